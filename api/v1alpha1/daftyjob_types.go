@@ -1,0 +1,752 @@
+package v1alpha1
+
+import (
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+const (
+	// CancelFinalizer keeps a deleted DaftyJob until its job at Dafty is
+	// cancelled.
+	CancelFinalizer = "dafty.ai/cancel"
+
+	// JobAnnotation holds NAMESPACE/NAME:ID, the id of the job at Dafty that
+	// belongs to the DaftyJob of that name. It outlives status, which backups
+	// and re-creation drop.
+	JobAnnotation = "dafty.ai/job"
+
+	// DefaultSecretName is the Secret that holds the API key where the spec
+	// names none.
+	DefaultSecretName = "dafty-credentials"
+
+	// DefaultSecretKey is the key within that Secret where the spec names none.
+	DefaultSecretKey = "apiKey"
+)
+
+// DesiredState is what the user wants to become of the job.
+// +kubebuilder:validation:Enum=Completed;Suspended;Cancelled
+type DesiredState string
+
+const (
+	// DesiredCompleted submits the job and follows it to its end.
+	DesiredCompleted DesiredState = "Completed"
+	// DesiredSuspended holds the job back until it is released.
+	DesiredSuspended DesiredState = "Suspended"
+	// DesiredCancelled cancels the job, for good.
+	DesiredCancelled DesiredState = "Cancelled"
+)
+
+// DeletionPolicy is what becomes of a running job at Dafty when its DaftyJob is deleted.
+// +kubebuilder:validation:Enum=Cancel;Orphan
+type DeletionPolicy string
+
+const (
+	// DeletionCancel cancels the job at Dafty before the DaftyJob goes.
+	DeletionCancel DeletionPolicy = "Cancel"
+	// DeletionOrphan lets the job at Dafty run on, unwatched.
+	DeletionOrphan DeletionPolicy = "Orphan"
+)
+
+// DaftyJobSpec says which job is wanted and what is to become of it. Exactly one
+// operation is given, and it can't be changed once the DaftyJob exists.
+//
+// +kubebuilder:validation:XValidation:rule="[has(self.imageGenerate), has(self.imageEdit), has(self.imageResize), has(self.imageUpscale), has(self.imageToVideo), has(self.videoFrames), has(self.styleExtract)].filter(given, given).size() == 1",message="give exactly one operation: imageGenerate, imageEdit, imageResize, imageUpscale, imageToVideo, videoFrames or styleExtract (for several operations, create one DaftyJob for each)"
+// +kubebuilder:validation:XValidation:rule="has(self.imageGenerate) == has(oldSelf.imageGenerate) && has(self.imageEdit) == has(oldSelf.imageEdit) && has(self.imageResize) == has(oldSelf.imageResize) && has(self.imageUpscale) == has(oldSelf.imageUpscale) && has(self.imageToVideo) == has(oldSelf.imageToVideo) && has(self.videoFrames) == has(oldSelf.videoFrames) && has(self.styleExtract) == has(oldSelf.styleExtract)",message="the operation can't be changed, as it may already be paid for: create another DaftyJob under a new name",reason=FieldValueForbidden
+type DaftyJobSpec struct {
+	// desiredState is what is to become of the job.
+	//
+	// Completed (the default): submit it and follow it to its end.
+	//
+	// Suspended: hold it back until desiredState becomes Completed. Once the job
+	// is submitted this has no effect.
+	//
+	// Cancelled: cancel it; if it isn't submitted yet, never submit it. This is
+	// for good: it can't be taken back. Cancelling a job that Dafty is already
+	// processing costs 1 CU.
+	//
+	// +kubebuilder:default=Completed
+	// +kubebuilder:validation:XValidation:rule="oldSelf != 'Cancelled' || self == 'Cancelled'",message="a cancelled job can't be taken up again: create another DaftyJob under a new name",reason=FieldValueForbidden
+	// +optional
+	DesiredState DesiredState `json:"desiredState,omitempty"`
+
+	// imageGenerate makes images from a prompt. Immutable.
+	//
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="the request can't be changed, as it may already be paid for: create another DaftyJob under a new name",reason=FieldValueForbidden
+	// +optional
+	ImageGenerate *ImageGenerate `json:"imageGenerate,omitempty"`
+
+	// imageEdit edits an earlier image by a prompt. Immutable.
+	//
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="the request can't be changed, as it may already be paid for: create another DaftyJob under a new name",reason=FieldValueForbidden
+	// +optional
+	ImageEdit *ImageEdit `json:"imageEdit,omitempty"`
+
+	// imageResize reframes an earlier image to another aspect ratio. Immutable.
+	//
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="the request can't be changed, as it may already be paid for: create another DaftyJob under a new name",reason=FieldValueForbidden
+	// +optional
+	ImageResize *ImageResize `json:"imageResize,omitempty"`
+
+	// imageUpscale raises an earlier image's resolution. Immutable.
+	//
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="the request can't be changed, as it may already be paid for: create another DaftyJob under a new name",reason=FieldValueForbidden
+	// +optional
+	ImageUpscale *ImageUpscale `json:"imageUpscale,omitempty"`
+
+	// imageToVideo animates one image into one clip. Immutable.
+	//
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="the request can't be changed, as it may already be paid for: create another DaftyJob under a new name",reason=FieldValueForbidden
+	// +optional
+	ImageToVideo *ImageToVideo `json:"imageToVideo,omitempty"`
+
+	// videoFrames makes one clip that moves from a start frame to an end frame.
+	// Immutable.
+	//
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="the request can't be changed, as it may already be paid for: create another DaftyJob under a new name",reason=FieldValueForbidden
+	// +optional
+	VideoFrames *VideoFrames `json:"videoFrames,omitempty"`
+
+	// styleExtract extracts a brand style from a web page. Immutable.
+	//
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="the request can't be changed, as it may already be paid for: create another DaftyJob under a new name",reason=FieldValueForbidden
+	// +optional
+	StyleExtract *StyleExtract `json:"styleExtract,omitempty"`
+
+	// credentialsSecretRef names the Secret that holds the Dafty API key. It is
+	// read from the DaftyJob's own namespace, never from another. The default is
+	// the key apiKey of the Secret dafty-credentials.
+	//
+	// +kubebuilder:default={}
+	// +optional
+	CredentialsSecretRef SecretKeyReference `json:"credentialsSecretRef,omitzero"`
+
+	// deletionPolicy says what becomes of the job at Dafty when this DaftyJob is
+	// deleted while the job runs.
+	//
+	// Cancel (the default): the job is cancelled first, and the DaftyJob goes
+	// once Dafty has confirmed it.
+	//
+	// Orphan: the job runs on at Dafty, is paid for, and nobody watches it.
+	//
+	// +kubebuilder:default=Cancel
+	// +optional
+	DeletionPolicy DeletionPolicy `json:"deletionPolicy,omitempty"`
+}
+
+// SecretKeyReference names one key of a Secret in the DaftyJob's namespace.
+type SecretKeyReference struct {
+	// name of the Secret. The default is dafty-credentials.
+	//
+	// +kubebuilder:default=dafty-credentials
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="must be the name of a Secret: lower-case letters, digits, '-' and '.', beginning and ending with a letter or digit"
+	// +optional
+	Name string `json:"name,omitempty"`
+
+	// key within the Secret whose value is the API key. The default is apiKey.
+	//
+	// +kubebuilder:default=apiKey
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[-._a-zA-Z0-9]+$')",message="must be a key of a Secret: letters, digits, '-', '_' and '.'"
+	// +optional
+	Key string `json:"key,omitempty"`
+}
+
+// Prompt says in words what is to be made.
+//
+// A prompt of blanks alone would be paid for and can't be meant.
+//
+// +kubebuilder:validation:MinLength=1
+// +kubebuilder:validation:MaxLength=2000
+// +kubebuilder:validation:XValidation:rule="self.trim().size() > 0",message="must say in words what to make, in 1 to 2000 characters"
+type Prompt string
+
+// NegativePrompt says in words what is to be avoided.
+//
+// +kubebuilder:validation:MaxLength=1000
+type NegativePrompt string
+
+// Quality is how much effort goes into an image.
+//
+// +kubebuilder:validation:Enum=low;medium;high
+type Quality string
+
+// ImageResolution is the size of an image.
+//
+// +kubebuilder:validation:Enum="1K";"2K";"4K"
+type ImageResolution string
+
+// VideoResolution is the size of a clip.
+//
+// +kubebuilder:validation:Enum="480p";"720p"
+type VideoResolution string
+
+// GenerateAspectRatio is width to height of a generated image.
+//
+// +kubebuilder:validation:Enum="1:1";"3:2";"2:3";"4:3";"3:4";"4:5";"5:4";"16:9";"9:16"
+type GenerateAspectRatio string
+
+// ResizeAspectRatio is width to height of a resized image.
+//
+// +kubebuilder:validation:Enum="1:1";"1:4";"1:8";"2:3";"3:2";"3:4";"4:1";"4:3";"4:5";"5:4";"8:1";"9:16";"16:9";"21:9"
+type ResizeAspectRatio string
+
+// FramesAspectRatio is width to height of a clip made from two frames.
+//
+// +kubebuilder:validation:Enum="16:9";"9:16";"4:3";"3:4";"1:1";"21:9";auto
+type FramesAspectRatio string
+
+// ImageGenerate is a request to make images from a prompt.
+type ImageGenerate struct {
+	// prompt says what the image shows: 1 to 2000 characters.
+	//
+	// +required
+	Prompt Prompt `json:"prompt,omitempty"`
+
+	// aspectRatio is width to height. Dafty's default is 1:1.
+	//
+	// +optional
+	AspectRatio GenerateAspectRatio `json:"aspectRatio,omitempty"`
+
+	// quality is how much effort goes into the image. Dafty's default is medium.
+	//
+	// +optional
+	Quality Quality `json:"quality,omitempty"`
+
+	// resolution is the size of the image. Dafty's default is 1K.
+	//
+	// +optional
+	Resolution ImageResolution `json:"resolution,omitempty"`
+
+	// style is the brand style to follow, as a styleExtract job made it.
+	//
+	// +optional
+	Style *StyleSource `json:"style,omitempty"`
+
+	// references are images to go by, each by its url or its id: at most 4.
+	//
+	// +kubebuilder:validation:MaxItems=4
+	// +listType=atomic
+	// +optional
+	References []ImageReference `json:"references,omitzero"`
+
+	// variations is how many images to make of the one prompt: at least 1. Dafty
+	// judges how many it allows.
+	//
+	// +kubebuilder:validation:Minimum=1
+	// +optional
+	Variations *int32 `json:"variations,omitempty"`
+}
+
+// ImageEdit is a request to edit an image by a prompt.
+type ImageEdit struct {
+	// image to edit.
+	//
+	// +required
+	Image ImageTarget `json:"image,omitzero"`
+
+	// prompt says what to change: 1 to 2000 characters.
+	//
+	// +required
+	Prompt Prompt `json:"prompt,omitempty"`
+
+	// references are images to go by, each by its url or its id: at most 4.
+	//
+	// +kubebuilder:validation:MaxItems=4
+	// +listType=atomic
+	// +optional
+	References []ImageReference `json:"references,omitzero"`
+}
+
+// ImageResize is a request to reframe an image.
+type ImageResize struct {
+	// image to reframe.
+	//
+	// +required
+	Image ImageTarget `json:"image,omitzero"`
+
+	// aspectRatio is the new width to height.
+	//
+	// +required
+	AspectRatio ResizeAspectRatio `json:"aspectRatio,omitempty"`
+
+	// resolution is the size of the new image. Without it, Dafty chooses.
+	//
+	// +optional
+	Resolution ImageResolution `json:"resolution,omitempty"`
+}
+
+// ImageUpscale is a request to raise an image's resolution.
+type ImageUpscale struct {
+	// image to upscale.
+	//
+	// +required
+	Image ImageTarget `json:"image,omitzero"`
+
+	// resolution is the size of the new image. Without it, Dafty chooses.
+	//
+	// +optional
+	Resolution ImageResolution `json:"resolution,omitempty"`
+}
+
+// ImageToVideo is a request to animate an image.
+type ImageToVideo struct {
+	// image to animate, by its url or its id.
+	//
+	// +required
+	Image ImageReference `json:"image,omitzero"`
+
+	// prompt says what happens in the clip: 1 to 2000 characters.
+	//
+	// +required
+	Prompt Prompt `json:"prompt,omitempty"`
+
+	// duration of the clip in seconds: 1 to 15. Dafty's default is 6.
+	//
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=15
+	// +optional
+	Duration *int32 `json:"duration,omitempty"`
+
+	// resolution is the size of the clip. Dafty's default is 720p.
+	//
+	// +optional
+	Resolution VideoResolution `json:"resolution,omitempty"`
+
+	// audio says whether the clip has sound. Dafty's default is true.
+	//
+	// +optional
+	Audio *bool `json:"audio,omitempty"`
+
+	// negativePrompt says what the clip must not show: at most 1000 characters.
+	//
+	// +optional
+	NegativePrompt *NegativePrompt `json:"negativePrompt,omitempty"`
+}
+
+// VideoFrames is a request to make a clip from a start frame and an end frame.
+type VideoFrames struct {
+	// startImage is the first frame, by its url or its id.
+	//
+	// +required
+	StartImage ImageReference `json:"startImage,omitzero"`
+
+	// endImage is the last frame, by its url or its id.
+	//
+	// +required
+	EndImage ImageReference `json:"endImage,omitzero"`
+
+	// prompt says what happens in the clip: 1 to 2000 characters.
+	//
+	// +required
+	Prompt Prompt `json:"prompt,omitempty"`
+
+	// duration of the clip in seconds: 4 to 15. Dafty's default is 6.
+	//
+	// +kubebuilder:validation:Minimum=4
+	// +kubebuilder:validation:Maximum=15
+	// +optional
+	Duration *int32 `json:"duration,omitempty"`
+
+	// resolution is the size of the clip. Dafty's default is 720p.
+	//
+	// +optional
+	Resolution VideoResolution `json:"resolution,omitempty"`
+
+	// aspectRatio is width to height. Dafty's default is auto, which goes by the
+	// frames.
+	//
+	// +optional
+	AspectRatio FramesAspectRatio `json:"aspectRatio,omitempty"`
+
+	// audio says whether the clip has sound. Dafty's default is true.
+	//
+	// +optional
+	Audio *bool `json:"audio,omitempty"`
+
+	// negativePrompt says what the clip must not show: at most 1000 characters.
+	//
+	// +optional
+	NegativePrompt *NegativePrompt `json:"negativePrompt,omitempty"`
+}
+
+// StyleExtract is a request to extract a brand style from a web page.
+type StyleExtract struct {
+	// url of the web page, http or https: at most 2048 characters.
+	//
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=2048
+	// +kubebuilder:validation:XValidation:rule="isURL(self) && url(self).getScheme() in ['http', 'https'] && url(self).getHostname() != '' && !self.contains(' ')",message="must be the full http or https address of a web page, such as https://example.com/brand, with any blank written as %20"
+	// +required
+	URL string `json:"url,omitempty"`
+}
+
+// ImageTarget names the image that an operation works on. The id's MaxLength is wide so
+// that a URL in its place gets the rule's message and not one about bytes.
+//
+// +kubebuilder:validation:XValidation:rule="has(self.id)",message="give the image's id: see status.result.images[].id of the job that made it"
+type ImageTarget struct {
+	// id of the image, a UUID: one variation's id, as status.result.images[].id
+	// of the DaftyJob that made it shows it.
+	//
+	// +kubebuilder:validation:MaxLength=2048
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$')",message="must be a UUID, such as 5f0c4c3e-8b1d-4e43-9d9c-0d7a3a1c2b4f: see status.result.images[].id of the job that made the image"
+	// +optional
+	ID string `json:"id,omitempty"`
+}
+
+// ImageReference names an image to go by. Exactly one field is given.
+//
+// +kubebuilder:validation:XValidation:rule="[has(self.url), has(self.id)].filter(given, given).size() == 1",message="give exactly one of url or id"
+type ImageReference struct {
+	// url of the image, https: at most 2048 characters.
+	//
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=2048
+	// +kubebuilder:validation:XValidation:rule="isURL(self) && url(self).getScheme() == 'https' && url(self).getHostname() != '' && !self.contains(' ')",message="must be an https URL, such as https://example.com/logo.png, with any blank written as %20"
+	// +optional
+	URL string `json:"url,omitempty"`
+
+	// id of an upload (up_…) or of an earlier image: at most 2048 characters.
+	//
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=2048
+	// +kubebuilder:validation:XValidation:rule="self.matches(r'^[^/\\s]+$')",message="must be the id of an upload or of an earlier image, without '/' or blanks; a URL goes under url"
+	// +optional
+	ID string `json:"id,omitempty"`
+}
+
+// StyleSource names a brand style. Its MaxLength is as wide as ImageTarget's.
+//
+// +kubebuilder:validation:XValidation:rule="has(self.id)",message="give the style's id: see status.result.style.id of the job that extracted it"
+type StyleSource struct {
+	// id of the style, a UUID, as status.result.style.id of the DaftyJob that
+	// extracted it shows it.
+	//
+	// +kubebuilder:validation:MaxLength=2048
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$')",message="must be a UUID, such as 5f0c4c3e-8b1d-4e43-9d9c-0d7a3a1c2b4f: see status.result.style.id of the job that extracted the style"
+	// +optional
+	ID string `json:"id,omitempty"`
+}
+
+// Phase is where a job stands, in one word.
+// +kubebuilder:validation:Enum=Pending;Submitting;Queued;Processing;Cancelling;Completed;Failed;Cancelled
+type Phase string
+
+const (
+	// PhasePending : nothing is submitted yet; the Ready condition says what it
+	// waits for.
+	PhasePending Phase = "Pending"
+	// PhaseSubmitting : the request is on its way to Dafty, or may have reached
+	// it.
+	PhaseSubmitting Phase = "Submitting"
+	// PhaseQueued : Dafty has the job and hasn't begun.
+	PhaseQueued Phase = "Queued"
+	// PhaseProcessing : Dafty works on the job.
+	PhaseProcessing Phase = "Processing"
+	// PhaseCancelling : the job is being cancelled; Dafty hasn't confirmed it
+	// yet.
+	PhaseCancelling Phase = "Cancelling"
+	// PhaseCompleted : the result is there. Final.
+	PhaseCompleted Phase = "Completed"
+	// PhaseFailed : there will be no result; status.error says why. Final.
+	PhaseFailed Phase = "Failed"
+	// PhaseCancelled : the job was cancelled, as asked. Final.
+	PhaseCancelled Phase = "Cancelled"
+)
+
+// Final says whether nothing changes any more after this phase.
+func (p Phase) Final() bool {
+	return p == PhaseCompleted || p == PhaseFailed || p == PhaseCancelled
+}
+
+// DaftyJobStatus is what became of the job, from Dafty's own answers.
+type DaftyJobStatus struct {
+	// observedGeneration is the metadata.generation that this status is about;
+	// -1 until the operator has seen the object.
+	//
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+
+	// phase is where the job stands, in one word: Pending, Submitting, Queued,
+	// Processing, Cancelling; and at the end, for good, Completed, Failed or
+	// Cancelled.
+	//
+	// +optional
+	Phase Phase `json:"phase,omitempty"`
+
+	// conditions are the job's state for machines.
+	//
+	// Submitted is True once Dafty has the job. Complete, Failed or Cancelled is
+	// added when it becomes True, as in a batch/v1 Job. Ready is True when the
+	// desired state is reached, Unknown on the way there, False when it won't
+	// be; its reason and message say what the job waits for and who must act.
+	// Reconciling is True on the way and absent at the end. Stalled is True
+	// where the job can't go on without a person.
+	//
+	// +listType=map
+	// +listMapKey=type
+	// +patchStrategy=merge
+	// +patchMergeKey=type
+	// +optional
+	Conditions []metav1.Condition `json:"conditions,omitempty" patchStrategy:"merge" patchMergeKey:"type"`
+
+	// jobID is Dafty's id of the job.
+	//
+	// +optional
+	JobID string `json:"jobID,omitempty"`
+
+	// jobType is Dafty's word for the kind of job: image.generate, image.edit,
+	// image.resize, image.upscale, video.generate or style.extract.
+	//
+	// +optional
+	JobType string `json:"jobType,omitempty"`
+
+	// attempts is how often the job was submitted, every one of them paid for. A
+	// request that Dafty refused isn't counted.
+	//
+	// +optional
+	Attempts int32 `json:"attempts,omitempty"`
+
+	// submission is the newest attempt to submit the job, written before the
+	// request leaves, so that it is never sent twice as two jobs.
+	//
+	// +optional
+	Submission *Submission `json:"submission,omitempty"`
+
+	// submittedAt is when Dafty took the job.
+	//
+	// +optional
+	SubmittedAt *metav1.Time `json:"submittedAt,omitempty"`
+
+	// startedAt is when Dafty was first seen to work on the job.
+	//
+	// +optional
+	StartedAt *metav1.Time `json:"startedAt,omitempty"`
+
+	// finishedAt is when the job was seen to have ended.
+	//
+	// +optional
+	FinishedAt *metav1.Time `json:"finishedAt,omitempty"`
+
+	// duration is the time from submittedAt to finishedAt, for people to read.
+	//
+	// +optional
+	Duration string `json:"duration,omitempty"`
+
+	// result is what the job made.
+	//
+	// +optional
+	Result *JobResult `json:"result,omitempty"`
+
+	// error is why the job failed, in Dafty's words where Dafty said it.
+	//
+	// +optional
+	Error *JobError `json:"error,omitempty"`
+}
+
+// Submission is an attempt to submit the job.
+type Submission struct {
+	// attempt counts from 1.
+	//
+	// +optional
+	Attempt int32 `json:"attempt,omitempty"`
+
+	// idempotencyKey goes with the request: Dafty answers a repeat with the
+	// first job. It is empty while no request is on its way or in doubt.
+	//
+	// +optional
+	IdempotencyKey string `json:"idempotencyKey,omitempty"`
+
+	// startedAt is when the first request with this key was about to be sent.
+	// Dafty remembers a key for about 24 hours; past that the request is never
+	// repeated.
+	//
+	// +optional
+	StartedAt *metav1.Time `json:"startedAt,omitempty"`
+
+	// sentAt is when the newest request with this key was about to be sent. That
+	// request is given up 30 seconds later, and none is sent beside it.
+	//
+	// +optional
+	SentAt *metav1.Time `json:"sentAt,omitempty"`
+
+	// credentialsHash tells apart the API keys that requests were sent with,
+	// without telling the key: the first 8 hexadecimal digits of a SHA-256 over
+	// the object's uid and the key.
+	//
+	// +optional
+	CredentialsHash string `json:"credentialsHash,omitempty"`
+
+	// refusals is how many requests of this attempt Dafty refused, making no job
+	// and charging nothing. Each is followed by one with a fresh key.
+	//
+	// +optional
+	Refusals int32 `json:"refusals,omitempty"`
+}
+
+// InDoubt says whether a request may have reached Dafty whose answer isn't known.
+func (s *DaftyJobStatus) InDoubt() bool {
+	return s.JobID == "" && s.Submission != nil && s.Submission.IdempotencyKey != ""
+}
+
+// JobResult is what a job made.
+type JobResult struct {
+	// primary is the url of the first image or of the video, or the id of the
+	// style.
+	//
+	// +optional
+	Primary string `json:"primary,omitempty"`
+
+	// images that the job made, one for each variation.
+	//
+	// +listType=atomic
+	// +optional
+	Images []Image `json:"images,omitempty"`
+
+	// video that the job made.
+	//
+	// +optional
+	Video *Video `json:"video,omitempty"`
+
+	// style that the job extracted.
+	//
+	// +optional
+	Style *Style `json:"style,omitempty"`
+}
+
+// Image is one variation.
+type Image struct {
+	// id of the image, for other jobs to work on.
+	//
+	// +required
+	ID string `json:"id"`
+
+	// url that the image is fetched from.
+	//
+	// +required
+	URL string `json:"url"`
+
+	// width in pixels, where Dafty says it.
+	//
+	// +optional
+	Width *int32 `json:"width,omitempty"`
+
+	// height in pixels, where Dafty says it.
+	//
+	// +optional
+	Height *int32 `json:"height,omitempty"`
+}
+
+// Video is a clip.
+type Video struct {
+	// id of the video, which is the id of the job at Dafty.
+	//
+	// +required
+	ID string `json:"id"`
+
+	// url that the clip is fetched from.
+	//
+	// +required
+	URL string `json:"url"`
+
+	// durationSeconds is the clip's length, where Dafty says it.
+	//
+	// +optional
+	DurationSeconds *int32 `json:"durationSeconds,omitempty"`
+
+	// thumbnailUrl that a still of the clip is fetched from. It can come a
+	// little after the job has completed.
+	//
+	// +optional
+	ThumbnailURL string `json:"thumbnailUrl,omitempty"`
+
+	// width in pixels, where Dafty says it.
+	//
+	// +optional
+	Width *int32 `json:"width,omitempty"`
+
+	// height in pixels, where Dafty says it.
+	//
+	// +optional
+	Height *int32 `json:"height,omitempty"`
+}
+
+// Style is an extracted brand style.
+type Style struct {
+	// id of the style, for imageGenerate's style.id.
+	//
+	// +required
+	ID string `json:"id"`
+}
+
+// JobError is why a job failed.
+type JobError struct {
+	// code is Dafty's, such as GENERATION_FAILED or VALIDATION_ERROR.
+	//
+	// +optional
+	Code string `json:"code,omitempty"`
+
+	// message says what went wrong.
+	//
+	// +optional
+	Message string `json:"message,omitempty"`
+
+	// details are the fields at fault and why, where Dafty names them.
+	//
+	// +kubebuilder:validation:Schemaless
+	// +kubebuilder:validation:Type=object
+	// +kubebuilder:pruning:PreserveUnknownFields
+	// +optional
+	Details *apiextensionsv1.JSON `json:"details,omitempty"`
+}
+
+// DaftyJob is one job at Dafty: images, a video or a brand style to be made.
+//
+// Creating one submits the job, and it is paid for. Setting spec.desiredState to
+// Cancelled cancels it; so does deleting the DaftyJob, unless spec.deletionPolicy is Orphan.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:path=daftyjobs,shortName=dj,categories={all,dafty}
+// +kubebuilder:printcolumn:name="Type",type=string,JSONPath=`.status.jobType`,description="Kind of job, in Dafty's words"
+// +kubebuilder:printcolumn:name="Phase",type=string,JSONPath=`.status.phase`,description="Where the job stands"
+// +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`,description="Why it stands there"
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:printcolumn:name="Job ID",type=string,priority=1,JSONPath=`.status.jobID`,description="Dafty's id of the job"
+// +kubebuilder:printcolumn:name="Duration",type=string,priority=1,JSONPath=`.status.duration`,description="Time from submission to end"
+// +kubebuilder:printcolumn:name="Result",type=string,priority=1,JSONPath=`.status.result.primary`,description="The first image's or the video's url, or the style's id"
+type DaftyJob struct {
+	metav1.TypeMeta `json:",inline"`
+
+	// metadata is the standard object metadata.
+	//
+	// +optional
+	metav1.ObjectMeta `json:"metadata,omitzero"`
+
+	// spec says which job is wanted and what is to become of it. Give exactly one
+	// operation: imageGenerate, imageEdit, imageResize, imageUpscale,
+	// imageToVideo, videoFrames or styleExtract.
+	//
+	// +required
+	Spec DaftyJobSpec `json:"spec,omitzero"`
+
+	// status is what became of the job.
+	//
+	// +kubebuilder:default:={"observedGeneration":-1}
+	// +optional
+	Status DaftyJobStatus `json:"status,omitzero"`
+}
+
+// DaftyJobList is a list of DaftyJobs.
+//
+// +kubebuilder:object:root=true
+type DaftyJobList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+
+	// items of the list.
+	Items []DaftyJob `json:"items"`
+}

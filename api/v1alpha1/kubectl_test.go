@@ -1,0 +1,274 @@
+package v1alpha1_test
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	"sigs.k8s.io/yaml"
+
+	"dafty.ai/dafty-operator/api/v1alpha1"
+	"dafty.ai/dafty-operator/internal/kubetest"
+)
+
+const samples = "../../config/samples"
+
+func TestKubectlExplainsEveryField(t *testing.T) {
+	env := kubetest.Start(t)
+	schema := readSchema(t)
+	for _, part := range []string{"spec", "status"} {
+		t.Run(part+" recursively", func(t *testing.T) {
+			tree := env.MustKubectl(t, "explain", "daftyjob."+part, "--recursive")
+			root := schema.Properties[part]
+			walk(part, &root, func(path string, _ *apiextensionsv1.JSONSchemaProps) {
+				depth := strings.Count(path, ".")
+				if depth == 0 || strings.HasSuffix(path, "[]") {
+					return
+				}
+				name := path[strings.LastIndex(path, ".")+1:]
+				line := regexp.MustCompile(`(?m)^ {` + string(rune('0'+2*depth)) + `}` + name + `\t<`)
+				if !line.MatchString(tree) {
+					t.Errorf("no line for %s in:\n%s", path, tree)
+				}
+			})
+		})
+	}
+	for _, path := range []string{"spec", "spec.imageGenerate", "spec.videoFrames", "spec.imageEdit.references", "spec.credentialsSecretRef", "status", "status.result.images"} {
+		t.Run(path, func(t *testing.T) {
+			said := unindent(env.MustKubectl(t, "explain", "daftyjob."+path))
+			at := schema
+			for name := range strings.SplitSeq(path, ".") {
+				next := at.Properties[name]
+				at = &next
+			}
+			if !strings.Contains(said, at.Description) {
+				t.Errorf("kubectl doesn't show this as it is written:\n%s\nIt shows:\n%s", at.Description, said)
+			}
+			if at.Items != nil {
+				at = at.Items.Schema
+			}
+			for name, field := range at.Properties {
+				if !strings.Contains(said, field.Description) {
+					t.Errorf("kubectl doesn't show the description of %s as it is written:\n%s\nIt shows:\n%s", name, field.Description, said)
+				}
+			}
+		})
+	}
+}
+
+var indentation = regexp.MustCompile(`(?m)^ +`)
+
+func unindent(s string) string { return indentation.ReplaceAllString(s, "") }
+
+func TestKubectlGetShowsWhereAJobStands(t *testing.T) {
+	env := kubetest.Start(t)
+	job := manifest{create(t, env, daftyJob("imageGenerate").with("metadata.name", "spring-hero"))}
+	if got, want := columns(env.MustKubectl(t, "get", "dj")), [][]string{
+		{"NAME", "TYPE", "PHASE", "REASON", "AGE"},
+		{"spring-hero", "AGE"},
+	}; !equal(got, want) {
+		t.Errorf("before the operator has seen it: %q, not %q", got, want)
+	}
+
+	job = job.with("status", fields{
+		"jobType": "image.generate", "phase": "Completed", "jobID": "5f0c4c3e", "duration": "41s", "result": fields{"primary": imageURL},
+		"conditions": list(fields{
+			"type": v1alpha1.ConditionReady, "status": "True", "reason": v1alpha1.ReasonCompleted, "message": "", "lastTransitionTime": "2026-01-02T03:04:05Z",
+		}),
+	})
+	if err := env.Client.Status().Update(t.Context(), job.Unstructured); err != nil {
+		t.Fatal(err)
+	}
+	narrow := [][]string{
+		{"NAME", "TYPE", "PHASE", "REASON", "AGE"},
+		{"spring-hero", "image.generate", "Completed", "Completed", "AGE"},
+	}
+	for _, name := range []string{"daftyjobs", "daftyjob", "dj", "dafty", "all", "daftyjobs.dafty.ai"} {
+		got := columns(env.MustKubectl(t, "get", name))
+		if name == "all" { // kubectl names the kind there
+			got[1][0] = strings.TrimPrefix(got[1][0], "daftyjob.dafty.ai/")
+		}
+		if !equal(got, narrow) {
+			t.Errorf("get %s: %q, not %q", name, got, narrow)
+		}
+	}
+	if got, want := columns(env.MustKubectl(t, "get", "dj", "-o", "wide")), [][]string{
+		{"NAME", "TYPE", "PHASE", "REASON", "AGE", "JOB ID", "DURATION", "RESULT"},
+		{"spring-hero", "image.generate", "Completed", "Completed", "AGE", "5f0c4c3e", "41s", imageURL},
+	}; !equal(got, want) {
+		t.Errorf("get -o wide: %q, not %q", got, want)
+	}
+}
+
+var (
+	gap = regexp.MustCompile(` {2,}`)
+	age = regexp.MustCompile(`^\d+s$`)
+)
+
+// columns splits a listing, with "AGE" for how long ago an object was created.
+func columns(listing string) [][]string {
+	var rows [][]string
+	for line := range strings.Lines(listing) {
+		row := gap.Split(strings.TrimSpace(line), -1)
+		for i := range row {
+			// A duration of status is 41 s in these tests.
+			if age.MatchString(row[i]) && row[i] != "41s" {
+				row[i] = "AGE"
+			}
+		}
+		rows = append(rows, row)
+	}
+	return rows
+}
+
+func equal(got, want [][]string) bool { return slices.EqualFunc(got, want, slices.Equal) }
+
+func TestKubectlApplySaysWhatToWriteInstead(t *testing.T) {
+	env := kubetest.Start(t)
+	head := "apiVersion: dafty.ai/v1alpha1\nkind: DaftyJob\nmetadata: {name: %s}\n"
+	named := func(name string) string { return strings.Replace(head, "%s", name, 1) }
+	env.MustApply(t, named("hero")+`spec: {imageGenerate: {prompt: a mountain}}`)
+	env.MustApply(t, named("off")+`spec: {desiredState: Cancelled, imageGenerate: {prompt: a mountain}}`)
+
+	const wantsNewName = "create another DaftyJob under a new name\n"
+	for _, tt := range []struct{ name, manifest, says string }{
+		{
+			"no operation", named("x") + `spec: {}`,
+			`The DaftyJob "x" is invalid: spec: Invalid value: ` + wantsOneOp + "\n",
+		},
+		{
+			"two operations", named("x") + `spec: {imageGenerate: {prompt: a mountain}, styleExtract: {url: "https://example.com"}}`,
+			`The DaftyJob "x" is invalid: spec: Invalid value: ` + wantsOneOp + "\n",
+		},
+		{
+			"bad choice", named("x") + `spec: {imageUpscale: {image: {id: ` + imageID + `}, resolution: 8K}}`,
+			`* spec.imageUpscale.resolution: Unsupported value: "8K": supported values: "1K", "2K", "4K"` + "\n",
+		},
+		{
+			"number where a ratio was meant", named("x") + `spec: {imageGenerate: {prompt: a mountain, aspectRatio: 16:9}}`,
+			`* spec.imageGenerate.aspectRatio: Unsupported value: `,
+		},
+		{
+			"prompt too long", named("x") + `spec: {imageGenerate: {prompt: ` + strings.Repeat("x", 2001) + `}}`,
+			"* spec.imageGenerate.prompt: Too long: may not be more than 2000 ",
+		},
+		{
+			"misspelt field", named("x") + `spec: {imageGenerate: {prompt: a mountain, aspect: "1:1"}}`,
+			`unknown field "spec.imageGenerate.aspect"` + "\n",
+		},
+		{
+			"reference of a kind that doesn't exist", named("x") + `spec: {imageEdit: {image: {url: "https://example.com/a.png"}, prompt: more snow}}`,
+			`unknown field "spec.imageEdit.image.url"` + "\n",
+		},
+		{
+			"changed request", named("hero") + `spec: {imageGenerate: {prompt: a lake}}`,
+			`The DaftyJob "hero" is invalid: spec.imageGenerate: Forbidden: the request can't be changed, as it may already be paid for: ` + wantsNewName,
+		},
+		{
+			"another operation", named("hero") + `spec: {styleExtract: {url: "https://example.com"}}`,
+			`The DaftyJob "hero" is invalid: spec: Forbidden: the operation can't be changed, as it may already be paid for: ` + wantsNewName,
+		},
+		{
+			"un-cancel", named("off") + `spec: {desiredState: Completed, imageGenerate: {prompt: a mountain}}`,
+			`The DaftyJob "off" is invalid: spec.desiredState: Forbidden: a cancelled job can't be taken up again: ` + wantsNewName,
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			stdout, stderr, err := env.Apply(t, tt.manifest)
+			if err == nil || !strings.Contains(stderr, tt.says) {
+				t.Errorf("kubectl apply ends with %v and says:\n%s%s\nIt should say: %s", err, stdout, stderr, tt.says)
+			}
+		})
+	}
+}
+
+// Two parties that share an object by server-side apply: a GitOps tool that made the job, and a person who cancels it.
+func TestTwoManagersOfOneJob(t *testing.T) {
+	env := kubetest.Start(t)
+	apply := func(manager, spec string, flags ...string) (string, error) {
+		manifest := "apiVersion: dafty.ai/v1alpha1\nkind: DaftyJob\nmetadata: {name: hero}\nspec: " + spec
+		_, stderr, err := env.Apply(t, manifest, append([]string{"--server-side", "--field-manager=" + manager}, flags...)...)
+		return stderr, err
+	}
+	const request, other = `{imageGenerate: {prompt: a mountain}}`, `{imageEdit: {image: {id: ` + imageID + `}, prompt: more snow}}`
+	for _, step := range []struct {
+		name, manager, spec string
+		flags               []string
+		refused             string // empty: it has to work
+	}{
+		{name: "the tool makes the job", manager: "gitops", spec: request},
+		{name: "a person adds another operation", manager: "person", spec: other, refused: wantsOneOp},
+		{name: "a person cancels it", manager: "person", spec: `{desiredState: Cancelled}`},
+		{name: "the tool applies what it has again", manager: "gitops", spec: request},
+		{name: "the tool wants it completed", manager: "gitops", spec: `{desiredState: Completed, imageGenerate: {prompt: a mountain}}`, refused: "conflict"},
+		{
+			name: "the tool insists", manager: "gitops", spec: `{desiredState: Completed, imageGenerate: {prompt: a mountain}}`,
+			flags: []string{"--force-conflicts"}, refused: "a cancelled job can't be taken up again",
+		},
+		{name: "the person takes the cancel back", manager: "person", spec: `{}`, refused: "a cancelled job can't be taken up again"},
+	} {
+		stderr, err := apply(step.manager, step.spec, step.flags...)
+		if (err != nil) != (step.refused != "") || !strings.Contains(stderr, step.refused) {
+			t.Errorf("%s: %v\n%s", step.name, err, stderr)
+		}
+	}
+	if got := env.MustKubectl(t, "get", "dj", "hero", "-o", "jsonpath={.spec.desiredState}"); got != "Cancelled" {
+		t.Errorf("in the end desiredState is %s", got)
+	}
+}
+
+func TestTheSamplesApply(t *testing.T) {
+	env := kubetest.Start(t)
+	files, err := filepath.Glob(samples + "/*.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var kustomization struct {
+		Resources []string `json:"resources"`
+	}
+	used := map[string]bool{}
+	var resources []string
+	for _, file := range files {
+		content, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if filepath.Base(file) == "kustomization.yaml" {
+			if err := yaml.Unmarshal(content, &kustomization); err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		resources = append(resources, filepath.Base(file))
+		var job struct {
+			Spec map[string]any `json:"spec"`
+		}
+		if err := yaml.Unmarshal(content, &job); err != nil {
+			t.Fatal(err)
+		}
+		for operation := range job.Spec {
+			used[operation] = true
+		}
+	}
+	for _, operation := range operations {
+		if !used[operation] {
+			t.Errorf("no sample of %s", operation)
+		}
+	}
+	if got, want := sorted(kustomization.Resources), sorted(resources); !slices.Equal(got, want) {
+		t.Errorf("the kustomization lists %q, the folder holds %q", got, want)
+	}
+
+	applied := env.MustKubectl(t, "apply", "-k", samples)
+	if got := strings.Count(applied, " created\n"); got != len(resources) {
+		t.Errorf("%d of %d samples are created:\n%s", got, len(resources), applied)
+	}
+	// Applying them again changes nothing: what the API server adds isn't drift.
+	if again := env.MustKubectl(t, "apply", "-k", samples); strings.Count(again, " unchanged\n") != len(resources) {
+		t.Errorf("applied again:\n%s", again)
+	}
+}

@@ -1,0 +1,9 @@
+package v1alpha1_test
+
+import (
+	"testing"
+
+	"dafty.ai/dafty-operator/internal/kubetest"
+)
+
+func TestMain(m *testing.M) { kubetest.Main(m, kubetest.Options{}) }

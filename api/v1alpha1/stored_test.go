@@ -1,0 +1,266 @@
+package v1alpha1_test
+
+import (
+	"maps"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+
+	"dafty.ai/dafty-operator/api/v1alpha1"
+	"dafty.ai/dafty-operator/internal/kubetest"
+)
+
+// goodManifest is one that the API server has to accept.
+type goodManifest struct {
+	name  string
+	given manifest
+	want  fields // of the stored spec, beside the defaults; nil: what was given
+}
+
+func goodManifests() []goodManifest {
+	generate, video := daftyJob("imageGenerate"), daftyJob("imageToVideo")
+	good := []goodManifest{
+		{name: "prompt of 2000 characters, 4 bytes each", given: generate.with("spec.imageGenerate.prompt", strings.Repeat("🏔", 2000))},
+		{name: "prompt with blanks around it", given: generate.with("spec.imageGenerate.prompt", " \n a mountain\n")},
+		{name: "empty negative prompt", given: video.with("spec.imageToVideo.negativePrompt", "")},
+		{name: "negative prompt of 1000 characters, 2 bytes each", given: video.with("spec.imageToVideo.negativePrompt", strings.Repeat("ß", 1000))},
+		{name: "empty list of references", given: generate.with("spec.imageGenerate.references", list())},
+		{name: "no sound", given: video.with("spec.imageToVideo.audio", false)},
+		{name: "clip of 1 s", given: video.with("spec.imageToVideo.duration", int64(1))},
+		{name: "clip of frames of 15 s", given: daftyJob("videoFrames").with("spec.videoFrames.duration", int64(15))},
+		{name: "as many variations as there can be", given: generate.with("spec.imageGenerate.variations", int64(1<<31-1))},
+		{name: "upper-case scheme, port, query, fragment", given: video.with("spec.imageToVideo.image.url", "HTTPS://cdn.example.com:8443/a%20b.png?sig=x/y+z==&n=1#top")},
+		{name: "address with an IPv6 host", given: daftyJob("styleExtract").with("spec.styleExtract.url", "http://[2001:db8::1]/brand")},
+		{name: "upload id of a form not seen yet", given: video.with("spec.imageToVideo.image", fields{"id": "upload:2026~Ä=7"})},
+		{name: "longest of everything", given: longest()},
+		{
+			name:  "nulls, which count as left out",
+			given: daftyJobOf(fields{"desiredState": nil, "deletionPolicy": nil, "credentialsSecretRef": nil, "imageEdit": nil, "imageGenerate": fields{"prompt": "a mountain", "style": nil, "references": nil}}),
+			want:  fields{"imageGenerate": fields{"prompt": "a mountain"}},
+		},
+		{
+			name:  "a Secret's name alone",
+			given: generate.with("spec.credentialsSecretRef", fields{"name": "agency.key-2"}),
+			want:  fields{"imageGenerate": least("imageGenerate"), "credentialsSecretRef": fields{"name": "agency.key-2", "key": "apiKey"}},
+		},
+		{
+			name:  "a Secret's key alone",
+			given: generate.with("spec.credentialsSecretRef", fields{"key": "DAFTY_api-key.txt"}),
+			want:  fields{"imageGenerate": least("imageGenerate"), "credentialsSecretRef": fields{"name": "dafty-credentials", "key": "DAFTY_api-key.txt"}},
+		},
+		{name: "suspended, to be orphaned", given: generate.with("spec.desiredState", "Suspended").with("spec.deletionPolicy", "Orphan")},
+		{name: "cancelled from the first", given: generate.with("spec.desiredState", "Cancelled")},
+	}
+	for _, operation := range operations {
+		good = append(good,
+			goodManifest{name: operation + ", the least", given: daftyJob(operation)},
+			goodManifest{name: operation + ", the most", given: daftyJobOf(fields{operation: most(operation)})})
+	}
+	return good
+}
+
+// longest is the request that costs the API server most to validate.
+func longest() manifest {
+	reference := fields{"url": longURL(2048)}
+	return daftyJob("imageGenerate").
+		with("spec.imageGenerate.prompt", strings.Repeat("\u00a0", 1999)+"x").
+		with("spec.imageGenerate.references", list(reference, reference, reference, reference))
+}
+
+func TestGoodManifestsAreStored(t *testing.T) {
+	env := kubetest.Start(t)
+	for _, good := range goodManifests() {
+		t.Run(good.name, func(t *testing.T) {
+			stored := create(t, env, good.given)
+
+			want := fields{
+				"desiredState":         "Completed",
+				"deletionPolicy":       "Cancel",
+				"credentialsSecretRef": fields{"name": "dafty-credentials", "key": "apiKey"},
+			}
+			if good.want == nil {
+				good.want = good.given.Object["spec"].(fields)
+			}
+			maps.Copy(want, good.want)
+			if diff := cmp.Diff(want, stored.Object["spec"]); diff != "" {
+				t.Errorf("the spec isn't stored as given, with defaults (-want +got):\n%s", diff)
+			}
+			// kstatus takes an object without an observedGeneration for finished.
+			if diff := cmp.Diff(fields{"observedGeneration": int64(-1)}, stored.Object["status"]); diff != "" {
+				t.Errorf("the status a new object has (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// Go clients, the operator among them, read, change and write back. What they read must not lose anything that the user
+// wrote, or the API server takes it for a changed request.
+func TestGoClientsLeaveTheRequestAsItIs(t *testing.T) {
+	env := kubetest.Start(t)
+	for _, good := range goodManifests() {
+		t.Run(good.name, func(t *testing.T) {
+			before := create(t, env, good.given)
+			job := &v1alpha1.DaftyJob{}
+			if err := env.Client.Get(t.Context(), client.ObjectKeyFromObject(before), job); err != nil {
+				t.Fatal(err)
+			}
+			controllerutil.AddFinalizer(job, v1alpha1.CancelFinalizer)
+			if err := env.Client.Update(t.Context(), job); err != nil {
+				t.Fatalf("adding a finalizer: %v", err)
+			}
+			if diff := cmp.Diff(before.Object["spec"], get(t, env, before).Object["spec"]); diff != "" {
+				t.Errorf("the spec changed (-before +after):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestWhatCanBeChanged(t *testing.T) {
+	env := kubetest.Start(t)
+	job := daftyJobOf(fields{"imageGenerate": most("imageGenerate")})
+	for _, tt := range []struct {
+		name          string
+		before, after manifest
+	}{
+		{"hold back", job, job.with("spec.desiredState", "Suspended")},
+		{"release", job.with("spec.desiredState", "Suspended"), job.with("spec.desiredState", "Completed")},
+		{"release by leaving it out", job.with("spec.desiredState", "Suspended"), job},
+		{"cancel", job, job.with("spec.desiredState", "Cancelled")},
+		{"cancel what is held back", job.with("spec.desiredState", "Suspended"), job.with("spec.desiredState", "Cancelled")},
+		{"cancel again", job.with("spec.desiredState", "Cancelled"), job.with("spec.desiredState", "Cancelled")},
+		{"keep what runs", job, job.with("spec.deletionPolicy", "Orphan")},
+		{"keep what is cancelled", job.with("spec.desiredState", "Cancelled"), job.with("spec.desiredState", "Cancelled").with("spec.deletionPolicy", "Orphan")},
+		{"another Secret", job, job.with("spec.credentialsSecretRef", fields{"name": "other"})},
+		{"the longest request, cancelled", longest(), longest().with("spec.desiredState", "Cancelled")},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			stored := create(t, env, tt.before)
+			after := tt.after.DeepCopy()
+			after.SetNamespace(stored.GetNamespace())
+			after.SetName(stored.GetName())
+			after.SetResourceVersion(stored.GetResourceVersion())
+			if err := env.Client.Update(t.Context(), after); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}
+
+// A field that no good manifest gives could be wrong in the CRD without any test telling.
+func TestEveryFieldIsGivenOnce(t *testing.T) {
+	given := map[string]bool{}
+	var note func(path string, value any)
+	note = func(path string, value any) {
+		given[path] = true
+		switch value := value.(type) {
+		case fields:
+			for name, v := range value {
+				note(path+"."+name, v)
+			}
+		case []any:
+			for _, v := range value {
+				note(path+"[]", v)
+			}
+		}
+	}
+	for _, good := range goodManifests() {
+		note("spec", good.given.Object["spec"])
+	}
+	spec := readSchema(t).Properties["spec"]
+	walk("spec", &spec, func(path string, _ *apiextensionsv1.JSONSchemaProps) {
+		if !given[path] {
+			t.Errorf("no good manifest gives %s", path)
+		}
+	})
+}
+
+// A rule that a later version adds must not hold up the jobs that are already there: a user cancels one and the operator
+// writes its status and takes its finalizer off, whatever the new version thinks of its request.
+func TestOlderJobsOutliveStricterRules(t *testing.T) {
+	env := kubetest.Start(t)
+	strict := readCRD(t)
+	strict.Spec.Group = "older.dafty.ai"
+	strict.Name = strict.Spec.Names.Plural + "." + strict.Spec.Group
+	lenient := strict.DeepCopy()
+	request := lenient.Spec.Versions[0].Schema.OpenAPIV3Schema.Properties["spec"].Properties["styleExtract"]
+	request.Properties["url"] = apiextensionsv1.JSONSchemaProps{Type: "string"}
+
+	if err := env.Client.Create(t.Context(), lenient); err != nil {
+		t.Fatal(err)
+	}
+	job := daftyJob("styleExtract").with("spec.styleExtract.url", "example.com").with("apiVersion", strict.Spec.Group+"/v1alpha1").
+		with("metadata.finalizers", list(v1alpha1.CancelFinalizer))
+	job.SetNamespace(env.Namespace)
+	newcomer := job.DeepCopy()
+	eventually(t, "the lenient rules to hold", func() bool { return env.Client.Create(t.Context(), job.Unstructured) == nil })
+
+	current := &apiextensionsv1.CustomResourceDefinition{}
+	if err := env.Client.Get(t.Context(), client.ObjectKeyFromObject(strict), current); err != nil {
+		t.Fatal(err)
+	}
+	current.Spec = strict.Spec
+	if err := env.Client.Update(t.Context(), current); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the strict rules to hold", func() bool {
+		return env.Client.Create(t.Context(), newcomer.DeepCopy(), client.DryRunAll) != nil
+	})
+
+	set := func(value any, path ...string) {
+		t.Helper()
+		if err := unstructured.SetNestedField(job.Object, value, path...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	set("Cancelled", "spec", "desiredState")
+	if err := env.Client.Update(t.Context(), job.Unstructured); err != nil {
+		t.Errorf("cancelling: %v", err)
+	}
+	set("Cancelling", "status", "phase")
+	if err := env.Client.Status().Update(t.Context(), job.Unstructured); err != nil {
+		t.Errorf("writing the status: %v", err)
+	}
+	job.SetFinalizers(nil)
+	if err := env.Client.Update(t.Context(), job.Unstructured); err != nil {
+		t.Errorf("taking the finalizer off: %v", err)
+	}
+}
+
+func create(t testing.TB, env *kubetest.Env, given manifest) *unstructured.Unstructured {
+	t.Helper()
+	stored := given.DeepCopy()
+	stored.SetNamespace(env.Namespace)
+	if err := env.Client.Create(t.Context(), stored); err != nil {
+		t.Fatal(err)
+	}
+	return get(t, env, stored)
+}
+
+func get(t testing.TB, env *kubetest.Env, stored *unstructured.Unstructured) *unstructured.Unstructured {
+	t.Helper()
+	read := &unstructured.Unstructured{}
+	read.SetGroupVersionKind(stored.GroupVersionKind())
+	if err := env.Client.Get(t.Context(), client.ObjectKeyFromObject(stored), read); err != nil {
+		t.Fatal(err)
+	}
+	return read
+}
+
+// eventually asks until it is so: the API server takes up a CRD a little after it is written, and tells nobody.
+func eventually(t testing.TB, what string, so func() bool) {
+	t.Helper()
+	deadline := time.After(30 * time.Second)
+	for tick := time.NewTicker(50 * time.Millisecond); !so(); {
+		select {
+		case <-deadline:
+			t.Fatalf("waited in vain for %s", what)
+		case <-tick.C:
+		}
+	}
+}

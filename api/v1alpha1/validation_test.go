@@ -1,0 +1,331 @@
+package v1alpha1_test
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+	"testing"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"dafty.ai/dafty-operator/internal/kubetest"
+)
+
+// What the API server says, where a test needs it more than once.
+const (
+	required      = "Required value"
+	tooShort      = "should be at least 1 chars long"
+	wantsOneOp    = "give exactly one operation: imageGenerate, imageEdit, imageResize, imageUpscale, imageToVideo, videoFrames or styleExtract (for several operations, create one DaftyJob for each)"
+	operationIs   = "Forbidden: the operation can't be changed, as it may already be paid for: create another DaftyJob under a new name"
+	requestIs     = "Forbidden: the request can't be changed, as it may already be paid for: create another DaftyJob under a new name"
+	cancelledIs   = "Forbidden: a cancelled job can't be taken up again: create another DaftyJob under a new name"
+	wantsWords    = "must say in words what to make, in 1 to 2000 characters"
+	wantsImageID  = "give the image's id: see status.result.images[].id of the job that made it"
+	wantsStyleID  = "give the style's id: see status.result.style.id of the job that extracted it"
+	wantsUUID     = "must be a UUID, such as 5f0c4c3e-8b1d-4e43-9d9c-0d7a3a1c2b4f: see status.result."
+	wantsURLOrID  = "give exactly one of url or id"
+	wantsHTTPS    = "must be an https URL, such as https://example.com/logo.png, with any blank written as %20"
+	wantsWebPage  = "must be the full http or https address of a web page, such as https://example.com/brand, with any blank written as %20"
+	wantsUploadID = "must be the id of an upload or of an earlier image, without '/' or blanks; a URL goes under url"
+	wantsSecret   = "must be the name of a Secret: lower-case letters, digits, '-' and '.', beginning and ending with a letter or digit"
+	wantsKey      = "must be a key of a Secret: letters, digits, '-', '_' and '.'"
+)
+
+// problem is one thing that the API server finds wrong with a manifest.
+type problem struct {
+	field   string
+	message string
+	reason  metav1.CauseType // not compared
+}
+
+func at(field, message string) problem { return problem{field: field, message: message} }
+
+var listIndex = regexp.MustCompile(`\[\d+\]`)
+
+// problemsOf lists what the API server found wrong, but for its remark that it stopped looking.
+func problemsOf(t testing.TB, err error) []problem {
+	t.Helper()
+	var refused *apierrors.StatusError
+	if !errors.As(err, &refused) || !apierrors.IsInvalid(err) {
+		t.Fatalf("the answer is %v, not that the manifest is invalid", err)
+	}
+	var problems []problem
+	for _, cause := range refused.ErrStatus.Details.Causes {
+		if cause.Field != "<nil>" {
+			problems = append(problems, problem{field: cause.Field, message: cause.Message, reason: cause.Type})
+		}
+	}
+	return problems
+}
+
+// badManifest is one that the API server has to refuse.
+type badManifest struct {
+	name   string
+	stored *manifest // what the manifest replaces; nil: nothing
+	given  manifest
+	status bool // given is written to the status subresource
+	want   []problem
+}
+
+// send gives the manifest to the API server, which stores nothing of it.
+func (b badManifest) send(t testing.TB, env *kubetest.Env) error {
+	t.Helper()
+	given := b.given.DeepCopy()
+	given.SetNamespace(env.Namespace)
+	if b.stored == nil {
+		return env.Client.Create(t.Context(), given, client.DryRunAll)
+	}
+	stored := b.stored.DeepCopy()
+	stored.SetNamespace(env.Namespace)
+	if err := env.Client.Create(t.Context(), stored); err != nil {
+		t.Fatalf("creating what the manifest replaces: %v", err)
+	}
+	given.SetName(stored.GetName())
+	given.SetResourceVersion(stored.GetResourceVersion())
+	if b.status {
+		return env.Client.Status().Update(t.Context(), given, client.DryRunAll)
+	}
+	return env.Client.Update(t.Context(), given, client.DryRunAll)
+}
+
+func created(name string, given manifest, want ...problem) badManifest {
+	return badManifest{name: name, given: given, want: want}
+}
+
+func changed(name string, stored, given manifest, want ...problem) badManifest {
+	return badManifest{name: name, stored: &stored, given: given, want: want}
+}
+
+func reported(name string, status fields, want ...problem) badManifest {
+	stored := daftyJob("imageGenerate")
+	return badManifest{name: name, stored: &stored, given: stored.with("status", status), status: true, want: want}
+}
+
+// badManifests holds one for every rule, at least; TestEveryRuleHasABadManifest sees to that.
+func badManifests() []badManifest {
+	generate, edit := daftyJob("imageGenerate"), daftyJob("imageEdit")
+	bad := []badManifest{
+		created("no spec", generate.without("spec"), at("spec", required)),
+		created("no operation", daftyJobOf(fields{}), at("spec", wantsOneOp)),
+		created("only a null operation", daftyJobOf(fields{"imageGenerate": nil}), at("spec", wantsOneOp)),
+		created("two operations", generate.with("spec.imageUpscale", least("imageUpscale")), at("spec", wantsOneOp)),
+
+		created("empty desired state", generate.with("spec.desiredState", ""), at("spec.desiredState", `supported values: "Completed", "Suspended", "Cancelled"`)),
+		created("unknown desired state", generate.with("spec.desiredState", "Running"), at("spec.desiredState", `"Running": supported values: "Completed", "Suspended", "Cancelled"`)),
+		created("unknown deletion policy", generate.with("spec.deletionPolicy", "Keep"), at("spec.deletionPolicy", `"Keep": supported values: "Cancel", "Orphan"`)),
+
+		created("empty Secret name", generate.with("spec.credentialsSecretRef.name", ""),
+			at("spec.credentialsSecretRef.name", tooShort), at("spec.credentialsSecretRef.name", wantsSecret)),
+		created("impossible Secret name", generate.with("spec.credentialsSecretRef.name", "My Secret"), at("spec.credentialsSecretRef.name", wantsSecret)),
+		created("Secret of another namespace", generate.with("spec.credentialsSecretRef.name", "other/secret"), at("spec.credentialsSecretRef.name", wantsSecret)),
+		created("Secret name too long", generate.with("spec.credentialsSecretRef.name", strings.Repeat("x", 254)), at("spec.credentialsSecretRef.name", "may not be more than 253")),
+		created("empty Secret key", generate.with("spec.credentialsSecretRef.key", ""),
+			at("spec.credentialsSecretRef.key", tooShort), at("spec.credentialsSecretRef.key", wantsKey)),
+		created("impossible Secret key", generate.with("spec.credentialsSecretRef.key", "api key"), at("spec.credentialsSecretRef.key", wantsKey)),
+		created("Secret key too long", generate.with("spec.credentialsSecretRef.key", strings.Repeat("x", 254)), at("spec.credentialsSecretRef.key", "may not be more than 253")),
+
+		created("no aspect ratio to resize to", daftyJob("imageResize").without("spec.imageResize.aspectRatio"), at("spec.imageResize.aspectRatio", required)),
+		created("variations 0", generate.with("spec.imageGenerate.variations", int64(0)), at("spec.imageGenerate.variations", "greater than or equal to 1")),
+		created("variations in quotes", generate.with("spec.imageGenerate.variations", "2"), at("spec.imageGenerate.variations", "must be of type integer")),
+		created("clip of half seconds", daftyJob("imageToVideo").with("spec.imageToVideo.duration", 6.5), at("spec.imageToVideo.duration", "must be of type int32")),
+		created("clip too short", daftyJob("imageToVideo").with("spec.imageToVideo.duration", int64(0)), at("spec.imageToVideo.duration", "greater than or equal to 1")),
+		created("clip too long", daftyJob("imageToVideo").with("spec.imageToVideo.duration", int64(16)), at("spec.imageToVideo.duration", "less than or equal to 15")),
+		created("clip of frames too short", daftyJob("videoFrames").with("spec.videoFrames.duration", int64(3)), at("spec.videoFrames.duration", "greater than or equal to 4")),
+		created("clip of frames too long", daftyJob("videoFrames").with("spec.videoFrames.duration", int64(16)), at("spec.videoFrames.duration", "less than or equal to 15")),
+
+		created("empty style", generate.with("spec.imageGenerate.style", fields{}), at("spec.imageGenerate.style", wantsStyleID)),
+		created("style by its name", generate.with("spec.imageGenerate.style.id", "brand-style"), at("spec.imageGenerate.style.id", wantsUUID+"style.id")),
+		created("style id too long", generate.with("spec.imageGenerate.style.id", strings.Repeat("7", 2049)), at("spec.imageGenerate.style.id", "may not be more than 2048")),
+
+		created("no web page", daftyJob("styleExtract").without("spec.styleExtract.url"), at("spec.styleExtract.url", required)),
+		created("empty web page", daftyJob("styleExtract").with("spec.styleExtract.url", ""), at("spec.styleExtract.url", tooShort), at("spec.styleExtract.url", wantsWebPage)),
+		created("web page without scheme", daftyJob("styleExtract").with("spec.styleExtract.url", "example.com"), at("spec.styleExtract.url", wantsWebPage)),
+		created("web page without host", daftyJob("styleExtract").with("spec.styleExtract.url", "https://:443/brand"), at("spec.styleExtract.url", wantsWebPage)),
+		created("web page with a blank", daftyJob("styleExtract").with("spec.styleExtract.url", "https://example.com/our brand"), at("spec.styleExtract.url", wantsWebPage)),
+		created("web page by ftp", daftyJob("styleExtract").with("spec.styleExtract.url", "ftp://example.com"), at("spec.styleExtract.url", wantsWebPage)),
+		created("web page too long", daftyJob("styleExtract").with("spec.styleExtract.url", longURL(2049)), at("spec.styleExtract.url", "may not be more than 2048")),
+
+		changed("un-cancel", generate.with("spec.desiredState", "Cancelled"), generate.with("spec.desiredState", "Completed"), at("spec.desiredState", cancelledIs)),
+		changed("un-cancel to suspended", generate.with("spec.desiredState", "Cancelled"), generate.with("spec.desiredState", "Suspended"), at("spec.desiredState", cancelledIs)),
+		changed("un-cancel by leaving it out", generate.with("spec.desiredState", "Cancelled"), generate, at("spec.desiredState", cancelledIs)),
+		changed("another operation", generate, edit, at("spec", operationIs)),
+		changed("an operation more", generate, generate.with("spec.imageEdit", least("imageEdit")), at("spec", wantsOneOp), at("spec", operationIs)),
+		changed("the operation gone", generate, generate.without("spec.imageGenerate"), at("spec", wantsOneOp), at("spec", operationIs)),
+		changed("a list emptied", daftyJobOf(fields{"imageEdit": most("imageEdit")}), daftyJobOf(fields{"imageEdit": most("imageEdit")}).with("spec.imageEdit.references", list()), at("spec.imageEdit", requestIs)),
+		changed("a default of Dafty's written out", generate, generate.with("spec.imageGenerate.resolution", "1K"), at("spec.imageGenerate", requestIs)),
+
+		reported("unknown phase", fields{"phase": "Running"}, at("status.phase", `"Running": supported values: "Pending", "Submitting", "Queued", "Processing", "Cancelling", "Completed", "Failed", "Cancelled"`)),
+		reported("results without what names them", fields{"result": fields{"images": list(fields{}), "video": fields{}, "style": fields{}}},
+			at("status.result.images[0].id", required), at("status.result.images[0].url", required),
+			at("status.result.video.id", required), at("status.result.video.url", required),
+			at("status.result.style.id", required)),
+		reported("details of an error that are no object", fields{"error": fields{"details": list("prompt")}}, at("status.error.details", "must be of type object")),
+	}
+	for _, operation := range operations {
+		bad = append(bad, badRequest(operation)...)
+	}
+	for _, operation := range []string{"imageGenerate", "imageEdit", "imageToVideo", "videoFrames"} {
+		bad = append(bad, badPrompt(operation)...)
+	}
+	for _, operation := range []string{"imageEdit", "imageResize", "imageUpscale"} {
+		bad = append(bad, badTarget(operation)...)
+	}
+	for _, operation := range []string{"imageToVideo", "videoFrames"} {
+		field := "spec." + operation + ".negativePrompt"
+		bad = append(bad, created(field+" too long", daftyJob(operation).with(field, strings.Repeat("x", 1001)), at(field, "may not be more than 1000")))
+	}
+	for _, choice := range []struct{ operation, field, value, supported string }{
+		{"imageGenerate", "aspectRatio", "2:1", `"1:1", "3:2", "2:3", "4:3", "3:4", "4:5", "5:4", "16:9", "9:16"`},
+		{"imageGenerate", "quality", "best", `"low", "medium", "high"`},
+		{"imageGenerate", "resolution", "4k", `"1K", "2K", "4K"`},
+		{"imageResize", "aspectRatio", "9:21", `"1:1", "1:4", "1:8", "2:3", "3:2", "3:4", "4:1", "4:3", "4:5", "5:4", "8:1", "9:16", "16:9", "21:9"`},
+		{"imageResize", "resolution", "8K", `"1K", "2K", "4K"`},
+		{"imageUpscale", "resolution", "", `"1K", "2K", "4K"`},
+		{"imageToVideo", "resolution", "1080p", `"480p", "720p"`},
+		{"videoFrames", "resolution", "4K", `"480p", "720p"`},
+		{"videoFrames", "aspectRatio", "Auto", `"16:9", "9:16", "4:3", "3:4", "1:1", "21:9", "auto"`},
+	} {
+		field := "spec." + choice.operation + "." + choice.field
+		bad = append(bad, created(fmt.Sprintf("%s %q", field, choice.value), daftyJob(choice.operation).with(field, choice.value),
+			at(field, fmt.Sprintf("%q: supported values: %s", choice.value, choice.supported))))
+	}
+	for _, operation := range []string{"imageGenerate", "imageEdit"} {
+		field := "spec." + operation + ".references"
+		reference := fields{"id": uploadID}
+		bad = append(bad, created(field+" too many", daftyJob(operation).with(field, list(reference, reference, reference, reference, reference)), at(field, "must have at most 4 items")))
+		bad = append(bad, badReference(field+"[1]", func(bad fields) manifest { return daftyJob(operation).with(field, list(reference, bad)) })...)
+	}
+	for _, image := range []struct{ operation, name string }{
+		{"imageToVideo", "image"}, {"videoFrames", "startImage"}, {"videoFrames", "endImage"},
+	} {
+		field := "spec." + image.operation + "." + image.name
+		bad = append(bad, created(field+" missing", daftyJob(image.operation).without(field), at(field, required)))
+		bad = append(bad, badReference(field, func(bad fields) manifest { return daftyJob(image.operation).with(field, bad) })...)
+	}
+	return bad
+}
+
+// badRequest holds what is wrong with any request.
+func badRequest(operation string) []badManifest {
+	field := "spec." + operation
+	job, full := daftyJob(operation), daftyJobOf(fields{operation: most(operation)})
+	bad := []badManifest{
+		created(field+" a word", daftyJobOf(fields{operation: "yes"}), at(field, "must be of type object")),
+		changed(field+" narrowed", full, job, at(field, requestIs)),
+	}
+	for name, value := range most(operation) {
+		bad = append(bad, changed(field+"."+name+" changed", job, job.with(field+"."+name, value), at(field, requestIs)))
+	}
+	return bad
+}
+
+func badPrompt(operation string) []badManifest {
+	field := "spec." + operation + ".prompt"
+	job := daftyJob(operation)
+	return []badManifest{
+		created(field+" missing", job.without(field), at(field, required)),
+		created(field+" null", job.with(field, nil), at(field, required)),
+		created(field+" empty", job.with(field, ""), at(field, tooShort), at(field, wantsWords)),
+		created(field+" blank", job.with(field, " \t\n\u00a0\u3000"), at(field, wantsWords)),
+		created(field+" too long", job.with(field, strings.Repeat("x", 2001)), at(field, "may not be more than 2000")),
+		created(field+" no string", job.with(field, int64(7)), at(field, "must be of type string")),
+	}
+}
+
+func badTarget(operation string) []badManifest {
+	field := "spec." + operation + ".image"
+	job := daftyJob(operation)
+	return []badManifest{
+		created(field+" missing", job.without(field), at(field, required)),
+		created(field+" empty", job.with(field, fields{}), at(field, wantsImageID)),
+		created(field+" by url alone", job.with(field, fields{"url": imageURL}), at(field, wantsImageID)),
+		created(field+" with an empty id", job.with(field+".id", ""), at(field+".id", wantsUUID+"images[].id")),
+		created(field+" by an upload's id", job.with(field+".id", uploadID), at(field+".id", wantsUUID+"images[].id")),
+		created(field+" by a URL as its id", job.with(field+".id", longURL(500)), at(field+".id", wantsUUID+"images[].id")),
+		created(field+" with braces", job.with(field+".id", "{"+imageID+"}"), at(field+".id", wantsUUID+"images[].id")),
+		created(field+" with an id of two lines", job.with(field+".id", imageID+"\n"), at(field+".id", wantsUUID+"images[].id")),
+		created(field+" with an id too long", job.with(field+".id", strings.Repeat("7", 2049)), at(field+".id", "may not be more than 2048")),
+	}
+}
+
+// badReference holds what is wrong with an image reference at field, where job makes a DaftyJob with it.
+func badReference(field string, job func(fields) manifest) []badManifest {
+	return []badManifest{
+		created(field+" empty", job(fields{}), at(field, wantsURLOrID)),
+		created(field+" by both url and id", job(fields{"url": imageURL, "id": imageID}), at(field, wantsURLOrID)),
+		created(field+" by plain http", job(fields{"url": "http://example.com/logo.png"}), at(field+".url", wantsHTTPS)),
+		created(field+" by a data URL", job(fields{"url": "data:image/png;base64,iVBORw0KGgo="}), at(field+".url", wantsHTTPS)),
+		created(field+" by a relative URL", job(fields{"url": "/logo.png"}), at(field+".url", wantsHTTPS)),
+		created(field+" by a URL without host", job(fields{"url": "https:///logo.png"}), at(field+".url", wantsHTTPS)),
+		created(field+" by a URL with a blank", job(fields{"url": "https://example.com/our logo.png"}), at(field+".url", wantsHTTPS)),
+		created(field+" by a URL with a line break", job(fields{"url": imageURL + "\n"}), at(field+".url", wantsHTTPS)),
+		created(field+" by an empty URL", job(fields{"url": ""}), at(field+".url", tooShort), at(field+".url", wantsHTTPS)),
+		created(field+" by a URL too long", job(fields{"url": longURL(2049)}), at(field+".url", "may not be more than 2048")),
+		created(field+" by an empty id", job(fields{"id": ""}), at(field+".id", tooShort), at(field+".id", wantsUploadID)),
+		created(field+" by a URL as its id", job(fields{"id": imageURL}), at(field+".id", wantsUploadID)),
+		created(field+" by an id with a blank", job(fields{"id": "up_ 4f1c9a"}), at(field+".id", wantsUploadID)),
+		created(field+" by an id too long", job(fields{"id": strings.Repeat("x", 2049)}), at(field+".id", "may not be more than 2048")),
+	}
+}
+
+func TestBadManifestsAreRefused(t *testing.T) {
+	env := kubetest.Start(t)
+	for _, bad := range badManifests() {
+		t.Run(bad.name, func(t *testing.T) {
+			got := problemsOf(t, bad.send(t, env))
+			for _, want := range bad.want {
+				if !contains(got, want) {
+					t.Errorf("nothing says of %s: %s", want.field, want.message)
+				}
+			}
+			if len(got) > len(bad.want) || t.Failed() {
+				t.Errorf("the API server says:%s", lines(got))
+			}
+		})
+	}
+}
+
+func contains(problems []problem, want problem) bool {
+	for _, p := range problems {
+		if p.field == want.field && strings.Contains(p.message, want.message) {
+			return true
+		}
+	}
+	return false
+}
+
+func lines(problems []problem) string {
+	var b strings.Builder
+	for _, p := range problems {
+		fmt.Fprintf(&b, "\n\t%s: %s", p.field, p.message)
+	}
+	return b.String()
+}
+
+// A rule that is added to the types without a bad manifest fails here.
+func TestEveryRuleHasABadManifest(t *testing.T) {
+	env := kubetest.Start(t)
+	var problems []problem
+	for _, bad := range badManifests() {
+		problems = append(problems, problemsOf(t, bad.send(t, env))...)
+	}
+	rules := rulesOf(t, readSchema(t))
+	if len(rules) < 100 {
+		t.Errorf("found only %d rules in the schema", len(rules))
+	}
+	for _, rule := range rules {
+		if strings.HasPrefix(rule.path, "status.conditions[]") { // Kubernetes' own, and tested there
+			continue
+		}
+		broken := false
+		for _, p := range problems {
+			broken = broken || rule.brokenBy(p)
+		}
+		if !broken {
+			t.Errorf("no bad manifest breaks the rule %s", rule)
+		}
+	}
+}

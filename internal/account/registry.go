@@ -1,0 +1,98 @@
+package account
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"sync"
+
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// Registry holds an Account for each API key in use, and a Tracker for each DaftyJob that is
+// underway.
+type Registry struct {
+	ctx    context.Context
+	limits Limits
+	client func(apiKey string) Dafty
+	wake   func(types.NamespacedName)
+
+	mu       sync.Mutex
+	accounts map[[sha256.Size]byte]*Account
+	trackers map[types.NamespacedName]*Tracker
+}
+
+// NewRegistry makes an empty registry. Its calls end with ctx. client makes the client of an
+// API key; wake is told of each DaftyJob that there is news about, and must not block.
+func NewRegistry(ctx context.Context, limits Limits, client func(apiKey string) Dafty, wake func(types.NamespacedName)) *Registry {
+	return &Registry{
+		ctx:      ctx,
+		limits:   limits,
+		client:   client,
+		wake:     wake,
+		accounts: map[[sha256.Size]byte]*Account{},
+		trackers: map[types.NamespacedName]*Tracker{},
+	}
+}
+
+// Tracker is that of the DaftyJob with this name and uid, made where there is none. An
+// earlier object of the same name is forgotten.
+func (r *Registry) Tracker(name types.NamespacedName, uid types.UID) *Tracker {
+	r.mu.Lock()
+	t := r.trackers[name]
+	if t != nil && t.uid == uid {
+		r.mu.Unlock()
+		return t
+	}
+	ctx, stop := context.WithCancel(r.ctx)
+	fresh := &Tracker{registry: r, name: name, uid: uid, ctx: ctx, stop: stop}
+	r.trackers[name] = fresh
+	r.mu.Unlock()
+	if t != nil {
+		t.close()
+	}
+	return fresh
+}
+
+// Forget drops the tracker of a DaftyJob that has ended or is gone, and its calls with it.
+func (r *Registry) Forget(name types.NamespacedName) {
+	r.mu.Lock()
+	t := r.trackers[name]
+	delete(r.trackers, name)
+	r.mu.Unlock()
+	if t != nil {
+		t.close()
+	}
+}
+
+// acquire gives the account of an API key, until it is released.
+func (r *Registry) acquire(apiKey string) *Account {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	id := sha256.Sum256([]byte(apiKey))
+	a := r.accounts[id]
+	if a == nil {
+		a = newAccount(apiKey, r.client(apiKey), r.limits)
+		r.accounts[id] = a
+	}
+	a.users++
+	return a
+}
+
+func (r *Registry) release(a *Account) {
+	if a == nil {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if a.users--; a.users == 0 {
+		delete(r.accounts, sha256.Sum256([]byte(a.key)))
+	}
+}
+
+// Hash is what v1alpha1.Submission.CredentialsHash holds of an API key. The uid keeps equal
+// keys of two objects from looking equal.
+func Hash(uid types.UID, apiKey string) string {
+	sum := sha256.Sum256([]byte(string(uid) + "\x00" + apiKey))
+	return hex.EncodeToString(sum[:4])
+}

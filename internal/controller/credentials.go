@@ -1,0 +1,58 @@
+package controller
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+
+	"dafty.ai/dafty-operator/api/v1alpha1"
+	"dafty.ai/dafty-operator/internal/account"
+)
+
+// readCredentials tells the tracker the API key, or gives the problem why there is none, for
+// the user. The Secret is read from the object's own namespace and from no other.
+func (r *Reconciler) readCredentials(ctx context.Context, job *v1alpha1.DaftyJob, tracker *account.Tracker) (problem string, err error) {
+	if job.Status.Phase.Final() {
+		return "", nil
+	}
+	ref := job.Spec.CredentialsSecretRef
+	secret := &corev1.Secret{}
+	err = r.Get(ctx, types.NamespacedName{Namespace: job.Namespace, Name: ref.Name}, secret)
+	switch {
+	case apierrors.IsNotFound(err):
+		tracker.Use("")
+		return fmt.Sprintf("Secret %q isn't there; create it: kubectl create secret generic -n %s %s --from-literal=%s=YOUR_API_KEY",
+			ref.Name, job.Namespace, ref.Name, ref.Key), nil
+	case apierrors.IsForbidden(err):
+		tracker.Use("")
+		return fmt.Sprintf("the operator may not read Secret %q in namespace %q; give its service account the right to get it", ref.Name, job.Namespace), nil
+	case err != nil:
+		return "", fmt.Errorf("reading Secret %q: %w", ref.Name, err)
+	}
+	key, problem := apiKey(secret, ref.Key)
+	tracker.Use(key)
+	return problem, nil
+}
+
+// apiKey takes the API key from a Secret. Blank space around it is a slip of whoever made
+// the Secret (echo without -n); no key has any.
+func apiKey(secret *corev1.Secret, name string) (key, problem string) {
+	value, ok := secret.Data[name]
+	if !ok {
+		return "", fmt.Sprintf("Secret %q has no key %q; add it with the API key as its value", secret.Name, name)
+	}
+	key = strings.TrimSpace(string(value))
+	if key == "" {
+		return "", fmt.Sprintf("key %q of Secret %q is empty; put the API key there", name, secret.Name)
+	}
+	for _, c := range []byte(key) {
+		if c <= ' ' || c > '~' {
+			return "", fmt.Sprintf("key %q of Secret %q holds characters that no API key has (was it encoded twice?); put the API key there as it is", name, secret.Name)
+		}
+	}
+	return key, ""
+}

@@ -1,0 +1,247 @@
+// Package controller reconciles DaftyJobs: it reads, asks package lifecycle what is next,
+// writes status once, and takes the one step that follows.
+package controller
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/events"
+	"k8s.io/client-go/util/workqueue"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	"dafty.ai/dafty-operator/api/v1alpha1"
+	"dafty.ai/dafty-operator/internal/account"
+	"dafty.ai/dafty-operator/internal/dafty"
+	"dafty.ai/dafty-operator/internal/lifecycle"
+)
+
+// Name is the controller's, in events, logs and metrics.
+const Name = "dafty-operator"
+
+// conflictRetry is how soon a reconcile that lost a write is tried again, should no watch
+// event bring it back before.
+const conflictRetry = time.Second
+
+// +kubebuilder:rbac:groups=dafty.ai,resources=daftyjobs,verbs=get;list;watch;patch
+// +kubebuilder:rbac:groups=dafty.ai,resources=daftyjobs/status,verbs=patch
+// +kubebuilder:rbac:groups="",resources=secrets,verbs=get
+// +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
+
+// Reconciler reconciles DaftyJobs.
+type Reconciler struct {
+	// Client reads DaftyJobs from a cache and Secrets live: no right to list Secrets is needed,
+	// and none is kept in memory.
+	client.Client
+	// Recorder takes the events.
+	Recorder events.EventRecorder
+	// Accounts make the calls to Dafty.
+	Accounts *account.Registry
+	// Clock tells the time of decisions.
+	Clock clock.PassiveClock
+	// DeletionTimeout is how long a deletion waits for a confirmed cancel.
+	DeletionTimeout time.Duration
+
+	writes writes
+}
+
+// SetupWithManager has mgr run the reconciler for DaftyJobs, up to workers at a time, and for
+// those that wakeups tells of.
+func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, wakeups *Wakeups, workers int) error {
+	return ctrl.NewControllerManagedBy(mgr).
+		Named(Name).
+		For(&v1alpha1.DaftyJob{}).
+		WatchesRawSource(source.Func(wakeups.start)).
+		WithOptions(controller.Options{MaxConcurrentReconciles: workers}).
+		Complete(r)
+}
+
+// Reconcile decides about one DaftyJob and does what was decided. It waits for no call to
+// Dafty: their answers wake it.
+func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	// 1. Read.
+	job := &v1alpha1.DaftyJob{}
+	if err := r.Get(ctx, req.NamespacedName, job); err != nil {
+		if apierrors.IsNotFound(err) {
+			r.forget(req.NamespacedName)
+		}
+		return ctrl.Result{}, client.IgnoreNotFound(err)
+	}
+	if r.writes.stale(job) {
+		// The cache will bring what this process has written last, and the reconcile with it.
+		return ctrl.Result{}, nil
+	}
+	tracker := r.Accounts.Tracker(req.NamespacedName, job.UID)
+	problem, err := r.readCredentials(ctx, job, tracker)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+
+	// 2. Decide.
+	decision, create := r.decide(job, tracker, problem)
+
+	// 3. Write status. Where that fails, the step isn't taken.
+	if err := r.writeStatus(ctx, job, decision.Status); err != nil {
+		return lost(err)
+	}
+
+	// 4. Tell, and take the step.
+	r.tell(ctx, job, decision)
+	if err := r.take(ctx, job, decision.Step, tracker, create); err != nil {
+		return lost(err)
+	}
+	if decision.Step == lifecycle.Rest && decision.After > 0 {
+		// What only waits must not hold up what can go on, as after a restart with many objects.
+		return ctrl.Result{RequeueAfter: decision.After, Priority: new(handler.LowPriority)}, nil
+	}
+	return ctrl.Result{RequeueAfter: decision.After}, nil
+}
+
+// decide asks lifecycle, and once more where a submission must wait for its turn.
+func (r *Reconciler) decide(job *v1alpha1.DaftyJob, tracker *account.Tracker, problem string) (lifecycle.Decision, dafty.Create) {
+	in := lifecycle.Input{Job: job, Known: tracker.Known(), Now: r.Clock.Now(), DeletionTimeout: r.DeletionTimeout}
+	in.Known.Credentials.Problem = problem
+	// A spec without a request is for lifecycle to report: it never asks to submit one.
+	create, _ := lifecycle.Request(&job.Spec)
+	decision := lifecycle.Next(in)
+	if decision.Step == lifecycle.Submit {
+		if in.Known.Hold = tracker.Claim(create, decision.Status.Submission); in.Known.Hold != nil {
+			decision = lifecycle.Next(in)
+		}
+	}
+	return decision, create
+}
+
+// writeStatus writes what changed, if the object is still as it was read.
+func (r *Reconciler) writeStatus(ctx context.Context, job *v1alpha1.DaftyJob, status v1alpha1.DaftyJobStatus) error {
+	if equality.Semantic.DeepEqual(job.Status, status) {
+		return nil
+	}
+	base := job.DeepCopy()
+	job.Status = status
+	if err := r.Status().Patch(ctx, job, client.MergeFromWithOptions(base, client.MergeFromWithOptimisticLock{})); err != nil {
+		return fmt.Errorf("writing status: %w", err)
+	}
+	r.writes.record(job)
+	return nil
+}
+
+// take takes a step, which is on record in status by now.
+func (r *Reconciler) take(ctx context.Context, job *v1alpha1.DaftyJob, step lifecycle.Step, tracker *account.Tracker, create dafty.Create) error {
+	switch step {
+	case lifecycle.Submit:
+		tracker.Submit(create, job.Status.Submission)
+	case lifecycle.Follow:
+		tracker.Follow(job.Status.JobID, create.Class())
+	case lifecycle.Cancel:
+		tracker.Cancel(job.Status.JobID)
+		tracker.Follow(job.Status.JobID, create.Class())
+	case lifecycle.AddFinalizer:
+		return r.patchMetadata(ctx, job, func() { controllerutil.AddFinalizer(job, v1alpha1.CancelFinalizer) })
+	case lifecycle.Annotate:
+		return r.patchMetadata(ctx, job, func() {
+			if job.Annotations == nil {
+				job.Annotations = map[string]string{}
+			}
+			job.Annotations[v1alpha1.JobAnnotation] = lifecycle.Annotation(job, job.Status.JobID)
+		})
+	case lifecycle.RemoveFinalizer:
+		err := r.patchMetadata(ctx, job, func() { controllerutil.RemoveFinalizer(job, v1alpha1.CancelFinalizer) })
+		if client.IgnoreNotFound(err) != nil {
+			return err
+		}
+		r.forget(client.ObjectKeyFromObject(job))
+	case lifecycle.Rest:
+		if job.Status.Phase.Final() {
+			r.Accounts.Forget(client.ObjectKeyFromObject(job))
+		}
+	}
+	return nil
+}
+
+// patchMetadata writes a change, if the object is still as it was read: its name may belong
+// to another object by now.
+func (r *Reconciler) patchMetadata(ctx context.Context, job *v1alpha1.DaftyJob, change func()) error {
+	base := job.DeepCopy()
+	change()
+	if err := r.Patch(ctx, job, client.MergeFromWithOptions(base, client.MergeFromWithOptimisticLock{})); err != nil {
+		return fmt.Errorf("writing metadata: %w", err)
+	}
+	r.writes.record(job)
+	return nil
+}
+
+func (r *Reconciler) forget(name types.NamespacedName) {
+	r.Accounts.Forget(name)
+	r.writes.forget(name)
+}
+
+// maxNote is the API's bound of an event's note, in bytes.
+const maxNote = 1024
+
+// tell makes a decision's news an event and a line of the log.
+func (r *Reconciler) tell(ctx context.Context, job *v1alpha1.DaftyJob, decision lifecycle.Decision) {
+	if decision.Abandoned {
+		abandoned.Inc()
+	}
+	event := decision.Event
+	if event == nil {
+		return
+	}
+	kind := corev1.EventTypeNormal
+	if event.Warning {
+		kind = corev1.EventTypeWarning
+	}
+	note := event.Message
+	if len(note) > maxNote {
+		note = strings.ToValidUTF8(note[:maxNote-len("…")], "") + "…"
+	}
+	r.Recorder.Eventf(job, nil, kind, event.Reason, string(decision.Step), "%s", note)
+	log.FromContext(ctx).Info(event.Message, "reason", event.Reason, "phase", decision.Status.Phase, "jobID", decision.Status.JobID)
+}
+
+// lost says what to do after a write that failed. Losing against another write is no error:
+// whatever was decided rested on an object that is no more.
+func lost(err error) (ctrl.Result, error) {
+	if apierrors.IsConflict(err) {
+		return ctrl.Result{RequeueAfter: conflictRetry}, nil
+	}
+	return ctrl.Result{}, client.IgnoreNotFound(err)
+}
+
+// Wakeups brings DaftyJobs to be reconciled because Dafty has answered.
+type Wakeups struct {
+	queue chan workqueue.TypedRateLimitingInterface[reconcile.Request]
+}
+
+// NewWakeups makes the source of wake-ups for one Reconciler.
+func NewWakeups() *Wakeups {
+	return &Wakeups{queue: make(chan workqueue.TypedRateLimitingInterface[reconcile.Request], 1)}
+}
+
+func (w *Wakeups) start(_ context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
+	w.queue <- queue
+	return nil
+}
+
+// Wake has the DaftyJob of that name reconciled soon. It doesn't block once the controller
+// runs, and only a running controller makes the calls that wake.
+func (w *Wakeups) Wake(name types.NamespacedName) {
+	queue := <-w.queue
+	w.queue <- queue
+	queue.Add(reconcile.Request{NamespacedName: name})
+}

@@ -1,0 +1,291 @@
+package dafty
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// DefaultURL is where Dafty's API answers.
+	DefaultURL = "https://app.dafty.ai/api/v1"
+
+	// callTimeout bounds every call that Dafty answers at once.
+	callTimeout = 20 * time.Second
+	// waitTimeout bounds a held GET: Dafty holds it for up to about 55 s, and a slow network
+	// may add to that.
+	waitTimeout = 75 * time.Second
+	// maxBody bounds an answer. A page of 50 jobs with four images each has some 50 KB.
+	maxBody = 4 << 20
+)
+
+// Doer sends requests. *http.Client is one.
+type Doer interface {
+	Do(*http.Request) (*http.Response, error)
+}
+
+// NewHTTPClient is the HTTP client for Dafty: one for the whole process, shared by all API
+// keys. It follows no redirect, so that a key goes to the configured URL and nowhere else.
+func NewHTTPClient() *http.Client {
+	dialer := &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}
+	return &http.Client{
+		Transport: &http.Transport{
+			Proxy:                 http.ProxyFromEnvironment,
+			DialContext:           dialer.DialContext,
+			ForceAttemptHTTP2:     true,
+			MaxIdleConns:          1024,
+			MaxIdleConnsPerHost:   256,
+			IdleConnTimeout:       90 * time.Second,
+			TLSHandshakeTimeout:   10 * time.Second,
+			ExpectContinueTimeout: time.Second,
+		},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+// Client calls Dafty with one API key. It is safe for concurrent use.
+type Client struct {
+	server    string
+	key       string
+	userAgent string
+	http      Doer
+}
+
+// New makes a client for the API at baseURL (see CheckURL), which sends apiKey with each
+// request and names itself by userAgent.
+func New(baseURL, apiKey, userAgent string, httpClient Doer) *Client {
+	// The generated paths are relative to a base that ends in a slash.
+	return &Client{
+		server:    strings.TrimRight(baseURL, "/") + "/",
+		key:       apiKey,
+		userAgent: userAgent,
+		http:      httpClient,
+	}
+}
+
+// CheckURL says why a base URL can't be used. Plain http is refused where the address isn't
+// a loopback one, as it would show the API key to the network, unless allowInsecure is set.
+func CheckURL(raw string, allowInsecure bool) error {
+	u, err := url.Parse(raw)
+	switch {
+	case err != nil:
+		// The parse error quotes the URL, which may hold a password.
+		return errors.New("the Dafty URL can't be parsed: give a URL such as " + DefaultURL)
+	case u.Scheme != "https" && u.Scheme != "http":
+		return fmt.Errorf("the Dafty URL must begin with https://, such as %s", DefaultURL)
+	case u.Hostname() == "":
+		return fmt.Errorf("the Dafty URL names no host: give a URL such as %s", DefaultURL)
+	case u.User != nil:
+		return errors.New("the Dafty URL must hold no user name or password: the API key comes from the Secret of each DaftyJob")
+	case u.RawQuery != "" || u.Fragment != "":
+		return fmt.Errorf("the Dafty URL must have no query and no fragment: give a URL such as %s", DefaultURL)
+	case u.Scheme == "http" && !allowInsecure && !loopback(u.Hostname()):
+		return fmt.Errorf("the Dafty URL %s is plain http, which would show every API key to the network: use https, or --allow-insecure-dafty-url if you mean it", u.Redacted())
+	}
+	return nil
+}
+
+func loopback(host string) bool {
+	if strings.EqualFold(host, "localhost") {
+		return true
+	}
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
+}
+
+// Create asks for a job. A repeat with the same idempotency key answers with the first job.
+// The call ends with ctx, whose deadline the caller counts from its own record of the
+// attempt. Any error is an *CallError; one for which Refused is false leaves open whether the
+// job was made.
+func (c *Client) Create(ctx context.Context, create Create, idempotencyKey string) (*Job, error) {
+	req, err := create.newRequest(c.server, &idempotencyKey)
+	if err != nil {
+		return nil, &CallError{Kind: KindInvalid, Message: "the request can't be encoded: " + err.Error(), Unsent: true, cause: err}
+	}
+	// http.Transport repeats a request that has an Idempotency-Key by itself when a reused
+	// connection breaks, while the server may still work on the first: two requests in
+	// parallel can make two jobs. Without GetBody it can't repeat one.
+	req.GetBody = nil
+	return c.job(ctx, req, "")
+}
+
+// Job asks for a job's state. With wait, Dafty holds the request until the job has ended, up
+// to about 55 s.
+func (c *Client) Job(ctx context.Context, id string, wait bool) (*Job, error) {
+	params, timeout := &GetJobParams{}, callTimeout
+	if wait {
+		held := True
+		params.Wait, timeout = &held, waitTimeout
+	}
+	req, err := NewGetJobRequest(c.server, id, params)
+	if err != nil {
+		return nil, &CallError{Kind: KindUnavailable, Message: "the job's id can't be sent: " + err.Error(), Unsent: true, cause: err}
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	return c.job(ctx, req, id)
+}
+
+// Cancel cancels a job and answers with the job as it then stands, which need not have
+// ended yet.
+func (c *Client) Cancel(ctx context.Context, id string) (*Job, error) {
+	req, err := NewCancelJobRequest(c.server, id)
+	if err != nil {
+		return nil, &CallError{Kind: KindUnavailable, Message: "the job's id can't be sent: " + err.Error(), Unsent: true, cause: err}
+	}
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	return c.job(ctx, req, id)
+}
+
+// job sends a request that is answered with a job; where wantID is known, with that one.
+func (c *Client) job(ctx context.Context, req *http.Request, wantID string) (*Job, error) {
+	body, status, err := c.do(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	var envelope JobEnvelope
+	if err := json.Unmarshal(body, &envelope); err != nil {
+		return nil, &CallError{Kind: KindUnavailable, Status: status, Message: "Dafty's answer can't be read"}
+	}
+	job := &envelope.Data
+	switch {
+	case job.Id == "" || job.Status == "":
+		return nil, &CallError{Kind: KindUnavailable, Status: status, Message: "Dafty's answer names no job"}
+	case wantID != "" && !strings.EqualFold(job.Id, wantID):
+		return nil, &CallError{Kind: KindUnavailable, Status: status, Message: "Dafty's answer is about another job"}
+	}
+	return job, nil
+}
+
+// do sends one request and gives the body of a 2xx answer; everything else is an *CallError.
+func (c *Client) do(ctx context.Context, req *http.Request) ([]byte, int, error) {
+	// The hook runs on the transport's goroutine, possibly after Do has given up.
+	var connected atomic.Bool
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GotConn: func(httptrace.GotConnInfo) { connected.Store(true) },
+	})
+	req = req.WithContext(ctx)
+	req.Header.Set("X-Api-Key", c.key)
+	req.Header.Set("User-Agent", c.userAgent)
+	req.Header.Set("Accept", "application/json")
+
+	if err := ctx.Err(); err != nil {
+		return nil, 0, c.noAnswer(err, true)
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return nil, 0, c.noAnswer(err, !connected.Load())
+	}
+	defer func() { _ = resp.Body.Close() }()
+
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
+	if err != nil {
+		e := c.noAnswer(err, false)
+		e.Status = resp.StatusCode
+		return nil, resp.StatusCode, e
+	}
+	if len(body) > maxBody {
+		return nil, resp.StatusCode, &CallError{Kind: KindUnavailable, Status: resp.StatusCode, Message: fmt.Sprintf("Dafty's answer is longer than %d bytes", maxBody)}
+	}
+	body = c.redact(body)
+	if resp.StatusCode >= 200 && resp.StatusCode < 300 {
+		return body, resp.StatusCode, nil
+	}
+	return nil, resp.StatusCode, answerError(resp, body)
+}
+
+// redact keeps an answer that repeats the API key from carrying it into status or a log.
+func (c *Client) redact(body []byte) []byte {
+	if c.key == "" {
+		return body
+	}
+	return bytes.ReplaceAll(body, []byte(c.key), []byte("[redacted]"))
+}
+
+// noAnswer describes a request that got no answer.
+func (c *Client) noAnswer(err error, unsent bool) *CallError {
+	message := "Dafty can't be reached"
+	var (
+		urlErr *url.Error
+		netErr net.Error
+	)
+	switch {
+	case errors.Is(err, context.Canceled):
+		message = "the call was given up"
+	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &netErr) && netErr.Timeout():
+		message = "Dafty didn't answer in time"
+	case errors.As(err, &urlErr):
+		message += ": " + string(c.redact([]byte(urlErr.Err.Error())))
+	default:
+		message = "Dafty's answer broke off"
+	}
+	return &CallError{Kind: KindUnavailable, Message: message, Unsent: unsent, cause: err}
+}
+
+// answerError reads an answer that isn't 2xx.
+func answerError(resp *http.Response, body []byte) *CallError {
+	e := &CallError{Status: resp.StatusCode, RetryAfter: retryAfter(resp.Header)}
+	var envelope struct {
+		Error *struct {
+			// Read leniently: only message is certain, and nothing else may spoil it.
+			Code    any    `json:"code"`
+			Message string `json:"message"`
+			Details any    `json:"details"`
+		} `json:"error"`
+	}
+	daftys := json.Unmarshal(body, &envelope) == nil && envelope.Error != nil && envelope.Error.Message != ""
+	if daftys {
+		e.Message = envelope.Error.Message
+		e.Code, _ = envelope.Error.Code.(string)
+		e.Details, _ = envelope.Error.Details.(map[string]any)
+	} else {
+		e.Message = "Dafty answered " + statusText(resp.StatusCode) + " without saying why"
+	}
+	if resp.StatusCode >= 300 && resp.StatusCode < 400 {
+		e.Message = "Dafty's URL answered with a redirect, which is not followed, as the API key must go nowhere else: check --dafty-url"
+	}
+	e.Kind = kindOf(resp.StatusCode, e.Code, daftys)
+	return e
+}
+
+func statusText(status int) string {
+	if text := http.StatusText(status); text != "" {
+		return fmt.Sprintf("%d %s", status, text)
+	}
+	return strconv.Itoa(status)
+}
+
+// maxRetryAfter bounds what an answer can ask for, against a header that is garbage.
+const maxRetryAfter = time.Hour
+
+// retryAfter reads the header in both of its forms (RFC 9110, 10.2.3).
+func retryAfter(h http.Header) time.Duration {
+	value := strings.TrimSpace(h.Get("Retry-After"))
+	if value == "" {
+		return 0
+	}
+	var after time.Duration
+	if seconds, err := strconv.ParseInt(value, 10, 64); err == nil {
+		after = time.Duration(min(seconds, int64(maxRetryAfter/time.Second))) * time.Second
+	} else if at, err := http.ParseTime(value); err == nil {
+		// Against the server's own clock where it says it, as ours may differ.
+		now := time.Now()
+		if date, err := http.ParseTime(h.Get("Date")); err == nil {
+			now = date
+		}
+		after = at.Sub(now)
+	}
+	return max(0, min(after, maxRetryAfter))
+}

@@ -1,0 +1,10 @@
+package dafty
+
+import _ "embed"
+
+//go:generate go tool -modfile=../../hack/tools/go.mod oapi-codegen -config oapi-codegen.yaml openapi.yaml
+
+// OpenAPI is the contract this client is generated from and the simulator validates against.
+//
+//go:embed openapi.yaml
+var OpenAPI []byte

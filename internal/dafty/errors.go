@@ -1,0 +1,153 @@
+package dafty
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+)
+
+// Kind is what an error means, whatever call it answered.
+type Kind string
+
+const (
+	// KindInvalid : the request is wrong as it is (400 and its like).
+	KindInvalid Kind = "Invalid"
+	// KindUnauthorized : the API key is missing, malformed, revoked, expired or not allowed (401, 403).
+	KindUnauthorized Kind = "Unauthorized"
+	// KindInsufficientCredits : the account has too few credits (402).
+	KindInsufficientCredits Kind = "InsufficientCredits"
+	// KindSubscriptionRequired : the plan doesn't include this (402).
+	KindSubscriptionRequired Kind = "SubscriptionRequired"
+	// KindNotFound : absent, or another account's (404).
+	KindNotFound Kind = "NotFound"
+	// KindConflict : the job's state forbids the call (409).
+	KindConflict Kind = "Conflict"
+	// KindRateLimit : this minute's calls are used up (429).
+	KindRateLimit Kind = "RateLimit"
+	// KindConcurrency : too many jobs are in flight (429).
+	KindConcurrency Kind = "Concurrency"
+	// KindUsageLimit : the period's allowance is used up (429).
+	KindUsageLimit Kind = "UsageLimit"
+	// KindUnavailable : no answer, or none that can be understood: a timeout, a broken
+	// connection, a redirect, a 5xx, a body that isn't Dafty's. It proves nothing about the
+	// job: the request may have had its effect.
+	KindUnavailable Kind = "Unavailable"
+)
+
+// Advice is what the caller of a failed request must do.
+type Advice string
+
+const (
+	// AdviceFix : the request can never succeed as it is.
+	AdviceFix Advice = "Fix"
+	// AdviceAskPerson : it succeeds once a person has acted.
+	AdviceAskPerson Advice = "AskPerson"
+	// AdviceWait : it succeeds after a while, at the earliest after RetryAfter.
+	AdviceWait Advice = "Wait"
+	// AdviceRetry : ask again with the same idempotency key or id.
+	AdviceRetry Advice = "Retry"
+)
+
+// Advice tells what to do about errors of this kind.
+func (k Kind) Advice() Advice {
+	switch k {
+	case KindInvalid, KindNotFound, KindConflict:
+		return AdviceFix
+	case KindUnauthorized, KindInsufficientCredits, KindSubscriptionRequired:
+		return AdviceAskPerson
+	case KindRateLimit, KindConcurrency, KindUsageLimit:
+		return AdviceWait
+	case KindUnavailable:
+	}
+	return AdviceRetry
+}
+
+// CallError is any failure of a call to Dafty. Its text never contains the API key.
+type CallError struct {
+	// Kind is what the error means.
+	Kind Kind
+	// Status is the HTTP status, 0 where there was no answer.
+	Status int
+	// Code is Dafty's error code, empty where it gave none.
+	Code string
+	// Message is Dafty's message, or the operator's own where there is none.
+	Message string
+	// Details are Dafty's details: the fields at fault and why. Nil where it gave none.
+	Details map[string]any
+	// RetryAfter is how long Dafty asks to wait, 0 where it doesn't say.
+	RetryAfter time.Duration
+	// Unsent is true where the request surely never left, so that it can't have had an effect.
+	Unsent bool
+
+	cause error
+}
+
+// Error implements error.
+func (e *CallError) Error() string {
+	if e.Status == 0 {
+		return e.Message
+	}
+	if e.Code == "" {
+		return fmt.Sprintf("%s (HTTP %d)", e.Message, e.Status)
+	}
+	return fmt.Sprintf("%s (%s, HTTP %d)", e.Message, e.Code, e.Status)
+}
+
+// Unwrap gives the transport's error, nil where Dafty answered.
+func (e *CallError) Unwrap() error { return e.cause }
+
+// Refused says whether a create that met this error has certainly made no job, so that
+// nothing was charged and a fresh idempotency key may follow.
+func (e *CallError) Refused() bool {
+	return e.Unsent || (e.Kind != KindUnavailable && e.Kind != KindConflict)
+}
+
+// AsError finds the *CallError in err. An error of another type becomes one of KindUnavailable.
+func AsError(err error) *CallError {
+	if err == nil {
+		return nil
+	}
+	var e *CallError
+	if errors.As(err, &e) {
+		return e
+	}
+	return &CallError{Kind: KindUnavailable, Message: err.Error(), cause: err}
+}
+
+// kindOf reads a status and code. Only an answer in Dafty's own error form may end a job or
+// deny its existence: a proxy's page with the same status says nothing about it.
+func kindOf(status int, code string, daftys bool) Kind {
+	switch status {
+	case http.StatusUnauthorized, http.StatusForbidden:
+		return KindUnauthorized
+	case http.StatusPaymentRequired:
+		if code == "SUBSCRIPTION_REQUIRED" {
+			return KindSubscriptionRequired
+		}
+		return KindInsufficientCredits
+	case http.StatusTooManyRequests:
+		switch code {
+		case "CONCURRENT_LIMIT_REACHED":
+			return KindConcurrency
+		case "USAGE_LIMIT_EXCEEDED":
+			return KindUsageLimit
+		}
+		return KindRateLimit
+	}
+	if !daftys {
+		return KindUnavailable
+	}
+	switch status {
+	case http.StatusNotFound, http.StatusGone:
+		return KindNotFound
+	case http.StatusConflict:
+		return KindConflict
+	case http.StatusRequestTimeout, http.StatusTooEarly:
+		return KindUnavailable
+	}
+	if status >= 400 && status < 500 {
+		return KindInvalid
+	}
+	return KindUnavailable
+}

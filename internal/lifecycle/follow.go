@@ -1,0 +1,201 @@
+package lifecycle
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"dafty.ai/dafty-operator/api/v1alpha1"
+	"dafty.ai/dafty-operator/internal/dafty"
+)
+
+// follow tells how a known job stands, and brings it to the end that is wanted.
+func (d *decider) follow() Decision {
+	job := d.Known.Job
+	if job != nil && !strings.EqualFold(job.Id, d.status.JobID) {
+		job = nil
+	}
+	if job != nil {
+		d.observe(job)
+		switch job.Status {
+		case dafty.Completed:
+			return d.completed(job)
+		case dafty.Failed:
+			return d.failed(job)
+		}
+	}
+	trouble := d.Known.Trouble
+	if trouble != nil && trouble.Err.Kind == dafty.KindNotFound && trouble.Failures >= notFoundLooks {
+		return d.notFound(trouble)
+	}
+
+	now := d.underway(job)
+	switch {
+	case d.deleting():
+	case !d.finalizer():
+		return d.on(now, AddFinalizer, 0)
+	case d.annotated() != d.status.JobID:
+		return d.on(now, Annotate, 0)
+	}
+	credentials := d.Known.Credentials
+	if credentials.Secret == "" && !(d.cancelWanted() && credentials.Held != "") {
+		return d.on(onTheWay(d.status.Phase, v1alpha1.ReasonWaitingForCredentials,
+			credentials.Problem+"; job "+d.status.JobID+" goes on at Dafty meanwhile"+d.deletionWords()), Rest, credentialsPoll)
+	}
+	if d.cancelWanted() {
+		return d.cancel(now)
+	}
+	if trouble != nil && trouble.Err.Kind == dafty.KindUnauthorized {
+		return d.on(now, Follow, credentialsPoll)
+	}
+	return d.on(now, Follow, 0)
+}
+
+// observe records what Dafty says of a job whatever its state.
+func (d *decider) observe(job *dafty.Job) {
+	if !knownType(job.Type) && job.Type != "" {
+		// The operation's own type stands, as Dafty may report a resize as an edit; one that is
+		// new is shown as it came.
+		d.status.JobType = string(job.Type)
+	}
+	if d.status.SubmittedAt == nil {
+		created := metav1.NewTime(job.CreatedAt)
+		if job.CreatedAt.IsZero() {
+			created = metav1.NewTime(d.Now)
+		}
+		d.status.SubmittedAt = &created
+	}
+	if job.Status == dafty.Processing && d.status.StartedAt == nil {
+		started := metav1.NewTime(d.Now)
+		d.status.StartedAt = &started
+	}
+}
+
+// underway tells how a job that hasn't ended stands. It never goes back: what was
+// processing isn't queued again because an old answer says so.
+func (d *decider) underway(job *dafty.Job) verdict {
+	phase := d.status.Phase
+	message := "asking Dafty how job " + d.status.JobID + " stands"
+	if phase == "" || phase == v1alpha1.PhasePending {
+		phase = v1alpha1.PhaseSubmitting
+	}
+	if job != nil {
+		message = fmt.Sprintf("Dafty reports job %s as %q, which this version of the operator doesn't know; it is followed on", job.Id, job.Status)
+		switch job.Status {
+		case dafty.Pending:
+			if phase == v1alpha1.PhaseSubmitting {
+				phase = v1alpha1.PhaseQueued
+			}
+			message = "job " + job.Id + " waits at Dafty for its turn"
+		case dafty.Processing:
+			if phase != v1alpha1.PhaseCancelling {
+				phase = v1alpha1.PhaseProcessing
+			}
+			message = "Dafty works on job " + job.Id
+		}
+	}
+	if phase == v1alpha1.PhaseCancelling {
+		message = "cancelling job " + d.status.JobID + " at Dafty"
+	}
+	if trouble := d.Known.Trouble; trouble != nil && telling(trouble) {
+		return troubled(phase, trouble.Err.Kind, trouble.Err.Error()+"; job "+d.status.JobID+" goes on at Dafty meanwhile"+d.deletionWords(), d.secretWords())
+	}
+	return onTheWay(phase, string(phase), message)
+}
+
+// telling says whether a trouble is worth the user's attention: one look that failed isn't,
+// nor is a wait for the next minute's calls.
+func telling(trouble *Trouble) bool {
+	switch trouble.Err.Kind {
+	case dafty.KindRateLimit:
+		return false
+	case dafty.KindUnauthorized:
+		return true
+	default:
+		return trouble.Failures > 1
+	}
+}
+
+// cancel has the job cancelled, and the cancel confirmed by a look at the job.
+func (d *decider) cancel(now verdict) Decision {
+	// On record before the request leaves: from here on a job that reads failed was cancelled.
+	now.phase = v1alpha1.PhaseCancelling
+	if now.reconciling && now.reason != v1alpha1.ReasonAPIUnavailable {
+		now = onTheWay(v1alpha1.PhaseCancelling, v1alpha1.ReasonCancelling, "cancelling job "+d.status.JobID+" at Dafty")
+	}
+	call := d.Known.Cancel
+	switch {
+	case call == nil:
+		return d.on(now, Cancel, recancelAfter)
+	case !call.Done:
+		return d.on(now, Follow, recancelAfter)
+	}
+	wait := recancelAfter
+	if err := call.Err; err != nil {
+		// It may have ended by itself: the look that follows tells. If not, cancel once more.
+		wait = max(backoff(time.Second, call.Failures), err.RetryAfter)
+		switch err.Kind {
+		case dafty.KindNotFound, dafty.KindConflict, dafty.KindInvalid:
+		default:
+			now = troubled(v1alpha1.PhaseCancelling, err.Kind, "the cancel of job "+d.status.JobID+" failed and is tried again: "+err.Error()+d.deletionWords(), d.secretWords())
+		}
+	}
+	if left := call.At.Add(wait).Sub(d.Now); left > 0 {
+		return d.on(now, Follow, min(left, credentialsPoll))
+	}
+	return d.on(now, Cancel, recancelAfter)
+}
+
+func (d *decider) completed(job *dafty.Job) Decision {
+	d.status.Result = jobResult(job.Result)
+	if d.cancelWanted() {
+		return d.end(reached(v1alpha1.PhaseCompleted, v1alpha1.ReasonCompletedBeforeCancel,
+			"the job completed before the cancel reached it, and is paid for: "+resultWords(d.status.Result)))
+	}
+	return d.end(reached(v1alpha1.PhaseCompleted, v1alpha1.ReasonCompleted, resultWords(d.status.Result)))
+}
+
+// failed ends a job that reads failed, which a cancelled one does too: it was cancelled if
+// a cancel was on its way.
+func (d *decider) failed(job *dafty.Job) Decision {
+	if d.status.Phase == v1alpha1.PhaseCancelling {
+		return d.end(reached(v1alpha1.PhaseCancelled, v1alpha1.ReasonCancelled, "job "+job.Id+" is cancelled at Dafty"))
+	}
+	reason := v1alpha1.ReasonGenerationFailed
+	d.status.Error = &v1alpha1.JobError{Message: "Dafty gave no reason"}
+	if job.Error != nil {
+		d.status.Error = &v1alpha1.JobError{Code: string(job.Error.Code), Message: job.Error.Message}
+	}
+	if job.Type == dafty.StyleExtract || d.status.Error.Code == string(dafty.EXTRACTIONFAILED) {
+		reason = v1alpha1.ReasonExtractionFailed
+	}
+	return d.end(lost(reason, "Dafty could not make it: "+d.status.Error.Message))
+}
+
+// notFound ends a job that Dafty doesn't know, if it was asked with the key that made it:
+// under another account's key every job is absent.
+func (d *decider) notFound(trouble *Trouble) Decision {
+	if made := d.status.Submission; made != nil && made.CredentialsHash != "" && made.CredentialsHash != trouble.Credentials {
+		return d.on(stuck(d.status.Phase, v1alpha1.ReasonCredentialsRejected, fmt.Sprintf(
+			"Dafty doesn't know job %s under the API key in %s, which isn't the one it was submitted with; put that one, or another of its account, back%s",
+			d.status.JobID, d.secretWords(), d.deletionWords())), Follow, credentialsPoll)
+	}
+	d.status.Error = jobError(trouble.Err)
+	return d.end(lost(v1alpha1.ReasonJobNotFound, fmt.Sprintf("Dafty doesn't know job %s any more; whether it made anything can only be seen at Dafty", d.status.JobID)))
+}
+
+// secretWords names the Secret and the key in it, for a message.
+func (d *decider) secretWords() string {
+	ref := d.Job.Spec.CredentialsSecretRef
+	return fmt.Sprintf("key %q of Secret %q", ref.Key, ref.Name)
+}
+
+// deletionWords says until when a deletion waits.
+func (d *decider) deletionWords() string {
+	if !d.deleting() {
+		return ""
+	}
+	return "; the deletion waits for it until " + d.Job.DeletionTimestamp.Add(d.DeletionTimeout).UTC().Format(time.RFC3339)
+}

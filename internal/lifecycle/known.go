@@ -1,0 +1,96 @@
+package lifecycle
+
+import (
+	"time"
+
+	"dafty.ai/dafty-operator/api/v1alpha1"
+	"dafty.ai/dafty-operator/internal/dafty"
+)
+
+// Input is all that a decision rests on.
+type Input struct {
+	// Job is the object as it was read.
+	Job *v1alpha1.DaftyJob
+	// Known is what this process has heard about it.
+	Known Known
+	// Now is the time of the decision.
+	Now time.Time
+	// DeletionTimeout is how long a deletion waits for a confirmed cancel before the object
+	// is let go.
+	DeletionTimeout time.Duration
+}
+
+// Known is what this process has heard about one DaftyJob. It lives in memory: after a
+// restart it is empty, and every decision must be right with an empty one.
+type Known struct {
+	// Credentials are the API keys at hand.
+	Credentials Credentials
+	// Submission is the newest POST of this process, nil where there was none.
+	Submission *SubmissionCall
+	// Job is the newest answer about the job, nil where there was none. An answer that it has
+	// ended is never followed by one that it hasn't.
+	Job *dafty.Job
+	// Trouble is why the newest look at the job failed, nil where it succeeded.
+	Trouble *Trouble
+	// Cancel is the newest cancel call of this process, nil where there was none.
+	Cancel *CancelCall
+	// Hold is why no submission of this API key can be sent now, nil where one can.
+	Hold *Hold
+}
+
+// Credentials are the API keys at hand, as hashes (see v1alpha1.Submission.CredentialsHash).
+type Credentials struct {
+	// Secret is the hash of the key in the Secret that the spec names, empty where there is none.
+	Secret string
+	// Problem says why there is none, for the user.
+	Problem string
+	// Held is the hash of the key that this process last used for the job, empty where it has
+	// used none.
+	Held string
+}
+
+// SubmissionCall is one POST that creates a job.
+type SubmissionCall struct {
+	// IdempotencyKey and SentAt are those of the status it was sent under.
+	IdempotencyKey string
+	SentAt         time.Time
+	// Done is false while the call is on its way.
+	Done bool
+	// Job is Dafty's answer, nil where the call failed.
+	Job *dafty.Job
+	// Err is the failure.
+	Err *dafty.CallError
+	// Failures counts the submissions of this job that failed in a row, this one included.
+	Failures int
+}
+
+// CancelCall is one POST that cancels the job.
+type CancelCall struct {
+	// Done is false while the call is on its way.
+	Done bool
+	// At is when it ended.
+	At time.Time
+	// Err is nil where Dafty accepted the cancel.
+	Err *dafty.CallError
+	// Failures counts the cancels that failed in a row, this one included.
+	Failures int
+}
+
+// Trouble is a look at the job that failed.
+type Trouble struct {
+	// Err is the failure.
+	Err *dafty.CallError
+	// Credentials is the hash of the key that was used.
+	Credentials string
+	// Failures counts the looks that failed in a row.
+	Failures int
+}
+
+// Hold keeps the submissions of one API key back.
+type Hold struct {
+	// Kind and Message are of the refusal that caused it.
+	Kind    dafty.Kind
+	Message string
+	// Until is when to try again.
+	Until time.Time
+}

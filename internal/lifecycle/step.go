@@ -1,0 +1,87 @@
+package lifecycle
+
+import (
+	"time"
+
+	"dafty.ai/dafty-operator/api/v1alpha1"
+)
+
+// Step is the one thing to do after status is written. All that a step needs stands in that
+// status.
+type Step string
+
+const (
+	// Rest : nothing.
+	Rest Step = "Rest"
+	// AddFinalizer to the object, so that nothing is submitted that a deletion couldn't cancel.
+	AddFinalizer Step = "AddFinalizer"
+	// Submit the request under status.submission.idempotencyKey.
+	Submit Step = "Submit"
+	// Annotate the object with the job's id, which survives a lost status.
+	Annotate Step = "Annotate"
+	// Follow the job at Dafty until it has ended.
+	Follow Step = "Follow"
+	// Cancel the job at Dafty, and follow it.
+	Cancel Step = "Cancel"
+	// RemoveFinalizer and let the object go.
+	RemoveFinalizer Step = "RemoveFinalizer"
+)
+
+// Steps are all of them.
+var Steps = []Step{Rest, AddFinalizer, Submit, Annotate, Follow, Cancel, RemoveFinalizer}
+
+// Decision is what Next decides.
+type Decision struct {
+	// Status is what status must read before Step is taken.
+	Status v1alpha1.DaftyJobStatus
+	// Step is taken once Status is written.
+	Step Step
+	// After is when to decide anew at the latest, 0 where only news can change anything.
+	After time.Duration
+	// Event is to be told to the user, nil where there is nothing new.
+	Event *Event
+	// Abandoned is true where the object is let go although its job may still run and cost.
+	Abandoned bool
+}
+
+// Event is a Kubernetes event about the DaftyJob.
+type Event struct {
+	// Warning says whether it is one, or just news.
+	Warning bool
+	// Reason is a constant of v1alpha1.
+	Reason string
+	// Message says what happened and what to do.
+	Message string
+}
+
+const (
+	// SubmitTimeout is how long after its write-ahead a POST is given up.
+	SubmitTimeout = 30 * time.Second
+	// repeatAfter is how long after its write-ahead a POST has surely passed, on a machine
+	// whose clock is up to 15 s off included.
+	repeatAfter = 45 * time.Second
+	// answeredRepeatAfter is how long to wait after Dafty's own word that it failed (a 5xx in
+	// its error form): that request has passed.
+	answeredRepeatAfter = 5 * time.Second
+	// keyMemory is how long Dafty surely remembers an idempotency key: about 24 h by its
+	// documentation, less a margin.
+	keyMemory = 23 * time.Hour
+	// recancelAfter is how long an accepted cancel may take to show before it is sent again.
+	recancelAfter = 30 * time.Second
+	// notFoundLooks is how often Dafty must say in a row that it doesn't know a job: a first
+	// look can meet a replica that hasn't heard of it yet.
+	notFoundLooks = 2
+	// credentialsPoll is how often a missing or rejected key is looked for: Secrets can't be
+	// watched without the right to read all of them.
+	credentialsPoll = 5 * time.Second
+	// maxBackoff is the longest time between two tries of anything.
+	maxBackoff = 5 * time.Minute
+)
+
+// backoff doubles base for each failure in a row after the first, up to maxBackoff.
+func backoff(base time.Duration, failures int) time.Duration {
+	for range min(failures-1, 16) {
+		base *= 2
+	}
+	return min(base, maxBackoff)
+}

@@ -1,0 +1,138 @@
+package lifecycle
+
+import (
+	"slices"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/duration"
+
+	"dafty.ai/dafty-operator/api/v1alpha1"
+	"dafty.ai/dafty-operator/internal/dafty"
+)
+
+// verdict is what status says of a job: its phase, and the Ready condition with the two
+// that kstatus looks at.
+type verdict struct {
+	phase       v1alpha1.Phase
+	ready       metav1.ConditionStatus
+	reason      string
+	message     string
+	reconciling bool
+	stalled     bool
+}
+
+// onTheWay : it goes on by itself.
+func onTheWay(phase v1alpha1.Phase, reason, message string) verdict {
+	return verdict{phase: phase, ready: metav1.ConditionUnknown, reason: reason, message: message, reconciling: true}
+}
+
+// stuck : it goes on once a person has acted.
+func stuck(phase v1alpha1.Phase, reason, message string) verdict {
+	return verdict{phase: phase, ready: metav1.ConditionFalse, reason: reason, message: message, stalled: true}
+}
+
+// reached : the end, as it was wanted.
+func reached(phase v1alpha1.Phase, reason, message string) verdict {
+	return verdict{phase: phase, ready: metav1.ConditionTrue, reason: reason, message: message}
+}
+
+// lost : the end, and not as it was wanted.
+func lost(reason, message string) verdict {
+	return stuck(v1alpha1.PhaseFailed, reason, message)
+}
+
+// troubled : a call failed with an error of this kind.
+func troubled(phase v1alpha1.Phase, kind dafty.Kind, message, secret string) verdict {
+	switch kind {
+	case dafty.KindUnauthorized:
+		return stuck(phase, v1alpha1.ReasonCredentialsRejected, "Dafty doesn't accept the API key; put a valid one into "+secret+": "+message)
+	case dafty.KindInsufficientCredits:
+		return stuck(phase, v1alpha1.ReasonInsufficientCredits, "the account has too few credits; buy some and the job goes on by itself, or cancel it: "+message)
+	case dafty.KindSubscriptionRequired:
+		return stuck(phase, v1alpha1.ReasonSubscriptionRequired, "the account's plan doesn't include this; subscribe and the job goes on by itself, or cancel it: "+message)
+	case dafty.KindUsageLimit:
+		return onTheWay(phase, v1alpha1.ReasonUsageLimitExceeded, "the period's allowance is used up; the job goes on with the next period, or when the plan is raised: "+message)
+	case dafty.KindConcurrency:
+		return onTheWay(phase, v1alpha1.ReasonWaitingForConcurrency, "as many jobs are in flight as the plan allows; the job goes on when one of them ends")
+	case dafty.KindRateLimit:
+		return onTheWay(phase, v1alpha1.ReasonWaitingForRateLimit, "the API key's calls for this minute are used up; the job goes on by itself")
+	case dafty.KindInvalid, dafty.KindNotFound, dafty.KindConflict, dafty.KindUnavailable:
+	}
+	return onTheWay(phase, v1alpha1.ReasonAPIUnavailable, message+"; trying again")
+}
+
+// ready is the Ready condition as it was read, nil where there is none.
+func (d *decider) ready() *metav1.Condition {
+	return meta.FindStatusCondition(d.Job.Status.Conditions, v1alpha1.ConditionReady)
+}
+
+// on writes a verdict into status, and tells an event where the reason is new.
+func (d *decider) on(v verdict, step Step, after time.Duration) Decision {
+	status := &d.status
+	status.ObservedGeneration = d.Job.Generation
+	status.Phase = v.phase
+	if status.JobType == "" {
+		status.JobType = jobType(&d.Job.Spec)
+	}
+	if status.JobID != "" {
+		d.set(v1alpha1.ConditionSubmitted, metav1.ConditionTrue, "Submitted", "Dafty has the job as "+status.JobID)
+	}
+	d.set(v1alpha1.ConditionReady, v.ready, v.reason, v.message)
+	d.mark(v1alpha1.ConditionReconciling, v.reconciling, v)
+	d.mark(v1alpha1.ConditionStalled, v.stalled, v)
+
+	decision := Decision{Status: *status, Step: step, After: after}
+	if before := d.ready(); before == nil || before.Reason != v.reason {
+		decision.Event = &Event{Warning: v.stalled || slices.Contains(warningReasons, v.reason), Reason: v.reason, Message: v.message}
+	}
+	return decision
+}
+
+// warningReasons warn although the job goes on by itself.
+var warningReasons = []string{
+	v1alpha1.ReasonAPIUnavailable,
+	v1alpha1.ReasonUsageLimitExceeded,
+	v1alpha1.ReasonWaitingForCredentials,
+}
+
+// end writes a final verdict. Nothing follows it.
+func (d *decider) end(v verdict) Decision {
+	finished := metav1.NewTime(d.Now)
+	d.status.FinishedAt = &finished
+	if from := d.status.SubmittedAt; from != nil {
+		d.status.Duration = duration.HumanDuration(max(0, d.Now.Sub(from.Time)))
+	}
+	d.set(map[v1alpha1.Phase]string{
+		v1alpha1.PhaseCompleted: v1alpha1.ConditionComplete,
+		v1alpha1.PhaseFailed:    v1alpha1.ConditionFailed,
+		v1alpha1.PhaseCancelled: v1alpha1.ConditionCancelled,
+	}[v.phase], metav1.ConditionTrue, v.reason, v.message)
+	return d.on(v, Rest, 0)
+}
+
+func (d *decider) mark(condition string, is bool, v verdict) {
+	if is {
+		d.set(condition, metav1.ConditionTrue, v.reason, v.message)
+	} else {
+		meta.RemoveStatusCondition(&d.status.Conditions, condition)
+	}
+}
+
+// maxMessage is the API's bound of a condition's message, in characters.
+const maxMessage = 32768
+
+func (d *decider) set(condition string, is metav1.ConditionStatus, reason, message string) {
+	if runes := []rune(message); len(runes) > maxMessage {
+		message = string(runes[:maxMessage-1]) + "…"
+	}
+	meta.SetStatusCondition(&d.status.Conditions, metav1.Condition{
+		Type:               condition,
+		Status:             is,
+		Reason:             reason,
+		Message:            message,
+		ObservedGeneration: d.Job.Generation,
+		LastTransitionTime: metav1.NewTime(d.Now),
+	})
+}
