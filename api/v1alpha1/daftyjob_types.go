@@ -17,7 +17,7 @@ const (
 
 	// DefaultSecretName is the Secret that holds the API key where the spec
 	// names none.
-	DefaultSecretName = "dafty-credentials"
+	DefaultSecretName = "dafty-credentials" //nolint:gosec // the name of a Secret is none
 
 	// DefaultSecretKey is the key within that Secret where the spec names none.
 	DefaultSecretKey = "apiKey"
@@ -64,7 +64,7 @@ type DaftyJobSpec struct {
 	// for good: it can't be taken back. Cancelling a job that Dafty is already
 	// processing costs 1 CU.
 	//
-	// +kubebuilder:default=Completed
+	// +default="Completed"
 	// +kubebuilder:validation:XValidation:rule="oldSelf != 'Cancelled' || self == 'Cancelled'",message="a cancelled job can't be taken up again: create another DaftyJob under a new name",reason=FieldValueForbidden
 	// +optional
 	DesiredState DesiredState `json:"desiredState,omitempty"`
@@ -116,7 +116,7 @@ type DaftyJobSpec struct {
 	// read from the DaftyJob's own namespace, never from another. The default is
 	// the key apiKey of the Secret dafty-credentials.
 	//
-	// +kubebuilder:default={}
+	// +default={}
 	// +optional
 	CredentialsSecretRef SecretKeyReference `json:"credentialsSecretRef,omitzero"`
 
@@ -128,7 +128,7 @@ type DaftyJobSpec struct {
 	//
 	// Orphan: the job runs on at Dafty, is paid for, and nobody watches it.
 	//
-	// +kubebuilder:default=Cancel
+	// +default="Cancel"
 	// +optional
 	DeletionPolicy DeletionPolicy `json:"deletionPolicy,omitempty"`
 }
@@ -137,7 +137,7 @@ type DaftyJobSpec struct {
 type SecretKeyReference struct {
 	// name of the Secret. The default is dafty-credentials.
 	//
-	// +kubebuilder:default=dafty-credentials
+	// +default="dafty-credentials"
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="must be the name of a Secret: lower-case letters, digits, '-' and '.', beginning and ending with a letter or digit"
@@ -146,7 +146,7 @@ type SecretKeyReference struct {
 
 	// key within the Secret whose value is the API key. The default is apiKey.
 	//
-	// +kubebuilder:default=apiKey
+	// +default="apiKey"
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[-._a-zA-Z0-9]+$')",message="must be a key of a Secret: letters, digits, '-', '_' and '.'"
@@ -735,7 +735,7 @@ type DaftyJob struct {
 
 	// status is what became of the job.
 	//
-	// +kubebuilder:default:={"observedGeneration":-1}
+	// +default={"observedGeneration":-1}
 	// +optional
 	Status DaftyJobStatus `json:"status,omitzero"`
 }

