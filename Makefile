@@ -1,0 +1,112 @@
+# Needs Go, git and make. All else is pinned in hack/tools and hack/controlplane and built by Go where it is first used.
+
+SHELL       := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+# What make deploy and make build-installer install.
+IMG ?= dafty-operator:latest
+
+# Stamped into the binary; from git where there is one.
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS = -s -w -X main.version=$(VERSION)
+
+# The race detector needs a C compiler; Go turns cgo off where there is none.
+RACE ?= $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
+
+CONTROLLER_GEN = go tool -modfile=hack/tools/go.mod controller-gen
+KUSTOMIZE      = go tool -modfile=hack/tools/go.mod kustomize
+# golangci-lint with the linter for Kubernetes APIs in it.
+GOLANGCI_LINT  = go tool -modfile=hack/tools/golangci-lint/go.mod golangci-lint-kube-api-linter
+# The user's own; else the one that the tests use.
+KUBECTL       ?= $$(command -v kubectl || echo "$$(go run ./hack/kube-assets)/kubectl")
+
+# A test that waits for the first build of the control plane, or for many others on a small machine, isn't stuck.
+TEST_TIMEOUT ?= 30m
+
+##@ Try it
+
+.PHONY: help
+help: ## Show this list.
+	@awk -F ':.*## ' \
+		'/^##@ / {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: ## Run the operator with a real control plane and a simulated Dafty: no cluster, no key.
+	@go run ./hack/demo
+
+.PHONY: simulator
+simulator: ## Run the simulated Dafty alone.
+	@go run ./hack/daftysim
+
+.PHONY: kube-assets
+kube-assets: ## Print the folder of etcd, kube-apiserver, kube-controller-manager, kubectl; build them if missing.
+	@go run ./hack/kube-assets
+
+##@ Develop
+
+.PHONY: build
+build: ## Build bin/manager.
+	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/manager .
+
+.PHONY: test
+test: ## Run all tests, against a real control plane.
+	$(if $(RACE),,@echo "no C compiler: tests run without the race detector")
+	@KUBEBUILDER_ASSETS="$$(go run ./hack/kube-assets)"; export KUBEBUILDER_ASSETS; set -x; \
+		go test $(RACE) -timeout $(TEST_TIMEOUT) ./...
+
+.PHONY: lint
+lint: ## Check the code with golangci-lint, and that go.mod is tidy.
+	$(GOLANGCI_LINT) config verify
+	$(GOLANGCI_LINT) run
+	go mod tidy -diff
+
+.PHONY: fmt
+fmt: ## Format the code and mend what golangci-lint can mend.
+	$(GOLANGCI_LINT) fmt
+	$(GOLANGCI_LINT) run --fix
+
+.PHONY: generate
+generate: ## Generate deep copies and Dafty's client.
+	$(CONTROLLER_GEN) object paths=./api/...
+	go generate ./...
+
+.PHONY: manifests
+manifests: ## Generate the CRD and the operator's ClusterRole.
+	$(CONTROLLER_GEN) crd paths=./api/... output:crd:artifacts:config=config/crd/bases
+	$(CONTROLLER_GEN) rbac:roleName=manager-role paths=./internal/controller/... output:rbac:artifacts:config=config/rbac
+
+.PHONY: check-generated
+check-generated: ## Fail if a generated file isn't what generating it makes.
+	@hack/check-generated.sh
+
+.PHONY: clean
+clean: ## Remove what was built here; caches stay.
+	rm -rf bin dist
+
+##@ Install on the current cluster
+
+.PHONY: install
+install: ## Install the CRD.
+	$(KUSTOMIZE) build config/crd | $(KUBECTL) apply --server-side -f -
+
+.PHONY: uninstall
+uninstall: ## Delete the CRD, and with it every DaftyJob: while the operator runs, theirs are cancelled.
+	$(KUSTOMIZE) build config/crd | $(KUBECTL) delete --ignore-not-found --timeout=10m -f -
+
+.PHONY: deploy
+deploy: build-installer ## Install the CRD and the operator. IMG is its image.
+	$(KUBECTL) apply --server-side -f dist/install.yaml
+
+.PHONY: undeploy
+undeploy: build-installer ## Delete the operator and the CRD, DaftyJobs first, so that running jobs are cancelled.
+	$(KUSTOMIZE) build config/crd | $(KUBECTL) delete --ignore-not-found --timeout=10m -f -
+	$(KUBECTL) delete --ignore-not-found --timeout=10m -f dist/install.yaml
+
+.PHONY: build-installer
+build-installer: ## Write dist/install.yaml. IMG is the operator's image.
+	@mkdir -p dist/kustomize
+	@printf '%s\n' 'apiVersion: kustomize.config.k8s.io/v1beta1' 'kind: Kustomization' \
+		'resources: [../../config/default]' >dist/kustomize/kustomization.yaml
+	@cd dist/kustomize && go tool -modfile=../../hack/tools/go.mod kustomize edit set image dafty-operator='$(IMG)'
+	$(KUSTOMIZE) build dist/kustomize >dist/install.yaml
