@@ -142,14 +142,18 @@ func (r *Reconciler) writeStatus(ctx context.Context, job *v1alpha1.DaftyJob, st
 
 // take takes a step, which is on record in status by now.
 func (r *Reconciler) take(ctx context.Context, job *v1alpha1.DaftyJob, step lifecycle.Step, tracker *account.Tracker, create dafty.Create) error {
+	class := dafty.ClassOther
+	if create != nil { // A job picked up may be of an operation that this version doesn't know.
+		class = create.Class()
+	}
 	switch step {
 	case lifecycle.Submit:
 		tracker.Submit(create, job.Status.Submission)
 	case lifecycle.Follow:
-		tracker.Follow(job.Status.JobID, create.Class())
+		tracker.Follow(job.Status.JobID, class)
 	case lifecycle.Cancel:
 		tracker.Cancel(job.Status.JobID)
-		tracker.Follow(job.Status.JobID, create.Class())
+		tracker.Follow(job.Status.JobID, class)
 	case lifecycle.AddFinalizer:
 		return r.patchMetadata(ctx, job, func() { controllerutil.AddFinalizer(job, v1alpha1.CancelFinalizer) })
 	case lifecycle.Annotate:

@@ -1,0 +1,386 @@
+package controller_test
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	. "github.com/onsi/gomega"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"dafty.ai/dafty-operator/api/v1alpha1"
+	"dafty.ai/dafty-operator/internal/daftysim"
+)
+
+// What the user has to mend is said, and once it is mended the job goes on by itself.
+func TestCredentials(t *testing.T) {
+	t.Run("no Secret", func(t *testing.T) {
+		w := newWorldWithoutSecret(t, daftysim.Options{})
+		w.apply("job", aLogo)
+		job := w.eventually("job", v1alpha1.PhasePending, v1alpha1.ReasonWaitingForCredentials)
+		w.Expect(ready(job).Message).To(ContainSubstring("kubectl create secret generic -n %s dafty-credentials --from-literal=apiKey=", w.Namespace))
+		w.putSecret(apiKey)
+		w.eventually("job", v1alpha1.PhaseCompleted, v1alpha1.ReasonCompleted)
+		w.wantCharges(1)
+	})
+	t.Run("no such key in the Secret", func(t *testing.T) {
+		w := newWorld(t, daftysim.Options{})
+		w.apply("job", `{credentialsSecretRef: {key: token}, imageGenerate: {prompt: A logo}}`)
+		job := w.eventually("job", v1alpha1.PhasePending, v1alpha1.ReasonWaitingForCredentials)
+		w.Expect(ready(job).Message).To(ContainSubstring(`Secret "dafty-credentials" has no key "token"`))
+		w.MustKubectl(t, "patch", "secret", "dafty-credentials", "-p", fmt.Sprintf(`{"stringData":{"token":%q}}`, apiKey))
+		w.eventually("job", v1alpha1.PhaseCompleted, v1alpha1.ReasonCompleted)
+	})
+	t.Run("another name and key", func(t *testing.T) {
+		w := newWorldWithoutSecret(t, daftysim.Options{})
+		// The newline is what echo leaves behind.
+		w.MustApply(t, fmt.Sprintf("apiVersion: v1\nkind: Secret\nmetadata: {name: brand}\nstringData: {token: \"%s\\n\"}\n", apiKey))
+		w.apply("job", `{credentialsSecretRef: {name: brand, key: token}, imageGenerate: {prompt: A logo}}`)
+		w.eventually("job", v1alpha1.PhaseCompleted, v1alpha1.ReasonCompleted)
+	})
+	t.Run("a key that Dafty rejects", func(t *testing.T) {
+		w := newWorldWithoutSecret(t, daftysim.Options{})
+		w.putSecret("dk_test_wrong")
+		w.apply("job", aLogo)
+		job := w.eventually("job", v1alpha1.PhasePending, v1alpha1.ReasonCredentialsRejected)
+		w.Expect(meta.IsStatusConditionTrue(job.Status.Conditions, v1alpha1.ConditionStalled)).To(BeTrue())
+		w.Expect(ready(job).Message).To(ContainSubstring(`put a valid one into key "apiKey" of Secret "dafty-credentials"`))
+		w.Expect(job.Status.Attempts).To(BeZero())
+		w.putSecret(apiKey)
+		w.eventually("job", v1alpha1.PhaseCompleted, v1alpha1.ReasonCompleted)
+		w.wantCharges(1)
+	})
+	t.Run("a key revoked while the job runs", func(t *testing.T) {
+		w := newWorld(t, daftysim.Options{Manual: true})
+		w.apply("job", aLogo)
+		w.eventually("job", v1alpha1.PhaseQueued, v1alpha1.ReasonQueued)
+		id := w.submitted("job")
+		w.sim.RevokeKey(apiKey)
+		w.eventually("job", v1alpha1.PhaseQueued, v1alpha1.ReasonCredentialsRejected)
+		w.sim.AddKey(accountName, "dk_test_next")
+		w.putSecret("dk_test_next")
+		w.eventually("job", v1alpha1.PhaseQueued, v1alpha1.ReasonQueued)
+		w.Expect(w.sim.Finish(id, daftysim.Succeed)).To(Succeed())
+		w.eventually("job", v1alpha1.PhaseCompleted, v1alpha1.ReasonCompleted)
+		w.wantCharges(1)
+	})
+	t.Run("another account's key while the job runs", func(t *testing.T) {
+		w := newWorld(t, daftysim.Options{Manual: true, Accounts: []daftysim.Account{{Name: "other", APIKeys: []string{"dk_test_other"}}}})
+		w.apply("job", aLogo)
+		w.eventually("job", v1alpha1.PhaseQueued, v1alpha1.ReasonQueued)
+		id := w.submitted("job")
+		w.putSecret("dk_test_other")
+		w.sim.RevokeKey(apiKey) // what makes the operator look at the Secret
+		job := w.eventually("job", v1alpha1.PhaseQueued, v1alpha1.ReasonCredentialsRejected)
+		w.Eventually(func() string { job, _ = w.get("job"); return ready(job).Message }).WithTimeout(patience).Should(ContainSubstring("isn't the one it was submitted with"))
+		w.sim.AddKey(accountName, "dk_test_next")
+		w.putSecret("dk_test_next")
+		w.Expect(w.sim.Finish(id, daftysim.Succeed)).To(Succeed())
+		w.eventually("job", v1alpha1.PhaseCompleted, v1alpha1.ReasonCompleted)
+		w.wantCharges(1)
+	})
+}
+
+// Dafty refuses for now: nothing was made, nothing is charged, and the job goes on when the
+// cause is gone, under both readings of what a refused key does.
+func TestRefusedForNow(t *testing.T) {
+	for _, tc := range []struct {
+		name         string
+		refuse, mend func(*daftysim.Server)
+		reason       string
+		ready        metav1.ConditionStatus
+	}{
+		{
+			name:   "out of credits",
+			refuse: func(s *daftysim.Server) { s.SetCredits(accountName, 0) },
+			mend:   func(s *daftysim.Server) { s.TopUp(accountName, 100) },
+			reason: v1alpha1.ReasonInsufficientCredits, ready: metav1.ConditionFalse,
+		},
+		{
+			name:   "no subscription",
+			refuse: func(s *daftysim.Server) { s.SetSubscribed(accountName, false) },
+			mend:   func(s *daftysim.Server) { s.SetSubscribed(accountName, true) },
+			reason: v1alpha1.ReasonSubscriptionRequired, ready: metav1.ConditionFalse,
+		},
+		{
+			name:   "allowance used up",
+			refuse: func(s *daftysim.Server) { s.SetAllowance(accountName, 0) },
+			mend:   func(s *daftysim.Server) { s.SetAllowance(accountName, 100) },
+			reason: v1alpha1.ReasonUsageLimitExceeded, ready: metav1.ConditionUnknown,
+		},
+		{
+			name: "too many jobs in flight",
+			refuse: func(s *daftysim.Server) {
+				s.SetCeilings(daftysim.Ceilings{Images: 1, PerAccount: true})
+				s.AddJob(accountName, daftysim.PersonJob{Operation: daftysim.EditImage})
+			},
+			mend:   func(s *daftysim.Server) { s.SetCeilings(daftysim.Ceilings{}) },
+			reason: v1alpha1.ReasonWaitingForConcurrency, ready: metav1.ConditionUnknown,
+		},
+		{
+			name: "rate limited",
+			refuse: func(s *daftysim.Server) {
+				s.Inject(daftysim.Fault{Operation: daftysim.GenerateImage, Status: 429, Code: "RATE_LIMIT_ERROR", Header: map[string]string{"Retry-After": "3"}})
+			},
+			mend:   func(*daftysim.Server) {},
+			reason: v1alpha1.ReasonWaitingForRateLimit, ready: metav1.ConditionUnknown,
+		},
+	} {
+		for _, refusedKey := range []daftysim.RefusedKey{daftysim.RefusedKeyFresh, daftysim.RefusedKeySame} {
+			t.Run(tc.name+"/"+string(refusedKey), func(t *testing.T) {
+				w := newWorld(t, daftysim.Options{
+					// The person's job, which takes the place of ours.
+					PendingFor: daftysim.PerOperation(map[daftysim.Operation]time.Duration{daftysim.EditImage: time.Hour}, 100*time.Millisecond),
+					Variants:   daftysim.Variants{RefusedKey: refusedKey, LimitRetryAfter: daftysim.LimitRetryAfterAbsent},
+				})
+				tc.refuse(w.sim)
+				before := len(w.sim.Ledger())
+				w.apply("job", aLogo)
+				job := w.eventually("job", v1alpha1.PhasePending, tc.reason)
+				w.Expect(ready(job).Status).To(Equal(tc.ready))
+				w.Expect(job.Status.Attempts).To(BeZero(), "what Dafty refused is no attempt")
+				w.wantCharges(before)
+				tc.mend(w.sim)
+				job = w.eventually("job", v1alpha1.PhaseCompleted, v1alpha1.ReasonCompleted)
+				w.Expect(job.Status.Attempts).To(BeEquivalentTo(1))
+				w.wantCharges(before + 1)
+			})
+		}
+	}
+}
+
+// A Retry-After stops everyone who uses the key, not only the job that met it.
+func TestRetryAfterIsHeeded(t *testing.T) {
+	w := newWorld(t, daftysim.Options{})
+	w.sim.Inject(daftysim.Fault{Operation: daftysim.GenerateImage, Status: 429, Code: "RATE_LIMIT_ERROR", Header: map[string]string{"Retry-After": "5"}})
+	w.apply("first", aLogo)
+	w.eventually("first", v1alpha1.PhasePending, v1alpha1.ReasonWaitingForRateLimit)
+	w.apply("second", aLogo)
+	w.eventually("second", v1alpha1.PhaseCompleted, v1alpha1.ReasonCompleted)
+	w.eventually("first", v1alpha1.PhaseCompleted, v1alpha1.ReasonCompleted)
+	var refused time.Time
+	for _, r := range w.sim.Requests() {
+		if r.Operation != daftysim.GenerateImage {
+			continue
+		}
+		if r.Status == http.StatusTooManyRequests {
+			refused = r.Time
+		} else {
+			w.Expect(r.Time).To(BeTemporally(">=", refused.Add(5*time.Second)))
+		}
+	}
+	w.wantCharges(2)
+}
+
+// No answer, or none that can be understood, proves nothing: the same key is sent again, and
+// there is one job in the end.
+func TestSubmissionInDoubt(t *testing.T) {
+	for name, fault := range map[string]daftysim.Fault{
+		"reset before the effect":   {Kind: daftysim.FaultResetBefore},
+		"reset after the effect":    {Kind: daftysim.FaultResetAfter},
+		"garbage":                   {Kind: daftysim.FaultGarbage},
+		"garbage after the effect":  {Kind: daftysim.FaultGarbage, Effect: true},
+		"truncated":                 {Kind: daftysim.FaultTruncate},
+		"500":                       {Status: 500},
+		"500 after the effect":      {Status: 500, Effect: true},
+		"502 from a proxy":          {Kind: daftysim.FaultGarbage, Status: 502, Effect: true},
+		"404 from a proxy":          {Kind: daftysim.FaultGarbage, Status: 404},
+		"hang":                      {Kind: daftysim.FaultHang},
+		"hang after the effect":     {Kind: daftysim.FaultHang, Effect: true},
+		"huge":                      {Kind: daftysim.FaultHuge, Effect: true},
+		"redirect":                  {Kind: daftysim.FaultRedirect, Location: "/elsewhere"},
+		"effect after we gave up":   {Kind: daftysim.FaultDelay, For: 32 * time.Second},
+		"three failures in a row":   {Kind: daftysim.FaultAnswer, Status: 500, Count: 3},
+		"unknown status and no job": {Status: 299, Body: `{"data":{}}`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, daftysim.Options{})
+			fault := fault
+			fault.Operation = daftysim.GenerateImage
+			w.sim.Inject(fault)
+			w.apply("job", aLogo)
+			job := w.eventuallyWithin(longPatience, "job", v1alpha1.PhaseCompleted, v1alpha1.ReasonCompleted)
+			w.Expect(job.Status.Submission.IdempotencyKey).To(Equal(string(job.UID) + "-1"))
+			w.wantCharges(1)
+			w.Expect(w.requests(daftysim.GenerateImage)).To(BeNumerically(">=", 2))
+		})
+	}
+}
+
+// A repeat that is refused for now says nothing about the first request.
+func TestRefusedRepeatStaysInDoubt(t *testing.T) {
+	for name, refusal := range map[string]daftysim.Fault{
+		"402": {Status: 402, Code: "INSUFFICIENT_CREDITS"},
+		"429": {Status: 429, Code: "RATE_LIMIT_ERROR", Header: map[string]string{"Retry-After": "1"}},
+		"401": {Status: 401, Code: "UNAUTHORIZED"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, daftysim.Options{})
+			w.sim.Inject(daftysim.Fault{Operation: daftysim.GenerateImage, Status: 500, Effect: true})
+			refusal := refusal
+			refusal.Operation = daftysim.GenerateImage
+			w.sim.Inject(refusal)
+			w.apply("job", aLogo)
+			w.eventuallyWithin(longPatience, "job", v1alpha1.PhaseCompleted, v1alpha1.ReasonCompleted)
+			w.wantCharges(1)
+		})
+	}
+}
+
+// An operator that knows nothing finds an attempt begun: it waits until no other request can
+// be on its way, and repeats it with the same key.
+func TestRestartWhileSubmitting(t *testing.T) {
+	for name, fault := range map[string]daftysim.Fault{
+		"before the effect": {Kind: daftysim.FaultHang},
+		"after the effect":  {Kind: daftysim.FaultHang, Effect: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, daftysim.Options{})
+			fault := fault
+			fault.Operation = daftysim.GenerateImage
+			w.sim.Inject(fault)
+			w.apply("job", aLogo)
+			w.eventuallyAsked(daftysim.GenerateImage)
+			w.restartOperator()
+			job := w.eventuallyWithin(longPatience, "job", v1alpha1.PhaseCompleted, v1alpha1.ReasonCompleted)
+			w.wantCharges(1)
+			var sent []time.Time
+			for _, r := range w.sim.Requests() {
+				if r.Operation == daftysim.GenerateImage {
+					w.Expect(r.IdempotencyKey()).To(Equal(string(job.UID) + "-1"))
+					sent = append(sent, r.Time)
+				}
+			}
+			w.Expect(sent).To(HaveLen(2))
+			w.Expect(sent[1]).To(BeTemporally(">=", sent[0].Add(43*time.Second)), "45 s after the write-ahead, which came first")
+		})
+	}
+}
+
+// A restart in flight loses nothing and pays nothing again.
+func TestRestartInFlight(t *testing.T) {
+	w := newWorld(t, daftysim.Options{Manual: true})
+	w.apply("job", aLogo)
+	w.eventually("job", v1alpha1.PhaseQueued, v1alpha1.ReasonQueued)
+	id := w.submitted("job")
+	w.stop()
+	w.Expect(w.sim.Finish(id, daftysim.Succeed)).To(Succeed())
+	w.startOperator()
+	w.eventually("job", v1alpha1.PhaseCompleted, v1alpha1.ReasonCompleted)
+	w.wantCharges(1)
+}
+
+// A status that was lost, as a backup or a re-creation loses it, is found again by the
+// annotation; an object that was copied to another name has a job of its own.
+func TestAnnotationSurvivesStatus(t *testing.T) {
+	w := newWorld(t, daftysim.Options{Manual: true})
+	w.apply("job", aLogo)
+	w.eventually("job", v1alpha1.PhaseQueued, v1alpha1.ReasonQueued)
+	id := w.submitted("job")
+	w.Eventually(func() map[string]string { job, _ := w.get("job"); return job.Annotations }).WithTimeout(patience).Should(HaveKey(v1alpha1.JobAnnotation))
+	job, err := w.get("job")
+	w.Expect(err).NotTo(HaveOccurred())
+
+	w.stop()
+	job.Finalizers = nil
+	w.Expect(w.Client.Update(t.Context(), job)).To(Succeed())
+	w.Expect(w.Client.Delete(t.Context(), job)).To(Succeed())
+	restored := &v1alpha1.DaftyJob{ObjectMeta: metav1.ObjectMeta{Namespace: w.Namespace, Name: "job", Annotations: job.Annotations}, Spec: job.Spec}
+	copied := &v1alpha1.DaftyJob{ObjectMeta: metav1.ObjectMeta{Namespace: w.Namespace, Name: "copy", Annotations: job.Annotations}, Spec: job.Spec}
+	for _, object := range []client.Object{restored, copied} {
+		w.Expect(w.Client.Create(t.Context(), object)).To(Succeed())
+	}
+	w.startOperator()
+
+	w.Expect(w.submitted("job")).To(Equal(id))
+	w.Expect(w.submitted("copy")).NotTo(Equal(id))
+	w.sim.FinishAll(daftysim.Succeed)
+	w.eventually("job", v1alpha1.PhaseCompleted, v1alpha1.ReasonCompleted)
+	w.eventually("copy", v1alpha1.PhaseCompleted, v1alpha1.ReasonCompleted)
+	w.wantCharges(2)
+}
+
+// Trouble while a job is followed is told, and ends nothing.
+func TestTroubleInFlight(t *testing.T) {
+	for name, fault := range map[string]daftysim.Fault{
+		"500":              {Status: 500},
+		"garbage":          {Kind: daftysim.FaultGarbage},
+		"reset":            {Kind: daftysim.FaultResetBefore},
+		"404 from a proxy": {Kind: daftysim.FaultGarbage, Status: 404},
+		"redirect":         {Kind: daftysim.FaultRedirect, Location: "https://example.com/"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, daftysim.Options{Manual: true})
+			fault := fault
+			fault.Operation, fault.Count = daftysim.GetJob, daftysim.Forever
+			w.sim.Inject(fault)
+			w.apply("job", aLogo)
+			job := w.eventually("job", v1alpha1.PhaseQueued, v1alpha1.ReasonAPIUnavailable)
+			w.Expect(ready(job).Status).To(Equal(metav1.ConditionUnknown))
+			w.sim.ClearFaults()
+			w.eventually("job", v1alpha1.PhaseQueued, v1alpha1.ReasonQueued)
+			w.sim.FinishAll(daftysim.Succeed)
+			w.eventually("job", v1alpha1.PhaseCompleted, v1alpha1.ReasonCompleted)
+			w.wantCharges(1)
+		})
+	}
+}
+
+func TestJobNotFound(t *testing.T) {
+	w := newWorld(t, daftysim.Options{Manual: true})
+	w.sim.Inject(daftysim.Fault{Operation: daftysim.GetJob, Count: daftysim.Forever, Status: 404, Code: "NOT_FOUND", Message: "No such job"})
+	w.apply("job", aLogo)
+	job := w.eventually("job", v1alpha1.PhaseFailed, v1alpha1.ReasonJobNotFound)
+	w.Expect(job.Status.Error.Code).To(Equal("NOT_FOUND"))
+	w.wantCharges(1)
+}
+
+// Dafty can't be reached at all: nothing was sent, so that the job can still be called off
+// for nothing, and goes on when Dafty is back.
+func TestDaftyDown(t *testing.T) {
+	w := newWorld(t, daftysim.Options{})
+	w.stop()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	w.Expect(err).NotTo(HaveOccurred())
+	address := listener.Addr().String()
+	w.Expect(listener.Close()).To(Succeed())
+	w.url = "http://" + address + daftysim.BasePath
+	w.startOperator()
+
+	w.apply("job", aLogo)
+	w.apply("called-off", aLogo)
+	job := w.eventually("job", v1alpha1.PhasePending, v1alpha1.ReasonAPIUnavailable)
+	w.Expect(job.Status.Attempts).To(BeZero())
+	w.eventually("called-off", v1alpha1.PhasePending, v1alpha1.ReasonAPIUnavailable)
+	w.cancel("called-off")
+	w.eventually("called-off", v1alpha1.PhaseCancelled, v1alpha1.ReasonCancelledBeforeSubmission)
+
+	listener, err = net.Listen("tcp", address)
+	w.Expect(err).NotTo(HaveOccurred())
+	back := &httptest.Server{Listener: listener, Config: &http.Server{Handler: w.sim.Simulator, ReadHeaderTimeout: time.Minute}}
+	back.Start()
+	t.Cleanup(back.Close)
+	w.eventuallyWithin(longPatience, "job", v1alpha1.PhaseCompleted, v1alpha1.ReasonCompleted)
+	w.wantCharges(1)
+}
+
+// The API key goes to the configured URL and nowhere else.
+func TestRedirectIsNotFollowed(t *testing.T) {
+	var followed atomic.Int32
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { followed.Add(1) }))
+	t.Cleanup(elsewhere.Close)
+	w := newWorld(t, daftysim.Options{})
+	for operation, code := range map[daftysim.Operation]int{daftysim.GenerateImage: 307, daftysim.GetJob: 301} {
+		w.sim.Inject(daftysim.Fault{Operation: operation, Kind: daftysim.FaultRedirect, Status: code, Location: elsewhere.URL})
+	}
+	w.apply("job", aLogo)
+	w.eventuallyWithin(longPatience, "job", v1alpha1.PhaseCompleted, v1alpha1.ReasonCompleted)
+	w.Expect(followed.Load()).To(BeZero())
+	w.wantCharges(1)
+}

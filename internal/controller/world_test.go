@@ -1,0 +1,431 @@
+package controller_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
+	eventsv1 "k8s.io/api/events/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/clock"
+	"sigs.k8s.io/cli-utils/pkg/kstatus/status"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/config"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/controller-runtime/pkg/log/zap"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"dafty.ai/dafty-operator/api/v1alpha1"
+	"dafty.ai/dafty-operator/internal/account"
+	"dafty.ai/dafty-operator/internal/controller"
+	"dafty.ai/dafty-operator/internal/dafty"
+	"dafty.ai/dafty-operator/internal/daftysim"
+	"dafty.ai/dafty-operator/internal/kubetest"
+)
+
+// logged is all that any operator of this test binary has logged.
+var logged syncBuffer
+
+func TestMain(m *testing.M) {
+	log.SetLogger(zap.New(zap.WriteTo(&logged), zap.UseDevMode(true)))
+	// These tests mostly wait for deadlines to pass, so that more of them than processors run.
+	flag.Parse()
+	if err := flag.Set("test.parallel", "24"); err != nil {
+		panic(err)
+	}
+	kubetest.Main(m, kubetest.Options{})
+}
+
+const (
+	apiKey      = "dk_test_5f0c4c3e8b1d4e43"
+	accountName = "acme"
+
+	knownImage = "0d5c6b1e-3f2a-4b7c-9a10-1c2d3e4f5a6b"
+	knownStyle = "7a9e2c40-5b1d-4f3e-8c6a-2b4d6f8091a3"
+
+	// patience is for what takes the operator moments; a machine may be slow.
+	patience = 60 * time.Second
+	// longPatience is for what takes it a submission's deadline, and more.
+	longPatience = 150 * time.Second
+)
+
+// world is a namespace on a real API server, a Dafty, and an operator between them.
+type world struct {
+	*kubetest.Env
+	WithT
+	t     *testing.T
+	sim   *daftysim.Server
+	stop  func()
+	extra func(*controller.Reconciler)
+	// url is where the operator looks for Dafty.
+	url string
+
+	mu   sync.Mutex
+	seen map[types.UID][]*v1alpha1.DaftyJob
+}
+
+// newWorld starts all three, with the Secret in place.
+func newWorld(t *testing.T, opts daftysim.Options) *world {
+	t.Helper()
+	w := newWorldWithoutSecret(t, opts)
+	w.putSecret(apiKey)
+	return w
+}
+
+func newWorldWithoutSecret(t *testing.T, opts daftysim.Options) *world {
+	t.Helper()
+	t.Parallel()
+	opts.Accounts = append(opts.Accounts, daftysim.Account{
+		Name: accountName, APIKeys: []string{apiKey},
+		Images: []daftysim.Image{{ID: knownImage}}, Styles: []daftysim.Style{{ID: knownStyle}},
+	})
+	if opts.PendingFor == nil {
+		opts.PendingFor = daftysim.Fixed(100 * time.Millisecond)
+	}
+	if opts.ProcessingFor == nil {
+		opts.ProcessingFor = daftysim.Fixed(100 * time.Millisecond)
+	}
+	w := &world{Env: kubetest.Start(t), WithT: *NewWithT(t), t: t, seen: map[types.UID][]*v1alpha1.DaftyJob{}}
+	w.sim = daftysim.Serve(daftysim.New(opts))
+	w.url = w.sim.URL
+	t.Cleanup(w.sim.Close)
+	t.Cleanup(w.judge)
+	w.watch()
+	w.startOperator()
+	return w
+}
+
+// startOperator starts an operator for the namespace. The test's end stops it.
+func (w *world) startOperator() {
+	w.t.Helper()
+	mgr, err := ctrl.NewManager(w.Config, ctrl.Options{
+		Scheme:     kubetest.Scheme,
+		Client:     client.Options{Cache: &client.CacheOptions{DisableFor: []client.Object{&corev1.Secret{}}}},
+		Cache:      cache.Options{DefaultNamespaces: map[string]cache.Config{w.Namespace: {}}},
+		Metrics:    metricsserver.Options{BindAddress: "0"},
+		Controller: config.Controller{SkipNameValidation: new(true)},
+	})
+	w.Expect(err).NotTo(HaveOccurred())
+	ctx, cancel := context.WithCancel(context.Background())
+	wakeups := controller.NewWakeups()
+	httpClient := dafty.NewHTTPClient()
+	reconciler := &controller.Reconciler{
+		Client:   mgr.GetClient(),
+		Recorder: mgr.GetEventRecorder(controller.Name),
+		Accounts: account.NewRegistry(ctx, account.DefaultLimits, func(key string) account.Dafty {
+			return dafty.New(w.url, key, "dafty-operator/test", httpClient)
+		}, wakeups.Wake),
+		Clock:           clock.RealClock{},
+		DeletionTimeout: 5 * time.Minute,
+	}
+	if w.extra != nil {
+		w.extra(reconciler)
+	}
+	w.Expect(reconciler.SetupWithManager(mgr, wakeups, 4)).To(Succeed())
+	done := make(chan error, 1)
+	go func() { done <- mgr.Start(ctx) }()
+	w.stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-done; err != nil {
+			w.t.Errorf("the operator ended with: %v", err)
+		}
+	})
+	w.t.Cleanup(w.stop)
+}
+
+// restartOperator is what a crash leaves: an operator that knows nothing.
+func (w *world) restartOperator() {
+	w.t.Helper()
+	w.stop()
+	w.startOperator()
+}
+
+// watch keeps every state of every DaftyJob that the API server ever showed.
+func (w *world) watch() {
+	w.t.Helper()
+	watcher, err := w.Client.Watch(context.Background(), &v1alpha1.DaftyJobList{}, client.InNamespace(w.Namespace))
+	w.Expect(err).NotTo(HaveOccurred())
+	w.t.Cleanup(watcher.Stop)
+	go func() {
+		for event := range watcher.ResultChan() {
+			if job, ok := event.Object.(*v1alpha1.DaftyJob); ok {
+				w.mu.Lock()
+				w.seen[job.UID] = append(w.seen[job.UID], job.DeepCopy())
+				w.mu.Unlock()
+			}
+		}
+	}()
+}
+
+// judge holds everything that happened against the invariants, whatever the test was about.
+func (w *world) judge() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	t := w.t
+	for _, violation := range w.sim.Violations() {
+		t.Errorf("Dafty's contract was broken: %s", violation)
+	}
+	attempts := map[string]bool{}
+	for _, entry := range w.sim.Ledger() {
+		// A key is UID-ATTEMPT, with .N after refusals that made no job.
+		attempt, _, _ := strings.Cut(entry.IdempotencyKey, ".")
+		if attempts[attempt] {
+			t.Errorf("paid twice for %s", attempt)
+		}
+		attempts[attempt] = true
+	}
+	for _, history := range w.seen {
+		var final *v1alpha1.DaftyJob
+		for _, job := range history {
+			wantKstatus(t, job)
+			if final != nil {
+				before, after := final.Status.DeepCopy(), job.Status.DeepCopy()
+				before.ObservedGeneration, after.ObservedGeneration = 0, 0
+				if toJSON(before) != toJSON(after) {
+					t.Errorf("%s changed after its end:\n%s\n%s", job.Name, toJSON(before), toJSON(after))
+				}
+			}
+			if job.Status.Phase.Final() {
+				final = job
+			}
+			if raw := toJSON(job); strings.Contains(raw, apiKey) {
+				t.Errorf("the API key is in %s", raw)
+			}
+			if len(job.OwnerReferences)+len(job.Labels) > 0 {
+				t.Errorf("%s has metadata that is not the user's", job.Name)
+			}
+		}
+	}
+	if strings.Contains(logged.String(), apiKey) {
+		t.Error("the API key is in the log")
+	}
+	for _, event := range w.events() {
+		if strings.Contains(toJSON(event), apiKey) {
+			t.Error("the API key is in an event")
+		}
+	}
+}
+
+// wantKstatus checks that tools which go by kstatus (Flux, Argo CD's gitops-engine, kubectl
+// plugins) understand a DaftyJob as it is meant.
+func wantKstatus(t *testing.T, job *v1alpha1.DaftyJob) {
+	t.Helper()
+	object, err := runtime.DefaultUnstructuredConverter.ToUnstructured(job)
+	if err != nil {
+		t.Fatal(err)
+	}
+	object["apiVersion"], object["kind"] = v1alpha1.GroupVersion.String(), "DaftyJob"
+	result, err := status.Compute(&unstructured.Unstructured{Object: object})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ready := meta.FindStatusCondition(job.Status.Conditions, v1alpha1.ConditionReady)
+	want := status.InProgressStatus
+	switch {
+	case !job.DeletionTimestamp.IsZero():
+		want = status.TerminatingStatus
+	case job.Status.ObservedGeneration != job.Generation || ready == nil:
+	case ready.Status == metav1.ConditionTrue:
+		want = status.CurrentStatus
+	case meta.IsStatusConditionTrue(job.Status.Conditions, v1alpha1.ConditionStalled):
+		want = status.FailedStatus
+	}
+	if result.Status != want {
+		t.Errorf("kstatus takes %s for %s, want %s: %s", job.Name, result.Status, want, toJSON(job.Status))
+	}
+	if ready != nil && (ready.Reason == "" || ready.Message == "") {
+		t.Errorf("%s doesn't say why it is where it is: %s", job.Name, toJSON(job.Status))
+	}
+}
+
+// putSecret creates or rotates the Secret.
+func (w *world) putSecret(key string) {
+	w.t.Helper()
+	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: w.Namespace, Name: v1alpha1.DefaultSecretName}}
+	err := w.Client.Get(w.t.Context(), client.ObjectKeyFromObject(secret), secret)
+	secret.StringData = map[string]string{v1alpha1.DefaultSecretKey: key}
+	if apierrors.IsNotFound(err) {
+		w.Expect(w.Client.Create(w.t.Context(), secret)).To(Succeed())
+		return
+	}
+	w.Expect(err).NotTo(HaveOccurred())
+	w.Expect(w.Client.Update(w.t.Context(), secret)).To(Succeed())
+}
+
+func (w *world) deleteSecret() {
+	w.t.Helper()
+	w.Expect(w.Client.Delete(w.t.Context(), &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: w.Namespace, Name: v1alpha1.DefaultSecretName}})).To(Succeed())
+}
+
+// apply has kubectl apply a DaftyJob with this spec.
+func (w *world) apply(name, spec string) {
+	w.t.Helper()
+	w.MustApply(w.t, manifest(name, spec))
+}
+
+func manifest(name, spec string) string {
+	return fmt.Sprintf("apiVersion: dafty.ai/v1alpha1\nkind: DaftyJob\nmetadata: {name: %s}\nspec: %s\n", name, spec)
+}
+
+// aLogo is a spec for tests that are not about the request.
+const aLogo = `{imageGenerate: {prompt: A minimalist logo of a mountain at sunrise}}`
+
+func (w *world) get(name string) (*v1alpha1.DaftyJob, error) {
+	job := &v1alpha1.DaftyJob{}
+	return job, w.Client.Get(context.Background(), types.NamespacedName{Namespace: w.Namespace, Name: name}, job)
+}
+
+// state is what most tests are about.
+type state struct {
+	Phase  v1alpha1.Phase
+	Reason string
+}
+
+// eventually waits for a DaftyJob to stand so, and gives it.
+func (w *world) eventually(name string, phase v1alpha1.Phase, reason string) *v1alpha1.DaftyJob {
+	w.t.Helper()
+	return w.eventuallyWithin(patience, name, phase, reason)
+}
+
+func (w *world) eventuallyWithin(within time.Duration, name string, phase v1alpha1.Phase, reason string) *v1alpha1.DaftyJob {
+	w.t.Helper()
+	var job *v1alpha1.DaftyJob
+	w.Eventually(func() (state, error) {
+		var err error
+		job, err = w.get(name)
+		return state{job.Status.Phase, ready(job).Reason}, err
+	}).WithTimeout(within).WithPolling(50*time.Millisecond).Should(Equal(state{phase, reason}), "%s", &story{w, name})
+	return job
+}
+
+// story tells how a DaftyJob came to where it is, should a wait for something else fail.
+type story struct {
+	w    *world
+	name string
+}
+
+func (s *story) String() string {
+	s.w.mu.Lock()
+	defer s.w.mu.Unlock()
+	var b strings.Builder
+	for _, history := range s.w.seen {
+		for _, job := range history {
+			if job.Name == s.name {
+				fmt.Fprintf(&b, "%s %s: %s\n", job.Status.Phase, ready(job).Reason, ready(job).Message)
+			}
+		}
+	}
+	last, times := "", 0
+	for _, request := range s.w.sim.Requests() {
+		line := fmt.Sprintf("%s %s -> %d %s", request.Method, request.Path, request.Status, request.Fault)
+		if line != last {
+			times = 0
+			b.WriteString("\n" + line)
+		} else if times++; times > 1 {
+			continue
+		} else {
+			b.WriteString(" (and again)")
+		}
+		last = line
+	}
+	return b.String()
+}
+
+func (w *world) eventuallyGone(within time.Duration, name string) {
+	w.t.Helper()
+	w.Eventually(func() bool {
+		_, err := w.get(name)
+		return apierrors.IsNotFound(err)
+	}).WithTimeout(within).WithPolling(50*time.Millisecond).Should(BeTrue(), "%s", &story{w, name})
+}
+
+// submitted waits until Dafty has the job, and gives its id.
+func (w *world) submitted(name string) string {
+	w.t.Helper()
+	var id string
+	w.Eventually(func() (string, error) {
+		job, err := w.get(name)
+		id = job.Status.JobID
+		return id, err
+	}).WithTimeout(longPatience).WithPolling(50*time.Millisecond).ShouldNot(BeEmpty(), "%s", &story{w, name})
+	return id
+}
+
+func (w *world) cancel(name string) {
+	w.t.Helper()
+	w.MustKubectl(w.t, "patch", "daftyjob", name, "--type", "merge", "-p", `{"spec":{"desiredState":"Cancelled"}}`)
+}
+
+func (w *world) delete(name string) {
+	w.t.Helper()
+	w.MustKubectl(w.t, "delete", "daftyjob", name, "--wait=false")
+}
+
+// wantCharges checks the ledger: how many jobs Dafty made and charged for.
+func (w *world) wantCharges(jobs int) {
+	w.t.Helper()
+	w.Expect(w.sim.Ledger()).To(HaveLen(jobs))
+}
+
+func (w *world) events() []eventsv1.Event {
+	list := &eventsv1.EventList{}
+	if err := w.Client.List(context.Background(), list, client.InNamespace(w.Namespace)); err != nil {
+		w.t.Fatal(err)
+	}
+	return list.Items
+}
+
+func (w *world) eventReasons() []string {
+	var reasons []string
+	for _, event := range w.events() {
+		reasons = append(reasons, event.Reason)
+	}
+	return reasons
+}
+
+func ready(job *v1alpha1.DaftyJob) metav1.Condition {
+	if c := meta.FindStatusCondition(job.Status.Conditions, v1alpha1.ConditionReady); c != nil {
+		return *c
+	}
+	return metav1.Condition{}
+}
+
+func toJSON(v any) string {
+	raw, err := json.Marshal(v)
+	if err != nil {
+		panic(err)
+	}
+	return string(raw)
+}
+
+type syncBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *syncBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *syncBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
