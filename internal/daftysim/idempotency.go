@@ -1,0 +1,82 @@
+package daftysim
+
+import "time"
+
+// record is what an Idempotency-Key stands for: a job, or, under
+// [RefusedKeySame], the refusal of its first attempt.
+type record struct {
+	expires time.Time
+	job     *job
+	refusal *refusal
+}
+
+// recall gives what the key stands for now. The caller holds the lock.
+func (s *Simulator) recall(k *apiKey, idempotencyKey string) *record {
+	r := k.held[idempotencyKey]
+	if r != nil && !s.now().Before(r.expires) {
+		delete(k.held, idempotencyKey)
+		return nil
+	}
+	return r
+}
+
+// remember holds a key for 24 h, for whoever comes first: where two creates ran
+// truly in parallel, both made a job, and the key stands for the earlier one.
+// The caller holds the lock.
+func (s *Simulator) remember(k *apiKey, idempotencyKey string, r *record) {
+	if idempotencyKey == "" || s.recall(k, idempotencyKey) != nil {
+		return
+	}
+	r.expires = s.now().Add(keyHeldFor)
+	k.held[idempotencyKey] = r
+}
+
+// rememberRefusal holds a refusal where the variant has it so.
+func (s *Simulator) rememberRefusal(c *call, r *refusal) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c.op.creates() && s.opts.Variants.RefusedKey == RefusedKeySame {
+		s.remember(c.key, c.idempotencyKey, &record{refusal: r})
+	}
+}
+
+// repeat answers a create whose key is known.
+func (s *Simulator) repeat(c *call) answer {
+	if c.known.refusal != nil {
+		return s.refuse(c.known.refusal)
+	}
+	s.mu.Lock()
+	j := c.known.job
+	s.advance(j)
+	shown := s.show(j, c.base, true)
+	if s.opts.Variants.RepeatAnswer == RepeatAnswerFirst {
+		shown = s.showNew(j)
+	}
+	s.mu.Unlock()
+	return s.data(202, shown)
+}
+
+// enter notes a create on the wire. Another with the same key still being there
+// is what a careful client never lets happen. The caller holds the lock.
+func (s *Simulator) enter(c *call) (leave func()) {
+	if c.idempotencyKey == "" {
+		return func() {}
+	}
+	flying := c.key.inFlight
+	flying[c.idempotencyKey]++
+	if flying[c.idempotencyKey] > 1 {
+		s.violate(c, "a POST in parallel with another of the same Idempotency-Key %q", c.idempotencyKey)
+	}
+	left := false
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if left {
+			return
+		}
+		left = true
+		if flying[c.idempotencyKey]--; flying[c.idempotencyKey] == 0 {
+			delete(flying, c.idempotencyKey)
+		}
+	}
+}

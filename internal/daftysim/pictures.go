@@ -1,0 +1,140 @@
+package daftysim
+
+import (
+	"fmt"
+	"net/url"
+	"strings"
+)
+
+// picture is one image of an account: a variation that a job made, one given
+// from the start, or one uploaded.
+type picture struct {
+	id            string
+	op            Operation // "": given from the start
+	job           string
+	index         int
+	prompt        string
+	width, height int
+}
+
+// filesPath is where results are served, beside the API and without a key.
+const filesPath = "/files/"
+
+func (p *picture) path() string { return filesPath + p.id + ".png" }
+
+// ratio is the picture's shape, "16:9" where it isn't known.
+func (p *picture) ratio() string {
+	if p == nil || p.width == 0 || p.height == 0 {
+		return "16:9"
+	}
+	return fmt.Sprintf("%d:%d", p.width, p.height)
+}
+
+// canonical is the form in which ids are kept: a UUID may come in capitals.
+func canonical(id string) string { return strings.ToLower(id) }
+
+// AddImage gives an account an image that it hasn't made here, and its id. The
+// account is made where it doesn't exist.
+func (s *Simulator) AddImage(accountName string, image Image) string {
+	var id string
+	s.change(accountName, func(a *account) { id = s.addImage(a, image) })
+	return id
+}
+
+func (s *Simulator) addImage(a *account, image Image) string {
+	if image.ID == "" {
+		image.ID = s.uuid()
+	}
+	if image.Width == 0 {
+		image.Width = 1024
+	}
+	if image.Height == 0 {
+		image.Height = 1024
+	}
+	id := canonical(image.ID)
+	a.pictures[id] = &picture{id: id, prompt: image.Prompt, width: image.Width, height: image.Height}
+	return id
+}
+
+// AddStyle gives an account a style that it hasn't extracted here, and its id.
+// The account is made where it doesn't exist.
+func (s *Simulator) AddStyle(accountName string, style Style) string {
+	var id string
+	s.change(accountName, func(a *account) { id = s.addStyle(a, style) })
+	return id
+}
+
+func (s *Simulator) addStyle(a *account, style Style) string {
+	if style.ID == "" {
+		style.ID = s.uuid()
+	}
+	id := canonical(style.ID)
+	a.styles[id] = style.Name
+	return id
+}
+
+// target finds the image that an imageId names. The caller holds the lock.
+func (s *Simulator) target(acc *account, id string) (*picture, *refusal) {
+	reading := s.opts.Variants.ImageID
+	if p := acc.pictures[canonical(id)]; p != nil && (p.job == "" || reading != ImageIDJob) {
+		return p, nil
+	}
+	if p := s.firstOf(acc, id); p != nil && reading != ImageIDVariation {
+		return p, nil
+	}
+	return nil, notFound("Image %s was not found", id)
+}
+
+// firstOf is the first image of a completed job.
+func (s *Simulator) firstOf(acc *account, jobID string) *picture {
+	j := s.jobs[canonical(jobID)]
+	if j == nil || j.account != acc {
+		return nil
+	}
+	if s.advance(j); len(j.images) == 0 {
+		return nil
+	}
+	return j.images[0]
+}
+
+// resolve finds what a reference stands for: an upload or an earlier image, by
+// id or by url, or any https URL, of which nothing is known (a nil picture).
+func (s *Simulator) resolve(acc *account, field, reference string) (*picture, *refusal) {
+	if p, r := s.known(acc, field, reference); p != nil || r != nil {
+		return p, r
+	}
+	u, err := url.Parse(reference)
+	if err == nil && u.IsAbs() {
+		if name, ok := strings.CutPrefix(u.Path, filesPath); ok {
+			id, _, _ := strings.Cut(name, ".")
+			if p, r := s.known(acc, field, id); p != nil || r != nil {
+				return p, r
+			}
+		}
+		if u.Scheme == "https" && u.Host != "" {
+			return nil, nil
+		}
+		return nil, invalid(fieldErrors{field: "must be an https URL, or the id or url of an upload or of an earlier generation"})
+	}
+	if uuidPattern.MatchString(reference) || strings.HasPrefix(reference, uploadPrefix) {
+		return nil, notFound("Reference %s was not found", reference)
+	}
+	return nil, invalid(fieldErrors{field: "must be an https URL, or the id or url of an upload or of an earlier generation"})
+}
+
+// known finds an account's image or upload by id.
+func (s *Simulator) known(acc *account, field, id string) (*picture, *refusal) {
+	if p := acc.pictures[canonical(id)]; p != nil {
+		return p, nil
+	}
+	if p := s.firstOf(acc, id); p != nil {
+		return p, nil
+	}
+	if u := acc.uploads[id]; u != nil {
+		if !u.complete {
+			return nil, invalid(fieldErrors{field: "upload " + id + " is not complete"})
+		}
+		return &picture{id: u.id, width: u.width, height: u.height}, nil
+	}
+	return nil, nil
+}

@@ -1,0 +1,256 @@
+package daftysim
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+)
+
+// The readings of what Dafty leaves undocumented. The first of each group is
+// what the simulator does when nothing is said.
+type (
+	// CancelTerminal is the answer to a cancel of a job that already ended.
+	CancelTerminal string
+	// CancelRace is the answer to a cancel that meets the completion, see
+	// [Simulator.RaceCancel].
+	CancelRace string
+	// AfterCancel is how a job reads right after its cancel was accepted.
+	AfterCancel string
+	// CancelError is the error that a cancelled job shows.
+	CancelError string
+	// RepeatAnswer is what a repeated Idempotency-Key is answered.
+	RepeatAnswer string
+	// RepeatCounts says whether a repeat counts against the create limit.
+	RepeatCounts string
+	// RefusedKey is what a key does whose first attempt was refused.
+	RefusedKey string
+	// RateWindow is how a minute is counted.
+	RateWindow string
+	// RateHeaders says which answers carry X-RateLimit-*.
+	RateHeaders string
+	// LimitRetryAfter says whether CONCURRENT_LIMIT_REACHED and
+	// USAGE_LIMIT_EXCEEDED carry Retry-After.
+	LimitRetryAfter string
+	// ListOrder is the order of GET /jobs.
+	ListOrder string
+	// ListResult says whether GET /jobs shows results.
+	ListResult string
+	// ListScope says whose jobs GET /jobs shows.
+	ListScope string
+	// JobRetention is how long a job stays readable after its end.
+	JobRetention string
+	// ImageID is which id names an image in imageId. Ids given by [Image] are
+	// accepted under either reading.
+	ImageID string
+	// DerivedType is the type of a resize or an upscale.
+	DerivedType string
+	// VariationBound is how many variations one create may ask for.
+	VariationBound string
+	// UnknownJob shows jobs with a status or a type that the contract lacks.
+	UnknownJob string
+	// UploadStatus is the status of a reserved upload.
+	UploadStatus string
+	// ExtraFields says whether answers hold fields that the contract lacks.
+	ExtraFields string
+	// ErrorBody is how much of an error is told: only the message is certain.
+	ErrorBody string
+)
+
+// The readings, see the types.
+const (
+	CancelTerminalUnchanged CancelTerminal = "unchanged" // 200 with the job as it is
+	CancelTerminalNotFound  CancelTerminal = "not-found" // 404
+	CancelTerminalConflict  CancelTerminal = "conflict"  // 409
+
+	CancelRaceCompleted CancelRace = "completed" // the completion wins, free of charge
+	CancelRaceFailed    CancelRace = "failed"    // the cancel wins
+
+	AfterCancelFailed AfterCancel = "failed"
+	AfterCancelLater  AfterCancel = "later" // as before; failed after Options.CancelSettles
+
+	CancelErrorGeneration CancelError = "generation-failed"
+	CancelErrorExtraction CancelError = "extraction-failed"
+	CancelErrorAbsent     CancelError = "absent"
+
+	RepeatAnswerCurrent RepeatAnswer = "current"
+	RepeatAnswerFirst   RepeatAnswer = "first" // pending, for ever
+
+	RepeatCountsYes RepeatCounts = "yes"
+	RepeatCountsNo  RepeatCounts = "no"
+
+	RefusedKeyFresh RefusedKey = "fresh" // a repeat is a first try
+	RefusedKeySame  RefusedKey = "same"  // a repeat gets the same refusal for 24 h
+
+	RateWindowFixed   RateWindow = "fixed" // whole minutes of the clock
+	RateWindowSliding RateWindow = "sliding"
+
+	RateHeadersAlways RateHeaders = "always"
+	RateHeadersOn429  RateHeaders = "on-429"
+	RateHeadersNever  RateHeaders = "never"
+
+	LimitRetryAfterPresent LimitRetryAfter = "present"
+	LimitRetryAfterAbsent  LimitRetryAfter = "absent"
+
+	ListNewestFirst ListOrder = "newest-first"
+	ListOldestFirst ListOrder = "oldest-first"
+
+	ListResultShown  ListResult = "shown"
+	ListResultHidden ListResult = "hidden"
+
+	ListScopeKey     ListScope = "key"
+	ListScopeAccount ListScope = "account" // those made by people included
+
+	JobRetentionForever JobRetention = "forever"
+	JobRetentionLimited JobRetention = "limited" // 404 once Options.JobsReadableFor passed
+
+	ImageIDVariation ImageID = "variation"
+	ImageIDJob       ImageID = "job"    // a job's id alone; it names its first image
+	ImageIDEither    ImageID = "either" // both
+
+	DerivedTypeOwn  DerivedType = "own"        // image.resize, image.upscale
+	DerivedTypeEdit DerivedType = "image.edit" // image.edit for both
+
+	VariationsUpTo4  VariationBound = "4"
+	VariationsUpTo10 VariationBound = "10"
+	VariationsOne    VariationBound = "1"
+
+	UnknownJobNone   UnknownJob = "none"
+	UnknownJobStatus UnknownJob = "status" // the first half of processing reads [UnknownStatus]
+	UnknownJobType   UnknownJob = "type"   // every type reads with [UnknownTypeSuffix]
+
+	UploadStatusCreated UploadStatus = "201"
+	UploadStatusOK      UploadStatus = "200"
+
+	ExtraFieldsNone    ExtraFields = "none"
+	ExtraFieldsPresent ExtraFields = "present"
+
+	ErrorBodyFull        ErrorBody = "full"
+	ErrorBodyMessageOnly ErrorBody = "message-only"
+)
+
+const (
+	// UnknownStatus is the status shown under [UnknownJobStatus].
+	UnknownStatus = "reviewing"
+	// UnknownTypeSuffix is added to a job's type under [UnknownJobType].
+	UnknownTypeSuffix = ".v2"
+)
+
+// Variants says how the simulator reads what Dafty leaves undocumented: one
+// field for each row of the table in the contract's README, and three more for
+// what the OpenAPI file and the README's prose leave open. A field left empty
+// takes its first reading.
+type Variants struct {
+	CancelTerminal  CancelTerminal  `variant:"cancel-terminal" readings:"unchanged,not-found,conflict" question:"cancel of a job that is already terminal"`
+	CancelRace      CancelRace      `variant:"cancel-race" readings:"completed,failed" question:"cancel of a job that completes at the same moment"`
+	AfterCancel     AfterCancel     `variant:"after-cancel" readings:"failed,later" question:"the job right after a cancel"`
+	CancelError     CancelError     `variant:"cancel-error" readings:"generation-failed,extraction-failed,absent" question:"error of a cancelled job"`
+	RepeatAnswer    RepeatAnswer    `variant:"repeat-answer" readings:"current,first" question:"a repeated Idempotency-Key"`
+	RepeatCounts    RepeatCounts    `variant:"repeat-counts" readings:"yes,no" question:"does a repeat count against the create limit"`
+	RefusedKey      RefusedKey      `variant:"refused-key" readings:"fresh,same" question:"same key after the first attempt was refused"`
+	RateWindow      RateWindow      `variant:"rate-window" readings:"fixed,sliding" question:"rate window"`
+	RateHeaders     RateHeaders     `variant:"rate-headers" readings:"always,on-429,never" question:"are X-RateLimit-* on every answer"`
+	LimitRetryAfter LimitRetryAfter `variant:"limit-retry-after" readings:"present,absent" question:"Retry-After on CONCURRENT_LIMIT_REACHED and USAGE_LIMIT_EXCEEDED"`
+	ListOrder       ListOrder       `variant:"list-order" readings:"newest-first,oldest-first" question:"order of GET /jobs"`
+	ListResult      ListResult      `variant:"list-result" readings:"shown,hidden" question:"does GET /jobs show result"`
+	ListScope       ListScope       `variant:"list-scope" readings:"key,account" question:"whose jobs GET /jobs shows"`
+	JobRetention    JobRetention    `variant:"job-retention" readings:"forever,limited" question:"how long jobs stay readable"`
+	ImageID         ImageID         `variant:"image-id" readings:"variation,job,either" question:"imageId"`
+	DerivedType     DerivedType     `variant:"derived-type" readings:"own,image.edit" question:"type of a resize or an upscale"`
+	VariationBound  VariationBound  `variant:"variation-bound" readings:"4,10,1" question:"bounds of variations"`
+	UnknownJob      UnknownJob      `variant:"unknown-job" readings:"none,status,type" question:"an unknown job status or type"`
+
+	UploadStatus UploadStatus `variant:"upload-status" readings:"201,200" question:"status of a reserved upload" beyond:"true"`
+	ExtraFields  ExtraFields  `variant:"extra-fields" readings:"none,present" question:"answers may gain fields" beyond:"true"`
+	ErrorBody    ErrorBody    `variant:"error-body" readings:"full,message-only" question:"only an error's message is certain" beyond:"true"`
+}
+
+// VariantField describes one field of [Variants].
+type VariantField struct {
+	Name     string   // as [Variants.Set] takes it
+	Question string   // the row of the contract's table
+	Readings []string // the first is the default
+	Beyond   bool     // not a row of the table
+}
+
+// VariantFields lists the fields of [Variants] in their order.
+func VariantFields() []VariantField {
+	var fields []VariantField
+	for f := range reflect.TypeFor[Variants]().Fields() {
+		fields = append(fields, VariantField{
+			Name:     f.Tag.Get("variant"),
+			Question: f.Tag.Get("question"),
+			Readings: strings.Split(f.Tag.Get("readings"), ","),
+			Beyond:   f.Tag.Get("beyond") != "",
+		})
+	}
+	return fields
+}
+
+// NamedVariants is one way to read the contract, named for a subtest.
+type NamedVariants struct {
+	Name     string // "cancel-terminal=conflict"; "defaults" for the first
+	Variants Variants
+	Beyond   bool // it departs from the defaults in a field that is no row of the table
+}
+
+// AllVariants gives the defaults, then each reading of each field alone with
+// all other fields at their defaults. Tests run under each.
+func AllVariants() []NamedVariants {
+	all := []NamedVariants{{Name: "defaults", Variants: Variants{}.withDefaults()}}
+	for _, field := range VariantFields() {
+		for _, reading := range field.Readings[1:] {
+			v := Variants{}.withDefaults()
+			if err := v.Set(field.Name, reading); err != nil {
+				panic(err) // the tags contradict each other
+			}
+			all = append(all, NamedVariants{Name: field.Name + "=" + reading, Variants: v, Beyond: field.Beyond})
+		}
+	}
+	return all
+}
+
+// Set gives the named field a reading; both as [VariantFields] tells them.
+func (v *Variants) Set(name, reading string) error {
+	for i, field := range VariantFields() {
+		if field.Name != name {
+			continue
+		}
+		if !slices.Contains(field.Readings, reading) {
+			return fmt.Errorf("variant %s has no reading %q: it is one of %s", name, reading, strings.Join(field.Readings, ", "))
+		}
+		reflect.ValueOf(v).Elem().Field(i).SetString(reading)
+		return nil
+	}
+	return fmt.Errorf("no variant is named %q", name)
+}
+
+// Readings gives each field's reading by name.
+func (v Variants) Readings() map[string]string {
+	readings := map[string]string{}
+	for i, field := range VariantFields() {
+		readings[field.Name] = reflect.ValueOf(v).Field(i).String()
+	}
+	return readings
+}
+
+// withDefaults fills empty fields with their first reading.
+func (v Variants) withDefaults() Variants {
+	for i, field := range VariantFields() {
+		if f := reflect.ValueOf(&v).Elem().Field(i); f.String() == "" {
+			f.SetString(field.Readings[0])
+		}
+	}
+	return v
+}
+
+// validate refuses readings that don't exist.
+func (v Variants) validate() error {
+	for name, reading := range v.Readings() {
+		var checked Variants
+		if err := checked.Set(name, reading); err != nil {
+			return err
+		}
+	}
+	return nil
+}
