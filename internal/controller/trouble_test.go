@@ -92,61 +92,62 @@ func TestCredentials(t *testing.T) {
 func TestRefusedForNow(t *testing.T) {
 	for _, tc := range []struct {
 		name         string
-		refuse, mend func(*daftysim.Server)
+		refuse, mend func(w *world)
 		reason       string
 		ready        metav1.ConditionStatus
 	}{
 		{
 			name:   "out of credits",
-			refuse: func(s *daftysim.Server) { s.SetCredits(accountName, 0) },
-			mend:   func(s *daftysim.Server) { s.TopUp(accountName, 100) },
+			refuse: func(w *world) { w.sim.SetCredits(accountName, 0) },
+			mend:   func(w *world) { w.sim.TopUp(accountName, 100) },
 			reason: v1alpha1.ReasonInsufficientCredits, ready: metav1.ConditionFalse,
 		},
 		{
 			name:   "no subscription",
-			refuse: func(s *daftysim.Server) { s.SetSubscribed(accountName, false) },
-			mend:   func(s *daftysim.Server) { s.SetSubscribed(accountName, true) },
+			refuse: func(w *world) { w.sim.SetSubscribed(accountName, false) },
+			mend:   func(w *world) { w.sim.SetSubscribed(accountName, true) },
 			reason: v1alpha1.ReasonSubscriptionRequired, ready: metav1.ConditionFalse,
 		},
 		{
 			name:   "allowance used up",
-			refuse: func(s *daftysim.Server) { s.SetAllowance(accountName, 0) },
-			mend:   func(s *daftysim.Server) { s.SetAllowance(accountName, 100) },
+			refuse: func(w *world) { w.sim.SetAllowance(accountName, 0) },
+			mend:   func(w *world) { w.sim.SetAllowance(accountName, 100) },
 			reason: v1alpha1.ReasonUsageLimitExceeded, ready: metav1.ConditionUnknown,
 		},
 		{
 			name: "too many jobs in flight",
-			refuse: func(s *daftysim.Server) {
-				s.SetCeilings(daftysim.Ceilings{Images: 1, PerAccount: true})
-				s.AddJob(accountName, daftysim.PersonJob{Operation: daftysim.EditImage})
+			refuse: func(w *world) {
+				w.sim.SetCeilings(daftysim.Ceilings{Images: 1})
+				w.apply("in-flight", `{imageEdit: {prompt: Make it pink, image: {id: `+knownImage+`}}}`)
+				w.submitted("in-flight")
 			},
-			mend:   func(s *daftysim.Server) { s.SetCeilings(daftysim.Ceilings{}) },
+			mend:   func(w *world) { w.sim.SetCeilings(daftysim.Ceilings{}) },
 			reason: v1alpha1.ReasonWaitingForConcurrency, ready: metav1.ConditionUnknown,
 		},
 		{
 			name: "rate limited",
-			refuse: func(s *daftysim.Server) {
-				s.Inject(daftysim.Fault{Operation: daftysim.GenerateImage, Status: 429, Code: "RATE_LIMIT_ERROR", Header: map[string]string{"Retry-After": "3"}})
+			refuse: func(w *world) {
+				w.sim.Inject(daftysim.Fault{Operation: daftysim.GenerateImage, Status: 429, Code: "RATE_LIMIT_ERROR", Header: map[string]string{"Retry-After": "3"}})
 			},
-			mend:   func(*daftysim.Server) {},
+			mend:   func(*world) {},
 			reason: v1alpha1.ReasonWaitingForRateLimit, ready: metav1.ConditionUnknown,
 		},
 	} {
 		for _, refusedKey := range []daftysim.RefusedKey{daftysim.RefusedKeyFresh, daftysim.RefusedKeySame} {
 			t.Run(tc.name+"/"+string(refusedKey), func(t *testing.T) {
 				w := newWorld(t, daftysim.Options{
-					// The person's job, which takes the place of ours.
+					// The job in flight, which takes the place of ours.
 					PendingFor: daftysim.PerOperation(map[daftysim.Operation]time.Duration{daftysim.EditImage: time.Hour}, 100*time.Millisecond),
 					Variants:   daftysim.Variants{RefusedKey: refusedKey, LimitRetryAfter: daftysim.LimitRetryAfterAbsent},
 				})
-				tc.refuse(w.sim)
+				tc.refuse(w)
 				before := len(w.sim.Ledger())
 				w.apply("job", aLogo)
 				job := w.eventually("job", v1alpha1.PhasePending, tc.reason)
 				w.Expect(ready(job).Status).To(Equal(tc.ready))
 				w.Expect(job.Status.Attempts).To(BeZero(), "what Dafty refused is no attempt")
 				w.wantCharges(before)
-				tc.mend(w.sim)
+				tc.mend(w)
 				job = w.eventually("job", v1alpha1.PhaseCompleted, v1alpha1.ReasonCompleted)
 				w.Expect(job.Status.Attempts).To(BeEquivalentTo(1))
 				w.wantCharges(before + 1)

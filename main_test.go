@@ -1,0 +1,53 @@
+package main
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/runtime"
+
+	"dafty.ai/dafty-operator/internal/dafty"
+)
+
+// Options that can't be meant are refused before anything is connected to.
+func TestRunRefusesBadOptions(t *testing.T) {
+	good := options{daftyURL: dafty.DefaultURL, deletionTimeout: time.Minute, concurrentReconcile: 1}
+	for _, tc := range []struct {
+		name   string
+		change func(*options)
+		want   string
+	}{
+		{"plain http", func(o *options) { o.daftyURL = "http://dafty.example.com/api/v1" }, "use https, or --allow-insecure-dafty-url if you mean it"},
+		{"plain http to a private address", func(o *options) { o.daftyURL = "http://10.0.0.7/api/v1" }, "use https"},
+		{"no URL", func(o *options) { o.daftyURL = "dafty" }, "must begin with https://"},
+		{"a password in the URL", func(o *options) { o.daftyURL = "https://user:pa55@dafty.example.com" }, "must hold no user name or password"},
+		{"no deletion timeout", func(o *options) { o.deletionTimeout = 0 }, "--deletion-timeout must be more than 0"},
+		{"no workers", func(o *options) { o.concurrentReconcile = 0 }, "--max-concurrent-reconciles must be at least 1"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			o := good
+			tc.change(&o)
+			err := run(o)
+			if err == nil || !strings.Contains(err.Error(), tc.want) {
+				t.Errorf("run: %v, want %q", err, tc.want)
+			}
+			if err != nil && strings.Contains(err.Error(), "pa55") {
+				t.Errorf("the password is in %q", err)
+			}
+		})
+	}
+}
+
+func TestManagerOptions(t *testing.T) {
+	m := options{watchNamespaces: " team-a, team-b,", metricsSecure: true}.manager(runtime.NewScheme())
+	if len(m.Cache.DefaultNamespaces) != 2 {
+		t.Errorf("namespaces: %v", m.Cache.DefaultNamespaces)
+	}
+	if m.Metrics.FilterProvider == nil {
+		t.Error("metrics that are served securely are guarded")
+	}
+	if all := (options{}).manager(runtime.NewScheme()); all.Cache.DefaultNamespaces != nil {
+		t.Error("without --watch-namespaces all namespaces are watched")
+	}
+}

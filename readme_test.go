@@ -1,0 +1,98 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"dafty.ai/dafty-operator/api/v1alpha1"
+	"dafty.ai/dafty-operator/internal/kubetest"
+)
+
+func TestMain(m *testing.M) { kubetest.Main(m, kubetest.Options{}) }
+
+func readme(t *testing.T) string {
+	t.Helper()
+	text, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// The manifests that the README shows are accepted by a real API server.
+func TestReadmeManifests(t *testing.T) {
+	env := kubetest.Start(t)
+	blocks := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(readme(t), -1)
+	if len(blocks) == 0 {
+		t.Fatal("the README shows no manifest")
+	}
+	for _, block := range blocks {
+		env.MustApply(t, block[1])
+	}
+	env.MustKubectl(t, "patch", "daftyjob", "spring-hero", "--type", "merge", "-p", `{"spec":{"desiredState":"Cancelled"}}`)
+
+	_, stderr, err := env.Apply(t, "apiVersion: dafty.ai/v1alpha1\nkind: DaftyJob\nmetadata: {name: two-operations}\n"+
+		"spec: {styleExtract: {url: https://example.com}, imageGenerate: {prompt: A logo}}\n")
+	want := regexp.MustCompile(`(?m)^The DaftyJob "two-operations".*operation: imageGenerate, imageEdit, `).FindString(readme(t))
+	if want == "" || err == nil || !strings.Contains(stderr, want) {
+		t.Errorf("the README shows %q, kubectl says %q", want, stderr)
+	}
+}
+
+// What the README names exists.
+func TestReadmeNames(t *testing.T) {
+	text := readme(t)
+	makefile, err := os.ReadFile("Makefile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, target := range regexp.MustCompile("(?m)(?:^|`)make ([a-z-]+)").FindAllStringSubmatch(text, -1) {
+		if !strings.Contains(string(makefile), "\n"+target[1]+":") {
+			t.Errorf("there is no make %s", target[1])
+		}
+	}
+	for _, link := range regexp.MustCompile(`\]\(([^)]+)\)`).FindAllStringSubmatch(text, -1) {
+		if strings.HasPrefix(link[1], "https://") {
+			continue
+		}
+		if _, err := os.Stat(link[1]); err != nil {
+			t.Errorf("broken link: %v", err)
+		}
+	}
+	tests, err := filepath.Glob("internal/controller/*_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var code strings.Builder
+	for _, file := range tests {
+		content, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		code.Write(content)
+	}
+	for _, name := range regexp.MustCompile("`(Test[A-Za-z]+)`").FindAllStringSubmatch(text, -1) {
+		if !strings.Contains(code.String(), "func "+name[1]+"(") {
+			t.Errorf("there is no test %s", name[1])
+		}
+	}
+	reasons, err := os.ReadFile("api/v1alpha1/conditions.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range regexp.MustCompile("(?m)^\\| (`[A-Za-z`, ]+`) \\|").FindAllStringSubmatch(text, -1) {
+		for _, reason := range regexp.MustCompile("[A-Za-z]+").FindAllString(row[1], -1) {
+			if !strings.Contains(string(reasons), `= "`+reason+`"`) {
+				t.Errorf("there is no reason %s", reason)
+			}
+		}
+	}
+	for _, name := range []string{v1alpha1.DefaultSecretName, v1alpha1.EventCancelAbandoned, "dafty_jobs_abandoned_total"} {
+		if !strings.Contains(text, name) {
+			t.Errorf("the README doesn't say %s", name)
+		}
+	}
+}
