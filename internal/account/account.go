@@ -2,6 +2,7 @@ package account
 
 import (
 	"context"
+	"crypto/sha256"
 	"sync"
 	"time"
 
@@ -16,7 +17,8 @@ type Dafty interface {
 	Cancel(ctx context.Context, id string) (*dafty.Job, error)
 }
 
-// Limits are the calls that Dafty allows an API key each minute, by class.
+// Limits are the calls that Dafty allows an API key each minute, by class. A class that is
+// missing has its default.
 type Limits map[dafty.Class]int
 
 // DefaultLimits are those of Dafty's rate-limits page.
@@ -36,33 +38,44 @@ const (
 )
 
 // Account is one API key: its client, its pacing, and what holds its submissions back.
+//
+// Trackers are never told anything under its lock: what is to be woken is collected under
+// it, and woken after.
 type Account struct {
-	key    string
+	id [sha256.Size]byte
+	// key is a function so that no way of printing an Account shows the API key.
+	key    func() string
 	client Dafty
 
 	mu      sync.Mutex
-	windows map[dafty.Class]*window
-	paused  map[dafty.Class]time.Time
-	// general holds back all submissions; byClass those of one kind of job.
+	classes map[dafty.Class]*class
+	// general holds back the submissions of every class.
 	general *hold
-	byClass map[dafty.Class]*hold
-	// waiting are the trackers that were held back and want to know when that ends.
-	waiting map[*Tracker]struct{}
-	// users counts the trackers that refer to the account; the registry guards it.
+
+	// users counts the trackers and calls that refer to the account; the registry guards it.
 	users int
 }
 
-func newAccount(key string, client Dafty, limits Limits) *Account {
+// class is what is counted and held by class of call.
+type class struct {
+	window window
+	paused time.Time
+	hold   *hold
+	queue  queue
+}
+
+func newAccount(apiKey string, client Dafty, limits Limits) *Account {
 	a := &Account{
-		key:     key,
+		id:      sha256.Sum256([]byte(apiKey)),
+		key:     func() string { return apiKey },
 		client:  client,
-		windows: map[dafty.Class]*window{},
-		paused:  map[dafty.Class]time.Time{},
-		byClass: map[dafty.Class]*hold{},
-		waiting: map[*Tracker]struct{}{},
+		classes: map[dafty.Class]*class{},
 	}
-	for class, limit := range limits {
-		a.windows[class] = &window{limit: limit}
+	for name, limit := range DefaultLimits {
+		if own, ok := limits[name]; ok {
+			limit = own
+		}
+		a.classes[name] = &class{window: window{limit: max(1, limit)}}
 	}
 	return a
 }
@@ -70,32 +83,55 @@ func newAccount(key string, client Dafty, limits Limits) *Account {
 // claim takes a turn to submit for t, or says what it waits for. A repeat of a request in
 // doubt waits for its share of the rate limit alone: what became of it must be found out
 // even when nothing new would be accepted.
-func (a *Account) claim(t *Tracker, class dafty.Class, repeat bool) *lifecycle.Hold {
+func (a *Account) claim(t *Tracker, name dafty.Class, repeat bool) *lifecycle.Hold {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	now := time.Now()
-	wait := a.rate(class, now)
-	if !repeat && wait == nil {
-		for _, h := range []*hold{a.general, a.byClass[class]} {
-			if h != nil && wait == nil {
-				wait = h.admits(t, now)
-			}
+	now, c := time.Now(), a.classes[name]
+	if repeat {
+		if wait := c.rate(now, 0); wait != nil {
+			return wait
 		}
+		c.window.take(now)
+		return nil
+	}
+
+	place := c.queue.place(t, now)
+	alone := a.alone(t)
+	wait := a.general.blocks(t, alone, now)
+	if wait == nil {
+		wait = c.hold.blocks(t, alone, now)
+	}
+	if wait == nil {
+		wait = c.rate(now, place)
 	}
 	if wait != nil {
-		a.waiting[t] = struct{}{}
+		c.queue[place].due = wait.Until
 		return wait
 	}
-	delete(a.waiting, t)
-	a.windows[class].take(now, 0)
+	c.queue.leave(t)
+	c.window.take(now)
+	a.general.try(t, now)
+	c.hold.try(t, now)
 	return nil
 }
 
-// rate says until when the class has no call left.
-func (a *Account) rate(class dafty.Class, now time.Time) *lifecycle.Hold {
-	at := a.windows[class].next(now, 0)
-	if paused := a.paused[class]; paused.After(at) {
-		at = paused
+// alone says that no submission waits but t's.
+func (a *Account) alone(t *Tracker) bool {
+	for _, c := range a.classes {
+		for _, w := range c.queue {
+			if w.tracker != t {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// rate says until when the class has no call left for one that so many others are before.
+func (c *class) rate(now time.Time, others int) *lifecycle.Hold {
+	at := c.window.next(now, others)
+	if c.paused.After(at) {
+		at = c.paused
 	}
 	if !at.After(now) {
 		return nil
@@ -103,119 +139,196 @@ func (a *Account) rate(class dafty.Class, now time.Time) *lifecycle.Hold {
 	return &lifecycle.Hold{Kind: dafty.KindRateLimit, Until: at}
 }
 
-// submitted learns from the answer to a submission of t.
-func (a *Account) submitted(t *Tracker, class dafty.Class, err *dafty.CallError) {
+// submitted learns from the answer to a submission of t, whose turn was taken at taken. One
+// that was given up says nothing about Dafty.
+func (a *Account) submitted(t *Tracker, name dafty.Class, taken time.Time, err *dafty.CallError, givenUp bool) {
 	a.mu.Lock()
-	now := time.Now()
-	var wake []*Tracker
+	now, c := time.Now(), a.classes[name]
+	c.window.answered(taken, now)
+	wake := a.back(t)
 	switch {
 	case err == nil:
-		a.general = nil
-		if h := a.byClass[class]; h != nil {
-			// There was room for this one; the next tries whether there is more.
-			h.until, h.probe, h.failures = now, nil, 0
+		wake = c.accepted(now)
+		if a.general != nil {
+			a.general = nil
+			wake = a.waiting()
 		}
-		wake = a.release()
+	case givenUp:
 	case err.Kind == dafty.KindRateLimit:
-		a.pause(class, err, now)
-	case err.Kind == dafty.KindConcurrency:
-		a.byClass[class] = refused(a.byClass[class], err, now)
+		c.pause(err, now)
+	case err.Kind == dafty.KindConcurrency, err.Kind == dafty.KindSubscriptionRequired:
+		// Of this class alone: fewer videos than images may run, and a plan may lack one of them.
+		c.hold = c.hold.refuse(t, err, now)
+		wake = nil
 	case err.Kind.Advice() == dafty.AdviceAskPerson, err.Kind == dafty.KindUsageLimit,
 		err.Kind == dafty.KindUnavailable && err.Unsent:
-		a.general = refused(a.general, err, now)
-	case a.general != nil && a.general.probe == t:
-		// The probe met something else, which says nothing about the hold.
-		a.general.probe = nil
-		wake = a.release()
+		a.general = a.general.refuse(t, err, now)
+		wake = nil
+	}
+	if len(wake) == 0 {
+		wake = a.hasten(c, now)
 	}
 	a.mu.Unlock()
-	for _, t := range wake {
+	wakeAll(wake)
+}
+
+// accepted learns that Dafty took a submission of the class. There was room for this one:
+// the next tries whether there is more.
+func (c *class) accepted(now time.Time) []*Tracker {
+	switch {
+	case c.hold == nil:
+		return nil
+	case c.hold.kind != dafty.KindConcurrency || len(c.queue) == 0:
+		c.hold = nil
+		return c.queue.all()
+	default:
+		c.hold.until, c.hold.failures, c.hold.refused = now, 0, nil
+		return c.queue.first()
+	}
+}
+
+// back takes note that t doesn't try any more, and says who is to try in its place.
+func (a *Account) back(t *Tracker) []*Tracker {
+	var wake []*Tracker
+	general := a.general.tried(t)
+	for _, c := range a.classes {
+		if c.hold.tried(t) || general {
+			wake = append(wake, c.queue.first()...)
+		}
+	}
+	return wake
+}
+
+// waiting are all trackers that wait to submit.
+func (a *Account) waiting() []*Tracker {
+	var all []*Tracker
+	for _, c := range a.classes {
+		all = append(all, c.queue.all()...)
+	}
+	return all
+}
+
+func wakeAll(trackers []*Tracker) {
+	for _, t := range trackers {
 		t.wake()
 	}
 }
 
 // ended lets the next job in when one of its class has ended.
-func (a *Account) ended(class dafty.Class) {
+func (a *Account) ended(name dafty.Class) {
 	a.mu.Lock()
 	var wake []*Tracker
-	if h := a.byClass[class]; h != nil {
-		h.until, h.probe = time.Now(), nil
-		wake = a.release()
+	if c := a.classes[name]; c != nil && c.hold != nil && c.hold.kind == dafty.KindConcurrency {
+		c.hold.until, c.hold.probe, c.hold.refused = time.Now(), nil, nil
+		wake = c.queue.first()
 	}
 	a.mu.Unlock()
-	for _, t := range wake {
-		t.wake()
-	}
+	wakeAll(wake)
 }
 
-func (a *Account) release() []*Tracker {
-	var wake []*Tracker
-	for t := range a.waiting {
-		wake = append(wake, t)
+// leave drops t, and says who is to be woken in its place.
+func (a *Account) leave(t *Tracker) []*Tracker {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, c := range a.classes {
+		c.queue.leave(t)
 	}
-	clear(a.waiting)
+	wake := a.back(t)
+	if len(wake) == 0 {
+		for _, c := range a.classes {
+			wake = append(wake, a.hasten(c, time.Now())...)
+		}
+	}
 	return wake
 }
 
-func (a *Account) leave(t *Tracker) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	delete(a.waiting, t)
-	for _, h := range []*hold{a.general, a.byClass[dafty.ClassImageCreate], a.byClass[dafty.ClassVideoCreate], a.byClass[dafty.ClassStyleExtract]} {
-		if h != nil && h.probe == t {
-			h.probe = nil
-		}
+// hasten is the first of a queue where its turn is sooner than it was told, as those before
+// it went away.
+func (a *Account) hasten(c *class, now time.Time) []*Tracker {
+	if len(c.queue) == 0 || a.general != nil || c.hold != nil {
+		return nil
 	}
+	at := now
+	if wait := c.rate(now, 0); wait != nil {
+		at = wait.Until
+	}
+	if first := &c.queue[0]; first.due.After(at.Add(time.Second)) {
+		first.due = at
+		return c.queue.first()
+	}
+	return nil
 }
 
 // pause heeds a Retry-After for everyone who uses the key.
-func (a *Account) pause(class dafty.Class, err *dafty.CallError, now time.Time) {
+func (c *class) pause(err *dafty.CallError, now time.Time) {
 	wait := err.RetryAfter
 	if wait == 0 {
 		wait = rateLimitPause
 	}
-	if until := now.Add(wait); until.After(a.paused[class]) {
-		a.paused[class] = until
+	if until := now.Add(wait); until.After(c.paused) {
+		c.paused = until
 	}
 }
 
-// turn waits until a call of the class may go, leaving spare calls of the minute alone.
-func (a *Account) turn(ctx context.Context, class dafty.Class, spare int) error {
+// turn waits until a call that isn't a submission may go, leaving spare calls of the minute
+// alone, and says when it took its turn.
+func (a *Account) turn(ctx context.Context, spare int) (taken time.Time, err error) {
 	for {
+		if err := ctx.Err(); err != nil {
+			return time.Time{}, err
+		}
 		a.mu.Lock()
-		now := time.Now()
-		at := a.paused[class]
-		if !at.After(now) {
-			var ok bool
-			if at, ok = a.windows[class].take(now, spare); ok {
-				a.mu.Unlock()
-				return nil
-			}
+		now, c := time.Now(), a.classes[dafty.ClassOther]
+		wait := c.rate(now, min(spare, c.window.limit/2))
+		if wait == nil {
+			c.window.take(now)
+			a.mu.Unlock()
+			return now, nil
 		}
 		a.mu.Unlock()
-		if err := sleep(ctx, at.Sub(now)); err != nil {
-			return err
+		select {
+		case <-ctx.Done():
+		case <-time.After(wait.Until.Sub(now)):
 		}
 	}
 }
 
-// called learns from the answer to a call that isn't a submission.
-func (a *Account) called(err *dafty.CallError) {
-	if err == nil || err.Kind != dafty.KindRateLimit {
-		return
-	}
+// called learns from the answer to a call that isn't a submission, whose turn was taken at
+// taken.
+func (a *Account) called(taken time.Time, err *dafty.CallError) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.pause(dafty.ClassOther, err, time.Now())
+	now, c := time.Now(), a.classes[dafty.ClassOther]
+	if now.Sub(taken) < windowLength/2 {
+		// What takes longer was held, and counted when it came.
+		c.window.answered(taken, now)
+	}
+	if err != nil && err.Kind == dafty.KindRateLimit {
+		c.pause(err, now)
+	}
 }
 
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
+// quietAt is when nothing that the account remembers matters any more.
+func (a *Account) quietAt() time.Time {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	var at time.Time
+	later := func(other time.Time) {
+		if other.After(at) {
+			at = other
+		}
 	}
+	for _, c := range a.classes {
+		later(c.paused)
+		if c.hold != nil {
+			later(c.hold.until)
+		}
+		if n := len(c.window.taken); n > 0 {
+			later(c.window.taken[n-1].Add(windowLength))
+		}
+	}
+	if a.general != nil {
+		later(a.general.until)
+	}
+	return at
 }

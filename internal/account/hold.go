@@ -10,6 +10,9 @@ import (
 const (
 	// probeTimeout is how long the one job that tries whether a hold's cause is gone may take.
 	probeTimeout = time.Minute
+	// probeGrace is how long after the end of a hold the job that met it last lets others try
+	// first: it may be the only one that is refused.
+	probeGrace = 5 * time.Second
 	// maxHold is the longest time between two tries (design: at most 5 minutes).
 	maxHold = 5 * time.Minute
 	// maxOutage is the longest time between two tries to reach Dafty at all.
@@ -24,29 +27,59 @@ type hold struct {
 	until    time.Time
 	failures int
 
+	// refused is the job that met the refusal.
+	refused *Tracker
+	// probe is the job that tries, until probeUntil at the latest.
 	probe      *Tracker
 	probeUntil time.Time
 }
 
-// admits says whether t may go ahead, and if not, until when it waits.
-func (h *hold) admits(t *Tracker, now time.Time) *lifecycle.Hold {
-	wait := &lifecycle.Hold{Kind: h.kind, Message: h.message, Until: h.until}
-	if now.Before(h.until) {
-		return wait
+// blocks says until when t waits, nil if it may go ahead. alone says that no other waits.
+func (h *hold) blocks(t *Tracker, alone bool, now time.Time) *lifecycle.Hold {
+	if h == nil {
+		return nil
 	}
-	if h.probe != nil && h.probe != t && now.Before(h.probeUntil) {
-		wait.Until = h.probeUntil
-		return wait
+	until := h.until
+	switch {
+	case h.probe != nil && h.probe != t && now.Before(h.probeUntil):
+		until = h.probeUntil
+	case h.refused == t && h.probe != t && !alone:
+		until = until.Add(probeGrace)
 	}
-	h.probe, h.probeUntil = t, now.Add(probeTimeout)
-	return nil
+	if !now.Before(until) {
+		return nil
+	}
+	return &lifecycle.Hold{Kind: h.kind, Message: h.message, Until: until}
 }
 
-// refused makes or lengthens a hold after a refusal.
-func refused(h *hold, err *dafty.CallError, now time.Time) *hold {
-	failures := 1
+// try notes that t goes ahead.
+func (h *hold) try(t *Tracker, now time.Time) {
+	if h != nil {
+		h.probe, h.probeUntil = t, now.Add(probeTimeout)
+	}
+}
+
+// tried notes that t is back, and says whether it was the one that tried.
+func (h *hold) tried(t *Tracker) bool {
+	if h == nil || h.probe != t {
+		return false
+	}
+	h.probe = nil
+	return true
+}
+
+// refuse makes or lengthens a hold after t was refused.
+func (h *hold) refuse(t *Tracker, err *dafty.CallError, now time.Time) *hold {
+	fresh := &hold{kind: err.Kind, message: err.Error(), failures: 1, refused: t}
 	if h != nil && h.kind == err.Kind {
-		failures = h.failures + 1
+		if now.Before(h.until) {
+			// It was on its way before the hold began, and is no further try.
+			if asked := now.Add(err.RetryAfter); asked.After(h.until) {
+				h.until = asked
+			}
+			return h
+		}
+		fresh.failures = h.failures + 1
 	}
 	wait := err.RetryAfter
 	if wait == 0 {
@@ -59,9 +92,10 @@ func refused(h *hold, err *dafty.CallError, now time.Time) *hold {
 		case dafty.KindUnavailable:
 			base, limit = time.Second, maxOutage
 		}
-		wait = doubled(base, failures, limit)
+		wait = doubled(base, fresh.failures, limit)
 	}
-	return &hold{kind: err.Kind, message: err.Error(), until: now.Add(min(wait, maxHold)), failures: failures}
+	fresh.until = now.Add(wait)
+	return fresh
 }
 
 // doubled is base, doubled for each failure in a row after the first, up to limit.

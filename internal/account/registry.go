@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"sync"
+	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 )
@@ -45,7 +46,7 @@ func (r *Registry) Tracker(name types.NamespacedName, uid types.UID) *Tracker {
 		return t
 	}
 	ctx, stop := context.WithCancel(r.ctx)
-	fresh := &Tracker{registry: r, name: name, uid: uid, ctx: ctx, stop: stop}
+	fresh := &Tracker{registry: r, name: name, uid: uid, ctx: ctx, stop: stop, since: time.Now()}
 	r.trackers[name] = fresh
 	r.mu.Unlock()
 	if t != nil {
@@ -79,6 +80,16 @@ func (r *Registry) acquire(apiKey string) *Account {
 	return a
 }
 
+// retain is acquire for an account that is in use already.
+func (r *Registry) retain(a *Account) *Account {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	a.users++
+	return a
+}
+
+// release gives an account back. It is dropped once it is unused and has nothing to remember:
+// what a key has used of its minute counts for the next DaftyJob too.
 func (r *Registry) release(a *Account) {
 	if a == nil {
 		return
@@ -86,8 +97,24 @@ func (r *Registry) release(a *Account) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if a.users--; a.users == 0 {
-		delete(r.accounts, sha256.Sum256([]byte(a.key)))
+		r.dropWhenQuiet(a)
 	}
+}
+
+// dropWhenQuiet is called with the registry locked and the account unused.
+func (r *Registry) dropWhenQuiet(a *Account) {
+	wait := time.Until(a.quietAt())
+	if wait <= 0 {
+		delete(r.accounts, a.id)
+		return
+	}
+	time.AfterFunc(wait, func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if a.users == 0 && r.accounts[a.id] == a {
+			r.dropWhenQuiet(a)
+		}
+	})
 }
 
 // Hash is what v1alpha1.Submission.CredentialsHash holds of an API key. The uid keeps equal

@@ -1,6 +1,9 @@
 package account
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // windowLength is the span that Dafty's limits are counted over.
 const windowLength = time.Minute
@@ -13,25 +16,33 @@ type window struct {
 	taken []time.Time
 }
 
-// next is the earliest time at which a call may go, leaving spare calls for others.
-func (w *window) next(now time.Time, spare int) time.Time {
+// next is the earliest time at which a call may go after so many others that go before it,
+// or that room is to be left for.
+func (w *window) next(now time.Time, others int) time.Time {
 	gone := 0
 	for gone < len(w.taken) && now.Sub(w.taken[gone]) >= windowLength {
 		gone++
 	}
-	w.taken = append(w.taken[:0], w.taken[gone:]...)
-	over := len(w.taken) + spare - w.limit
-	if over < 0 {
-		return now
+	w.taken = slices.Delete(w.taken, 0, gone)
+	free := w.limit - len(w.taken)
+	round, place := others/w.limit, others%w.limit
+	at := now
+	if place >= free {
+		at = w.taken[place-free].Add(windowLength)
 	}
-	return w.taken[min(over, len(w.taken)-1)].Add(windowLength)
+	return at.Add(time.Duration(round) * windowLength)
 }
 
-// take counts a call at now, or says when there is room for it.
-func (w *window) take(now time.Time, spare int) (at time.Time, ok bool) {
-	if at = w.next(now, spare); at.After(now) {
-		return at, false
+// take counts a call that goes at now.
+func (w *window) take(now time.Time) {
+	w.taken = append(w.taken, now)
+}
+
+// answered moves a call to the time of its answer: Dafty has counted it somewhere between,
+// and a minute from the later of the two is right wherever that was.
+func (w *window) answered(taken, now time.Time) {
+	if i := slices.IndexFunc(w.taken, taken.Equal); i >= 0 {
+		w.taken = slices.Delete(w.taken, i, i+1)
 	}
 	w.taken = append(w.taken, now)
-	return now, true
 }

@@ -1,9 +1,7 @@
 package dafty
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -11,7 +9,6 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -26,8 +23,14 @@ const (
 	// waitTimeout bounds a held GET: Dafty holds it for up to about 55 s, and a slow network
 	// may add to that.
 	waitTimeout = 75 * time.Second
-	// maxBody bounds an answer. A page of 50 jobs with four images each has some 50 KB.
-	maxBody = 4 << 20
+	// maxBody bounds an answer. A job with four images has some 2 KB, and what a DaftyJob's
+	// status holds must stay below etcd's 1.5 MB.
+	maxBody = 1 << 20
+	// maxHeader bounds the headers of an answer, and the first line with which a server that
+	// doesn't speak HTTP begins.
+	maxHeader = 64 << 10
+	// maxText bounds each text of an answer that is shown to the user, in bytes.
+	maxText = 4 << 10
 )
 
 // Doer sends requests. *http.Client is one.
@@ -49,6 +52,11 @@ func NewHTTPClient() *http.Client {
 			IdleConnTimeout:       90 * time.Second,
 			TLSHandshakeTimeout:   10 * time.Second,
 			ExpectContinueTimeout: time.Second,
+
+			MaxResponseHeaderBytes: maxHeader,
+			// All calls may share one connection: if the network drops it without a word, every one
+			// of them would time out for as long as the kernel believes in it, a quarter of an hour.
+			HTTP2: &http.HTTP2Config{SendPingTimeout: 30 * time.Second, PingTimeout: 15 * time.Second},
 		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
@@ -57,9 +65,11 @@ func NewHTTPClient() *http.Client {
 // Client calls Dafty with one API key. It is safe for concurrent use.
 type Client struct {
 	server    string
-	key       string
 	userAgent string
 	http      Doer
+	// key and redact are functions so that no way of printing a Client shows the API key.
+	key    func() string
+	redact func(text string) string
 }
 
 // New makes a client for the API at baseURL (see CheckURL), which sends apiKey with each
@@ -68,9 +78,10 @@ func New(baseURL, apiKey, userAgent string, httpClient Doer) *Client {
 	// The generated paths are relative to a base that ends in a slash.
 	return &Client{
 		server:    strings.TrimRight(baseURL, "/") + "/",
-		key:       apiKey,
 		userAgent: userAgent,
 		http:      httpClient,
+		key:       func() string { return apiKey },
+		redact:    redactor(apiKey).Replace,
 	}
 }
 
@@ -129,7 +140,7 @@ func (c *Client) Job(ctx context.Context, id string, wait bool) (*Job, error) {
 		params.Wait, timeout = &held, waitTimeout
 	}
 	req, err := NewGetJobRequest(c.server, id, params)
-	if err != nil {
+	if err = sendable(id, err); err != nil {
 		return nil, &CallError{Kind: KindUnavailable, Message: "the job's id can't be sent: " + err.Error(), Unsent: true, cause: err}
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
@@ -137,11 +148,20 @@ func (c *Client) Job(ctx context.Context, id string, wait bool) (*Job, error) {
 	return c.job(ctx, req, id)
 }
 
+// sendable refuses an id that would make the path of another resource: it can come from an
+// annotation that a person wrote. Every other id is escaped.
+func sendable(id string, err error) error {
+	if id == "" || id == "." || id == ".." {
+		return fmt.Errorf("%q is none", id)
+	}
+	return err
+}
+
 // Cancel cancels a job and answers with the job as it then stands, which need not have
 // ended yet.
 func (c *Client) Cancel(ctx context.Context, id string) (*Job, error) {
 	req, err := NewCancelJobRequest(c.server, id)
-	if err != nil {
+	if err = sendable(id, err); err != nil {
 		return nil, &CallError{Kind: KindUnavailable, Message: "the job's id can't be sent: " + err.Error(), Unsent: true, cause: err}
 	}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
@@ -155,18 +175,19 @@ func (c *Client) job(ctx context.Context, req *http.Request, wantID string) (*Jo
 	if err != nil {
 		return nil, err
 	}
-	var envelope JobEnvelope
-	if err := json.Unmarshal(body, &envelope); err != nil {
-		return nil, &CallError{Kind: KindUnavailable, Status: status, Message: "Dafty's answer can't be read"}
-	}
-	job := &envelope.Data
+	job, err := readJob(body)
+	var unreadable string
 	switch {
-	case job.Id == "" || job.Status == "":
-		return nil, &CallError{Kind: KindUnavailable, Status: status, Message: "Dafty's answer names no job"}
+	case err != nil:
+		unreadable = "Dafty's answer can't be read"
+	case job.Id == "" || job.Status == "" || len(job.Id) > maxName || len(job.Status) > maxName || len(job.Type) > maxName:
+		unreadable = "Dafty's answer names no job"
 	case wantID != "" && !strings.EqualFold(job.Id, wantID):
-		return nil, &CallError{Kind: KindUnavailable, Status: status, Message: "Dafty's answer is about another job"}
+		unreadable = "Dafty's answer is about another job"
+	default:
+		return job, nil
 	}
-	return job, nil
+	return nil, &CallError{Kind: KindUnavailable, Status: status, Message: unreadable}
 }
 
 // do sends one request and gives the body of a 2xx answer; everything else is an *CallError.
@@ -177,7 +198,7 @@ func (c *Client) do(ctx context.Context, req *http.Request) ([]byte, int, error)
 		GotConn: func(httptrace.GotConnInfo) { connected.Store(true) },
 	})
 	req = req.WithContext(ctx)
-	req.Header.Set("X-Api-Key", c.key)
+	req.Header.Set("X-Api-Key", c.key())
 	req.Header.Set("User-Agent", c.userAgent)
 	req.Header.Set("Accept", "application/json")
 
@@ -199,93 +220,32 @@ func (c *Client) do(ctx context.Context, req *http.Request) ([]byte, int, error)
 	if len(body) > maxBody {
 		return nil, resp.StatusCode, &CallError{Kind: KindUnavailable, Status: resp.StatusCode, Message: fmt.Sprintf("Dafty's answer is longer than %d bytes", maxBody)}
 	}
-	body = c.redact(body)
+	body = redactJSON(body, c.redact)
 	if resp.StatusCode >= 200 && resp.StatusCode < 300 {
 		return body, resp.StatusCode, nil
 	}
 	return nil, resp.StatusCode, answerError(resp, body)
 }
 
-// redact keeps an answer that repeats the API key from carrying it into status or a log.
-func (c *Client) redact(body []byte) []byte {
-	if c.key == "" {
-		return body
-	}
-	return bytes.ReplaceAll(body, []byte(c.key), []byte("[redacted]"))
-}
-
-// noAnswer describes a request that got no answer.
+// noAnswer describes a request that got no answer. It keeps nothing of the error but its
+// text: a transport's error quotes what a server sent, the API key perhaps.
 func (c *Client) noAnswer(err error, unsent bool) *CallError {
-	message := "Dafty can't be reached"
+	e := &CallError{Kind: KindUnavailable, Message: "Dafty can't be reached", Unsent: unsent}
 	var (
 		urlErr *url.Error
 		netErr net.Error
 	)
 	switch {
 	case errors.Is(err, context.Canceled):
-		message = "the call was given up"
-	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &netErr) && netErr.Timeout():
-		message = "Dafty didn't answer in time"
+		e.Message, e.cause = "the call was given up", context.Canceled
+	case errors.Is(err, context.DeadlineExceeded):
+		e.Message, e.cause = "Dafty didn't answer in time", context.DeadlineExceeded
+	case errors.As(err, &netErr) && netErr.Timeout():
+		e.Message = "Dafty didn't answer in time"
 	case errors.As(err, &urlErr):
-		message += ": " + string(c.redact([]byte(urlErr.Err.Error())))
+		e.Message += ": " + shortened(c.redact(urlErr.Err.Error()))
 	default:
-		message = "Dafty's answer broke off"
+		e.Message = "Dafty's answer broke off"
 	}
-	return &CallError{Kind: KindUnavailable, Message: message, Unsent: unsent, cause: err}
-}
-
-// answerError reads an answer that isn't 2xx.
-func answerError(resp *http.Response, body []byte) *CallError {
-	e := &CallError{Status: resp.StatusCode, RetryAfter: retryAfter(resp.Header)}
-	var envelope struct {
-		Error *struct {
-			// Read leniently: only message is certain, and nothing else may spoil it.
-			Code    any    `json:"code"`
-			Message string `json:"message"`
-			Details any    `json:"details"`
-		} `json:"error"`
-	}
-	daftys := json.Unmarshal(body, &envelope) == nil && envelope.Error != nil && envelope.Error.Message != ""
-	if daftys {
-		e.Message = envelope.Error.Message
-		e.Code, _ = envelope.Error.Code.(string)
-		e.Details, _ = envelope.Error.Details.(map[string]any)
-	} else {
-		e.Message = "Dafty answered " + statusText(resp.StatusCode) + " without saying why"
-	}
-	if resp.StatusCode >= 300 && resp.StatusCode < 400 {
-		e.Message = "Dafty's URL answered with a redirect, which is not followed, as the API key must go nowhere else: check --dafty-url"
-	}
-	e.Kind = kindOf(resp.StatusCode, e.Code, daftys)
 	return e
-}
-
-func statusText(status int) string {
-	if text := http.StatusText(status); text != "" {
-		return fmt.Sprintf("%d %s", status, text)
-	}
-	return strconv.Itoa(status)
-}
-
-// maxRetryAfter bounds what an answer can ask for, against a header that is garbage.
-const maxRetryAfter = time.Hour
-
-// retryAfter reads the header in both of its forms (RFC 9110, 10.2.3).
-func retryAfter(h http.Header) time.Duration {
-	value := strings.TrimSpace(h.Get("Retry-After"))
-	if value == "" {
-		return 0
-	}
-	var after time.Duration
-	if seconds, err := strconv.ParseInt(value, 10, 64); err == nil {
-		after = time.Duration(min(seconds, int64(maxRetryAfter/time.Second))) * time.Second
-	} else if at, err := http.ParseTime(value); err == nil {
-		// Against the server's own clock where it says it, as ours may differ.
-		now := time.Now()
-		if date, err := http.ParseTime(h.Get("Date")); err == nil {
-			now = date
-		}
-		after = at.Sub(now)
-	}
-	return max(0, min(after, maxRetryAfter))
 }

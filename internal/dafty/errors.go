@@ -94,7 +94,7 @@ func (e *CallError) Error() string {
 	return fmt.Sprintf("%s (%s, HTTP %d)", e.Message, e.Code, e.Status)
 }
 
-// Unwrap gives the transport's error, nil where Dafty answered.
+// Unwrap gives the context's error where the call ended with it, else nil.
 func (e *CallError) Unwrap() error { return e.cause }
 
 // Refused says whether a create that met this error has certainly made no job, so that
@@ -116,17 +116,13 @@ func AsError(err error) *CallError {
 }
 
 // kindOf reads a status and code. Only an answer in Dafty's own error form may end a job or
-// deny its existence: a proxy's page with the same status says nothing about it.
+// deny its existence: a proxy's page with the same status says nothing about it. Two answers
+// mean the same whoever gives them: 401, and 429.
 func kindOf(status int, code string, daftys bool) Kind {
-	switch status {
-	case http.StatusUnauthorized, http.StatusForbidden:
+	switch {
+	case status == http.StatusUnauthorized:
 		return KindUnauthorized
-	case http.StatusPaymentRequired:
-		if code == "SUBSCRIPTION_REQUIRED" {
-			return KindSubscriptionRequired
-		}
-		return KindInsufficientCredits
-	case http.StatusTooManyRequests:
+	case status == http.StatusTooManyRequests:
 		switch code {
 		case "CONCURRENT_LIMIT_REACHED":
 			return KindConcurrency
@@ -134,11 +130,17 @@ func kindOf(status int, code string, daftys bool) Kind {
 			return KindUsageLimit
 		}
 		return KindRateLimit
-	}
-	if !daftys {
+	case !daftys || status < 400 || status >= 500:
 		return KindUnavailable
 	}
 	switch status {
+	case http.StatusPaymentRequired:
+		if code == "SUBSCRIPTION_REQUIRED" {
+			return KindSubscriptionRequired
+		}
+		return KindInsufficientCredits
+	case http.StatusForbidden:
+		return KindUnauthorized
 	case http.StatusNotFound, http.StatusGone:
 		return KindNotFound
 	case http.StatusConflict:
@@ -146,8 +148,5 @@ func kindOf(status int, code string, daftys bool) Kind {
 	case http.StatusRequestTimeout, http.StatusTooEarly:
 		return KindUnavailable
 	}
-	if status >= 400 && status < 500 {
-		return KindInvalid
-	}
-	return KindUnavailable
+	return KindInvalid
 }

@@ -1,0 +1,50 @@
+package account
+
+import (
+	"slices"
+	"time"
+)
+
+// queueGrace is how long after the time that it was told a tracker may come for its turn. One
+// that doesn't, as its DaftyJob was suspended meanwhile, loses its place.
+const queueGrace = 30 * time.Second
+
+// queue are the trackers that wait to submit, in the order in which they came. Each is told
+// the time of its own turn, so that a long queue isn't woken as a whole for one turn.
+type queue []queued
+
+type queued struct {
+	tracker *Tracker
+	due     time.Time
+}
+
+// place is how many are before t, which joins the end if it isn't there.
+func (q *queue) place(t *Tracker, now time.Time) int {
+	*q = slices.DeleteFunc(*q, func(w queued) bool { return w.tracker != t && now.After(w.due.Add(queueGrace)) })
+	place := slices.IndexFunc(*q, func(w queued) bool { return w.tracker == t })
+	if place < 0 {
+		place = len(*q)
+		*q = append(*q, queued{t, now})
+	}
+	return place
+}
+
+func (q *queue) leave(t *Tracker) {
+	*q = slices.DeleteFunc(*q, func(w queued) bool { return w.tracker == t })
+}
+
+// first is the one whose turn is next, if any.
+func (q *queue) first() []*Tracker {
+	if len(*q) == 0 {
+		return nil
+	}
+	return []*Tracker{(*q)[0].tracker}
+}
+
+func (q *queue) all() []*Tracker {
+	var all []*Tracker
+	for _, w := range *q {
+		all = append(all, w.tracker)
+	}
+	return all
+}

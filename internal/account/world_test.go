@@ -1,0 +1,311 @@
+package account
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"dafty.ai/dafty-operator/api/v1alpha1"
+	"dafty.ai/dafty-operator/internal/dafty"
+)
+
+// Every test here runs in virtual time, and fails where a goroutine is left at its end.
+
+// world is a registry in front of scripted Daftys, one for each API key.
+type world struct {
+	t        *testing.T
+	registry *Registry
+	stop     context.CancelFunc
+
+	mu     sync.Mutex
+	began  time.Time
+	daftys map[string]*fakeDafty
+	wakes  []wakeUp
+}
+
+// wakeUp is one that the registry gave, at a time since the test began.
+type wakeUp struct {
+	name string
+	at   time.Duration
+}
+
+// inWorld runs a test in virtual time.
+func inWorld(t *testing.T, test func(t *testing.T, w *world)) {
+	t.Helper()
+	inWorldWithLimits(t, DefaultLimits, test)
+}
+
+func inWorldWithLimits(t *testing.T, limits Limits, test func(t *testing.T, w *world)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		// The test's own context would stop what a test has to stop itself.
+		ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
+		w := &world{t: t, stop: stop, began: time.Now(), daftys: map[string]*fakeDafty{}}
+		w.registry = NewRegistry(ctx, limits, func(key string) Dafty { return w.dafty(key) }, w.wake)
+		test(t, w)
+		w.stop()
+	})
+}
+
+// wake takes every lock there is: it hangs where one is held while somebody is woken.
+func (w *world) wake(name types.NamespacedName) {
+	w.registry.mu.Lock()
+	trackers := make([]*Tracker, 0, len(w.registry.trackers))
+	for _, t := range w.registry.trackers {
+		trackers = append(trackers, t)
+	}
+	for _, a := range w.registry.accounts {
+		a.quietAt()
+	}
+	w.registry.mu.Unlock()
+	for _, t := range trackers {
+		t.Known()
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.wakes = append(w.wakes, wakeUp{name.Name, time.Since(w.began)})
+}
+
+// woken are the names that were woken since it was last asked, in order of their names.
+func (w *world) woken() []string {
+	synctest.Wait()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var names []string
+	for _, wake := range w.wakes {
+		names = append(names, wake.name)
+	}
+	w.wakes = nil
+	slices.Sort(names)
+	return names
+}
+
+func (w *world) dafty(key string) *fakeDafty {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.daftys[key] == nil {
+		w.daftys[key] = &fakeDafty{began: w.began}
+	}
+	return w.daftys[key]
+}
+
+// tracker is that of a DaftyJob whose Secret holds key.
+func (w *world) tracker(name, key string) *Tracker {
+	t := w.registry.Tracker(types.NamespacedName{Namespace: "ns", Name: name}, types.UID("uid-"+name))
+	t.Use(key)
+	return t
+}
+
+func (w *world) forget(name string) {
+	w.registry.Forget(types.NamespacedName{Namespace: "ns", Name: name})
+}
+
+// accounts is how many the registry holds.
+func (w *world) accounts() int {
+	w.registry.mu.Lock()
+	defer w.registry.mu.Unlock()
+	return len(w.registry.accounts)
+}
+
+// fakeDafty answers as it is told to, and keeps account of what was asked. Without an answer
+// to give, it takes jobs at once, says "pending" of them, and "failed" to a cancel.
+type fakeDafty struct {
+	began time.Time
+
+	mu     sync.Mutex
+	calls  []call
+	create func(ctx context.Context, key string) (*dafty.Job, error)
+	look   func(ctx context.Context, wait bool) (*dafty.Job, error)
+	cancel func(ctx context.Context) (*dafty.Job, error)
+}
+
+type call struct {
+	what string // create, look, hold, cancel
+	at   time.Duration
+}
+
+const jobID = "3f0c9a52-6d1e-4b7a-8c35-9e2f1d4b6a70"
+
+func job(status dafty.JobStatus) *dafty.Job { return &dafty.Job{Id: jobID, Status: status} }
+
+func (f *fakeDafty) note(what string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.calls = append(f.calls, call{what, time.Since(f.began)})
+}
+
+// asked are the calls since it was last asked.
+func (f *fakeDafty) asked() []call {
+	synctest.Wait()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	calls := f.calls
+	f.calls = nil
+	return calls
+}
+
+// count is how many calls of a kind there were since it was last asked.
+func (f *fakeDafty) count(what string) int {
+	n := 0
+	for _, c := range f.asked() {
+		if c.what == what {
+			n++
+		}
+	}
+	return n
+}
+
+// onLook changes what looks are answered with.
+func (f *fakeDafty) onLook(look func(ctx context.Context, wait bool) (*dafty.Job, error)) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.look = look
+}
+
+func (f *fakeDafty) onCancel(cancel func(ctx context.Context) (*dafty.Job, error)) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.cancel = cancel
+}
+
+func (f *fakeDafty) onCreate(create func(ctx context.Context, key string) (*dafty.Job, error)) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.create = create
+}
+
+func (f *fakeDafty) Create(ctx context.Context, _ dafty.Create, key string) (*dafty.Job, error) {
+	if ctx.Err() != nil {
+		return nil, &dafty.CallError{Kind: dafty.KindUnavailable, Message: "given up", Unsent: true}
+	}
+	f.note("create")
+	f.mu.Lock()
+	answer := f.create
+	f.mu.Unlock()
+	if answer == nil {
+		return job(dafty.Pending), nil
+	}
+	return answer(ctx, key)
+}
+
+func (f *fakeDafty) Job(ctx context.Context, id string, wait bool) (*dafty.Job, error) {
+	if id != jobID {
+		return nil, errors.New("another job was asked for: " + id)
+	}
+	f.note(map[bool]string{false: "look", true: "hold"}[wait])
+	f.mu.Lock()
+	answer := f.look
+	f.mu.Unlock()
+	if answer == nil {
+		return job(dafty.Pending), nil
+	}
+	return answer(ctx, wait)
+}
+
+func (f *fakeDafty) Cancel(ctx context.Context, id string) (*dafty.Job, error) {
+	if id != jobID {
+		return nil, errors.New("another job was cancelled: " + id)
+	}
+	f.note("cancel")
+	f.mu.Lock()
+	answer := f.cancel
+	f.mu.Unlock()
+	if answer == nil {
+		return job(dafty.Failed), nil
+	}
+	return answer(ctx)
+}
+
+// says answers every look at once.
+func says(status dafty.JobStatus) func(context.Context, bool) (*dafty.Job, error) {
+	return func(context.Context, bool) (*dafty.Job, error) { return job(status), nil }
+}
+
+// fails answers every look with an error.
+func fails(err *dafty.CallError) func(context.Context, bool) (*dafty.Job, error) {
+	return func(context.Context, bool) (*dafty.Job, error) { return nil, err }
+}
+
+// holds answers a look with a job that is processing until end is closed, and completed
+// after; a held look as Dafty does, after 55 s at the latest.
+func holds(end <-chan struct{}) func(context.Context, bool) (*dafty.Job, error) {
+	return func(ctx context.Context, wait bool) (*dafty.Job, error) {
+		limit := time.Duration(0)
+		if wait {
+			limit = 55 * time.Second
+		}
+		select {
+		case <-end:
+			return job(dafty.Completed), nil
+		default:
+		}
+		select {
+		case <-end:
+			return job(dafty.Completed), nil
+		case <-time.After(limit):
+			return job(dafty.Processing), nil
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+var (
+	image = dafty.GenerateImageRequest{Prompt: "a mountain"}
+	video = dafty.ImageToVideoRequest{Prompt: "a mountain"}
+	style = dafty.ExtractStyleRequest{}
+)
+
+// submission is one that is written ahead now, for the key that the Secret holds.
+func submission(t *Tracker) *v1alpha1.Submission {
+	now := metav1.Now()
+	return &v1alpha1.Submission{
+		Attempt: 1, IdempotencyKey: string(t.uid) + "-1", StartedAt: &now, SentAt: &now,
+		CredentialsHash: t.Known().Credentials.Secret,
+	}
+}
+
+// repeated is a submission in doubt that is sent once more now.
+func repeated(t *Tracker) *v1alpha1.Submission {
+	s := submission(t)
+	s.StartedAt = &metav1.Time{Time: s.SentAt.Add(-time.Minute)}
+	return s
+}
+
+// submit claims a turn, which must be there, and uses it.
+func (w *world) submit(t *Tracker, create dafty.Create) {
+	w.t.Helper()
+	s := submission(t)
+	if hold := t.Claim(create, s); hold != nil {
+		w.t.Fatalf("%s is held: %+v", t.name.Name, hold)
+	}
+	t.Submit(create, s)
+	synctest.Wait()
+}
+
+func refusal(kind dafty.Kind) *dafty.CallError {
+	return &dafty.CallError{Kind: kind, Status: 429, Message: "no"}
+}
+
+var dialFailure = &dafty.CallError{Kind: dafty.KindUnavailable, Message: "Dafty can't be reached", Unsent: true}
+
+func refuses(err *dafty.CallError) func(context.Context, string) (*dafty.Job, error) {
+	return func(context.Context, string) (*dafty.Job, error) { return nil, err }
+}
+
+func accepts(context.Context, string) (*dafty.Job, error) { return job(dafty.Pending), nil }
+
+// pass lets time pass, but no more than a call has.
+func pass(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
+}

@@ -1,0 +1,107 @@
+package dafty
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// maxName bounds a job's id, status and type, in bytes: what is longer is none.
+const maxName = 255
+
+// readJob reads a job leniently: a field of an unexpected form, such as a clip's length with
+// a fraction, is left out and must not hide how the job stands.
+func readJob(body []byte) (*Job, error) {
+	var envelope JobEnvelope
+	err := json.Unmarshal(body, &envelope)
+	var wrongType *json.UnmarshalTypeError
+	if err != nil && !errors.As(err, &wrongType) {
+		// A date that can't be read makes the decoder stop, which a wrong type doesn't.
+		var fields struct {
+			Data map[string]json.RawMessage `json:"data"`
+		}
+		if json.Unmarshal(body, &fields) != nil {
+			return nil, err
+		}
+		delete(fields.Data, "createdAt")
+		if body, err = json.Marshal(fields); err != nil {
+			return nil, err
+		}
+		envelope = JobEnvelope{}
+		if err = json.Unmarshal(body, &envelope); err != nil && !errors.As(err, &wrongType) {
+			return nil, err
+		}
+	}
+	if failure := envelope.Data.Error; failure != nil {
+		failure.Code, failure.Message = JobErrorCode(shortened(string(failure.Code))), shortened(failure.Message)
+	}
+	return &envelope.Data, nil
+}
+
+// answerError reads an answer that isn't 2xx.
+func answerError(resp *http.Response, body []byte) *CallError {
+	e := &CallError{Status: resp.StatusCode, RetryAfter: retryAfter(resp.Header)}
+	var envelope struct {
+		Error *struct {
+			// Read leniently: only message is certain, and nothing else may spoil it.
+			Code    any    `json:"code"`
+			Message string `json:"message"`
+			Details any    `json:"details"`
+		} `json:"error"`
+	}
+	daftys := json.Unmarshal(body, &envelope) == nil && envelope.Error != nil && envelope.Error.Message != ""
+	if daftys {
+		code, _ := envelope.Error.Code.(string)
+		e.Code, e.Message = shortened(code), shortened(envelope.Error.Message)
+		e.Details, _ = envelope.Error.Details.(map[string]any)
+	} else {
+		e.Message = "Dafty answered " + statusText(resp.StatusCode) + " without saying why"
+	}
+	if resp.StatusCode >= 300 && resp.StatusCode < 400 {
+		e.Message = "Dafty's URL answered with a redirect, which is not followed, as the API key must go nowhere else: check --dafty-url"
+	}
+	e.Kind = kindOf(resp.StatusCode, e.Code, daftys)
+	return e
+}
+
+func statusText(status int) string {
+	if text := http.StatusText(status); text != "" {
+		return fmt.Sprintf("%d %s", status, text)
+	}
+	return strconv.Itoa(status)
+}
+
+// shortened cuts a text that is longer than any message has reason to be.
+func shortened(text string) string {
+	if len(text) <= maxText {
+		return text
+	}
+	return strings.ToValidUTF8(text[:maxText-len("…")], "") + "…"
+}
+
+// maxRetryAfter bounds what an answer can ask for, against a header that is garbage.
+const maxRetryAfter = time.Hour
+
+// retryAfter reads the header in both of its forms (RFC 9110, 10.2.3).
+func retryAfter(h http.Header) time.Duration {
+	value := strings.TrimSpace(h.Get("Retry-After"))
+	seconds, err := strconv.ParseInt(value, 10, 64)
+	if err == nil || errors.Is(err, strconv.ErrRange) {
+		// Out of range is the nearest number. Bounded first: as nanoseconds it could overflow.
+		return time.Duration(max(0, min(seconds, int64(maxRetryAfter/time.Second)))) * time.Second
+	}
+	at, err := http.ParseTime(value)
+	if err != nil {
+		return 0
+	}
+	// Against the server's own clock where it says it, as ours may differ.
+	now, err := http.ParseTime(h.Get("Date"))
+	if err != nil {
+		now = time.Now()
+	}
+	return max(0, min(at.Sub(now), maxRetryAfter))
+}
