@@ -6,4 +6,7 @@
 // the step is taken only when that write succeeded. A submission is thus on record before
 // its request leaves, and a stale cache or a second leader loses with a conflict and sends
 // nothing.
+//
+// Read on in next.go, which says in one switch what a job can come to, and in docs/lifecycle.md,
+// which draws it.
 package lifecycle

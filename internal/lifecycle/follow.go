@@ -26,9 +26,9 @@ func (d *decider) follow() Decision {
 			return d.failed(job)
 		}
 	}
-	trouble := d.Known.Trouble
-	if trouble != nil && trouble.Err.Kind == dafty.KindNotFound && trouble.Failures >= notFoundLooks {
-		return d.notFound(trouble)
+	if trouble := d.Known.Trouble; absent(trouble) && !d.stranger(trouble) {
+		d.status.Error = jobError(trouble.Err)
+		return d.end(lost(v1alpha1.ReasonJobNotFound, fmt.Sprintf("Dafty doesn't know job %s; whether it made anything can only be seen at Dafty", d.status.JobID)))
 	}
 
 	now := d.underway(job)
@@ -41,13 +41,13 @@ func (d *decider) follow() Decision {
 	}
 	credentials := d.Known.Credentials
 	if credentials.Secret == "" && !(d.cancelWanted() && credentials.Held != "") {
-		return d.on(onTheWay(d.status.Phase, v1alpha1.ReasonWaitingForCredentials,
+		return d.on(onTheWay(now.phase, v1alpha1.ReasonWaitingForCredentials,
 			credentials.Problem+"; job "+d.status.JobID+" goes on at Dafty meanwhile"+d.deletionWords()), Rest, credentialsPoll)
 	}
 	if d.cancelWanted() {
 		return d.cancel(now)
 	}
-	if trouble != nil && trouble.Err.Kind == dafty.KindUnauthorized {
+	if now.stalled {
 		return d.on(now, Follow, credentialsPoll)
 	}
 	return d.on(now, Follow, 0)
@@ -99,7 +99,12 @@ func (d *decider) underway(job *dafty.Job) verdict {
 	if phase == v1alpha1.PhaseCancelling {
 		message = "cancelling job " + d.status.JobID + " at Dafty"
 	}
-	if trouble := d.Known.Trouble; trouble != nil && telling(trouble) {
+	switch trouble := d.Known.Trouble; {
+	case absent(trouble):
+		return stuck(phase, v1alpha1.ReasonCredentialsRejected, fmt.Sprintf(
+			"Dafty doesn't know job %s under the API key in %s, which isn't the one it was submitted with; put that one back%s",
+			d.status.JobID, d.secretWords(), d.deletionWords()))
+	case trouble != nil && telling(trouble):
 		return troubled(phase, trouble.Err.Kind, trouble.Err.Error()+"; job "+d.status.JobID+" goes on at Dafty meanwhile"+d.deletionWords(), d.secretWords())
 	}
 	return onTheWay(phase, string(phase), message)
@@ -135,7 +140,7 @@ func (d *decider) cancel(now verdict) Decision {
 	wait := recancelAfter
 	if err := call.Err; err != nil {
 		// It may have ended by itself: the look that follows tells. If not, cancel once more.
-		wait = max(backoff(time.Second, call.Failures), err.RetryAfter)
+		wait = max(min(backoff(time.Second, call.Failures), recancelAfter), err.RetryAfter)
 		switch err.Kind {
 		case dafty.KindNotFound, dafty.KindConflict, dafty.KindInvalid:
 		default:
@@ -166,7 +171,10 @@ func (d *decider) failed(job *dafty.Job) Decision {
 	reason := v1alpha1.ReasonGenerationFailed
 	d.status.Error = &v1alpha1.JobError{Message: "Dafty gave no reason"}
 	if job.Error != nil {
-		d.status.Error = &v1alpha1.JobError{Code: string(job.Error.Code), Message: job.Error.Message}
+		d.status.Error.Code = string(job.Error.Code)
+		if job.Error.Message != "" {
+			d.status.Error.Message = job.Error.Message
+		}
 	}
 	if job.Type == dafty.StyleExtract || d.status.Error.Code == string(dafty.EXTRACTIONFAILED) {
 		reason = v1alpha1.ReasonExtractionFailed
@@ -174,16 +182,18 @@ func (d *decider) failed(job *dafty.Job) Decision {
 	return d.end(lost(reason, "Dafty could not make it: "+d.status.Error.Message))
 }
 
-// notFound ends a job that Dafty doesn't know, if it was asked with the key that made it:
-// under another account's key every job is absent.
-func (d *decider) notFound(trouble *Trouble) Decision {
-	if made := d.status.Submission; made != nil && made.CredentialsHash != "" && made.CredentialsHash != trouble.Credentials {
-		return d.on(stuck(d.status.Phase, v1alpha1.ReasonCredentialsRejected, fmt.Sprintf(
-			"Dafty doesn't know job %s under the API key in %s, which isn't the one it was submitted with; put that one, or another of its account, back%s",
-			d.status.JobID, d.secretWords(), d.deletionWords())), Follow, credentialsPoll)
-	}
-	d.status.Error = jobError(trouble.Err)
-	return d.end(lost(v1alpha1.ReasonJobNotFound, fmt.Sprintf("Dafty doesn't know job %s any more; whether it made anything can only be seen at Dafty", d.status.JobID)))
+// absent says whether Dafty surely denies the job. A first look can meet a replica that hasn't
+// heard of it yet.
+func absent(trouble *Trouble) bool {
+	return trouble != nil && trouble.Err.Kind == dafty.KindNotFound && trouble.Failures >= notFoundLooks
+}
+
+// stranger says whether the key that met the trouble may be of another account than the one
+// that made the job, where every job is absent.
+func (d *decider) stranger(trouble *Trouble) bool {
+	made := d.status.Submission
+	return made != nil && made.CredentialsHash != "" &&
+		trouble.Credentials != made.CredentialsHash && trouble.Credentials != d.Known.Credentials.Held
 }
 
 // secretWords names the Secret and the key in it, for a message.
@@ -197,5 +207,5 @@ func (d *decider) deletionWords() string {
 	if !d.deleting() {
 		return ""
 	}
-	return "; the deletion waits for it until " + d.Job.DeletionTimestamp.Add(d.DeletionTimeout).UTC().Format(time.RFC3339)
+	return "; the deletion waits for it until " + d.deadline().UTC().Format(time.RFC3339)
 }

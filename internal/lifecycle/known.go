@@ -21,8 +21,12 @@ type Input struct {
 }
 
 // Known is what this process has heard about one DaftyJob. It lives in memory: after a
-// restart it is empty, and every decision must be right with an empty one.
+// restart it is empty but for the credentials, which are read anew each time, and every
+// decision must be right with an empty one.
 type Known struct {
+	// Since is when this process began to look after the job. A deletion's timeout counts from
+	// there at the earliest.
+	Since time.Time
 	// Credentials are the API keys at hand.
 	Credentials Credentials
 	// Submission is the newest POST of this process, nil where there was none.

@@ -16,26 +16,38 @@ import (
 // suspension, validation and credentials.
 func Next(in Input) Decision {
 	d := &decider{Input: in, status: *in.Job.Status.DeepCopy()}
+	decision := d.next()
+	if d.deleting() && decision.Step != RemoveFinalizer && d.finalizer() {
+		// Whatever it waits for, a deletion ends.
+		left := d.deadline().Sub(in.Now)
+		if decision.After == 0 || decision.After > left {
+			decision.After = left
+		}
+	}
+	return decision
+}
+
+func (d *decider) next() Decision {
 	switch {
 	case d.deleting() && !d.finalizer():
 		return d.keep(Rest, 0)
 	case d.deleting() && (d.status.Phase.Final() || d.untouched()):
 		return d.letGo(nil)
-	case d.deleting() && in.Job.Spec.DeletionPolicy == v1alpha1.DeletionOrphan:
+	case d.deleting() && d.Job.Spec.DeletionPolicy == v1alpha1.DeletionOrphan:
 		return d.orphan()
-	case d.deleting() && !in.Now.Before(in.Job.DeletionTimestamp.Add(in.DeletionTimeout)):
+	case d.deleting() && !d.Now.Before(d.deadline()):
 		return d.abandon()
 	case d.status.Phase.Final():
 		return d.keep(Rest, 0)
 	case d.status.JobID != "":
 		return d.follow()
-	case d.status.Submission == nil && d.annotated() != "":
-		return d.pickUp()
 	case d.status.InDoubt():
 		return d.resolve()
+	case d.annotated() != "":
+		return d.pickUp()
 	case d.cancelWanted():
 		return d.cancelledBeforeSubmission()
-	case in.Job.Spec.DesiredState == v1alpha1.DesiredSuspended:
+	case d.Job.Spec.DesiredState == v1alpha1.DesiredSuspended:
 		return d.suspended()
 	default:
 		return d.submit()
@@ -50,13 +62,23 @@ type decider struct {
 
 func (d *decider) deleting() bool { return !d.Job.DeletionTimestamp.IsZero() }
 
+// deadline is when a deletion gives up. It counts from where this process could first act on
+// it: one that came while no operator ran must still be tried.
+func (d *decider) deadline() time.Time {
+	from := d.Job.DeletionTimestamp.Time
+	if d.Known.Since.After(from) {
+		from = d.Known.Since
+	}
+	return from.Add(d.DeletionTimeout)
+}
+
 func (d *decider) finalizer() bool {
 	return slices.Contains(d.Job.Finalizers, v1alpha1.CancelFinalizer)
 }
 
 // untouched says that no request can have reached Dafty.
 func (d *decider) untouched() bool {
-	return d.status.JobID == "" && !d.status.InDoubt() && (d.status.Submission != nil || d.annotated() == "")
+	return d.status.JobID == "" && !d.status.InDoubt() && d.annotated() == ""
 }
 
 // cancelWanted says that the job must not run, or run on.
@@ -122,13 +144,16 @@ func (d *decider) jobWords() string {
 func (d *decider) pickUp() Decision {
 	d.status.JobID = d.annotated()
 	d.status.Attempts = max(d.status.Attempts, 1)
-	return d.on(onTheWay(v1alpha1.PhaseSubmitting, v1alpha1.ReasonSubmitting, fmt.Sprintf(
-		"found job %s in the annotation %s; asking Dafty how it stands", d.status.JobID, v1alpha1.JobAnnotation)), Follow, 0)
+	decision := d.follow()
+	if event := decision.Event; event != nil {
+		event.Message = fmt.Sprintf("found job %s in the annotation %s; %s", d.status.JobID, v1alpha1.JobAnnotation, event.Message)
+	}
+	return decision
 }
 
 func (d *decider) cancelledBeforeSubmission() Decision {
 	return d.end(reached(v1alpha1.PhaseCancelled, v1alpha1.ReasonCancelledBeforeSubmission,
-		"called off before anything was submitted; nothing was paid"))
+		"called off before Dafty took the job; nothing was paid"))
 }
 
 func (d *decider) suspended() Decision {
@@ -139,8 +164,8 @@ func (d *decider) suspended() Decision {
 // submit begins an attempt, if nothing stands in its way.
 func (d *decider) submit() Decision {
 	if _, err := Request(&d.Job.Spec); err != nil {
-		d.status.Error = &v1alpha1.JobError{Message: err.Error()}
-		return d.end(lost(v1alpha1.ReasonInvalidRequest, err.Error()))
+		// The CRD is newer than the operator. Dafty hasn't judged the request, so it isn't the end.
+		return d.on(stuck(v1alpha1.PhasePending, v1alpha1.ReasonInvalidRequest, err.Error()), Rest, 0)
 	}
 	if d.Known.Credentials.Secret == "" {
 		return d.on(onTheWay(v1alpha1.PhasePending, v1alpha1.ReasonWaitingForCredentials, d.Known.Credentials.Problem), Rest, credentialsPoll)
@@ -184,6 +209,7 @@ func idempotencyKey(job *v1alpha1.DaftyJob, attempt, refusals int32) string {
 // is wrong until Dafty says otherwise, or it would flicker with each try.
 func (d *decider) send(message string) Decision {
 	if ready := d.ready(); ready != nil && slices.Contains(retriedReasons, ready.Reason) {
+		d.status.Phase = v1alpha1.PhaseSubmitting
 		return d.keep(Submit, repeatAfter)
 	}
 	return d.on(onTheWay(v1alpha1.PhaseSubmitting, v1alpha1.ReasonSubmitting, message), Submit, repeatAfter)
@@ -203,6 +229,10 @@ var retriedReasons = []string{
 // resolve finds out what became of a request that was let go and whose answer isn't on
 // record: by waiting for it, or by repeating it with the same key.
 func (d *decider) resolve() Decision {
+	if !d.deleting() && !d.finalizer() {
+		// Somebody took it off, and a deletion would leave the job running.
+		return d.keep(AddFinalizer, 0)
+	}
 	submission := d.status.Submission
 	call := d.Known.Submission
 	if call != nil && (call.IdempotencyKey != submission.IdempotencyKey || !call.SentAt.Equal(submission.SentAt.Time)) {
@@ -211,6 +241,7 @@ func (d *decider) resolve() Decision {
 	}
 	switch {
 	case call == nil:
+		d.mendTimes()
 		return d.repeat(nil, repeatAfter)
 	case !call.Done:
 		return d.keep(Rest, repeatAfter)
@@ -218,11 +249,34 @@ func (d *decider) resolve() Decision {
 		return d.accepted(call.Job)
 	case d.refused(call.Err):
 		return d.clear(call.Err)
-	case call.Err.Status >= 500 && call.Err.Code != "":
-		return d.repeat(call.Err, backoff(answeredRepeatAfter, call.Failures))
 	default:
-		return d.repeat(call.Err, max(repeatAfter, backoff(answeredRepeatAfter, call.Failures)))
+		return d.repeat(call.Err, d.repeatWait(call))
 	}
+}
+
+// mendTimes takes back a submission that is dated in the future, as a clock that was wrong
+// did it: it can have begun no earlier than the object, and was sent no later than now.
+func (d *decider) mendTimes() {
+	submission := d.status.Submission
+	if !submission.SentAt.After(d.Now.Add(clockSkew)) {
+		return
+	}
+	now := metav1.NewTime(d.Now).Rfc3339Copy()
+	submission.SentAt = &now
+	submission.StartedAt = d.Job.CreationTimestamp.DeepCopy()
+}
+
+// repeatWait is how long after a submission that failed it is repeated.
+func (d *decider) repeatWait(call *SubmissionCall) time.Duration {
+	wait := backoff(answeredRepeatAfter, call.Failures)
+	if d.cancelWanted() {
+		// The sooner the job's id is known, the less of it is paid for.
+		wait = min(wait, repeatAfter)
+	}
+	if answered := call.Err.Status >= 500 && call.Err.Code != ""; !answered {
+		wait = max(wait, repeatAfter)
+	}
+	return max(wait, call.Err.RetryAfter)
 }
 
 // refused says whether the answer proves that the attempt made no job. What a repeat meets
@@ -243,7 +297,12 @@ func (d *decider) clear(err *dafty.CallError) Decision {
 	if !err.Unsent {
 		d.status.Submission.Refusals++
 	}
-	if err.Kind == dafty.KindInvalid || err.Kind == dafty.KindNotFound {
+	switch {
+	case d.deleting():
+		return d.letGo(nil)
+	case d.cancelWanted():
+		return d.cancelledBeforeSubmission()
+	case err.Kind == dafty.KindInvalid || err.Kind == dafty.KindNotFound:
 		d.status.Error = jobError(err)
 		return d.end(lost(v1alpha1.ReasonInvalidRequest, "Dafty refused the request: "+err.Error()+"; correct it in a DaftyJob under a new name"))
 	}
@@ -276,13 +335,13 @@ func (d *decider) repeat(err *dafty.CallError, wait time.Duration) Decision {
 	credentials := d.Known.Credentials
 	switch {
 	case !d.Now.Before(submission.StartedAt.Add(keyMemory)):
-		return d.unknown("it is too late to repeat it safely")
+		return d.unknown("it is too late to repeat it safely", maxBackoff)
 	case credentials.Secret == submission.CredentialsHash, credentials.Held == submission.CredentialsHash:
 	case credentials.Secret == "":
 		return d.on(onTheWay(v1alpha1.PhaseSubmitting, v1alpha1.ReasonWaitingForCredentials,
 			credentials.Problem+"; a request was sent and its answer isn't known, which the API key it was sent with will tell"), Rest, credentialsPoll)
 	default:
-		return d.unknown("the API key that it was sent with is no longer in " + d.secretWords() + ", and repeated with another it could be paid for twice")
+		return d.unknown("the API key that it was sent with is no longer in "+d.secretWords()+", and repeated with another it could be paid for twice", credentialsPoll)
 	}
 	if hold := d.Known.Hold; hold != nil {
 		return d.on(troubled(v1alpha1.PhaseSubmitting, hold.Kind, hold.Message, d.secretWords()), Rest, max(hold.Until.Sub(d.Now), time.Second))
@@ -292,20 +351,21 @@ func (d *decider) repeat(err *dafty.CallError, wait time.Duration) Decision {
 	return d.send("repeating the request with the same idempotency key, as its answer isn't known")
 }
 
-// unknown gives an attempt up without an answer. It is never sent again.
-func (d *decider) unknown(why string) Decision {
+// unknown gives an attempt up without an answer, unless a person found its job. Another look
+// after a while costs little: the old key may be put back, or a wrong clock put right.
+func (d *decider) unknown(why string, after time.Duration) Decision {
 	if id := d.annotated(); id != "" {
 		return d.pickUp()
 	}
 	return d.on(stuck(v1alpha1.PhaseSubmitting, v1alpha1.ReasonSubmissionUnknown, fmt.Sprintf(
-		"%s was sent and its answer never came; %s. Look for it at Dafty. If it is there, run: kubectl annotate -n %s daftyjob %s %s=%sID; if not, create the DaftyJob anew under another name",
-		d.jobWords(), why, d.Job.Namespace, d.Job.Name, v1alpha1.JobAnnotation, Annotation(d.Job, ""))), Rest, credentialsPoll)
+		"a request was sent at %s and its answer never came; %s. Look for its job at Dafty. If it is there, run: kubectl annotate -n %s daftyjob %s %s=%sID; if not, create the DaftyJob anew under another name",
+		d.status.Submission.StartedAt.UTC().Format(time.RFC3339), why, d.Job.Namespace, d.Job.Name, v1alpha1.JobAnnotation, Annotation(d.Job, ""))), Rest, after)
 }
 
 // accepted records the job that Dafty made. From here on its id is known.
 func (d *decider) accepted(job *dafty.Job) Decision {
 	d.status.JobID = job.Id
-	if d.Known.Job == nil {
+	if known := d.Known.Job; known == nil || !strings.EqualFold(known.Id, job.Id) {
 		d.Known.Job = job
 	}
 	return d.follow()

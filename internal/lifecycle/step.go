@@ -57,9 +57,11 @@ type Event struct {
 const (
 	// SubmitTimeout is how long after its write-ahead a POST is given up.
 	SubmitTimeout = 30 * time.Second
-	// repeatAfter is how long after its write-ahead a POST has surely passed, on a machine
-	// whose clock is up to 15 s off included.
-	repeatAfter = 45 * time.Second
+	// clockSkew is how far the clocks of two machines may be apart.
+	clockSkew = 15 * time.Second
+	// repeatAfter is how long after its write-ahead a POST has surely passed, if it was another
+	// machine's.
+	repeatAfter = SubmitTimeout + clockSkew
 	// answeredRepeatAfter is how long to wait after Dafty's own word that it failed (a 5xx in
 	// its error form): that request has passed.
 	answeredRepeatAfter = 5 * time.Second
@@ -68,8 +70,7 @@ const (
 	keyMemory = 23 * time.Hour
 	// recancelAfter is how long an accepted cancel may take to show before it is sent again.
 	recancelAfter = 30 * time.Second
-	// notFoundLooks is how often Dafty must say in a row that it doesn't know a job: a first
-	// look can meet a replica that hasn't heard of it yet.
+	// notFoundLooks is how often Dafty must say in a row that it doesn't know a job.
 	notFoundLooks = 2
 	// credentialsPoll is how often a missing or rejected key is looked for: Secrets can't be
 	// watched without the right to read all of them.

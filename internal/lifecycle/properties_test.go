@@ -1,0 +1,442 @@
+package lifecycle_test
+
+import (
+	"encoding/json"
+	"flag"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"pgregory.net/rapid"
+	kstatus "sigs.k8s.io/cli-utils/pkg/kstatus/status"
+
+	"dafty.ai/dafty-operator/api/v1alpha1"
+	"dafty.ai/dafty-operator/internal/dafty"
+	"dafty.ai/dafty-operator/internal/lifecycle"
+)
+
+// phases are all that the API knows, in the order of a job's life.
+var phases = []v1alpha1.Phase{
+	v1alpha1.PhasePending, v1alpha1.PhaseSubmitting, v1alpha1.PhaseQueued, v1alpha1.PhaseProcessing, v1alpha1.PhaseCancelling,
+	v1alpha1.PhaseCompleted, v1alpha1.PhaseFailed, v1alpha1.PhaseCancelled,
+}
+
+// The ways that the conditions can stand together.
+const (
+	unseen    = "unseen"     // nothing is said yet
+	onTheWay  = "on the way" // Ready Unknown, Reconciling
+	stuck     = "stuck"      // Ready False, Stalled
+	suspended = "suspended"  // Ready False alone
+	reached   = "reached"    // Ready True
+)
+
+// standing tells which way a status' conditions stand together, and fails on any other.
+func standing(status *v1alpha1.DaftyJobStatus) (string, error) {
+	var is []string
+	for _, condition := range status.Conditions {
+		switch condition.Type {
+		case v1alpha1.ConditionReady:
+			is = append(is, condition.Type+"="+string(condition.Status))
+		default:
+			if condition.Status != metav1.ConditionTrue {
+				return "", fmt.Errorf("%s is %s, where it must be True or absent", condition.Type, condition.Status)
+			}
+			is = append(is, condition.Type)
+		}
+	}
+	slices.Sort(is)
+	has := func(condition string) bool { return meta.FindStatusCondition(status.Conditions, condition) != nil }
+	if has(v1alpha1.ConditionSubmitted) != (status.JobID != "") && len(is) > 0 {
+		return "", fmt.Errorf("%v with job id %q", is, status.JobID)
+	}
+	is = slices.DeleteFunc(is, func(condition string) bool { return condition == v1alpha1.ConditionSubmitted })
+
+	key := strings.Join(is, " ")
+	way, ok := map[string]string{
+		"":                           unseen,
+		"Ready=Unknown Reconciling":  onTheWay,
+		"Ready=False Stalled":        stuck,
+		"Ready=False":                suspended,
+		"Complete Ready=True":        reached,
+		"Cancelled Ready=True":       reached,
+		"Failed Ready=False Stalled": stuck,
+	}[key]
+	if !ok {
+		return "", fmt.Errorf("conditions %q", key)
+	}
+	for condition, phase := range map[string]v1alpha1.Phase{
+		v1alpha1.ConditionComplete: v1alpha1.PhaseCompleted, v1alpha1.ConditionFailed: v1alpha1.PhaseFailed, v1alpha1.ConditionCancelled: v1alpha1.PhaseCancelled,
+	} {
+		if has(condition) != (status.Phase == phase) {
+			return "", fmt.Errorf("conditions %q in phase %s", key, status.Phase)
+		}
+	}
+	if way == unseen && status.Phase != "" {
+		return "", fmt.Errorf("phase %s without a Ready condition", status.Phase)
+	}
+	return way, nil
+}
+
+// wrong holds a decision against what is true of every one, and gives what isn't.
+func wrong(in lifecycle.Input, got lifecycle.Decision) (problems []string) {
+	must := func(is bool, format string, args ...any) {
+		if !is {
+			problems = append(problems, fmt.Sprintf(format, args...))
+		}
+	}
+	before, after := &in.Job.Status, &got.Status
+	deleting := !in.Job.DeletionTimestamp.IsZero()
+	finalizer := slices.Contains(in.Job.Finalizers, v1alpha1.CancelFinalizer)
+	unwanted := deleting || in.Job.Spec.DesiredState == v1alpha1.DesiredCancelled
+
+	// The same question has the same answer, and asking changes nothing.
+	asked := asJSON(in)
+	must(reflect.DeepEqual(got, lifecycle.Next(in)), "another answer to the same question")
+	must(asked == asJSON(in), "the input was changed")
+
+	// A final phase is final.
+	if before.Phase.Final() {
+		same := *after.DeepCopy()
+		same.ObservedGeneration = before.ObservedGeneration
+		must(equality.Semantic.DeepEqual(*before, same), "status changed after a final phase")
+		must(got.Step == lifecycle.Rest || got.Step == lifecycle.RemoveFinalizer, "step %s after a final phase", got.Step)
+		must(got.Event == nil && got.After == 0, "something follows a final phase")
+	}
+
+	// Status is whole, and about this generation.
+	way, err := standing(after)
+	must(err == nil, "%v", err)
+	must(got.Step == lifecycle.AddFinalizer || got.Step == lifecycle.RemoveFinalizer || after.ObservedGeneration == in.Job.Generation, "observedGeneration is %d", after.ObservedGeneration)
+	if way == unseen {
+		must(got.Step == lifecycle.AddFinalizer || deleting && (got.Step == lifecycle.RemoveFinalizer || got.Step == lifecycle.Rest), "nothing is said before %s", got.Step)
+	} else {
+		must(slices.Contains(phases, after.Phase), "phase %q", after.Phase)
+	}
+	for _, condition := range after.Conditions {
+		must(condition.Reason != "" && condition.Message != "", "%s without a reason or a message", condition.Type)
+		old := meta.FindStatusCondition(before.Conditions, condition.Type)
+		if old != nil && old.Status == condition.Status {
+			must(old.LastTransitionTime.Equal(&condition.LastTransitionTime), "the transition time of %s moved without a transition", condition.Type)
+		} else {
+			must(condition.LastTransitionTime.Time.Equal(in.Now), "the transition of %s isn't dated now", condition.Type)
+		}
+	}
+	if way != unseen && got.Step != lifecycle.RemoveFinalizer {
+		status, err := kstatusOf(in.Job, after)
+		must(err == nil, "kstatus: %v", err)
+		want := map[string]kstatus.Status{
+			onTheWay: kstatus.InProgressStatus, stuck: kstatus.FailedStatus, reached: kstatus.CurrentStatus,
+			// kstatus knows no suspension: to it, what isn't Ready and not Stalled is on the way.
+			suspended: kstatus.InProgressStatus,
+		}[way]
+		if deleting {
+			want = kstatus.TerminatingStatus
+		}
+		must(status == want || after.ObservedGeneration != in.Job.Generation, "kstatus is %s, want %s", status, want)
+	}
+
+	// What was learnt stays.
+	must(before.JobID == "" || after.JobID == before.JobID, "the job's id changed")
+	must(!slices.Contains([]v1alpha1.Phase{v1alpha1.PhaseProcessing, v1alpha1.PhaseCancelling}, before.Phase) || before.JobID == "" ||
+		slices.Index(phases, after.Phase) >= slices.Index(phases, before.Phase), "from %s back to %s", before.Phase, after.Phase)
+	must(before.Phase.Final() || after.Phase.Final() == (after.FinishedAt != nil && before.FinishedAt == nil), "finishedAt %v in phase %s", after.FinishedAt, after.Phase)
+
+	// Steps.
+	switch got.Step {
+	case lifecycle.Submit:
+		submission := after.Submission
+		must(submission != nil && submission.IdempotencyKey != "" && submission.SentAt != nil && submission.StartedAt != nil, "submitted without a record")
+		must(submission.SentAt.Time.Equal(in.Now.Truncate(time.Second)), "the submission isn't dated now")
+		must(after.JobID == "" && after.Phase == v1alpha1.PhaseSubmitting, "submitted in phase %s with job id %q", after.Phase, after.JobID)
+		must(submission.CredentialsHash == in.Known.Credentials.Secret || submission.CredentialsHash == in.Known.Credentials.Held, "submitted with a key that isn't there")
+		must(after.Attempts == submission.Attempt, "attempt %d, of %d", submission.Attempt, after.Attempts)
+		must(finalizer, "submitted without the finalizer")
+		if before.InDoubt() {
+			old := before.Submission
+			must(submission.IdempotencyKey == old.IdempotencyKey && submission.StartedAt.Equal(old.StartedAt) &&
+				submission.CredentialsHash == old.CredentialsHash && submission.Attempt == old.Attempt, "the repeat isn't of the same request")
+			waited := in.Now.Sub(old.SentAt.Time)
+			call := in.Known.Submission
+			answered := call != nil && call.Done && call.IdempotencyKey == old.IdempotencyKey && call.SentAt.Equal(old.SentAt.Time) && call.Err.Status >= 500 && call.Err.Code != ""
+			must(waited >= 45*time.Second || answered && waited >= 5*time.Second, "repeated after %s", waited)
+			must(in.Now.Sub(old.StartedAt.Time) < 23*time.Hour, "repeated after %s", in.Now.Sub(old.StartedAt.Time))
+		} else {
+			must(!unwanted && in.Job.Spec.DesiredState != v1alpha1.DesiredSuspended, "submitted although it isn't wanted")
+			id, own := strings.CutPrefix(in.Job.Annotations[v1alpha1.JobAnnotation], namespace+"/"+name+":")
+			must(!own || id == "", "submitted although the annotation names a job")
+			must(submission.StartedAt.Equal(submission.SentAt), "a first request is dated like a repeat")
+		}
+	case lifecycle.Follow, lifecycle.Cancel, lifecycle.Annotate:
+		must(after.JobID != "" && !after.Phase.Final(), "%s in phase %s with job id %q", got.Step, after.Phase, after.JobID)
+		must(got.Step != lifecycle.Cancel || unwanted && after.Phase == v1alpha1.PhaseCancelling, "cancelled in phase %s", after.Phase)
+		must(deleting || finalizer, "%s without the finalizer", got.Step)
+	case lifecycle.AddFinalizer:
+		must(!finalizer && !deleting, "a finalizer that is there, or can't be added")
+	case lifecycle.RemoveFinalizer:
+		refused := in.Known.Submission != nil && in.Known.Submission.Err != nil
+		untouched := before.JobID == "" && !before.InDoubt() && in.Job.Annotations[v1alpha1.JobAnnotation] != ownNote
+		timeout := !in.Now.Before(in.Job.DeletionTimestamp.Add(in.DeletionTimeout))
+		must(deleting && finalizer, "a finalizer that isn't there, or is wanted")
+		must(before.Phase.Final() || untouched || refused || timeout || in.Job.Spec.DeletionPolicy == v1alpha1.DeletionOrphan, "let go too early")
+		must(!got.Abandoned || timeout && got.Event != nil && got.Event.Warning, "abandoned too early or in silence")
+	case lifecycle.Rest:
+		must(!(way == onTheWay && !deleting) || got.After > 0, "on the way, and nothing goes on")
+	}
+	must(slices.Contains(lifecycle.Steps, got.Step), "step %q", got.Step)
+	must(got.After >= 0, "after %s", got.After)
+	if deleting && finalizer && got.Step != lifecycle.RemoveFinalizer {
+		must(got.After > 0, "a deletion without an end")
+	}
+
+	// Events are news.
+	if event := got.Event; event != nil {
+		must(event.Reason != "" && event.Message != "", "an empty event")
+		old := meta.FindStatusCondition(before.Conditions, v1alpha1.ConditionReady)
+		must(got.Step == lifecycle.RemoveFinalizer || old == nil || old.Reason != event.Reason, "the event %s is no news", event.Reason)
+	}
+	return problems
+}
+
+// kstatusOf is what tools such as Flux, Argo CD and kubectl make of an object.
+func kstatusOf(job *v1alpha1.DaftyJob, status *v1alpha1.DaftyJobStatus) (kstatus.Status, error) {
+	job = job.DeepCopy()
+	job.Status = *status
+	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(job)
+	if err != nil {
+		return "", err
+	}
+	result, err := kstatus.Compute(&unstructured.Unstructured{Object: content})
+	if err != nil {
+		return "", err
+	}
+	return result.Status, nil
+}
+
+func asJSON(from any) string {
+	raw, err := json.Marshal(from)
+	if err != nil {
+		panic(err)
+	}
+	return string(raw)
+}
+
+func fromJSON(t *testing.T, raw string, to any) {
+	t.Helper()
+	if err := json.Unmarshal([]byte(raw), to); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A decision takes microseconds, so more of them are tried than rapid's 100.
+func init() {
+	if err := flag.Set("rapid.checks", "5000"); err != nil {
+		panic(err)
+	}
+}
+
+// Whatever stands in the object and is known, at whatever time: the decision holds what is
+// true of every one.
+func TestEveryDecision(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		in := drawInput(t)
+		got := lifecycle.Next(in)
+		for _, problem := range wrong(in, got) {
+			t.Errorf("%s\ndecision: %s", problem, asJSON(got))
+		}
+	})
+}
+
+// A decision that is carried out isn't followed by another, nor by a rewritten message, until
+// there is news: a reconcile that goes on by itself would never rest.
+func TestDecisionsComeToRest(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		in := drawInput(t)
+		var got lifecycle.Decision
+		const rounds = 5
+		for round := 0; ; round++ {
+			got = lifecycle.Next(in)
+			if got.Step == lifecycle.RemoveFinalizer {
+				return
+			}
+			after := in.Job.DeepCopy()
+			after.Status = got.Status
+			switch got.Step {
+			case lifecycle.AddFinalizer:
+				after.Finalizers = append(after.Finalizers, v1alpha1.CancelFinalizer)
+			case lifecycle.Annotate:
+				after.Annotations = map[string]string{v1alpha1.JobAnnotation: lifecycle.Annotation(after, got.Status.JobID)}
+			case lifecycle.Submit:
+				in.Known.Submission = &lifecycle.SubmissionCall{IdempotencyKey: got.Status.Submission.IdempotencyKey, SentAt: got.Status.Submission.SentAt.Time}
+			case lifecycle.Cancel:
+				in.Known.Cancel = &lifecycle.CancelCall{}
+			}
+			if equality.Semantic.DeepEqual(in.Job, after) {
+				break
+			}
+			if round == rounds {
+				t.Fatalf("no rest after %d rounds\njob: %s\nknown: %s\ndecision: %s", rounds, asJSON(in.Job), asJSON(in.Known), asJSON(got))
+			}
+			in.Job = after
+		}
+		if got.Event != nil {
+			t.Fatalf("the same event again: %s", asJSON(got))
+		}
+		// Time may bring one change, but not one each second.
+		var changes int
+		for range 3 {
+			in.Now = in.Now.Add(time.Second)
+			later := lifecycle.Next(in)
+			if later.Step != got.Step || later.Event != nil {
+				return
+			}
+			if !equality.Semantic.DeepEqual(in.Job.Status, later.Status) {
+				changes++
+			}
+			in.Job.Status = later.Status
+		}
+		if changes > 1 {
+			t.Fatalf("status is rewritten as time goes by:\n%s\n%s", asJSON(got), asJSON(in.Job.Status))
+		}
+	})
+}
+
+// drawInput makes up anything that an API server, a user's edits and Dafty's answers can
+// bring together, likely or not.
+func drawInput(t *rapid.T) lifecycle.Input {
+	in := lifecycle.Input{Job: drawJob(t), DeletionTimeout: deletionTimeout}
+	in.Now = t0.Add(drawTime(t, "now"))
+	in.Known = drawKnown(t, in.Job)
+	return in
+}
+
+// drawTime is mostly near t0, and now and then far off, as clocks are.
+func drawTime(t *rapid.T, label string) time.Duration {
+	near := rapid.Int64Range(-100, 400)
+	far := rapid.Int64Range(-2*24*3600, 2*24*3600)
+	milliseconds := rapid.SampledFrom([]time.Duration{0, 0, 1, 999}).Draw(t, label+" ms")
+	return time.Duration(rapid.OneOf(near, near, near, far).Draw(t, label))*time.Second + milliseconds*time.Millisecond
+}
+
+func oneOf[T any](t *rapid.T, label string, values ...T) T {
+	return values[rapid.IntRange(0, len(values)-1).Draw(t, label)]
+}
+
+func drawJob(t *rapid.T) *v1alpha1.DaftyJob {
+	job := newJob(
+		desired(oneOf(t, "desired", v1alpha1.DesiredCompleted, v1alpha1.DesiredCompleted, v1alpha1.DesiredSuspended, v1alpha1.DesiredCancelled)),
+		oneOf(t, "operation", func(*v1alpha1.DaftyJob) {}, func(*v1alpha1.DaftyJob) {}, style, noOperation),
+		oneOf(t, "policy", func(*v1alpha1.DaftyJob) {}, func(*v1alpha1.DaftyJob) {}, orphan),
+	)
+	if value := oneOf(t, "annotation", "", ownNote, ownNote, namespace+"/"+name+":"+otherID, namespace+"/"+name+":", "shop/other:"+otherID, "rubbish"); value != "" {
+		note(value)(job)
+	}
+	if rapid.IntRange(0, 3).Draw(t, "finalizer") == 0 {
+		noFinalizer(job)
+	}
+	if rapid.Bool().Draw(t, "deleted") {
+		deleted(drawTime(t, "deletion").Truncate(time.Second))(job)
+	}
+	reason := oneOf(t, "reason", allReasons...)
+	seconds := func(label string) *metav1.Time { return at(drawTime(t, label).Truncate(time.Second)) }
+	attempt := func() {
+		sent(job)
+		job.Status.Submission.StartedAt = seconds("started")
+		job.Status.Submission.SentAt = job.Status.Submission.StartedAt
+		if rapid.Bool().Draw(t, "repeated") {
+			job.Status.Submission.SentAt = seconds("sent")
+		}
+	}
+	switch oneOf(t, "stage", "fresh", "waiting", "refused", "sent", "sent", "known", "known", "known", "ended") {
+	case "waiting":
+		says(v1alpha1.PhasePending, reason)(job)
+	case "refused":
+		refusedBefore(rapid.Int32Range(0, 3).Draw(t, "refusals"))(job)
+	case "sent":
+		attempt()
+		says(oneOf(t, "phase", v1alpha1.PhasePending, v1alpha1.PhaseSubmitting), reason)(job)
+	case "known":
+		if rapid.Bool().Draw(t, "submitted here") {
+			attempt()
+		}
+		job.Status.JobID = jobID
+		says(oneOf(t, "phase", v1alpha1.PhasePending, v1alpha1.PhaseSubmitting, v1alpha1.PhaseQueued, v1alpha1.PhaseProcessing, v1alpha1.PhaseCancelling), reason)(job)
+		if rapid.IntRange(0, 9).Draw(t, "conditions lost") == 0 {
+			job.Status.Phase, job.Status.Conditions = "", nil
+		}
+	case "ended":
+		if rapid.Bool().Draw(t, "had a job") {
+			job.Status.JobID = jobID
+		}
+		says(oneOf(t, "phase", v1alpha1.PhaseCompleted, v1alpha1.PhaseFailed, v1alpha1.PhaseCancelled), reason)(job)
+	}
+	return job
+}
+
+func drawError(t *rapid.T, label string) *dafty.CallError {
+	err := refusal(oneOf(t, label+" kind", kinds...))
+	if err.Kind == dafty.KindUnavailable {
+		err = oneOf(t, label, noAnswer, internalError, proxyError, unsent)
+	}
+	return retryAfter(err, oneOf(t, label+" Retry-After", 0, 0, time.Second, time.Hour))
+}
+
+func drawDaftys(t *rapid.T, label string) *dafty.Job {
+	job := oneOf(t, label, daftys(dafty.Pending), daftys(dafty.Processing), daftys(dafty.Completed), failedAs(dafty.GENERATIONFAILED, "no"),
+		failedAs(dafty.EXTRACTIONFAILED, ""), daftys(dafty.Failed), daftys("paused"))
+	job.Id = oneOf(t, label+" id", jobID, jobID, jobID, strings.ToUpper(jobID), otherID)
+	job.Type = oneOf(t, label+" type", dafty.ImageGenerate, dafty.ImageEdit, "image.dream", "")
+	if rapid.Bool().Draw(t, label+" undated") {
+		job.CreatedAt = time.Time{}
+	}
+	return job
+}
+
+func drawKnown(t *rapid.T, job *v1alpha1.DaftyJob) lifecycle.Known {
+	known := with(oneOf(t, "secret", keyA, keyA, keyB, ""), held(oneOf(t, "held", keyA, keyB, "")))
+	if rapid.Bool().Draw(t, "restarted") {
+		return known
+	}
+	known.Since = t0.Add(drawTime(t, "since"))
+	if rapid.Bool().Draw(t, "called") {
+		call := &lifecycle.SubmissionCall{IdempotencyKey: oneOf(t, "key", firstKey, firstKey, firstKey+".1"), SentAt: t0}
+		if submission := job.Status.Submission; submission != nil && submission.SentAt != nil && rapid.IntRange(0, 4).Draw(t, "of this status") > 0 {
+			call.SentAt = submission.SentAt.Time
+		}
+		switch oneOf(t, "call", "on its way", "done", "failed", "failed") {
+		case "done":
+			call.Done, call.Job = true, drawDaftys(t, "answer")
+		case "failed":
+			call.Done, call.Err, call.Failures = true, drawError(t, "refusal"), rapid.IntRange(1, 40).Draw(t, "failures")
+		}
+		known.Submission = call
+	}
+	if rapid.Bool().Draw(t, "looked") {
+		known.Job = drawDaftys(t, "look")
+	}
+	if rapid.Bool().Draw(t, "in trouble") {
+		trouble(drawError(t, "trouble"), rapid.IntRange(1, 40).Draw(t, "troubles"), oneOf(t, "asked with", keyA, keyB))(&known)
+	}
+	switch oneOf(t, "cancel", "none", "on its way", "done", "failed") {
+	case "on its way":
+		cancelling(&known)
+	case "done":
+		cancelDone(drawTime(t, "cancelled"), nil, 0)(&known)
+	case "failed":
+		cancelDone(drawTime(t, "cancelled"), drawError(t, "cancel error"), rapid.IntRange(1, 40).Draw(t, "cancels"))(&known)
+	}
+	if rapid.IntRange(0, 3).Draw(t, "held back") == 0 {
+		hold(oneOf(t, "hold", kinds...), drawTime(t, "hold until"))(&known)
+		if rapid.Bool().Draw(t, "for ever") {
+			known.Hold.Until = time.Time{}
+		}
+	}
+	return known
+}

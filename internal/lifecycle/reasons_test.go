@@ -1,0 +1,89 @@
+package lifecycle_test
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"dafty.ai/dafty-operator/api/v1alpha1"
+)
+
+// reasonConstants are the Reason… and Event… constants of the API, as its source declares them.
+func reasonConstants(t *testing.T) map[string]*ast.ValueSpec {
+	t.Helper()
+	file, err := parser.ParseFile(token.NewFileSet(), "../../api/v1alpha1/conditions.go", nil, parser.ParseComments)
+	if err != nil {
+		t.Fatal(err)
+	}
+	constants := map[string]*ast.ValueSpec{}
+	for _, decl := range file.Decls {
+		group, ok := decl.(*ast.GenDecl)
+		if !ok {
+			continue
+		}
+		for _, spec := range group.Specs {
+			spec := spec.(*ast.ValueSpec)
+			if name := spec.Names[0].Name; strings.HasPrefix(name, "Reason") || strings.HasPrefix(name, "Event") {
+				constants[name] = spec
+			}
+		}
+	}
+	return constants
+}
+
+func valueOf(t *testing.T, spec *ast.ValueSpec) string {
+	t.Helper()
+	value, err := strconv.Unquote(spec.Values[0].(*ast.BasicLit).Value)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return value
+}
+
+// Each reason is named like its constant, says in its comment what it means and what to do,
+// and comes up in some row of the tables.
+func TestReasons(t *testing.T) {
+	camelCase := regexp.MustCompile(`^([A-Z][a-z]+|API)+$`)
+	produced := map[string]bool{}
+	for _, row := range rows {
+		produced[row.then.reason] = true
+		_, event, _ := strings.Cut(row.then.event, " ")
+		produced[event] = true
+	}
+	constants := reasonConstants(t)
+	if len(constants) < 20 {
+		t.Fatalf("found only %d reasons", len(constants))
+	}
+	for name, spec := range constants {
+		value := valueOf(t, spec)
+		if !camelCase.MatchString(value) {
+			t.Errorf("%s: %q isn't CamelCase", name, value)
+		}
+		if name != "Reason"+value && name != "Event"+value {
+			t.Errorf("%s is called %q", name, value)
+		}
+		if doc := spec.Doc.Text(); !strings.HasPrefix(doc, name+" : ") || len(doc) < len(name)+20 {
+			t.Errorf("%s: its comment must begin with %q and say what to do", name, name+" : ")
+		}
+		if !produced[value] {
+			t.Errorf("%s is in no row of the tables", name)
+		}
+		if strings.HasPrefix(name, "Reason") && !slices.Contains(allReasons, value) {
+			t.Errorf("%s is missing in allReasons", name)
+		}
+	}
+}
+
+var allReasons = []string{
+	v1alpha1.ReasonSubmitting, v1alpha1.ReasonQueued, v1alpha1.ReasonProcessing, v1alpha1.ReasonCancelling, v1alpha1.ReasonCompleted,
+	v1alpha1.ReasonCancelled, v1alpha1.ReasonCancelledBeforeSubmission, v1alpha1.ReasonCompletedBeforeCancel, v1alpha1.ReasonSuspended,
+	v1alpha1.ReasonWaitingForCredentials, v1alpha1.ReasonCredentialsRejected, v1alpha1.ReasonWaitingForRateLimit,
+	v1alpha1.ReasonWaitingForConcurrency, v1alpha1.ReasonInsufficientCredits, v1alpha1.ReasonSubscriptionRequired,
+	v1alpha1.ReasonUsageLimitExceeded, v1alpha1.ReasonAPIUnavailable, v1alpha1.ReasonSubmissionUnknown, v1alpha1.ReasonInvalidRequest,
+	v1alpha1.ReasonGenerationFailed, v1alpha1.ReasonExtractionFailed, v1alpha1.ReasonJobNotFound,
+}
