@@ -243,9 +243,19 @@ func (c *Client) noAnswer(err error, unsent bool) *CallError {
 	case errors.As(err, &netErr) && netErr.Timeout():
 		e.Message = "Dafty didn't answer in time"
 	case errors.As(err, &urlErr):
-		e.Message += ": " + shortened(c.redact(urlErr.Err.Error()))
+		e.Message += ": " + shortened(c.redact(withoutAddresses(urlErr.Err).Error()))
 	default:
 		e.Message = "Dafty's answer broke off"
 	}
 	return e
+}
+
+// withoutAddresses drops the ends of a connection from its error: the local port is another
+// each time, and status would be written for nothing else.
+func withoutAddresses(err error) error {
+	var op *net.OpError
+	if errors.As(err, &op) {
+		return op.Err
+	}
+	return err
 }

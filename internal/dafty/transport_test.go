@@ -49,7 +49,7 @@ func TestBrokenConnections(t *testing.T) {
 		says   string
 		is     error
 	}{
-		{name: "connection refused", url: closed, unsent: true, says: "Dafty can't be reached: dial tcp"},
+		{name: "connection refused", url: closed, unsent: true, says: "Dafty can't be reached: connect: connection refused"},
 		{name: "TLS with a server that has none", scheme: "https:", handle: func(c *connection) { c.answer(400, "") }, unsent: true, says: "Dafty can't be reached"},
 		{name: "given up before", ctx: given, handle: func(*connection) {}, unsent: true, says: "given up", is: context.Canceled},
 		{name: "deadline passed before", ctx: passed, handle: func(*connection) {}, unsent: true, says: "in time", is: context.DeadlineExceeded},

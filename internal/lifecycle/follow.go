@@ -42,13 +42,13 @@ func (d *decider) follow() Decision {
 	credentials := d.Known.Credentials
 	if credentials.Secret == "" && !(d.cancelWanted() && credentials.Held != "") {
 		return d.on(onTheWay(now.phase, v1alpha1.ReasonWaitingForCredentials,
-			credentials.Problem+"; job "+d.status.JobID+" goes on at Dafty meanwhile"+d.deletionWords()), Rest, credentialsPoll)
+			credentials.Problem+"; job "+d.status.JobID+" goes on at Dafty meanwhile"+d.deletionWords()), Rest, d.credentialsPoll())
 	}
 	if d.cancelWanted() {
 		return d.cancel(now)
 	}
 	if now.stalled {
-		return d.on(now, Follow, credentialsPoll)
+		return d.on(now, Follow, d.credentialsPoll())
 	}
 	return d.on(now, Follow, 0)
 }

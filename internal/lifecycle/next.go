@@ -168,7 +168,7 @@ func (d *decider) submit() Decision {
 		return d.on(stuck(v1alpha1.PhasePending, v1alpha1.ReasonInvalidRequest, err.Error()), Rest, 0)
 	}
 	if d.Known.Credentials.Secret == "" {
-		return d.on(onTheWay(v1alpha1.PhasePending, v1alpha1.ReasonWaitingForCredentials, d.Known.Credentials.Problem), Rest, credentialsPoll)
+		return d.on(onTheWay(v1alpha1.PhasePending, v1alpha1.ReasonWaitingForCredentials, d.Known.Credentials.Problem), Rest, d.credentialsPoll())
 	}
 	if hold := d.Known.Hold; hold != nil {
 		return d.held(hold.Kind, hold.Message, hold.Until.Sub(d.Now))
@@ -314,7 +314,7 @@ func (d *decider) clear(err *dafty.CallError) Decision {
 func (d *decider) held(kind dafty.Kind, message string, after time.Duration) Decision {
 	after = max(after, time.Second)
 	if kind == dafty.KindUnauthorized {
-		after = min(after, credentialsPoll)
+		after = min(after, d.credentialsPoll())
 	}
 	return d.on(troubled(v1alpha1.PhasePending, kind, message, d.secretWords()), Rest, after)
 }
@@ -339,9 +339,9 @@ func (d *decider) repeat(err *dafty.CallError, wait time.Duration) Decision {
 	case credentials.Secret == submission.CredentialsHash, credentials.Held == submission.CredentialsHash:
 	case credentials.Secret == "":
 		return d.on(onTheWay(v1alpha1.PhaseSubmitting, v1alpha1.ReasonWaitingForCredentials,
-			credentials.Problem+"; a request was sent and its answer isn't known, which the API key it was sent with will tell"), Rest, credentialsPoll)
+			credentials.Problem+"; a request was sent and its answer isn't known, which the API key it was sent with will tell"), Rest, d.credentialsPoll())
 	default:
-		return d.unknown("the API key that it was sent with is no longer in "+d.secretWords()+", and repeated with another it could be paid for twice", credentialsPoll)
+		return d.unknown("the API key that it was sent with is no longer in "+d.secretWords()+", and repeated with another it could be paid for twice", d.credentialsPoll())
 	}
 	if hold := d.Known.Hold; hold != nil {
 		return d.on(troubled(v1alpha1.PhaseSubmitting, hold.Kind, hold.Message, d.secretWords()), Rest, max(hold.Until.Sub(d.Now), time.Second))
@@ -369,4 +369,21 @@ func (d *decider) accepted(job *dafty.Job) Decision {
 		d.Known.Job = job
 	}
 	return d.follow()
+}
+
+// credentialsPoll is when to look for a key again: soon for a user who is just creating it,
+// and rarer the longer nobody has.
+func (d *decider) credentialsPoll() time.Duration {
+	var waited time.Duration
+	if ready := d.ready(); ready != nil && !d.deleting() && slices.Contains(credentialsReasons, ready.Reason) {
+		waited = d.Now.Sub(ready.LastTransitionTime.Time)
+	}
+	return min(max(waited/16, credentialsPoll), maxCredentialsPoll)
+}
+
+// credentialsReasons are those of a job that waits for a key.
+var credentialsReasons = []string{
+	v1alpha1.ReasonCredentialsRejected,
+	v1alpha1.ReasonSubmissionUnknown,
+	v1alpha1.ReasonWaitingForCredentials,
 }

@@ -131,6 +131,14 @@ var beforeSubmission = []row{
 		then: then{phase: PhasePending, way: onTheWay, reason: ReasonWaitingForCredentials, step: lifecycle.Rest, after: 5 * time.Second},
 	},
 	{
+		name: "no Secret for eight minutes: it is looked for less often", given: newJob(says(PhasePending, ReasonWaitingForCredentials)), known: with(""), when: 7 * time.Minute,
+		then: then{phase: PhasePending, way: onTheWay, reason: ReasonWaitingForCredentials, step: lifecycle.Rest, after: 30 * time.Second},
+	},
+	{
+		name: "no Secret for a day: each minute", given: newJob(says(PhasePending, ReasonWaitingForCredentials)), known: with(""), when: 24 * time.Hour,
+		then: then{phase: PhasePending, way: onTheWay, reason: ReasonWaitingForCredentials, step: lifecycle.Rest, after: time.Minute},
+	},
+	{
 		name: "a key that was used before and is in no Secret makes no new job", given: newJob(refusedBefore(1)), known: with("", held(keyA)),
 		then: then{phase: PhasePending, way: onTheWay, reason: ReasonWaitingForCredentials, step: lifecycle.Rest, after: 5 * time.Second, event: "Warning WaitingForCredentials"},
 	},

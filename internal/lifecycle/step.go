@@ -72,9 +72,11 @@ const (
 	recancelAfter = 30 * time.Second
 	// notFoundLooks is how often Dafty must say in a row that it doesn't know a job.
 	notFoundLooks = 2
-	// credentialsPoll is how often a missing or rejected key is looked for: Secrets can't be
-	// watched without the right to read all of them.
-	credentialsPoll = 5 * time.Second
+	// credentialsPoll is how often a missing or rejected key is looked for at first, and
+	// maxCredentialsPoll after it was missing for long: Secrets can't be watched without the right
+	// to read all of them.
+	credentialsPoll    = 5 * time.Second
+	maxCredentialsPoll = time.Minute
 	// maxBackoff is the longest time between two tries of anything.
 	maxBackoff = 5 * time.Minute
 )
