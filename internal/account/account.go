@@ -83,16 +83,16 @@ func newAccount(apiKey string, client Dafty, limits Limits) *Account {
 // claim takes a turn to submit for t, or says what it waits for. A repeat of a request in
 // doubt waits for its share of the rate limit alone: what became of it must be found out
 // even when nothing new would be accepted.
-func (a *Account) claim(t *Tracker, name dafty.Class, repeat bool) *lifecycle.Hold {
+func (a *Account) claim(t *Tracker, name dafty.Class, repeat bool) (*lifecycle.Hold, time.Time) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	now, c := time.Now(), a.classes[name]
 	if repeat {
 		if wait := c.rate(now, 0); wait != nil {
-			return wait
+			return wait, time.Time{}
 		}
 		c.window.take(now)
-		return nil
+		return nil, now
 	}
 
 	place := c.queue.place(t, now)
@@ -106,13 +106,13 @@ func (a *Account) claim(t *Tracker, name dafty.Class, repeat bool) *lifecycle.Ho
 	}
 	if wait != nil {
 		c.queue[place].due = wait.Until
-		return wait
+		return wait, time.Time{}
 	}
 	c.queue.leave(t)
 	c.window.take(now)
 	a.general.try(t, now)
 	c.hold.try(t, now)
-	return nil
+	return nil, now
 }
 
 // alone says that no submission waits but t's.

@@ -143,9 +143,9 @@ func (t *Tracker) Claim(create dafty.Create, submission *v1alpha1.Submission) *l
 		return nil
 	}
 	repeat := !submission.StartedAt.Equal(submission.SentAt)
-	hold := a.claim(t, create.Class(), repeat)
+	hold, taken := a.claim(t, create.Class(), repeat)
 	if hold == nil {
-		t.claimed = claim{account: a, at: time.Now()}
+		t.claimed = claim{account: a, at: taken}
 	}
 	return hold
 }
