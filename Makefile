@@ -33,7 +33,8 @@ help: ## Show this list.
 
 .PHONY: demo
 demo: ## Run the operator with a real control plane and a simulated Dafty: no cluster, no key.
-	@go run ./hack/demo
+	@go build -buildvcs=false -o bin/demo ./hack/demo
+	@exec bin/demo # not by go run, which dies of a SIGTERM and passes none on
 
 .PHONY: simulator
 simulator: ## Run the simulated Dafty alone.

@@ -207,6 +207,8 @@ func (cp *ControlPlane) startAPIServer(ctx context.Context, opts Options) error 
 	go func() {
 		defer close(started)
 		cp.Config, err = cp.env.Start()
+		// It makes certificates for webhooks in a folder elsewhere, although there are no webhooks.
+		err = errors.Join(err, cp.env.WebhookInstallOptions.Cleanup())
 	}()
 	select {
 	case <-started:

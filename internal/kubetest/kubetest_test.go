@@ -125,6 +125,8 @@ func TestAuditEventsHaveEveryAnsweredRequest(t *testing.T) {
 }
 
 func TestStopTwice(t *testing.T) {
+	tmp := t.TempDir()
+	t.Setenv("TMPDIR", tmp)
 	cp, err := kubetest.New(t.Context(), kubetest.Options{CRDs: []string{}})
 	if err != nil {
 		t.Fatal(err)
@@ -136,6 +138,7 @@ func TestStopTwice(t *testing.T) {
 		}
 	}
 	wantNothingLeft(t, dir)
+	wantEmpty(t, tmp)
 }
 
 func TestLogsAreKeptWhereAskedFor(t *testing.T) {

@@ -1,0 +1,148 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"image"
+	_ "image/gif" // clips
+	_ "image/png" // images
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"path"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"dafty.ai/dafty-operator/api/v1alpha1"
+)
+
+// album saves what jobs made as files.
+type album struct {
+	folder string
+	client *http.Client
+
+	mu    sync.Mutex
+	saved map[types.UID]bool
+}
+
+func newAlbum(folder string) *album {
+	return &album{folder: folder, client: &http.Client{Timeout: time.Minute}, saved: map[types.UID]bool{}}
+}
+
+// keepUp saves what is made while it is made, until stop is called. What it can't save is saveAll's to complain about.
+func (a *album) keepUp(b *board) (stop func() error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var work sync.WaitGroup
+	work.Go(func() {
+		for ctx.Err() == nil {
+			jobs, changed := b.look()
+			_ = a.saveAll(ctx, jobs)
+			select {
+			case <-changed:
+			case <-ctx.Done():
+			}
+		}
+	})
+	return func() error { cancel(); work.Wait(); return nil }
+}
+
+// saveAll saves what isn't saved yet.
+func (a *album) saveAll(ctx context.Context, jobs map[string]known) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	var errs []error
+	for _, job := range jobs {
+		if job.Status.Phase != v1alpha1.PhaseCompleted || a.saved[job.UID] {
+			continue
+		}
+		if err := a.save(ctx, job); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", job.Name, err))
+			continue
+		}
+		a.saved[job.UID] = true
+	}
+	return errors.Join(errs...)
+}
+
+func (a *album) save(ctx context.Context, job known) error {
+	for _, p := range picturesOf(job) {
+		if err := a.fetch(ctx, p); err != nil {
+			return fmt.Errorf("%s: %w", p.url, err)
+		}
+	}
+	return nil
+}
+
+// picture is one result of a job that can be looked at.
+type picture struct {
+	url, file     string
+	width, height *int32
+}
+
+// picturesOf are a job's, named for it.
+func picturesOf(job known) []picture {
+	result := job.Status.Result
+	if result == nil {
+		return nil
+	}
+	var all []picture
+	for i, image := range result.Images {
+		name := job.Name
+		if len(result.Images) > 1 {
+			name = fmt.Sprintf("%s-%d", job.Name, i)
+		}
+		all = append(all, picture{url: image.URL, file: name + extension(image.URL), width: image.Width, height: image.Height})
+	}
+	if video := result.Video; video != nil {
+		all = append(all, picture{url: video.URL, file: job.Name + extension(video.URL), width: video.Width, height: video.Height})
+	}
+	return all
+}
+
+func extension(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return ""
+	}
+	return path.Ext(u.Path)
+}
+
+// fetch saves a picture, and makes sure that it is one of the size that was told.
+func (a *album) fetch(ctx context.Context, p picture) (err error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, p.url, nil)
+	if err != nil {
+		return err
+	}
+	answer, err := a.client.Do(request)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = answer.Body.Close() }()
+	if answer.StatusCode != http.StatusOK {
+		return errors.New(answer.Status)
+	}
+	file, err := os.Create(filepath.Join(a.folder, p.file))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, file.Close()) }()
+	if _, err := io.Copy(file, answer.Body); err != nil {
+		return err
+	}
+	if _, err := file.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	config, _, err := image.DecodeConfig(file)
+	switch {
+	case err != nil:
+		return err
+	case p.width != nil && p.height != nil && (config.Width != int(*p.width) || config.Height != int(*p.height)):
+		return fmt.Errorf("it is %d×%d pixels, not %d×%d as its job says", config.Width, config.Height, *p.width, *p.height)
+	}
+	return nil
+}

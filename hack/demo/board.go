@@ -1,0 +1,261 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/duration"
+	"k8s.io/client-go/rest"
+	toolscache "k8s.io/client-go/tools/cache"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+
+	"dafty.ai/dafty-operator/api/v1alpha1"
+	"dafty.ai/dafty-operator/internal/kubetest"
+)
+
+// namespace is where a user works who names none.
+const namespace = metav1.NamespaceDefault
+
+// goneFor is how long a deleted job stays on the board, so that one sees it go.
+const goneFor = time.Minute
+
+// board knows the DaftyJobs as the API server has them, and those it had.
+type board struct {
+	screen *screen
+
+	mu      sync.Mutex
+	jobs    map[string]known
+	changed chan struct{} // closed and replaced at every change
+}
+
+// known is a DaftyJob, and when it was deleted.
+type known struct {
+	*v1alpha1.DaftyJob
+	gone time.Time // zero: it is there
+}
+
+func newBoard(s *screen) *board {
+	return &board{screen: s, jobs: map[string]known{}, changed: make(chan struct{})}
+}
+
+// follow keeps the board up to date until stop is called.
+func (b *board) follow(ctx context.Context, config *rest.Config) (stop func() error, err error) {
+	jobs, err := cache.New(config, cache.Options{Scheme: kubetest.Scheme, DefaultNamespaces: map[string]cache.Config{namespace: {}}})
+	if err != nil {
+		return nil, err
+	}
+	informer, err := jobs.GetInformer(ctx, &v1alpha1.DaftyJob{})
+	if err != nil {
+		return nil, err
+	}
+	if _, err := informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{
+		AddFunc:    func(object any) { b.set(object) },
+		UpdateFunc: func(_, object any) { b.set(object) },
+		DeleteFunc: b.remove,
+	}); err != nil {
+		return nil, err
+	}
+	following, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- jobs.Start(following) }()
+	return func() error { cancel(); return <-ended }, nil
+}
+
+func (b *board) set(object any) { b.change(known{DaftyJob: object.(*v1alpha1.DaftyJob)}) }
+
+func (b *board) remove(object any) {
+	if last, ok := object.(toolscache.DeletedFinalStateUnknown); ok {
+		object = last.Obj
+	}
+	b.change(known{DaftyJob: object.(*v1alpha1.DaftyJob), gone: time.Now()})
+}
+
+func (b *board) change(to known) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	before, after := rowOf(b.jobs[to.Name]), rowOf(to)
+	b.jobs[to.Name] = to
+	close(b.changed)
+	b.changed = make(chan struct{})
+	if !b.screen.live && (before.phase != after.phase || before.reason != after.reason) {
+		b.screen.print(strings.TrimRight(fmt.Sprintf("%s %s %s %s %s %s", b.screen.clock(),
+			pad(after.name, 20), pad(after.jobType, 14), pad(after.phase, 10), pad(after.reason, 16), after.detail), " "))
+	}
+}
+
+// all are the jobs that are known, by name.
+func (b *board) all() map[string]known {
+	jobs, _ := b.look()
+	return jobs
+}
+
+// look returns the jobs, and what is closed when they change.
+func (b *board) look() (map[string]known, <-chan struct{}) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	jobs := make(map[string]known, len(b.jobs))
+	for name, job := range b.jobs {
+		jobs[name] = job
+	}
+	return jobs, b.changed
+}
+
+// await returns when the jobs are as is says, or ctx's cause.
+func (b *board) await(ctx context.Context, is func(map[string]known) bool) error {
+	for {
+		jobs, changed := b.look()
+		if is(jobs) {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// lines are the live table, and a summary below it.
+func (b *board) lines(width, height int) []string {
+	var rows []row
+	counts := map[string]int{}
+	for _, job := range b.all() {
+		if !job.gone.IsZero() && time.Since(job.gone) > goneFor {
+			continue
+		}
+		r := rowOf(job)
+		rows = append(rows, r)
+		counts[r.phase]++
+	}
+	if len(rows) == 0 {
+		return nil
+	}
+	slices.SortFunc(rows, func(a, b row) int { return cmp.Compare(a.name, b.name) })
+	p := b.screen.palette
+	lines := append([]string{""}, table(rows, width, height-3, p)...)
+	return append(lines, "", summary(counts, width, p))
+}
+
+// hint is for who looks on.
+const hint = "Ctrl-C ends the demo"
+
+// summary counts jobs by phase, and says how to leave where there is room.
+func summary(counts map[string]int, width int, p palette) string {
+	var parts []string
+	for _, phase := range append(slices.Clone(phases), phaseDeleted) {
+		if n := counts[phase]; n > 0 {
+			parts = append(parts, p.phase(phase, fmt.Sprintf("%d %s", n, strings.ToLower(phase))))
+		}
+	}
+	line := strings.Join(parts, p.dim(" · "))
+	switch room := width - columns(line); {
+	case room < 0:
+		return fit(sgr.ReplaceAllString(line, ""), width)
+	case room < gap+len(hint):
+		return line
+	default:
+		return line + strings.Repeat(" ", gap) + p.dim(hint)
+	}
+}
+
+// phaseDeleted is the board's own word for a DaftyJob that is gone.
+const phaseDeleted = "Deleted"
+
+var phases = []string{
+	string(v1alpha1.PhasePending), string(v1alpha1.PhaseSubmitting), string(v1alpha1.PhaseQueued), string(v1alpha1.PhaseProcessing),
+	string(v1alpha1.PhaseCancelling), string(v1alpha1.PhaseCompleted), string(v1alpha1.PhaseFailed), string(v1alpha1.PhaseCancelled),
+}
+
+// rowOf is a job as the table shows it.
+func rowOf(job known) row {
+	if job.DaftyJob == nil {
+		return row{}
+	}
+	r := row{
+		name: job.Name, jobType: plain(job.Status.JobType), phase: string(job.Status.Phase),
+		age: duration.HumanDuration(time.Since(job.CreationTimestamp.Time)), detail: detail(job), // the age in kubectl's words
+	}
+	if ready := ready(job); ready != nil {
+		r.reason = ready.Reason
+	}
+	if !job.gone.IsZero() {
+		r.gone, r.phase, r.reason = true, phaseDeleted, ""
+	}
+	return r
+}
+
+func ready(job known) *metav1.Condition {
+	return meta.FindStatusCondition(job.Status.Conditions, v1alpha1.ConditionReady)
+}
+
+// detail is what there is to say beside kubectl's columns: what is made, what came of it, or what it waits for.
+func detail(job known) string {
+	status, ready := job.Status, ready(job)
+	switch {
+	case !job.gone.IsZero() && status.Phase == v1alpha1.PhaseCancelled:
+		return "cancelled at Dafty first"
+	case !job.gone.IsZero():
+		return ""
+	case status.Phase == v1alpha1.PhaseCompleted && status.Result != nil:
+		return made(status.Result) + " in " + status.Duration
+	case status.Phase == v1alpha1.PhaseCancelled && status.Duration != "":
+		return "stopped after " + status.Duration
+	case status.Error != nil:
+		return plain(status.Error.Message)
+	case ready != nil && ready.Reason != string(status.Phase):
+		return plain(ready.Message)
+	default:
+		return wanted(job.Spec)
+	}
+}
+
+// wanted says in short what a job is to make.
+func wanted(spec v1alpha1.DaftyJobSpec) string {
+	switch {
+	case spec.ImageResize != nil:
+		return fmt.Sprintf("to %s", spec.ImageResize.AspectRatio)
+	case spec.ImageUpscale != nil:
+		return strings.TrimSpace("enlarged " + string(spec.ImageUpscale.Resolution))
+	case spec.StyleExtract != nil:
+		return plain(spec.StyleExtract.URL)
+	default:
+		return plain(prompt(spec))
+	}
+}
+
+// made says in short what a job made.
+func made(result *v1alpha1.JobResult) string {
+	switch {
+	case len(result.Images) > 0:
+		first := result.Images[0]
+		count := "image"
+		if n := len(result.Images); n > 1 {
+			count = fmt.Sprintf("%d images", n)
+		}
+		return count + pixels(first.Width, first.Height)
+	case result.Video != nil:
+		clip := "clip"
+		if s := result.Video.DurationSeconds; s != nil {
+			clip = fmt.Sprintf("%ds clip", *s)
+		}
+		return clip + pixels(result.Video.Width, result.Video.Height)
+	case result.Style != nil:
+		return "style " + plain(result.Style.ID)
+	default:
+		return ""
+	}
+}
+
+func pixels(width, height *int32) string {
+	if width == nil || height == nil {
+		return ""
+	}
+	return fmt.Sprintf(" %d×%d", *width, *height)
+}

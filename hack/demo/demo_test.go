@@ -1,0 +1,204 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"dafty.ai/dafty-operator/api/v1alpha1"
+	"dafty.ai/dafty-operator/internal/daftysim"
+	"dafty.ai/dafty-operator/internal/sourcetree"
+)
+
+// output may be written to and read at once.
+type output struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.String()
+}
+
+func TestDemoEndsByItself(t *testing.T) {
+	tmp := t.TempDir()
+	t.Setenv("TMPDIR", tmp)
+	out := &output{}
+	if err := run(t.Context(), &screen{out: out, errOut: os.Stderr}); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	for _, want := range []string{
+		`(?m)^\$ kubectl apply -k config/samples$`,
+		`(?m)^daftyjob.dafty.ai/spring-hero created$`,
+		`(?m)^\$ kubectl patch daftyjob autumn-clip --type merge -p '{"spec":{"desiredState":"Cancelled"}}'$`,
+		`(?m)^\$ kubectl delete daftyjob winter-draft$`,
+		`(?m)^daftyjob.dafty.ai/spring-hero condition met$`,
+		`(?m)^NAME +TYPE +PHASE +REASON +AGE$`,
+		`(?m)^\[ *[0-9.]+s\] summer-hero +image.generate +Pending +Suspended `,
+		`(?m)^\[ *[0-9.]+s\] winter-draft +video.generate +Deleted `,
+		`(?m)^competitor-parody +image.generate +Failed +GenerationFailed +\w+$`,
+		`(?m)^spring-hero +2 CU +\w+ +pictures/spring-hero-0.png$`,
+		`(?m)^autumn-clip +10\+1 CU +\w+ +cancelled$`,
+		`11 jobs in .*, each charged once: 49 CU; 2 cancels: 2 CU; nothing still runs at Dafty`,
+	} {
+		if !regexp.MustCompile(want).MatchString(out.String()) {
+			t.Errorf("the output lacks %s", want)
+		}
+	}
+	if strings.Contains(out.String(), "\x1b") {
+		t.Error("there are control sequences in the output, which goes to no terminal")
+	}
+	wantKept(t, tmp, "logs/dafty.log", "logs/etcd.log", "logs/kube-apiserver.log", "logs/kube-controller-manager.log", "logs/operator.log",
+		"pictures/spring-banner.png", "pictures/spring-hero-0.png", "pictures/spring-hero-1.png", "pictures/spring-hero-shoe.png",
+		"pictures/spring-opener.gif", "pictures/spring-shop-window.png", "pictures/spring-teaser.gif", "pictures/summer-hero.png")
+	if t.Failed() {
+		t.Log(out)
+	}
+}
+
+func TestInterruptedDemoLeavesNothing(t *testing.T) {
+	for what, sight := range map[string]string{"at the beginning": "Dafty:", "while jobs run": "Processing"} {
+		t.Run(what, func(t *testing.T) {
+			tmp := t.TempDir()
+			t.Setenv("TMPDIR", tmp)
+			ctx, cancel := context.WithCancel(t.Context())
+			out := &output{}
+			go func() {
+				for !strings.Contains(out.String(), sight) && ctx.Err() == nil {
+					time.Sleep(20 * time.Millisecond)
+				}
+				cancel()
+			}()
+			err := run(ctx, &screen{out: out, errOut: os.Stderr})
+			cancel()
+			if !errors.Is(err, errInterrupted) {
+				t.Errorf("error %v\n%s", err, out)
+			}
+			if left, err := filepath.Glob(filepath.Join(tmp, "dafty-kubetest-*")); err != nil || len(left) > 0 {
+				t.Errorf("left: %s %v", left, err)
+			}
+			if left, err := filepath.Glob(filepath.Join(tmp, "dafty-demo-*", "*", "manager")); err != nil || len(left) > 0 {
+				t.Errorf("left: %s %v", left, err)
+			}
+		})
+	}
+}
+
+func TestOperatorThatEndsIsTold(t *testing.T) {
+	log := filepath.Join(t.TempDir(), "operator.log")
+	_, err := startOperator(t.Context(), "/bin/sh", log, "-c", "echo 'no such flag'; exit 3")
+	if !errors.Is(err, errOperatorEnded) || !strings.Contains(err.Error(), "exit status 3") || !strings.Contains(err.Error(), "no such flag") {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestStoppedOperatorIsAskedToEnd(t *testing.T) {
+	log := filepath.Join(t.TempDir(), "operator.log")
+	o, err := startOperator(t.Context(), "/bin/sh", log, "-c",
+		`trap 'echo asked; exit 0' TERM; echo '`+operatorReady+`'; while :; do sleep 0.1; done`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := o.stop(); err != nil {
+		t.Error(err)
+	}
+	if content, err := os.ReadFile(log); err != nil || !strings.Contains(string(content), "asked") {
+		t.Errorf("%s %v", content, err)
+	}
+}
+
+func TestEndingsTellWhatIsWrong(t *testing.T) {
+	job := func(phase v1alpha1.Phase, reason string) known {
+		j := &v1alpha1.DaftyJob{}
+		j.Status.Phase = phase
+		j.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionReady, Reason: reason, Message: "told"}}
+		return known{DaftyJob: j}
+	}
+	charged := daftysim.Entry{JobID: "7", Status: daftysim.StatusCompleted}
+	running := daftysim.Entry{JobID: "7", Status: daftysim.StatusProcessing}
+	for name, c := range map[string]struct {
+		ending  ending
+		job     known
+		entries []daftysim.Entry
+		want    string // "": nothing
+	}{
+		"as it should be": {completed(0), job(v1alpha1.PhaseCompleted, v1alpha1.ReasonCompleted), []daftysim.Entry{charged}, ""},
+		"another phase":   {completed(0), job(v1alpha1.PhasePending, "Suspended"), []daftysim.Entry{charged}, "it is Pending, Suspended: told; it should be Completed, Completed"},
+		"no picture":      {completed(1), job(v1alpha1.PhaseCompleted, v1alpha1.ReasonCompleted), []daftysim.Entry{charged}, "it made 0 pictures, not 1"},
+		"paid twice":      {completed(0), job(v1alpha1.PhaseCompleted, v1alpha1.ReasonCompleted), []daftysim.Entry{charged, charged}, "Dafty made 2 jobs for it, and each was paid for; there should be 1"},
+		"left running":    {completed(0), job(v1alpha1.PhaseCompleted, v1alpha1.ReasonCompleted), []daftysim.Entry{running}, "job 7 still runs at Dafty"},
+		"not cancelled": {ending{phase: v1alpha1.PhaseCancelled, reason: v1alpha1.ReasonCancelled, cancelled: true},
+			job(v1alpha1.PhaseCancelled, v1alpha1.ReasonCancelled), []daftysim.Entry{charged}, "job 7 ended at Dafty with cancelled=false; it should be true"},
+		"still there": {ending{gone: true}, job(v1alpha1.PhaseCancelled, v1alpha1.ReasonCancelled), []daftysim.Entry{charged}, "it is Cancelled, Cancelled: told; it should be deleted"},
+		"never there": {completed(0), known{}, nil, "it was never there"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := strings.Join(c.ending.problems(c.job, c.entries), "\n"); got != c.want {
+				t.Errorf("got %q, want %q", got, c.want)
+			}
+		})
+	}
+}
+
+func TestCommandsAreTypedAsInAShell(t *testing.T) {
+	if got, want := typed([]string{"apply", "-k", "config/samples", "-p", `{"a":1}`, "it's", ""}), `apply -k config/samples -p '{"a":1}' 'it'\''s' ''`; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+// A sample without an ending, and an ending without a sample, are refused.
+func TestEverySampleHasAnEnding(t *testing.T) {
+	root, err := sourcetree.Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := readSamples(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	account := all.account()
+	if len(account.Images) == 0 || len(account.Styles) == 0 || all.apiKey == "" {
+		t.Errorf("Dafty's account %+v lacks what the samples need", account)
+	}
+}
+
+// wantKept wants the demo to have left one folder with these files, and nothing else in it.
+func wantKept(t *testing.T, tmp string, want ...string) {
+	t.Helper()
+	folders, err := filepath.Glob(filepath.Join(tmp, "dafty-demo-*"))
+	if err != nil || len(folders) != 1 {
+		t.Fatalf("folders of the demo: %q %v", folders, err)
+	}
+	var got []string
+	err = fs.WalkDir(os.DirFS(folders[0]), ".", func(path string, entry fs.DirEntry, err error) error {
+		if err == nil && !entry.IsDir() {
+			got = append(got, path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("kept:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}

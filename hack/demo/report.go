@@ -1,0 +1,128 @@
+package main
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"dafty.ai/dafty-operator/internal/daftysim"
+)
+
+// report says what came of the samples, what they cost, and where everything is. It returns how many things are not as
+// they should be.
+func (st *stage) report(samplesTook time.Duration) (problems int) {
+	s, p := st.screen, st.screen.palette
+	s.print("")
+	s.print(st.bill()...)
+	s.print("")
+	found := st.problems()
+	for _, problem := range found {
+		s.print("  " + p.red("✗ "+plain(problem)))
+	}
+	if len(found) == 0 {
+		s.print("  " + p.green("✓ "+st.sum(samplesTook)))
+	}
+	s.print("", p.bold("Where things are"))
+	place := func(name, where string) { s.print("  " + pad(name, nameColumns) + where) }
+	place("pictures", st.pictures())
+	place("logs", st.logs())
+	if s.interactive {
+		place("ledger", st.ledgerURL())
+		s.print("",
+			p.bold("In another terminal"),
+			"  export KUBECONFIG="+st.kubeconfig()+" PATH="+st.bin()+":$PATH",
+			"  kubectl get daftyjobs -o wide",
+			"  kubectl describe daftyjob competitor-parody",
+			"  kubectl delete -k "+filepath.Join(st.root, samplesPath),
+		)
+	}
+	return len(found)
+}
+
+// bill is a table of what every sample cost and made.
+func (st *stage) bill() []string {
+	type item struct{ name, cost, took, result string }
+	items := []item{{"NAME", "COST", "TOOK", "RESULT"}}
+	jobs, ledger := st.board.all(), st.sim.Ledger()
+	for _, name := range st.samples.names() {
+		i := item{name: name, cost: cost(entriesOf(jobs[name], ledger))}
+		if job := jobs[name]; job.DaftyJob != nil {
+			i.took, i.result = job.Status.Duration, outcome(job)
+			pictures := picturesOf(job)
+			for n, picture := range pictures {
+				// The simulator's pages are there for as long as the demo is.
+				if i.result = "pictures/" + picture.file; st.screen.interactive {
+					i.result = picture.url
+				}
+				if n < len(pictures)-1 {
+					items = append(items, i)
+					i = item{}
+				}
+			}
+		}
+		items = append(items, i)
+	}
+	var widths [3]int
+	for _, i := range items {
+		for n, text := range []string{i.name, i.cost, i.took} {
+			widths[n] = max(widths[n], columns(text))
+		}
+	}
+	var lines []string
+	for n, i := range items {
+		line := join([]string{pad(i.name, widths[0]), pad(i.cost, widths[1]), pad(i.took, widths[2]), i.result})
+		if n == 0 {
+			line = st.screen.palette.bold(line)
+		}
+		lines = append(lines, line)
+	}
+	return lines
+}
+
+// outcome is what came of a job that made no picture.
+func outcome(job known) string {
+	result := strings.ToLower(string(job.Status.Phase))
+	switch {
+	case job.Status.Result != nil:
+		result = made(job.Status.Result)
+	case job.Status.Error != nil:
+		result += ": " + plain(job.Status.Error.Message)
+	}
+	if !job.gone.IsZero() {
+		result += ", and deleted"
+	}
+	return result
+}
+
+// cost is what Dafty took for a job, and for its cancel.
+func cost(entries []daftysim.Entry) string {
+	var parts []string
+	for _, entry := range entries {
+		part := fmt.Sprintf("%d", entry.Charge)
+		if entry.CancelCharge > 0 {
+			part += fmt.Sprintf("+%d", entry.CancelCharge)
+		}
+		parts = append(parts, part+" CU")
+	}
+	return strings.Join(parts, ", ")
+}
+
+// sum is all of the ledger in a line. It is true where there are no problems.
+func (st *stage) sum(samplesTook time.Duration) string {
+	jobs, cancels, charges, cancelCharges := 0, 0, 0, 0
+	for _, entry := range st.sim.Ledger() {
+		jobs++
+		charges += entry.Charge
+		cancelCharges += entry.CancelCharge
+		if entry.Cancelled {
+			cancels++
+		}
+	}
+	return fmt.Sprintf("%d jobs in %s, each charged once: %d CU; %d cancels: %d CU; nothing still runs at Dafty",
+		jobs, took(samplesTook), charges, cancels, cancelCharges)
+}
+
+func (st *stage) ledgerURL() string {
+	return strings.TrimSuffix(st.sim.URL, daftysim.BasePath) + "/_sim/ledger"
+}

@@ -1,0 +1,133 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/yaml"
+
+	"dafty.ai/dafty-operator/api/v1alpha1"
+	"dafty.ai/dafty-operator/internal/daftysim"
+)
+
+// samplesPath is where the samples are, from the top of the repository.
+const samplesPath = "config/samples"
+
+// Samples that the demo does something to.
+const (
+	sampleReleased  = "summer-hero"
+	sampleCancelled = "autumn-clip"
+	sampleDeleted   = "winter-draft"
+	sampleAwaited   = "spring-hero"
+)
+
+// samples are the manifests that kubectl will apply, read to know what Dafty must have before them.
+type samples struct {
+	apiKey string
+	jobs   map[string]*v1alpha1.DaftyJob
+}
+
+func readSamples(root string) (*samples, error) {
+	dir := filepath.Join(root, samplesPath)
+	var kustomization struct {
+		Resources []string `json:"resources"`
+	}
+	if err := readYAML(filepath.Join(dir, "kustomization.yaml"), &kustomization); err != nil {
+		return nil, err
+	}
+	all := &samples{jobs: map[string]*v1alpha1.DaftyJob{}}
+	for _, name := range kustomization.Resources {
+		file := filepath.Join(dir, name)
+		var kind metav1.TypeMeta
+		if err := readYAML(file, &kind); err != nil {
+			return nil, err
+		}
+		switch kind.Kind {
+		case "Secret":
+			var secret corev1.Secret
+			if err := readYAML(file, &secret); err != nil {
+				return nil, err
+			}
+			all.apiKey = secret.StringData[v1alpha1.DefaultSecretKey]
+		case "DaftyJob":
+			job := &v1alpha1.DaftyJob{}
+			if err := readYAML(file, job); err != nil {
+				return nil, err
+			}
+			all.jobs[job.Name] = job
+		default:
+			return nil, fmt.Errorf("%s: a %q is nothing that the demo knows", file, kind.Kind)
+		}
+	}
+	for name := range endings {
+		if all.jobs[name] == nil {
+			return nil, fmt.Errorf("%s has no DaftyJob %s, which hack/demo knows an ending for", dir, name)
+		}
+	}
+	for name := range all.jobs {
+		if _, known := endings[name]; !known {
+			return nil, fmt.Errorf("%s has a DaftyJob %s; say in hack/demo's endings how it should end", dir, name)
+		}
+	}
+	return all, nil
+}
+
+func readYAML(file string, into any) error {
+	content, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	if err := yaml.Unmarshal(content, into); err != nil {
+		return fmt.Errorf("%s: %w", file, err)
+	}
+	return nil
+}
+
+func (s *samples) names() []string { return slices.Sorted(maps.Keys(s.jobs)) }
+
+// account is the customer of Dafty that the samples are written for: with their key, and with the images and styles that
+// they work on.
+func (s *samples) account() daftysim.Account {
+	account := daftysim.Account{Name: "demo", APIKeys: []string{s.apiKey}}
+	image := func(target v1alpha1.ImageTarget) {
+		// Wide as a hero image is, so that what becomes of it looks right.
+		account.Images = append(account.Images, daftysim.Image{
+			ID: target.ID, Width: 1536, Height: 864, Prompt: "A runner on a ridge above a sea of morning fog",
+		})
+	}
+	for _, job := range s.jobs {
+		spec := job.Spec
+		switch {
+		case spec.ImageEdit != nil:
+			image(spec.ImageEdit.Image)
+		case spec.ImageResize != nil:
+			image(spec.ImageResize.Image)
+		case spec.ImageUpscale != nil:
+			image(spec.ImageUpscale.Image)
+		case spec.ImageGenerate != nil && spec.ImageGenerate.Style != nil:
+			account.Styles = append(account.Styles, daftysim.Style{ID: spec.ImageGenerate.Style.ID, Name: "https://example.com/brand"})
+		}
+	}
+	return account
+}
+
+// prompt is what Dafty's ledger knows a job by.
+func prompt(spec v1alpha1.DaftyJobSpec) string {
+	switch {
+	case spec.ImageGenerate != nil:
+		return string(spec.ImageGenerate.Prompt)
+	case spec.ImageEdit != nil:
+		return string(spec.ImageEdit.Prompt)
+	case spec.ImageToVideo != nil:
+		return string(spec.ImageToVideo.Prompt)
+	case spec.VideoFrames != nil:
+		return string(spec.VideoFrames.Prompt)
+	default:
+		return ""
+	}
+}

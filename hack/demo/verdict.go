@@ -1,0 +1,102 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"dafty.ai/dafty-operator/api/v1alpha1"
+	"dafty.ai/dafty-operator/internal/daftysim"
+)
+
+// ending is how a sample should end.
+type ending struct {
+	phase  v1alpha1.Phase
+	reason string
+	// gone: the DaftyJob is deleted, and phase and reason are of no account.
+	gone bool
+	// pictures that it makes.
+	pictures int
+	// cancelled at Dafty.
+	cancelled bool
+}
+
+var endings = map[string]ending{
+	"brand-style":        completed(0),
+	"spring-hero":        completed(2),
+	"spring-hero-shoe":   completed(1),
+	"spring-banner":      completed(1),
+	"spring-shop-window": completed(1),
+	"spring-teaser":      completed(1),
+	"spring-opener":      completed(1),
+	"summer-hero":        completed(1), // suspended, and released
+	"competitor-parody":  {phase: v1alpha1.PhaseFailed, reason: v1alpha1.ReasonGenerationFailed},
+	"autumn-clip":        {phase: v1alpha1.PhaseCancelled, reason: v1alpha1.ReasonCancelled, cancelled: true},
+	"winter-draft":       {gone: true, cancelled: true},
+}
+
+func completed(pictures int) ending {
+	return ending{phase: v1alpha1.PhaseCompleted, reason: v1alpha1.ReasonCompleted, pictures: pictures}
+}
+
+// problems are what is not as it should be with a sample and its job at Dafty.
+func (e ending) problems(job known, charged []daftysim.Entry) []string {
+	if job.DaftyJob == nil {
+		return []string{"it was never there"}
+	}
+	var found []string
+	problem := func(format string, args ...any) { found = append(found, fmt.Sprintf(format, args...)) }
+	row := rowOf(job)
+	switch {
+	case e.gone != row.gone:
+		problem("it is %s; it should be deleted", describe(job))
+	case !e.gone && (row.phase != string(e.phase) || row.reason != e.reason):
+		problem("it is %s; it should be %s, %s", describe(job), e.phase, e.reason)
+	}
+	if n := len(picturesOf(job)); n != e.pictures {
+		problem("it made %d pictures, not %d", n, e.pictures)
+	}
+	if len(charged) != 1 {
+		problem("Dafty made %d jobs for it, and each was paid for; there should be 1", len(charged))
+	}
+	for _, entry := range charged {
+		switch {
+		case !entry.Terminal():
+			problem("job %s still runs at Dafty", entry.JobID)
+		case entry.Cancelled != e.cancelled:
+			problem("job %s ended at Dafty with cancelled=%t; it should be %t", entry.JobID, entry.Cancelled, e.cancelled)
+		}
+	}
+	return found
+}
+
+// entriesOf are a DaftyJob's in the ledger: its idempotency keys begin with its UID.
+func entriesOf(job known, ledger []daftysim.Entry) []daftysim.Entry {
+	var found []daftysim.Entry
+	for _, entry := range ledger {
+		if job.DaftyJob != nil && strings.HasPrefix(entry.IdempotencyKey, string(job.UID)+"-") {
+			found = append(found, entry)
+		}
+	}
+	return found
+}
+
+// problems are what is not as it should be with all samples.
+func (st *stage) problems() []string {
+	var found []string
+	jobs, ledger := st.board.all(), st.sim.Ledger()
+	charged := 0
+	for _, name := range st.samples.names() {
+		entries := entriesOf(jobs[name], ledger)
+		charged += len(entries)
+		for _, problem := range endings[name].problems(jobs[name], entries) {
+			found = append(found, name+": "+problem)
+		}
+	}
+	if charged != len(ledger) {
+		found = append(found, fmt.Sprintf("Dafty made %d jobs that belong to no sample", len(ledger)-charged))
+	}
+	for _, violation := range st.sim.Violations() {
+		found = append(found, "the contract was broken: "+violation)
+	}
+	return found
+}
