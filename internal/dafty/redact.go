@@ -7,10 +7,14 @@ import (
 	"strings"
 )
 
+// leastKey is the length from which on an API key is taken out of answers. What is shorter
+// is no key of Dafty's, and taking it out would spoil words and ids that happen to hold it.
+const leastKey = 8
+
 // redactor takes an API key out of texts, in each form that a server may quote it in: as it
 // is, as JSON, and as a part of a URL.
 func redactor(apiKey string) *strings.Replacer {
-	if apiKey == "" {
+	if len(apiKey) < leastKey {
 		return strings.NewReplacer()
 	}
 	const instead = "[redacted]"
