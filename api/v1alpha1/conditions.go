@@ -23,6 +23,8 @@ const (
 const (
 	// ReasonSubmitting : the request is on its way to Dafty. Nothing to do.
 	ReasonSubmitting = "Submitting"
+	// ReasonSubmitted : Dafty has the job; of the Submitted condition alone. Nothing to do.
+	ReasonSubmitted = "Submitted"
 	// ReasonQueued : Dafty has the job and hasn't begun. Nothing to do.
 	ReasonQueued = "Queued"
 	// ReasonProcessing : Dafty works on the job. Nothing to do.

@@ -657,8 +657,8 @@ type Video struct {
 	// +optional
 	DurationSeconds *int32 `json:"durationSeconds,omitempty"`
 
-	// thumbnailUrl that a still of the clip is fetched from. It can come a
-	// little after the job has completed.
+	// thumbnailUrl that a still of the clip is fetched from, where Dafty had
+	// one when the job completed.
 	//
 	// +optional
 	ThumbnailURL string `json:"thumbnailUrl,omitempty"`

@@ -92,16 +92,8 @@ func (h *hold) refuse(t *Tracker, err *dafty.CallError, now time.Time) *hold {
 		case dafty.KindUnavailable:
 			base, limit = time.Second, maxOutage
 		}
-		wait = doubled(base, fresh.failures, limit)
+		wait = lifecycle.Backoff(base, fresh.failures, limit)
 	}
 	fresh.until = now.Add(wait)
 	return fresh
-}
-
-// doubled is base, doubled for each failure in a row after the first, up to limit.
-func doubled(base time.Duration, failures int, limit time.Duration) time.Duration {
-	for range min(failures-1, 16) {
-		base *= 2
-	}
-	return min(base, limit)
 }

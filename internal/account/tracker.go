@@ -261,7 +261,7 @@ func (t *Tracker) caller(cancelling bool) *Account {
 func (t *Tracker) untilFirstLook() time.Duration {
 	switch {
 	case t.missed > 0:
-		return doubled(time.Second, t.missed, maxTrouble)
+		return lifecycle.Backoff(time.Second, t.missed, maxTrouble)
 	case t.job != nil && t.cancel == nil:
 		return firstLook
 	default:
@@ -365,7 +365,7 @@ func (t *Tracker) looked(f *follower, taken time.Time, job *dafty.Job, err *daft
 	}
 	switch {
 	case cancelling:
-		return doubled(cancelledLook, hurried, pollInterval)
+		return lifecycle.Backoff(cancelledLook, hurried, pollInterval)
 	case job.Status == dafty.Processing && news:
 		return 0
 	default:
@@ -386,12 +386,12 @@ func (t *Tracker) looksBad(a *Account, err *dafty.CallError) time.Duration {
 	switch {
 	case err.Kind == dafty.KindUnauthorized:
 		t.rejected = a
-		return doubled(30*time.Second, trouble.Failures, maxHold)
+		return lifecycle.Backoff(30*time.Second, trouble.Failures, maxHold)
 	case err.Kind == dafty.KindNotFound && trouble.Failures > 1:
 		// Under the key of another account the job isn't there.
 		t.rejected = a
 	}
-	return max(doubled(time.Second, t.missed, maxTrouble), err.RetryAfter)
+	return max(lifecycle.Backoff(time.Second, t.missed, maxTrouble), err.RetryAfter)
 }
 
 // Cancel cancels the job. Whether it has ended is for the looks to tell.

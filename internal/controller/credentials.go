@@ -2,12 +2,14 @@ package controller
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
 	"dafty.ai/dafty-operator/internal/account"
@@ -21,6 +23,7 @@ func (r *Reconciler) readCredentials(ctx context.Context, job *v1alpha1.DaftyJob
 	}
 	ref := job.Spec.CredentialsSecretRef
 	secret := &corev1.Secret{}
+	var refusal apierrors.APIStatus
 	err = r.Get(ctx, types.NamespacedName{Namespace: job.Namespace, Name: ref.Name}, secret)
 	switch {
 	case apierrors.IsNotFound(err):
@@ -30,6 +33,11 @@ func (r *Reconciler) readCredentials(ctx context.Context, job *v1alpha1.DaftyJob
 	case apierrors.IsForbidden(err):
 		tracker.Use("")
 		return fmt.Sprintf("the operator may not read Secret %q in namespace %q; give its service account the right to get it", ref.Name, job.Namespace), nil
+	case errors.As(err, &refusal):
+		// The API server answers, but can't give this Secret, as where it can't decrypt it. That may
+		// last, and must hold up no deletion. A key that was read before stays in use.
+		log.FromContext(ctx).Error(err, "reading the Secret", "secret", ref.Name)
+		return fmt.Sprintf("Secret %q can't be read: %s; it is tried again, and if it lasts, a cluster administrator must look at the API server", ref.Name, err), nil
 	case err != nil:
 		return "", fmt.Errorf("reading Secret %q: %w", ref.Name, err)
 	}

@@ -99,10 +99,16 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		return lost(err)
 	}
 
-	// 4. Tell, and take the step.
-	r.tell(ctx, job, decision)
+	// 4. Tell, and take the step. What tells that the object is let go waits until it is.
+	letGo := decision.Step == lifecycle.RemoveFinalizer
+	if !letGo {
+		r.tell(ctx, job, decision)
+	}
 	if err := r.take(ctx, job, decision.Step, tracker, create); err != nil {
 		return lost(err)
+	}
+	if letGo {
+		r.tell(ctx, job, decision)
 	}
 	if decision.Step == lifecycle.Rest && decision.After > 0 {
 		// What only waits must not hold up what can go on, as after a restart with many objects.
@@ -145,6 +151,11 @@ func (r *Reconciler) take(ctx context.Context, job *v1alpha1.DaftyJob, step life
 	class := dafty.ClassOther
 	if create != nil { // A job picked up may be of an operation that this version doesn't know.
 		class = create.Class()
+	}
+	if id := job.Status.JobID; id != "" && (step == lifecycle.AddFinalizer || step == lifecycle.Annotate) {
+		// The API server may refuse to write metadata for good, as where the annotations are full:
+		// the job is looked after all the same.
+		tracker.Follow(id, class)
 	}
 	switch step {
 	case lifecycle.Submit:

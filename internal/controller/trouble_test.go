@@ -1,20 +1,26 @@
 package controller_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
+	"dafty.ai/dafty-operator/internal/controller"
 	"dafty.ai/dafty-operator/internal/daftysim"
 )
 
@@ -85,6 +91,93 @@ func TestCredentials(t *testing.T) {
 		w.eventually("job", v1alpha1.PhaseCompleted, v1alpha1.ReasonCompleted)
 		w.wantCharges(1)
 	})
+}
+
+// A Secret that the API server can't give, as where it can't decrypt it, is told, and holds
+// up no deletion.
+func TestSecretUnreadable(t *testing.T) {
+	broken := func(t *testing.T) (*world, *unreadableSecrets) {
+		w := newWorld(t, daftysim.Options{Manual: true})
+		w.stop()
+		secrets := &unreadableSecrets{}
+		w.extra = func(r *controller.Reconciler) {
+			secrets.Client, r.Client, r.DeletionTimeout = r.Client, secrets, 6*time.Second
+		}
+		w.startOperator()
+		return w, secrets
+	}
+	t.Run("before the submission", func(t *testing.T) {
+		w, secrets := broken(t)
+		secrets.are.Store(true)
+		w.apply("job", aLogo)
+		job := w.eventually("job", v1alpha1.PhasePending, v1alpha1.ReasonWaitingForCredentials)
+		w.Expect(ready(job).Message).To(ContainSubstring("unable to decrypt"))
+		secrets.are.Store(false)
+		w.eventually("job", v1alpha1.PhaseQueued, v1alpha1.ReasonQueued)
+		w.wantCharges(1)
+	})
+	t.Run("in flight, by the key that was read before", func(t *testing.T) {
+		w, secrets := broken(t)
+		w.apply("job", aLogo)
+		w.eventually("job", v1alpha1.PhaseQueued, v1alpha1.ReasonQueued)
+		secrets.are.Store(true)
+		w.delete("job")
+		w.eventuallyGone(patience, "job")
+		w.Expect(w.sim.Running()).To(BeEmpty())
+	})
+	t.Run("in flight, after a restart", func(t *testing.T) {
+		w, secrets := broken(t)
+		w.apply("job", aLogo)
+		w.eventually("job", v1alpha1.PhaseQueued, v1alpha1.ReasonQueued)
+		secrets.are.Store(true)
+		w.restartOperator()
+		w.delete("job")
+		w.eventuallyGone(patience, "job")
+		w.Eventually(w.eventReasons).WithTimeout(patience).Should(ContainElement(v1alpha1.EventCancelAbandoned))
+	})
+}
+
+// unreadableSecrets is a client of an API server that can't decrypt its Secrets.
+type unreadableSecrets struct {
+	client.Client
+	are atomic.Bool
+}
+
+func (c *unreadableSecrets) Get(ctx context.Context, key client.ObjectKey, obj client.Object, opts ...client.GetOption) error {
+	if _, ok := obj.(*corev1.Secret); ok && c.are.Load() {
+		return apierrors.NewInternalError(errors.New("unable to decrypt"))
+	}
+	return c.Client.Get(ctx, key, obj, opts...)
+}
+
+// Where the job's id can't be written into the annotations, it is followed and called off
+// all the same.
+func TestAnnotationsFull(t *testing.T) {
+	full := func(t *testing.T) (w *world, id string) {
+		w = newWorld(t, daftysim.Options{Manual: true})
+		w.Expect(w.Client.Create(t.Context(), &v1alpha1.DaftyJob{
+			ObjectMeta: metav1.ObjectMeta{
+				Namespace: w.Namespace, Name: "job",
+				Annotations: map[string]string{"notes": strings.Repeat("x", 256<<10-len("notes"))},
+			},
+			Spec: v1alpha1.DaftyJobSpec{ImageGenerate: &v1alpha1.ImageGenerate{Prompt: "A logo"}},
+		})).To(Succeed())
+		return w, w.submitted("job")
+	}
+	t.Run("completes", func(t *testing.T) {
+		w, id := full(t)
+		w.Expect(w.sim.Finish(id, daftysim.Succeed)).To(Succeed())
+		w.eventually("job", v1alpha1.PhaseCompleted, v1alpha1.ReasonCompleted)
+		w.wantCharges(1)
+	})
+	for _, how := range howCancelled {
+		t.Run(how, func(t *testing.T) {
+			w, _ := full(t)
+			w.callOff(how, "job")
+			w.wantCalledOff(how, "job", v1alpha1.ReasonCancelled)
+			w.wantCharges(1)
+		})
+	}
 }
 
 // Dafty refuses for now: nothing was made, nothing is charged, and the job goes on when the

@@ -23,8 +23,7 @@ const (
 	// waitTimeout bounds a held GET: Dafty holds it for up to about 55 s, and a slow network
 	// may add to that.
 	waitTimeout = 75 * time.Second
-	// maxBody bounds an answer. A job with four images has some 2 KB, and what a DaftyJob's
-	// status holds must stay below etcd's 1.5 MB.
+	// maxBody bounds an answer. A job with four images has some 2 KB.
 	maxBody = 1 << 20
 	// maxHeader bounds the headers of an answer, and the first line with which a server that
 	// doesn't speak HTTP begins.

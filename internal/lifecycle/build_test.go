@@ -2,6 +2,7 @@ package lifecycle_test
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -135,6 +136,11 @@ var stalling = []string{
 	v1alpha1.ReasonInvalidRequest,
 }
 
+// withoutTimes has the times of its submission taken out.
+func withoutTimes(job *v1alpha1.DaftyJob) {
+	job.Status.Submission.StartedAt, job.Status.Submission.SentAt = nil, nil
+}
+
 // sent has a request on record at t0, under keyA.
 func sent(job *v1alpha1.DaftyJob) {
 	job.Status.Attempts = 1
@@ -250,6 +256,13 @@ func daftys(status dafty.JobStatus) *dafty.Job {
 	}
 	return job
 }
+
+// hugeResult is within what the client reads, and beyond what etcd takes.
+var hugeResult = func() *dafty.Job {
+	job := daftys(dafty.Completed)
+	job.Result.Style.Id = strings.Repeat("<", 300<<10)
+	return job
+}()
 
 func failedAs(code dafty.JobErrorCode, message string) *dafty.Job {
 	job := daftys(dafty.Failed)

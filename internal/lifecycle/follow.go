@@ -1,6 +1,7 @@
 package lifecycle
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
@@ -36,7 +37,8 @@ func (d *decider) follow() Decision {
 	case d.deleting():
 	case !d.finalizer():
 		return d.on(now, AddFinalizer, 0)
-	case d.annotated() != d.status.JobID:
+	case !d.cancelWanted() && d.annotated() != d.status.JobID:
+		// A cancel waits for nothing, as each second may be paid for.
 		return d.on(now, Annotate, 0)
 	}
 	credentials := d.Known.Credentials
@@ -62,7 +64,8 @@ func (d *decider) observe(job *dafty.Job) {
 	}
 	if d.status.SubmittedAt == nil {
 		created := metav1.NewTime(job.CreatedAt)
-		if job.CreatedAt.IsZero() {
+		if year := created.UTC().Year(); year < 2000 || year > 9999 {
+			// None, or one that no status could hold.
 			created = metav1.NewTime(d.Now)
 		}
 		d.status.SubmittedAt = &created
@@ -140,7 +143,7 @@ func (d *decider) cancel(now verdict) Decision {
 	wait := recancelAfter
 	if err := call.Err; err != nil {
 		// It may have ended by itself: the look that follows tells. If not, cancel once more.
-		wait = max(min(backoff(time.Second, call.Failures), recancelAfter), err.RetryAfter)
+		wait = max(min(Backoff(time.Second, call.Failures, maxBackoff), recancelAfter), err.RetryAfter)
 		switch err.Kind {
 		case dafty.KindNotFound, dafty.KindConflict, dafty.KindInvalid:
 		default:
@@ -154,12 +157,17 @@ func (d *decider) cancel(now verdict) Decision {
 }
 
 func (d *decider) completed(job *dafty.Job) Decision {
-	d.status.Result = jobResult(job.Result)
+	result := jobResult(job.Result)
+	words := resultWords(result)
+	if raw, err := json.Marshal(result); err != nil || len(raw) > maxResult {
+		result, words = nil, "Dafty completed the job; its result is too long to keep here, look for it at Dafty"
+	}
+	d.status.Result = result
 	if d.cancelWanted() {
 		return d.end(reached(v1alpha1.PhaseCompleted, v1alpha1.ReasonCompletedBeforeCancel,
-			"the job completed before the cancel reached it, and is paid for: "+resultWords(d.status.Result)))
+			"the job completed before the cancel reached it, and is paid for: "+words))
 	}
-	return d.end(reached(v1alpha1.PhaseCompleted, v1alpha1.ReasonCompleted, resultWords(d.status.Result)))
+	return d.end(reached(v1alpha1.PhaseCompleted, v1alpha1.ReasonCompleted, words))
 }
 
 // failed ends a job that reads failed, which a cancelled one does too: it was cancelled if

@@ -16,6 +16,7 @@ import (
 // suspension, validation and credentials.
 func Next(in Input) Decision {
 	d := &decider{Input: in, status: *in.Job.Status.DeepCopy()}
+	d.completeTimes()
 	decision := d.next()
 	if d.deleting() && decision.Step != RemoveFinalizer && d.finalizer() {
 		// Whatever it waits for, a deletion ends.
@@ -241,7 +242,6 @@ func (d *decider) resolve() Decision {
 	}
 	switch {
 	case call == nil:
-		d.mendTimes()
 		return d.repeat(nil, repeatAfter)
 	case !call.Done:
 		return d.keep(Rest, repeatAfter)
@@ -251,6 +251,22 @@ func (d *decider) resolve() Decision {
 		return d.clear(call.Err)
 	default:
 		return d.repeat(call.Err, d.repeatWait(call))
+	}
+}
+
+// completeTimes dates a submission in doubt whose times somebody took out of status: it can
+// have begun no earlier than the object, and was sent no later than now.
+func (d *decider) completeTimes() {
+	submission := d.status.Submission
+	if !d.status.InDoubt() {
+		return
+	}
+	if submission.SentAt == nil {
+		now := metav1.NewTime(d.Now).Rfc3339Copy()
+		submission.SentAt = &now
+	}
+	if submission.StartedAt == nil {
+		submission.StartedAt = d.Job.CreationTimestamp.DeepCopy()
 	}
 }
 
@@ -268,7 +284,7 @@ func (d *decider) mendTimes() {
 
 // repeatWait is how long after a submission that failed it is repeated.
 func (d *decider) repeatWait(call *SubmissionCall) time.Duration {
-	wait := backoff(answeredRepeatAfter, call.Failures)
+	wait := Backoff(answeredRepeatAfter, call.Failures, maxBackoff)
 	if d.cancelWanted() {
 		// The sooner the job's id is known, the less of it is paid for.
 		wait = min(wait, repeatAfter)
@@ -321,18 +337,27 @@ func (d *decider) held(kind dafty.Kind, message string, after time.Duration) Dec
 
 // repeat sends the request in doubt once more, a given time after it was sent.
 func (d *decider) repeat(err *dafty.CallError, wait time.Duration) Decision {
-	submission := d.status.Submission
+	d.mendTimes()
+	submission, credentials := d.status.Submission, d.Known.Credentials
+	rejected := err != nil && err.Kind == dafty.KindUnauthorized
+	if rejected && credentials.Secret != "" && credentials.Secret != submission.CredentialsHash {
+		// Asking for a valid key would be wrong: another one is there, and can't be used.
+		return d.unknown("the API key that it was sent with is no longer accepted, and repeated with the one that is now in "+d.secretWords()+" it could be paid for twice", d.credentialsPoll())
+	}
 	if due := submission.SentAt.Add(wait); d.Now.Before(due) {
+		left := due.Sub(d.Now)
 		v := onTheWay(v1alpha1.PhaseSubmitting, v1alpha1.ReasonSubmitting,
 			"a request was sent and its answer isn't known; it is repeated with the same idempotency key, which makes no second job")
 		if err != nil {
 			v = troubled(v1alpha1.PhaseSubmitting, err.Kind, err.Error()+"; the request is repeated with the same idempotency key, which makes no second job", d.secretWords())
 		} else if d.status.Phase == v1alpha1.PhaseSubmitting {
-			return d.keep(Rest, due.Sub(d.Now))
+			return d.keep(Rest, left)
 		}
-		return d.on(v, Rest, due.Sub(d.Now))
+		if rejected {
+			left = min(left, d.credentialsPoll())
+		}
+		return d.on(v, Rest, left)
 	}
-	credentials := d.Known.Credentials
 	switch {
 	case !d.Now.Before(submission.StartedAt.Add(keyMemory)):
 		return d.unknown("it is too late to repeat it safely", maxBackoff)

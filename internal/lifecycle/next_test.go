@@ -235,6 +235,11 @@ var doubt = []row{
 		then: then{phase: PhaseSubmitting, way: onTheWay, reason: ReasonSubmitting, step: lifecycle.Rest, after: time.Second},
 	},
 	{
+		name: "somebody took its times out of status: the longest wait, and the shortest memory", given: newJob(sent, withoutTimes), known: with(keyA), when: time.Hour,
+		then: then{phase: PhaseSubmitting, way: onTheWay, reason: ReasonSubmitting, step: lifecycle.Rest, after: 45 * time.Second,
+			also: records(firstKey, 1, 0, -time.Hour, time.Hour, keyA)},
+	},
+	{
 		name: "after a restart, what was wrong stays told", given: newJob(sent, says(PhaseSubmitting, ReasonAPIUnavailable)), known: with(keyA), when: 44 * time.Second,
 		then: then{phase: PhaseSubmitting, way: onTheWay, reason: ReasonAPIUnavailable, says: "so it was", step: lifecycle.Rest, after: time.Second},
 	},
@@ -305,7 +310,7 @@ var doubt = []row{
 		then: then{phase: PhaseSubmitting, way: onTheWay, reason: ReasonSubmitting, step: lifecycle.Submit, after: 45 * time.Second, also: records(firstKey, 1, 0, 0, time.Minute, keyA)},
 	},
 	{
-		name: "a cancel has learnt the job's id", given: newJob(sent, desired(DesiredCancelled), note(ownNote)), known: with(keyA, answered(daftys(dafty.Pending))), when: time.Second,
+		name: "a cancel has learnt the job's id, and doesn't wait for the annotation", given: newJob(sent, desired(DesiredCancelled)), known: with(keyA, answered(daftys(dafty.Pending))), when: time.Second,
 		then: then{phase: PhaseCancelling, way: onTheWay, reason: ReasonCancelling, step: lifecycle.Cancel, after: 30 * time.Second, event: "Normal Cancelling", also: hasID},
 	},
 	{
@@ -332,6 +337,11 @@ var doubt = []row{
 			also: records(firstKey, 1, 0, -time.Hour, -30*time.Minute, keyA)},
 	},
 	{
+		name: "the clock went back while the request failed", given: newJob(sent), known: with(keyA, failing(noAnswer, 1, 0)), when: -30 * time.Minute,
+		then: then{phase: PhaseSubmitting, way: onTheWay, reason: ReasonAPIUnavailable, step: lifecycle.Rest, after: 45 * time.Second, event: "Warning APIUnavailable",
+			also: records(firstKey, 1, 0, -time.Hour, -30*time.Minute, keyA)},
+	},
+	{
 		name: "the clock went back, and the answer is there", given: newJob(sent), known: with(keyA, answered(daftys(dafty.Pending))), when: -30 * time.Minute,
 		then: then{phase: PhaseQueued, way: onTheWay, reason: ReasonQueued, step: lifecycle.Annotate, event: "Normal Queued", also: hasID},
 	},
@@ -347,6 +357,12 @@ var doubt = []row{
 		name: "the key was rotated, and the old one is nowhere", given: newJob(sent), known: with(keyB), when: time.Minute,
 		then: then{phase: PhaseSubmitting, way: stuck, reason: ReasonSubmissionUnknown, says: "paid for twice", step: lifecycle.Rest, after: 5 * time.Second,
 			event: "Warning SubmissionUnknown", also: records(firstKey, 1, 0, 0, 0, keyA)},
+	},
+	{
+		name: "the key was rotated, and the old one is revoked: no valid key is asked for, as one is there", given: newJob(repeated(time.Minute)), when: 61 * time.Second,
+		known: with(keyB, held(keyA), failing(refusal(dafty.KindUnauthorized), 2, time.Minute)),
+		then: then{phase: PhaseSubmitting, way: stuck, reason: ReasonSubmissionUnknown, says: "is no longer accepted", step: lifecycle.Rest, after: 5 * time.Second,
+			event: "Warning SubmissionUnknown", also: records(firstKey, 1, 0, 0, time.Minute, keyA)},
 	},
 	{
 		name: "the old key was put back", given: newJob(sent, says(PhaseSubmitting, ReasonSubmissionUnknown)), known: with(keyA), when: time.Hour,
@@ -533,6 +549,23 @@ var following = []row{
 		then: then{phase: PhaseCompleted, way: reached, reason: ReasonCompleted, step: lifecycle.Rest, event: "Normal Completed", also: func(t *testing.T, got lifecycle.Decision) {
 			if got.Status.Result == nil || got.Status.Result.Primary != "a-style" || got.Status.Duration != "40s" || !got.Status.FinishedAt.Equal(at(41*time.Second)) {
 				t.Errorf("status is %s", asJSON(got.Status))
+			}
+		}},
+	},
+	{
+		name: "completed with a result that no object can hold", given: newJob(taken(PhaseProcessing)), known: with(keyA, looked(hugeResult)),
+		then: then{phase: PhaseCompleted, way: reached, reason: ReasonCompleted, says: "look for it at Dafty", step: lifecycle.Rest, event: "Normal Completed", also: func(t *testing.T, got lifecycle.Decision) {
+			if got.Status.Result != nil {
+				t.Error("it is there")
+			}
+		}},
+	},
+	{
+		name: "a date that no object can hold", given: newJob(sent), when: 2 * time.Second, known: with(keyA, answered(&dafty.Job{Id: jobID, Status: dafty.Pending,
+			CreatedAt: time.Date(9999, 12, 31, 23, 0, 0, 0, time.FixedZone("", -5*60*60))})),
+		then: then{phase: PhaseQueued, way: onTheWay, reason: ReasonQueued, step: lifecycle.Annotate, event: "Normal Queued", also: func(t *testing.T, got lifecycle.Decision) {
+			if !got.Status.SubmittedAt.Equal(at(2 * time.Second)) {
+				t.Errorf("submittedAt is %v", got.Status.SubmittedAt)
 			}
 		}},
 	},
@@ -818,6 +851,10 @@ func kindRows() (rows []row) {
 		doubtful.phase, doubtful.after, doubtful.also = PhaseSubmitting, 44*time.Second, records(firstKey, 1, 0, 0, 0, keyA)
 		repeat := doubtful
 		repeat.also = records(firstKey, 1, 0, 0, time.Minute, keyA)
+
+		if k.kind == dafty.KindUnauthorized {
+			repeat.after = 5 * time.Second // Another key may be put into the Secret.
+		}
 
 		switch k.first {
 		case PhaseFailed:

@@ -78,6 +78,7 @@ func TestResult(t *testing.T) {
 		{"video", `{"video":{"id":"i","url":"u","durationSeconds":6,"thumbnailUrl":"t","width":1280,"height":720}}`,
 			`{"primary":"u","video":{"id":"i","url":"u","durationSeconds":6,"thumbnailUrl":"t","width":1280,"height":720}}`, "Dafty made a video"},
 		{"video whose thumbnail is to come", `{"video":{"id":"i","url":"u","thumbnailUrl":null}}`, `{"primary":"u","video":{"id":"i","url":"u"}}`, "Dafty made a video"},
+		{"sizes that nothing has", `{"video":{"id":"i","url":"u","durationSeconds":-1,"width":99999999999}}`, `{"primary":"u","video":{"id":"i","url":"u"}}`, "Dafty made a video"},
 		{"style", `{"style":{"id":"i"}}`, `{"primary":"i","style":{"id":"i"}}`, "Dafty extracted the style i"},
 		{"something new", `{"song":{"id":"i"}}`, `{}`, "Dafty completed the job"},
 	} {

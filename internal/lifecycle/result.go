@@ -3,6 +3,7 @@ package lifecycle
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 
@@ -49,11 +50,12 @@ func jobResult(from *dafty.JobResult) *v1alpha1.JobResult {
 	return result
 }
 
+// pixels leaves out what no picture's side and no clip's seconds can be.
 func pixels(n *int) *int32 {
-	if n == nil {
+	if n == nil || *n < 0 || *n > math.MaxInt32 {
 		return nil
 	}
-	to := int32(*n) //nolint:gosec // A picture's side or a clip's seconds.
+	to := int32(*n)
 	return &to
 }
 
@@ -74,6 +76,10 @@ func resultWords(result *v1alpha1.JobResult) string {
 		return "Dafty completed the job"
 	}
 }
+
+// maxResult bounds what a result may take of an object, in bytes: etcd takes 1.5 MB in all, and
+// a status that it refuses could never be written.
+const maxResult = 512 << 10
 
 // maxDetails bounds what Dafty's details may take of an object, in bytes.
 const maxDetails = 16 << 10

@@ -81,10 +81,10 @@ const (
 	maxBackoff = 5 * time.Minute
 )
 
-// backoff doubles base for each failure in a row after the first, up to maxBackoff.
-func backoff(base time.Duration, failures int) time.Duration {
+// Backoff is base, doubled for each failure in a row after the first, up to limit.
+func Backoff(base time.Duration, failures int, limit time.Duration) time.Duration {
 	for range min(failures-1, 16) {
 		base *= 2
 	}
-	return min(base, maxBackoff)
+	return min(base, limit)
 }

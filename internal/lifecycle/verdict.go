@@ -77,7 +77,7 @@ func (d *decider) on(v verdict, step Step, after time.Duration) Decision {
 		status.JobType = jobType(&d.Job.Spec)
 	}
 	if status.JobID != "" {
-		d.set(v1alpha1.ConditionSubmitted, metav1.ConditionTrue, "Submitted", "Dafty has the job as "+status.JobID)
+		d.set(v1alpha1.ConditionSubmitted, metav1.ConditionTrue, v1alpha1.ReasonSubmitted, "Dafty has the job as "+status.JobID)
 	}
 	d.set(v1alpha1.ConditionReady, v.ready, v.reason, v.message)
 	d.mark(v1alpha1.ConditionReconciling, v.reconciling, v)
