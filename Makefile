@@ -56,6 +56,10 @@ test: ## Run all tests, against a real control plane.
 	@KUBEBUILDER_ASSETS="$$(go run ./hack/kube-assets)"; export KUBEBUILDER_ASSETS; set -x; \
 		go test $(RACE) -timeout $(TEST_TIMEOUT) ./...
 
+.PHONY: simulate
+simulate: ## Play N histories from SEED on, and all crash points; SEED alone prints one history's trace.
+	SIMULATE_SEED=$(SEED) SIMULATE_N=$(N) go test ./internal/simulation -run '$(if $(N),TestHistories|TestCrashPoints,TestHistories)' -count 1 -timeout 0 -v
+
 .PHONY: lint
 lint: ## Check the code with golangci-lint, and that go.mod is tidy.
 	$(GOLANGCI_LINT) config verify

@@ -605,11 +605,66 @@ func TestRepeatsUseTheKeyTheyWereSentWith(t *testing.T) {
 		}
 		unknown := submission(tracker)
 		unknown.CredentialsHash = "0badc0de"
-		tracker.Submit(image, unknown)
-		if got := append(w.dafty("old").asked(), w.dafty("new").asked()...); len(got) > 0 {
-			t.Errorf("sent with a key that it wasn't made for: %v", got)
+		for _, key := range []string{"", "new"} {
+			tracker.Use(key)
+			tracker.Submit(image, unknown)
+			if got := append(w.dafty("old").asked(), w.dafty("new").asked()...); len(got) > 0 {
+				t.Errorf("with %q in the Secret: sent with a key that it wasn't made for: %v", key, got)
+			}
 		}
 	})
+}
+
+// What status holds of an API key tells it from another key of the same object and nothing else.
+// It outlives the process: another version must find the same.
+func TestHash(t *testing.T) {
+	for _, tt := range []struct{ uid, key, want string }{
+		{"8c5f1f0e-0000-4000-8000-000000000001", "dk_live_1", "f494c455"},
+		{"8c5f1f0e-0000-4000-8000-000000000001", "dk_live_2", "e0cf1d98"},
+		{"8c5f1f0e-0000-4000-8000-000000000002", "dk_live_1", "35f34255"}, // equal keys of two objects don't look equal
+	} {
+		if got := Hash(types.UID(tt.uid), tt.key); got != tt.want {
+			t.Errorf("%s, %s: %s, want %s", tt.uid, tt.key, got, tt.want)
+		}
+	}
+}
+
+// A 429 that a look meets stops every look and cancel of the key, and a Retry-After of another
+// failure the job that met it.
+func TestRetryAfterOfALook(t *testing.T) {
+	for _, tt := range []struct {
+		name        string
+		err         *dafty.CallError
+		own, others time.Duration
+	}{
+		{"rate limit", &dafty.CallError{Kind: dafty.KindRateLimit, Status: 429, RetryAfter: 42 * time.Second}, 42 * time.Second, 42 * time.Second},
+		{"rate limit without a time", &dafty.CallError{Kind: dafty.KindRateLimit, Status: 429}, rateLimitPause, rateLimitPause},
+		{"unavailable", &dafty.CallError{Kind: dafty.KindUnavailable, Status: 503, RetryAfter: 42 * time.Second}, 42 * time.Second, 0},
+	} {
+		for who, next := range map[string]struct {
+			want time.Duration
+			call func(w *world)
+		}{
+			"its own":  {tt.own, func(*world) {}},
+			"another":  {tt.others, func(w *world) { w.forget("a"); w.tracker("b", "k").Follow(jobID, dafty.ClassImageCreate) }},
+			"a cancel": {tt.others, func(w *world) { w.forget("a"); w.tracker("b", "k").Cancel(jobID) }},
+		} {
+			t.Run(tt.name+"/"+who, func(t *testing.T) {
+				inWorld(t, func(t *testing.T, w *world) {
+					w.dafty("k").onLook(fails(tt.err))
+					w.tracker("a", "k").Follow(jobID, dafty.ClassImageCreate)
+					if got := w.dafty("k").asked(); len(got) != 1 {
+						t.Fatalf("asked: %v", got)
+					}
+					next.call(w)
+					time.Sleep(2 * time.Minute)
+					if got := w.dafty("k").asked(); len(got) == 0 || got[0].at != next.want {
+						t.Errorf("the next calls: %v, want the first after %v", got, next.want)
+					}
+				})
+			})
+		}
+	}
 }
 
 func TestForgetStopsAllAndDropsTheAccount(t *testing.T) {

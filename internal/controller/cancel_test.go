@@ -7,6 +7,7 @@ import (
 
 	. "github.com/onsi/gomega"
 	"k8s.io/apimachinery/pkg/api/meta"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
 	"dafty.ai/dafty-operator/internal/controller"
@@ -310,8 +311,10 @@ func TestDeletionGivesUp(t *testing.T) {
 			w.eventually("job", v1alpha1.PhaseQueued, v1alpha1.ReasonQueued)
 			id := w.submitted("job")
 			prevent(w)
+			before := abandonedJobs(t)
 			w.delete("job")
 			w.eventuallyGone(patience, "job")
+			w.Eventually(func() float64 { return abandonedJobs(t) }).WithTimeout(patience).Should(BeNumerically(">", before))
 			w.Eventually(func() string {
 				for _, event := range w.events() {
 					if event.Reason == v1alpha1.EventCancelAbandoned {
@@ -322,4 +325,20 @@ func TestDeletionGivesUp(t *testing.T) {
 			}).WithTimeout(patience).Should(And(HavePrefix("Warning"), ContainSubstring(id), ContainSubstring("may still run and cost")))
 		})
 	}
+}
+
+// abandonedJobs is the metric that tells an operator of a cluster what to look after at Dafty.
+func abandonedJobs(t *testing.T) float64 {
+	t.Helper()
+	families, err := metrics.Registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, family := range families {
+		if family.GetName() == "dafty_jobs_abandoned_total" {
+			return family.GetMetric()[0].GetCounter().GetValue()
+		}
+	}
+	t.Fatal("there is no such metric")
+	return 0
 }

@@ -43,6 +43,19 @@ func TestCredentials(t *testing.T) {
 		w.MustKubectl(t, "patch", "secret", "dafty-credentials", "-p", fmt.Sprintf(`{"stringData":{"token":%q}}`, apiKey))
 		w.eventually("job", v1alpha1.PhaseCompleted, v1alpha1.ReasonCompleted)
 	})
+	// A key that can't be sent is quoted nowhere: it may be the right one but for a slip.
+	for name, value := range map[string]string{"empty": " \n", "with a blank inside": apiKey + " " + apiKey, "not ASCII": apiKey + "é"} {
+		t.Run("a key "+name, func(t *testing.T) {
+			w := newWorldWithoutSecret(t, daftysim.Options{})
+			w.putSecret(value)
+			w.apply("job", aLogo)
+			job := w.eventually("job", v1alpha1.PhasePending, v1alpha1.ReasonWaitingForCredentials)
+			w.Expect(ready(job).Message).To(And(ContainSubstring(`key "apiKey" of Secret "dafty-credentials"`), Not(ContainSubstring(apiKey))))
+			w.Expect(w.sim.Requests()).To(BeEmpty())
+			w.putSecret(apiKey)
+			w.eventually("job", v1alpha1.PhaseCompleted, v1alpha1.ReasonCompleted)
+		})
+	}
 	t.Run("another name and key", func(t *testing.T) {
 		w := newWorldWithoutSecret(t, daftysim.Options{})
 		// The newline is what echo leaves behind.

@@ -263,6 +263,18 @@ var doubt = []row{
 		then:  then{phase: PhaseSubmitting, way: onTheWay, reason: ReasonSubmitting, step: lifecycle.Rest, after: 44 * time.Second},
 	},
 	{
+		name: "a repeat that never left says nothing about the request before it", given: newJob(repeated(time.Minute)), when: 61 * time.Second,
+		known: with(keyA, failing(unsent, 1, time.Minute)),
+		then: then{phase: PhaseSubmitting, way: onTheWay, reason: ReasonAPIUnavailable, says: "the same idempotency key", step: lifecycle.Rest, after: 44 * time.Second,
+			event: "Warning APIUnavailable", also: records(firstKey, 1, 0, 0, time.Minute, keyA)},
+	},
+	{
+		name: "nor when it is to be cancelled", given: newJob(repeated(time.Minute), desired(DesiredCancelled)), when: 61 * time.Second,
+		known: with(keyA, failing(unsent, 1, time.Minute)),
+		then: then{phase: PhaseSubmitting, way: onTheWay, reason: ReasonAPIUnavailable, step: lifecycle.Rest, after: 44 * time.Second,
+			event: "Warning APIUnavailable", also: records(firstKey, 1, 0, 0, time.Minute, keyA)},
+	},
+	{
 		name: "somebody took the finalizer off", given: newJob(sent, noFinalizer), known: with(keyA), when: time.Hour,
 		then: then{phase: PhaseSubmitting, way: onTheWay, reason: ReasonSubmitting, step: lifecycle.AddFinalizer},
 	},

@@ -143,6 +143,26 @@ func wrong(in lifecycle.Input, got lifecycle.Decision) (problems []string) {
 		must(status == want || after.ObservedGeneration != in.Job.Generation, "kstatus is %s, want %s", status, want)
 	}
 
+	// An end is what Dafty says, or where nothing can have reached it.
+	if !before.Phase.Final() && after.Phase.Final() {
+		says := func(status dafty.JobStatus) bool {
+			call := in.Known.Submission
+			return in.Known.Job != nil && in.Known.Job.Status == status || call != nil && call.Job != nil && call.Job.Status == status
+		}
+		denied := in.Known.Trouble != nil && in.Known.Trouble.Err.Kind == dafty.KindNotFound
+		switch after.Phase {
+		case v1alpha1.PhaseCompleted:
+			must(says(dafty.Completed), "completed, which Dafty doesn't say")
+		case v1alpha1.PhaseCancelled:
+			must(after.JobID == "" || says(dafty.Failed) && before.Phase == v1alpha1.PhaseCancelling, "cancelled, which Dafty doesn't say")
+		case v1alpha1.PhaseFailed:
+			must(says(dafty.Failed) || denied || disproved(in), "failed, which Dafty doesn't say")
+		}
+	}
+	if before.InDoubt() && !after.InDoubt() && after.JobID == "" {
+		must(disproved(in), "a request in doubt is forgotten")
+	}
+
 	// What was learnt stays.
 	must(before.JobID == "" || after.JobID == before.JobID, "the job's id changed")
 	must(!slices.Contains([]v1alpha1.Phase{v1alpha1.PhaseProcessing, v1alpha1.PhaseCancelling}, before.Phase) || before.JobID == "" ||
@@ -181,11 +201,10 @@ func wrong(in lifecycle.Input, got lifecycle.Decision) (problems []string) {
 	case lifecycle.AddFinalizer:
 		must(!finalizer && !deleting, "a finalizer that is there, or can't be added")
 	case lifecycle.RemoveFinalizer:
-		refused := in.Known.Submission != nil && in.Known.Submission.Err != nil
 		untouched := before.JobID == "" && !before.InDoubt() && in.Job.Annotations[v1alpha1.JobAnnotation] != ownNote
 		timeout := !in.Now.Before(in.Job.DeletionTimestamp.Add(in.DeletionTimeout))
 		must(deleting && finalizer, "a finalizer that isn't there, or is wanted")
-		must(before.Phase.Final() || untouched || refused || timeout || in.Job.Spec.DeletionPolicy == v1alpha1.DeletionOrphan, "let go too early")
+		must(before.Phase.Final() || untouched || disproved(in) || timeout || in.Job.Spec.DeletionPolicy == v1alpha1.DeletionOrphan, "let go too early")
 		must(!got.Abandoned || timeout && got.Event != nil && got.Event.Warning, "abandoned too early or in silence")
 	case lifecycle.Rest:
 		must(!(way == onTheWay && !deleting) || got.After > 0, "on the way, and nothing goes on")
@@ -203,6 +222,16 @@ func wrong(in lifecycle.Input, got lifecycle.Decision) (problems []string) {
 		must(got.Step == lifecycle.RemoveFinalizer || old == nil || old.Reason != event.Reason, "the event %s is no news", event.Reason)
 	}
 	return problems
+}
+
+// disproved says that the request on record certainly made no job: its first sending was refused
+// or never left, or Dafty says that it could never have been accepted.
+func disproved(in lifecycle.Input) bool {
+	request, call := in.Job.Status.Submission, in.Known.Submission
+	if request == nil || call == nil || call.Err == nil || call.IdempotencyKey != request.IdempotencyKey || !call.SentAt.Equal(request.SentAt.Time) {
+		return false
+	}
+	return call.Err.Kind == dafty.KindInvalid || call.Err.Kind == dafty.KindNotFound || call.Err.Refused() && request.StartedAt.Equal(request.SentAt)
 }
 
 // kstatusOf is what tools such as Flux, Argo CD and kubectl make of an object.
