@@ -99,8 +99,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		return lost(err)
 	}
 
-	// 4. Tell, and take the step. What tells that the object is let go waits until it is.
-	letGo := decision.Step == lifecycle.RemoveFinalizer
+	// 4. Tell, and take the step. What tells that the object is let go waits until it is, unless
+	// its job may still run: should the answer to the removal be lost, nobody could tell any more.
+	letGo := decision.Step == lifecycle.RemoveFinalizer && !decision.Abandoned
 	if !letGo {
 		r.tell(ctx, job, decision)
 	}
