@@ -144,15 +144,20 @@ func TestPhasesShow(t *testing.T) {
 	w.Expect(w.sim.Finish(id, daftysim.Succeed)).To(Succeed())
 	w.eventually("job", v1alpha1.PhaseCompleted, v1alpha1.ReasonCompleted)
 
+	// The watch may bring the end a moment after it can be read.
+	w.Eventually(func() []v1alpha1.Phase {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		var phases []v1alpha1.Phase
+		for _, state := range w.seen[job.UID] {
+			if len(phases) == 0 || phases[len(phases)-1] != state.Status.Phase {
+				phases = append(phases, state.Status.Phase)
+			}
+		}
+		return phases
+	}).WithTimeout(patience).Should(Equal([]v1alpha1.Phase{"", v1alpha1.PhaseSubmitting, v1alpha1.PhaseQueued, v1alpha1.PhaseProcessing, v1alpha1.PhaseCompleted}))
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	var phases []v1alpha1.Phase
-	for _, state := range w.seen[job.UID] {
-		if len(phases) == 0 || phases[len(phases)-1] != state.Status.Phase {
-			phases = append(phases, state.Status.Phase)
-		}
-	}
-	w.Expect(phases).To(Equal([]v1alpha1.Phase{"", v1alpha1.PhaseSubmitting, v1alpha1.PhaseQueued, v1alpha1.PhaseProcessing, v1alpha1.PhaseCompleted}))
 	// Finalizer, write-ahead, id, annotation, Processing, Completed; and the create itself.
 	w.Expect(len(w.seen[job.UID])).To(BeNumerically("<=", 7), "six writes are what a job takes")
 }
