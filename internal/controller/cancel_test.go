@@ -298,6 +298,13 @@ func TestDeletionGivesUp(t *testing.T) {
 	for name, prevent := range map[string]func(w *world){
 		"Secret gone, operator restarted": func(w *world) { w.deleteSecret(); w.restartOperator() },
 		"key revoked":                     func(w *world) { w.sim.RevokeKey(apiKey) },
+		// No look at the job brings news: the deletion must come back to it by itself.
+		"cancel accepted, but the job runs on": func(w *world) {
+			w.sim.Inject(daftysim.Fault{
+				Operation: daftysim.CancelJob, Kind: daftysim.FaultAnswer, Count: daftysim.Forever, Status: 200,
+				Body: fmt.Sprintf(`{"data":{"id":%q,"type":"image.generate","status":"pending","createdAt":"2026-01-02T03:04:05Z"}}`, w.submitted("job")),
+			})
+		},
 		"Dafty away": func(w *world) {
 			w.sim.Inject(daftysim.Fault{Kind: daftysim.FaultResetBefore, Count: daftysim.Forever})
 		},

@@ -1,0 +1,42 @@
+package simulation
+
+import (
+	"sync"
+	"time"
+)
+
+// chance draws from a seed by the name of what is decided. Two goroutines that run at the same
+// instant draw the same whichever comes first, as no draw depends on another name's.
+type chance struct {
+	seed uint64
+
+	mu    sync.Mutex
+	drawn map[string]uint64
+}
+
+func newChance(seed uint64) *chance { return &chance{seed: seed, drawn: map[string]uint64{}} }
+
+// roll is the next number drawn for what.
+func (c *chance) roll(what string) uint64 {
+	c.mu.Lock()
+	c.drawn[what]++
+	n := c.drawn[what]
+	c.mu.Unlock()
+	// FNV-1a, then the finalizer of splitmix64: few instructions, and the same on any machine.
+	h := c.seed ^ 14695981039346656037
+	for i := range len(what) {
+		h = (h ^ uint64(what[i])) * 1099511628211
+	}
+	h += n * 0x9e3779b97f4a7c15
+	h = (h ^ h>>30) * 0xbf58476d1ce4e5b9
+	h = (h ^ h>>27) * 0x94d049bb133111eb
+	return h ^ h>>31
+}
+
+// oneIn is true for one draw in n.
+func (c *chance) oneIn(n uint64, what string) bool { return c.roll(what)%n == 0 }
+
+// between is a time from lo to hi, to the nanosecond: two of them are hardly ever equal.
+func (c *chance) between(lo, hi time.Duration, what string) time.Duration {
+	return lo + time.Duration(c.roll(what)%uint64(hi-lo)) //nolint:gosec // hi is after lo.
+}

@@ -1,0 +1,162 @@
+package simulation
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"dafty.ai/dafty-operator/api/v1alpha1"
+)
+
+// apiClient is a process's client of the API server: DaftyJobs are read from the process's
+// view, Secrets live. What the operator must not call panics.
+type apiClient struct {
+	client.Client
+	p *process
+}
+
+// Get implements client.Reader.
+func (c apiClient) Get(_ context.Context, key client.ObjectKey, obj client.Object, _ ...client.GetOption) error {
+	w := c.p.w
+	switch obj := obj.(type) {
+	case *v1alpha1.DaftyJob:
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		job := c.p.view.get(key)
+		if job == nil {
+			return apierrors.NewNotFound(jobResource, key.Name)
+		}
+		job.DeepCopyInto(obj)
+		return nil
+	case *corev1.Secret:
+		what := "get secret " + key.Name
+		if err := c.travel(what); err != nil {
+			return err
+		}
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if w.apiWeather.spoils(w, what) {
+			return apierrors.NewInternalError(errors.New("etcdserver: request timed out"))
+		}
+		secret := w.cluster.secrets[key.Name]
+		if secret == nil {
+			return apierrors.NewNotFound(schema.GroupResource{Resource: "secrets"}, key.Name)
+		}
+		secret.DeepCopyInto(obj)
+		return nil
+	}
+	panic(fmt.Sprintf("simulation: the operator reads a %T", obj))
+}
+
+// Patch implements client.Writer.
+func (c apiClient) Patch(_ context.Context, obj client.Object, patch client.Patch, _ ...client.PatchOption) error {
+	return c.patch(obj, patch, false)
+}
+
+// Status implements client.StatusClient.
+func (c apiClient) Status() client.SubResourceWriter { return statusClient{c: c} }
+
+type statusClient struct {
+	client.SubResourceWriter
+	c apiClient
+}
+
+// Patch implements client.SubResourceWriter.
+func (s statusClient) Patch(_ context.Context, obj client.Object, patch client.Patch, _ ...client.SubResourcePatchOption) error {
+	return s.c.patch(obj, patch, true)
+}
+
+// patch is one write: it travels, has its effect, and the answer travels back. A crash or a
+// fault can come between any two of these.
+func (c apiClient) patch(obj client.Object, patch client.Patch, status bool) error {
+	job, w := obj.(*v1alpha1.DaftyJob), c.p.w
+	data, err := patch.Data(obj)
+	if err != nil {
+		return err
+	}
+	what := "patch " + job.Name
+	if status {
+		what = "patch status of " + job.Name
+	}
+	if mutate := w.mutation.patch; mutate != nil {
+		var dropped bool
+		if data, dropped = mutated(data, job, mutate); dropped {
+			return nil
+		}
+	}
+	if err := c.travel(what); err != nil {
+		return err
+	}
+	stored, err := c.write(job.Name, what, status, data)
+	if goneErr := c.travel(what + " answer"); goneErr != nil {
+		return goneErr
+	}
+	if err != nil {
+		return err
+	}
+	stored.DeepCopyInto(job)
+	return nil
+}
+
+func (c apiClient) write(name, what string, status bool, data []byte) (*v1alpha1.DaftyJob, error) {
+	w := c.p.w
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	n, alive := c.p.effect(what)
+	if !alive {
+		return nil, context.Canceled
+	}
+	spoilt := w.apiWeather.spoils(w, what)
+	if spoilt && w.chance.oneIn(2, what+" has no effect") {
+		w.trace.add(c.p.id, "%s: fails, without effect", what)
+		return nil, apierrors.NewInternalError(errors.New("etcdserver: leader changed"))
+	}
+	stored, err := w.cluster.patch(name, status, data)
+	switch {
+	case err != nil:
+		w.trace.add(c.p.id, "%s: %s", what, apierrors.ReasonForError(err))
+	case status:
+		w.trace.add(c.p.id, "%s: %s", what, describe(stored))
+	default:
+		w.trace.add(c.p.id, "%s: %s", what, short(data))
+	}
+	c.p.done(n)
+	if err == nil && stored.Status.InDoubt() {
+		w.moment("before")
+	}
+	if err == nil && spoilt {
+		w.trace.add(c.p.id, "%s: the answer is lost", what)
+		return nil, apierrors.NewTimeoutError("the server was unable to return a response in the time allotted", 1)
+	}
+	return stored, err
+}
+
+// travel is a way to the API server or back.
+func (c apiClient) travel(what string) error {
+	p := c.p
+	if !p.sleep(p.w.chance.between(time.Millisecond, 20*time.Millisecond, p.id+" "+what)) || !p.gate(what) {
+		return context.Canceled
+	}
+	return nil
+}
+
+// mutated lets a mutation change a patch, or drop it.
+func mutated(data []byte, job *v1alpha1.DaftyJob, mutate func(*v1alpha1.DaftyJob, map[string]any) bool) ([]byte, bool) {
+	var patch map[string]any
+	if err := json.Unmarshal(data, &patch); err != nil {
+		panic(err)
+	}
+	drop := mutate(job, patch)
+	data, err := json.Marshal(patch)
+	if err != nil {
+		panic(err)
+	}
+	return data, drop
+}

@@ -1,0 +1,201 @@
+package simulation
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+
+	"dafty.ai/dafty-operator/api/v1alpha1"
+)
+
+// namespace holds all objects of a history.
+const namespace = "ns"
+
+var jobResource = schema.GroupResource{Group: v1alpha1.GroupVersion.Group, Resource: "daftyjobs"}
+
+// version is one state of a DaftyJob. It is never changed.
+type version struct {
+	revision int64
+	name     string
+	job      *v1alpha1.DaftyJob // nil: it is gone
+	raw      []byte
+}
+
+// cluster is the API server, as far as the operator knows it: resourceVersions, merge patches
+// that fail where the object has changed, the status subresource, finalizers, and a watch.
+// All of it is guarded by the world's lock.
+type cluster struct {
+	w        *world
+	revision int64
+	jobs     map[string]version
+	// history are all versions there ever were, for those who read an old one.
+	history []version
+	secrets map[string]*corev1.Secret
+	// terminating is set once the namespace is deleted: nothing new is taken.
+	terminating bool
+	created     int
+	// everNamed are the names of all objects there ever were.
+	everNamed map[string]bool
+}
+
+func newCluster(w *world) *cluster {
+	return &cluster{w: w, jobs: map[string]version{}, secrets: map[string]*corev1.Secret{}, everNamed: map[string]bool{}}
+}
+
+// create stores a new object with the CRD's defaults.
+func (c *cluster) create(job *v1alpha1.DaftyJob) {
+	c.created++
+	c.everNamed[job.Name] = true
+	job.Namespace = namespace
+	// A UID that a reader of a trace can tell from others.
+	job.UID = types.UID(fmt.Sprintf("uid%d", c.created))
+	job.Generation = 1
+	job.CreationTimestamp = metav1.NewTime(time.Now())
+	job.Status = v1alpha1.DaftyJobStatus{ObservedGeneration: -1}
+	if job.Spec.DesiredState == "" {
+		job.Spec.DesiredState = v1alpha1.DesiredCompleted
+	}
+	if job.Spec.DeletionPolicy == "" {
+		job.Spec.DeletionPolicy = v1alpha1.DeletionCancel
+	}
+	job.Spec.CredentialsSecretRef = v1alpha1.SecretKeyReference{Name: v1alpha1.DefaultSecretName, Key: v1alpha1.DefaultSecretKey}
+	c.store(job)
+}
+
+// get is the newest version of an object, nil where there is none.
+func (c *cluster) get(name string) *v1alpha1.DaftyJob { return c.jobs[name].job }
+
+// change edits the spec as a user does.
+func (c *cluster) change(name string, edit func(*v1alpha1.DaftyJob)) {
+	job := c.get(name).DeepCopy()
+	edit(job)
+	job.Generation++
+	c.store(job)
+}
+
+// delete marks an object as deleted; it goes once it has no finalizer.
+func (c *cluster) delete(name string) {
+	job := c.get(name)
+	if job == nil || job.DeletionTimestamp != nil {
+		return
+	}
+	job = job.DeepCopy()
+	now := metav1.NewTime(time.Now())
+	job.DeletionTimestamp = &now
+	job.Generation++
+	c.store(job)
+}
+
+// patch applies a JSON merge patch to the object, or to its status alone.
+func (c *cluster) patch(name string, status bool, data []byte) (*v1alpha1.DaftyJob, error) {
+	current, ok := c.jobs[name]
+	if !ok {
+		return nil, apierrors.NewNotFound(jobResource, name)
+	}
+	var doc, patch map[string]any
+	if err := errors.Join(json.Unmarshal(current.raw, &doc), json.Unmarshal(data, &patch)); err != nil {
+		return nil, apierrors.NewBadRequest(err.Error())
+	}
+	if metadata, ok := patch["metadata"].(map[string]any); ok {
+		if want, ok := metadata["resourceVersion"].(string); ok && want != current.job.ResourceVersion {
+			return nil, apierrors.NewConflict(jobResource, name, fmt.Errorf("it is at %s, not at %s", current.job.ResourceVersion, want))
+		}
+		delete(metadata, "resourceVersion")
+	}
+	for field := range patch {
+		if (field == "status") != status {
+			delete(patch, field)
+		}
+	}
+	raw, err := json.Marshal(merge(doc, patch))
+	if err != nil {
+		return nil, apierrors.NewBadRequest(err.Error())
+	}
+	job := &v1alpha1.DaftyJob{}
+	if err := json.Unmarshal(raw, job); err != nil {
+		return nil, apierrors.NewBadRequest(err.Error())
+	}
+	if raw, err = json.Marshal(job); err != nil || bytes.Equal(raw, current.raw) {
+		return current.job, err
+	}
+	return c.store(job), nil
+}
+
+// merge is RFC 7386.
+func merge(doc, patch map[string]any) map[string]any {
+	if doc == nil {
+		doc = map[string]any{}
+	}
+	for field, value := range patch {
+		switch value := value.(type) {
+		case nil:
+			delete(doc, field)
+		case map[string]any:
+			inner, _ := doc[field].(map[string]any)
+			doc[field] = merge(inner, value)
+		default:
+			doc[field] = value
+		}
+	}
+	return doc
+}
+
+// store makes job the newest version of the object, which is gone where it is deleted and
+// nothing holds it; and tells everyone who watches.
+func (c *cluster) store(job *v1alpha1.DaftyJob) *v1alpha1.DaftyJob {
+	c.revision++
+	job.ResourceVersion = strconv.FormatInt(c.revision, 10)
+	raw, err := json.Marshal(job)
+	if err != nil {
+		panic(err) // it is ours
+	}
+	// Read back: the API server keeps whole seconds.
+	stored := &v1alpha1.DaftyJob{}
+	if err := json.Unmarshal(raw, stored); err != nil {
+		panic(err)
+	}
+	v := version{revision: c.revision, name: job.Name, job: stored, raw: raw}
+	c.w.judge.saw(c.jobs[job.Name], v)
+	if stored.DeletionTimestamp != nil && len(stored.Finalizers) == 0 {
+		delete(c.jobs, job.Name)
+		v.job = nil
+		c.w.trace.add("api", "%s is gone", job.Name)
+	} else {
+		c.jobs[job.Name] = v
+	}
+	c.history = append(c.history, v)
+	for _, p := range c.w.processes {
+		p.view.notify(v)
+	}
+	return stored
+}
+
+// snapshot is what the cluster held so many versions ago.
+func (c *cluster) snapshot(ago int) map[string]version {
+	jobs := map[string]version{}
+	for _, v := range c.history[:max(0, len(c.history)-ago)] {
+		if v.job == nil {
+			delete(jobs, v.name)
+		} else {
+			jobs[v.name] = v
+		}
+	}
+	return jobs
+}
+
+// putSecret creates or changes the Secret of the API key.
+func (c *cluster) putSecret(apiKey string) {
+	c.secrets[v1alpha1.DefaultSecretName] = &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: v1alpha1.DefaultSecretName},
+		Data:       map[string][]byte{v1alpha1.DefaultSecretKey: []byte(apiKey)},
+	}
+}

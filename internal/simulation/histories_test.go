@@ -1,0 +1,84 @@
+package simulation
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"strconv"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// shortHistories is how many histories an ordinary run of the tests plays.
+const shortHistories = 2000
+
+// TestHistories plays random histories. SIMULATE_SEED is the first seed, and SIMULATE_N how
+// many to play; a seed alone is played with its trace printed.
+func TestHistories(t *testing.T) {
+	first, n := number(t, "SIMULATE_SEED", 1), number(t, "SIMULATE_N", shortHistories)
+	if os.Getenv("SIMULATE_SEED") != "" && os.Getenv("SIMULATE_N") == "" {
+		h := draw(first)
+		r := run(t, h.options, h.play)
+		t.Logf("%s\n%s", h, r.trace)
+		if len(r.problems) > 0 {
+			t.Errorf("%q", r.problems)
+		}
+		return
+	}
+	start := time.Now()
+	var next, played, effects atomic.Uint64
+	var failed atomic.Bool
+	t.Run("play", func(t *testing.T) {
+		for range runtime.GOMAXPROCS(0) {
+			t.Run("", func(t *testing.T) {
+				t.Parallel()
+				for i := next.Add(1) - 1; i < n && !failed.Load(); i = next.Add(1) - 1 {
+					h := draw(first + i)
+					r := run(t, h.options, h.play)
+					played.Add(1)
+					effects.Add(uint64(r.effects))
+					if len(r.problems) > 0 && !failed.Swap(true) {
+						t.Error(report(t, h, r))
+					}
+				}
+			})
+		}
+	})
+	took := time.Since(start)
+	t.Logf("%d histories with %d writes and calls in %s, %.0f per second",
+		played.Load(), effects.Load(), took.Round(time.Second), float64(played.Load())/took.Seconds())
+}
+
+// report tells of a history that broke an invariant, as short as it can be made.
+func report(t *testing.T, h history, r result) string {
+	t.Helper()
+	small := shrink(h, invariantOf(r.problems[0]), 200, func(h history) result { return run(t, h.options, h.play) })
+	again := run(t, small.options, small.play)
+	return fmt.Sprintf("seed %d breaks an invariant: %q\nShrunk, it is: %q\n\n%s\n%s\nReplay it whole: make simulate SEED=%d",
+		h.options.seed, r.problems, again.problems, small, again.trace, h.options.seed)
+}
+
+func number(t *testing.T, env string, otherwise uint64) uint64 {
+	t.Helper()
+	text := os.Getenv(env)
+	if text == "" {
+		return otherwise
+	}
+	n, err := strconv.ParseUint(text, 10, 64)
+	if err != nil {
+		t.Fatalf("%s: %v", env, err)
+	}
+	return n
+}
+
+// TestReplay plays histories twice: the trace must be the same, line by line.
+func TestReplay(t *testing.T) {
+	for seed := range uint64(100) {
+		h := draw(seed)
+		once, again := run(t, h.options, h.play).trace.String(), run(t, h.options, h.play).trace.String()
+		if once != again {
+			t.Errorf("seed %d isn't the same when it is played again", seed)
+		}
+	}
+}

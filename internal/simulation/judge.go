@@ -1,0 +1,283 @@
+package simulation
+
+import (
+	"fmt"
+	"net/http"
+	"reflect"
+	"strings"
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"dafty.ai/dafty-operator/api/v1alpha1"
+	"dafty.ai/dafty-operator/internal/account"
+	"dafty.ai/dafty-operator/internal/daftysim"
+)
+
+// judge holds what happens against the invariants.
+type judge struct {
+	w *world
+
+	// Guarded by the world's lock.
+	newest    map[types.UID]*v1alpha1.DaftyJob // the last version of each object there ever was
+	abandoned map[types.UID]bool
+
+	mu       sync.Mutex
+	problems []string
+}
+
+func newJudge(w *world) *judge {
+	return &judge{w: w, newest: map[types.UID]*v1alpha1.DaftyJob{}, abandoned: map[types.UID]bool{}}
+}
+
+// find notes that an invariant is broken.
+func (j *judge) find(format string, args ...any) {
+	problem := fmt.Sprintf(format, args...)
+	j.w.trace.add("JUDGE", "%s", problem)
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.problems = append(j.problems, problem)
+}
+
+// secret finds API keys where none may be.
+func (j *judge) secret(where, text string) {
+	for _, key := range allKeys {
+		if strings.Contains(text, key) {
+			j.find("leaked: an API key is in %s", where)
+		}
+	}
+}
+
+// sent looks at a request that leaves.
+func (j *judge) sent(req *http.Request) {
+	if req.URL.Host != daftyHost || req.URL.Scheme != "https" {
+		j.find("leaked: a request goes to %s://%s", req.URL.Scheme, req.URL.Host)
+	}
+	for name, values := range req.Header {
+		if name != "X-Api-Key" {
+			j.secret("header "+name, strings.Join(values, " "))
+		}
+	}
+}
+
+// told takes an event of the operator's. It says nothing of itself about the world.
+func (j *judge) told(job *v1alpha1.DaftyJob, reason, message string) {
+	j.secret("an event", message)
+	if reason == v1alpha1.EventCancelAbandoned {
+		j.abandoned[job.UID] = true
+		if waited := time.Since(job.DeletionTimestamp.Time); waited < deletionTimeout-maxSkew-time.Second && j.w.clockOff == 0 {
+			j.find("left running: the cancel of %s was given up after %s", job.Name, waited)
+		}
+	}
+}
+
+// saw looks at each version of each object.
+func (j *judge) saw(before, after version) {
+	job := after.job
+	j.newest[job.UID] = job
+	j.secret("object "+job.Name, string(after.raw))
+	was := before.job
+	if was == nil || was.UID != job.UID {
+		return
+	}
+	if !was.Status.Phase.Final() {
+		if job.Status.Phase.Final() {
+			j.ended(job)
+		}
+		return
+	}
+	old, changed := was.Status, job.Status
+	old.ObservedGeneration = changed.ObservedGeneration
+	if !reflect.DeepEqual(old, changed) {
+		j.find("false: %s changed after its end: %s, then %s", job.Name, describe(was), describe(job))
+	}
+}
+
+// ended holds an end against Dafty's books.
+func (j *judge) ended(job *v1alpha1.DaftyJob) {
+	entry, known := j.w.sim.Job(job.Status.JobID)
+	reason := readyOf(job).Reason
+	untrue := func(why string) { j.find("false: %s is %s: %s", job.Name, describe(job), why) }
+	switch reason {
+	case v1alpha1.ReasonCompleted, v1alpha1.ReasonCompletedBeforeCancel:
+		if !known || entry.Status != daftysim.StatusCompleted {
+			untrue("at Dafty it is " + entry.Status)
+		}
+	case v1alpha1.ReasonGenerationFailed, v1alpha1.ReasonExtractionFailed, v1alpha1.ReasonCancelled:
+		if !known || entry.Status != daftysim.StatusFailed {
+			untrue("at Dafty it is " + entry.Status)
+		}
+		if reason != v1alpha1.ReasonCancelled && entry.Cancelled {
+			untrue("it was cancelled")
+		}
+	case v1alpha1.ReasonJobNotFound:
+		if known && (j.w.variants.JobRetention != daftysim.JobRetentionLimited || !entry.Terminal()) {
+			untrue("Dafty has it as " + entry.Status)
+		}
+	case v1alpha1.ReasonInvalidRequest, v1alpha1.ReasonCancelledBeforeSubmission:
+		// Whether nothing was made shows at the end: a request may still be on its way.
+	default:
+		untrue("nothing ends so")
+	}
+}
+
+// owner is the object that a job was made for, from its idempotency key UID-ATTEMPT.
+func owner(entry daftysim.Entry) types.UID {
+	uid, _, _ := strings.Cut(entry.IdempotencyKey, "-")
+	return types.UID(uid)
+}
+
+// unwanted are the jobs that run although they should not, and nobody was told.
+func (j *judge) unwanted() []string {
+	var found []string
+	for _, entry := range j.w.sim.Running() {
+		uid := owner(entry)
+		job := j.newest[uid]
+		switch {
+		case job == nil:
+			found = append(found, fmt.Sprintf("job %s of nobody", brief(entry.JobID)))
+		case j.gone(job):
+			if !j.abandoned[uid] && job.Spec.DeletionPolicy != v1alpha1.DeletionOrphan {
+				found = append(found, fmt.Sprintf("job %s of %s, which is gone", brief(entry.JobID), job.Name))
+			}
+		case j.waitsForPerson(job):
+		case job.Status.Phase.Final():
+			found = append(found, fmt.Sprintf("job %s of %s, which is %s", brief(entry.JobID), job.Name, describe(job)))
+		case job.Spec.DesiredState == v1alpha1.DesiredCancelled, job.DeletionTimestamp != nil:
+			found = append(found, fmt.Sprintf("job %s of %s, which is to be cancelled", brief(entry.JobID), job.Name))
+		}
+	}
+	return found
+}
+
+func (j *judge) gone(job *v1alpha1.DaftyJob) bool {
+	current := j.w.cluster.get(job.Name)
+	return current == nil || current.UID != job.UID
+}
+
+// lingering are the objects whose deletion hasn't ended.
+func (j *judge) lingering() []string {
+	var found []string
+	for _, job := range j.objects() {
+		if job.DeletionTimestamp != nil {
+			found = append(found, fmt.Sprintf("%s, deleted for %s: %s", job.Name, time.Since(job.DeletionTimestamp.Time), describe(job)))
+		}
+	}
+	return found
+}
+
+// unfinished are the objects that should have come to an end, as the world is well.
+func (j *judge) unfinished() []string {
+	var found []string
+	for _, job := range j.objects() {
+		suspended := job.Spec.DesiredState == v1alpha1.DesiredSuspended && readyOf(job).Reason == v1alpha1.ReasonSuspended
+		if !job.Status.Phase.Final() && !suspended && !j.waitsForPerson(job) {
+			found = append(found, fmt.Sprintf("%s: %s", job.Name, describe(job)))
+		}
+	}
+	return found
+}
+
+// waitsForPerson says whether the object says so, and rightly so.
+func (j *judge) waitsForPerson(job *v1alpha1.DaftyJob) bool {
+	submission := job.Status.Submission
+	if submission == nil {
+		return false
+	}
+	otherKey := submission.CredentialsHash != "" && submission.CredentialsHash != account.Hash(job.UID, keyOne)
+	switch readyOf(job).Reason {
+	case v1alpha1.ReasonSubmissionUnknown:
+		return otherKey || submission.StartedAt != nil && time.Since(submission.StartedAt.Time) > 22*time.Hour
+	case v1alpha1.ReasonCredentialsRejected:
+		entry, known := j.w.sim.Job(job.Status.JobID)
+		return known && entry.Account != acme
+	}
+	return false
+}
+
+// objects are all there are, in order.
+func (j *judge) objects() []*v1alpha1.DaftyJob {
+	var jobs []*v1alpha1.DaftyJob
+	for _, name := range jobNames {
+		if job := j.w.cluster.get(name); job != nil {
+			jobs = append(jobs, job)
+		}
+	}
+	return jobs
+}
+
+// stopped is asked when all has had time to stop.
+func (j *judge) stopped() {
+	for _, what := range j.unwanted() {
+		j.find("left running: %s", what)
+	}
+	for _, what := range j.lingering() {
+		j.find("stuck: %s", what)
+	}
+}
+
+// conclude is asked at the very end.
+func (j *judge) conclude() {
+	for _, what := range j.unfinished() {
+		j.find("stuck: %s", what)
+	}
+	for _, violation := range j.w.sim.Violations() {
+		j.find("contract: %s", violation)
+	}
+	paid := map[string]int{}
+	for _, entry := range j.w.sim.Ledger() {
+		// What was refused is tried again as UID-ATTEMPT.N.
+		attempt, _, _ := strings.Cut(entry.IdempotencyKey, ".")
+		if paid[attempt]++; paid[attempt] == 2 {
+			j.find("paid twice: %s", attempt)
+		}
+		job := j.newest[owner(entry)]
+		if job == nil {
+			continue
+		}
+		switch readyOf(job).Reason {
+		case v1alpha1.ReasonInvalidRequest, v1alpha1.ReasonCancelledBeforeSubmission:
+			j.find("false: %s is %s, but Dafty made job %s for it", job.Name, describe(job), brief(entry.JobID))
+		}
+		if id := job.Status.JobID; id != "" && id != entry.JobID {
+			j.find("paid twice: %s is about job %s, and Dafty made %s for it", job.Name, brief(id), brief(entry.JobID))
+		}
+	}
+}
+
+func readyOf(job *v1alpha1.DaftyJob) metav1.Condition {
+	if c := meta.FindStatusCondition(job.Status.Conditions, v1alpha1.ConditionReady); c != nil {
+		return *c
+	}
+	return metav1.Condition{}
+}
+
+// describe is an object's status in a few words.
+func describe(job *v1alpha1.DaftyJob) string {
+	text := string(job.Status.Phase)
+	if reason := readyOf(job).Reason; reason != text {
+		text += "/" + reason
+	}
+	if job.Status.InDoubt() {
+		text += " [" + job.Status.Submission.IdempotencyKey + "]"
+	}
+	if id := job.Status.JobID; id != "" {
+		text += " " + brief(id)
+	}
+	if job.DeletionTimestamp != nil {
+		text += " (deleting)"
+	}
+	return text
+}
+
+// short is a metadata patch in a few words.
+func short(patch []byte) string {
+	text := string(patch)
+	if at := strings.Index(text, `,"resourceVersion"`); at > 0 {
+		text = text[:at] + "}}"
+	}
+	return text
+}

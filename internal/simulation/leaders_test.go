@@ -1,0 +1,46 @@
+package simulation
+
+import (
+	"fmt"
+	"testing"
+	"time"
+)
+
+// TestTwoLeaders stops a leader between its write-ahead and its POST, and within the POST, for
+// less and for more than the lease, the POST's deadline and the wait of whoever repeats it; a
+// second leads meanwhile. In any case Dafty is paid once, and no two POSTs run in parallel.
+func TestTwoLeaders(t *testing.T) {
+	cases := 0
+	for _, creating := range []time.Duration{10 * time.Millisecond, maxProcessing} {
+		for _, where := range []string{"before", "within", "after"} {
+			for _, pause := range []time.Duration{time.Second, 14 * time.Second, 20 * time.Second, 28 * time.Second, 31 * time.Second,
+				44 * time.Second, 46 * time.Second, 50 * time.Second, 2 * time.Minute, time.Hour} {
+				for seed := range uint64(4) {
+					cases++
+					o := options{seed: seed, slots: 2, variants: allVariants[0].Variants, pending: time.Second, processing: time.Second, creating: creating}
+					r := run(t, o, func(w *world) {
+						stopLeaderAt(w, where, pause)
+						w.begin(image)
+						w.pass(pause + 3*time.Minute)
+					})
+					name := fmt.Sprintf("paused %s its POST for %s, create %s, seed %d", where, pause, creating, seed)
+					if len(r.problems) > 0 || r.paid != 1 {
+						t.Errorf("%s: %d jobs made, %q\n%s", name, r.paid, r.problems, r.trace)
+					}
+				}
+			}
+		}
+	}
+	t.Logf("%d cases", cases)
+}
+
+// stopLeaderAt pauses the leader as soon as its write-ahead has had its effect, the POST has
+// left, or Dafty has made the job.
+func stopLeaderAt(w *world, where string, d time.Duration) {
+	w.watch = func(moment string) {
+		if moment == where {
+			w.watch = nil
+			w.leader.pause(d)
+		}
+	}
+}

@@ -1,0 +1,42 @@
+package simulation
+
+import (
+	"testing"
+	"time"
+
+	"dafty.ai/dafty-operator/api/v1alpha1"
+)
+
+// longOutage has a request reach Dafty and its answer lost, and nothing of Dafty heard until
+// it has forgotten the request's key.
+func longOutage(w *world) {
+	w.do(func() {
+		w.weather = weather{faults: []fault{hangAfter}, odds: 8, until: time.Now().Add(10 * time.Second)}
+	})
+	w.begin(image)
+	w.pass(8 * time.Second)
+	w.do(func() {
+		w.weather = weather{faults: []fault{refused, hang, badGateway}, odds: 8, until: time.Now().Add(24*time.Hour + 30*time.Minute)}
+	})
+	w.pass(25 * time.Hour)
+}
+
+// TestLongOutage sees to it that a request is never repeated once Dafty may have forgotten its
+// key: a person is asked to look.
+func TestLongOutage(t *testing.T) {
+	for seed := range uint64(10) {
+		o := draw(seed).options
+		o.processing = forever
+		r := run(t, o, func(w *world) {
+			longOutage(w)
+			w.do(func() {
+				if got := readyOf(w.cluster.get("one")).Reason; got != v1alpha1.ReasonSubmissionUnknown {
+					w.judge.find("stuck: after the outage it is %s", got)
+				}
+			})
+		})
+		if len(r.problems) > 0 || r.paid != 1 {
+			t.Errorf("seed %d: %d jobs made, %q\n%s", seed, r.paid, r.problems, r.trace)
+		}
+	}
+}

@@ -1,0 +1,293 @@
+package simulation
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	"dafty.ai/dafty-operator/api/v1alpha1"
+	"dafty.ai/dafty-operator/internal/account"
+	"dafty.ai/dafty-operator/internal/controller"
+	"dafty.ai/dafty-operator/internal/dafty"
+)
+
+// process is one run of the operator, from its start to its crash. Its fields are guarded by
+// the world's lock.
+type process struct {
+	w *world
+	// slot is where it runs ("A", "B"); id tells the runs apart ("A1", "A2").
+	slot, id string
+	// skew is how far its clock is off, within what the design allows for.
+	skew time.Duration
+
+	ctx  context.Context //nolint:containedctx // A process is what a context stands for here.
+	stop context.CancelFunc
+	dead bool
+	// resumed is closed when a paused process goes on; nil while it runs.
+	resumed  chan struct{}
+	onResume []func()
+	leading  bool
+
+	view       *view
+	queue      *queue
+	reconciler *controller.Reconciler
+}
+
+// start runs a new process in a slot. Like any that starts, it knows nothing.
+func (w *world) start(slot string) {
+	w.starts++
+	p := &process{w: w, slot: slot, id: fmt.Sprintf("%s%d", slot, w.starts)}
+	p.skew = w.chance.between(0, maxSkew, slot+" skew")
+	if slot == "B" {
+		p.skew += w.mutation.skew
+	}
+	p.ctx, p.stop = context.WithCancel(log.IntoContext(context.Background(), newLogger(p)))
+	p.queue = newQueue(p)
+	registry := account.NewRegistry(p.ctx, account.DefaultLimits, func(apiKey string) account.Dafty {
+		var calls account.Dafty = dafty.New(daftyURL, apiKey, "dafty-operator/simulation", doer{p})
+		if mutate := w.mutation.dafty; mutate != nil {
+			calls = mutate(calls)
+		}
+		return calls
+	}, p.wake)
+	p.reconciler = &controller.Reconciler{
+		Client: apiClient{p: p}, Recorder: recorder{p}, Accounts: registry, Clock: processClock{p}, DeletionTimeout: deletionTimeout,
+	}
+	w.trace.add(p.id, "starts")
+	p.view = newView(p)
+	w.processes = append(w.processes, p)
+	slices.SortFunc(w.processes, func(a, b *process) int { return int(a.slot[0]) - int(b.slot[0]) })
+	w.standFor(p)
+}
+
+// crash ends the process at once. Whatever of it is still on its way has no effect from here
+// on, but for requests that have left already.
+func (p *process) crash(why string) {
+	if p.dead {
+		return
+	}
+	w := p.w
+	w.trace.add(p.id, "crashes: %s", why)
+	p.dead = true
+	p.stop()
+	w.processes = slices.DeleteFunc(w.processes, func(other *process) bool { return other == p })
+	w.vacate(p)
+	back := w.chance.between(100*time.Millisecond, 20*time.Second, p.id+" starts anew")
+	w.after(back, func() { w.start(p.slot) })
+}
+
+func (p *process) paused() bool { return p.resumed != nil }
+
+// whenResumed puts off what must not happen while the process is paused.
+func (p *process) whenResumed(f func()) { p.onResume = append(p.onResume, f) }
+
+// pause stops the process where it is, and lets it go on later with what it was doing. Its
+// timers go on, as those of a stopped process do.
+func (p *process) pause(d time.Duration) {
+	if p.dead || p.paused() {
+		return
+	}
+	p.w.trace.add(p.id, "is paused for %s", d.Round(time.Millisecond))
+	p.resumed = make(chan struct{})
+	p.w.vacate(p)
+	p.w.after(d, p.resume)
+}
+
+func (p *process) resume() {
+	if p.dead || !p.paused() {
+		return
+	}
+	p.w.trace.add(p.id, "goes on")
+	close(p.resumed)
+	p.resumed = nil
+	wait := time.Duration(0)
+	for _, f := range p.onResume {
+		// In order, while what was stopped in its tracks goes on.
+		wait += p.w.chance.between(time.Millisecond, 100*time.Millisecond, p.id+" catches up")
+		p.w.after(wait, func() {
+			if !p.dead {
+				f()
+			}
+		})
+	}
+	p.onResume = nil
+	p.w.depose(p)
+}
+
+// gate lets pass what runs, holds what is paused, and turns back what is dead. It is called
+// without the lock.
+func (p *process) gate(what string) bool {
+	for {
+		p.w.mu.Lock()
+		dead, resumed := p.dead, p.resumed
+		p.w.mu.Unlock()
+		if dead || resumed == nil {
+			return !dead
+		}
+		select {
+		case <-resumed:
+		case <-p.ctx.Done():
+			return false
+		}
+		// All that was held goes on at once, but not at the same nanosecond.
+		if !p.sleep(p.w.chance.between(time.Microsecond, 2*time.Millisecond, p.id+" goes on with "+what)) {
+			return false
+		}
+	}
+}
+
+// sleep lets time pass, and is false where the process has died meanwhile.
+func (p *process) sleep(d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return p.ctx.Err() == nil
+	case <-p.ctx.Done():
+		return false
+	}
+}
+
+// effect counts a write or a call that is about to have its effect, and is false where the
+// process is dead, or is to crash just before it.
+func (p *process) effect(what string) (n int, alive bool) {
+	if p.dead {
+		return 0, false
+	}
+	w := p.w
+	w.effects++
+	if w.crashAt.effect == w.effects && !w.crashAt.after {
+		p.crash(fmt.Sprintf("before effect %d: %s", w.effects, what))
+		return w.effects, false
+	}
+	return w.effects, true
+}
+
+// done follows an effect, whose answer hasn't come back yet.
+func (p *process) done(n int) {
+	if w := p.w; w.crashAt.effect == n && w.crashAt.after && !p.dead {
+		p.crash(fmt.Sprintf("after effect %d", n))
+	}
+}
+
+// wake is how the accounts bring an object to be reconciled.
+func (p *process) wake(name types.NamespacedName) {
+	p.w.mu.Lock()
+	defer p.w.mu.Unlock()
+	p.queue.add(name.Name, 0)
+}
+
+// queue is controller-runtime's work queue: an object is reconciled once at a time, at the
+// earliest of the times that were asked for, and after a failure later and later.
+type queue struct {
+	p             *process
+	due           map[string]time.Time
+	active, dirty map[string]bool
+	failures      map[string]int
+}
+
+func newQueue(p *process) *queue {
+	return &queue{p: p, due: map[string]time.Time{}, active: map[string]bool{}, dirty: map[string]bool{}, failures: map[string]int{}}
+}
+
+func (q *queue) add(name string, after time.Duration) {
+	if q.p.dead {
+		return
+	}
+	w := q.p.w
+	at := time.Now().Add(after + w.chance.between(time.Microsecond, 5*time.Millisecond, q.p.id+" queue "+name))
+	if due, ok := q.due[name]; ok && due.Before(at) {
+		return
+	}
+	q.due[name] = at
+	w.after(time.Until(at), func() {
+		if q.due[name].Equal(at) {
+			delete(q.due, name)
+			q.ready(name)
+		}
+	})
+}
+
+func (q *queue) ready(name string) {
+	switch {
+	case q.p.dead || !q.p.leading:
+	case q.p.paused():
+		q.p.whenResumed(func() { q.add(name, 0) })
+	case q.active[name]:
+		q.dirty[name] = true
+	default:
+		q.active[name] = true
+		go q.work(name)
+	}
+}
+
+func (q *queue) work(name string) {
+	result, err := q.p.reconcile(name)
+	if !q.p.gate("the end of a reconcile of " + name) {
+		return
+	}
+	q.p.w.mu.Lock()
+	defer q.p.w.mu.Unlock()
+	delete(q.active, name)
+	if q.dirty[name] {
+		delete(q.dirty, name)
+		q.add(name, 0)
+	}
+	switch {
+	case err != nil:
+		q.failures[name]++
+		q.add(name, min(5*time.Millisecond<<min(q.failures[name]-1, 20), 1000*time.Second))
+	default:
+		delete(q.failures, name)
+		if result.RequeueAfter > 0 {
+			q.add(name, result.RequeueAfter)
+		}
+	}
+}
+
+func (p *process) reconcile(name string) (result ctrl.Result, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			p.w.judge.find("panic in a reconcile: %v\n%s", r, debug.Stack())
+		}
+	}()
+	return p.reconciler.Reconcile(p.ctx, ctrl.Request{NamespacedName: types.NamespacedName{Namespace: namespace, Name: name}})
+}
+
+// processClock is a process's own, which is off a little, and with the whole cluster's where
+// that was set wrong.
+type processClock struct{ p *process }
+
+func (c processClock) Now() time.Time {
+	c.p.w.mu.Lock()
+	defer c.p.w.mu.Unlock()
+	return time.Now().Add(c.p.skew + c.p.w.clockOff)
+}
+
+func (c processClock) Since(t time.Time) time.Duration { return c.Now().Sub(t) }
+
+// recorder takes a process's events.
+type recorder struct{ p *process }
+
+// Eventf implements events.EventRecorder.
+func (r recorder) Eventf(regarding, _ runtime.Object, kind, reason, _, note string, args ...any) {
+	w := r.p.w
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if r.p.dead {
+		return
+	}
+	job, message := regarding.(*v1alpha1.DaftyJob), fmt.Sprintf(note, args...)
+	if kind == corev1.EventTypeWarning {
+		w.trace.add(r.p.id, "warns of %s: %s", job.Name, reason)
+	}
+	w.judge.told(job, reason, message)
+}

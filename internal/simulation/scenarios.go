@@ -1,0 +1,241 @@
+package simulation
+
+import (
+	"time"
+
+	"dafty.ai/dafty-operator/api/v1alpha1"
+	"dafty.ai/dafty-operator/internal/daftysim"
+)
+
+// scenario is a short life of one DaftyJob, to be crashed at each point.
+type scenario struct {
+	name string
+	// manual: jobs stay where they are until they are moved, or the world is healed.
+	manual bool
+	play   func(w *world)
+}
+
+// The moments in which a user can act: so long after the object was created.
+const (
+	beforeWrite = 10 * time.Millisecond
+	posting     = 500 * time.Millisecond
+	queued      = 4 * time.Second
+)
+
+// scenarios are the fixed list. In all of them the creation takes Dafty a second, and jobs in
+// worlds that aren't manual are pending for 4 s and processing for 5 s.
+func scenarios() []scenario {
+	list := []scenario{
+		{"submit", false, func(w *world) { w.begin(image) }},
+		{"submit, and it fails", false, func(w *world) { w.begin(impossible) }},
+		{"submit what Dafty refuses", false, func(w *world) { w.begin(invalid) }},
+		{"submit a video", false, func(w *world) { w.begin(video) }},
+		{"submit a style", false, func(w *world) { w.begin(style) }},
+		{"submit, and the Secret comes later", false, func(w *world) {
+			w.do(func() { w.cluster.create(image()) })
+			w.pass(20 * time.Second)
+			w.do(func() { w.cluster.putSecret(keyOne) })
+		}},
+		{"suspend and release", false, func(w *world) {
+			w.begin(suspended)
+			w.pass(5 * time.Second)
+			w.do(func() { w.desireOne(v1alpha1.DesiredCompleted) })
+		}},
+		{"suspend, release and suspend again", false, func(w *world) {
+			w.begin(suspended)
+			w.pass(time.Second)
+			w.do(func() { w.desireOne(v1alpha1.DesiredCompleted) })
+			w.pass(30 * time.Millisecond)
+			w.do(func() { w.desireOne(v1alpha1.DesiredSuspended) })
+		}},
+		{"cancel while suspended", false, func(w *world) { w.begin(suspended); w.pass(time.Second); w.do(w.cancelOne) }},
+		{"delete while suspended", false, func(w *world) { w.begin(suspended); w.pass(time.Second); w.do(w.deleteOne) }},
+		{"delete after the end", false, func(w *world) { w.begin(image); w.pass(20 * time.Second); w.do(w.deleteOne) }},
+		{"cancel after the end", false, func(w *world) { w.begin(image); w.pass(20 * time.Second); w.do(w.cancelOne) }},
+		{"orphan", true, func(w *world) {
+			w.begin(func() *v1alpha1.DaftyJob {
+				job := image()
+				job.Spec.DeletionPolicy = v1alpha1.DeletionOrphan
+				return job
+			})
+			w.pass(queued)
+			w.do(w.deleteOne)
+		}},
+		{"cancel meets the end", true, func(w *world) { w.begin(image); w.raceOne(); w.do(w.cancelOne) }},
+		{"delete meets the end", true, func(w *world) { w.begin(image); w.raceOne(); w.do(w.deleteOne) }},
+		{"cancel, then delete", true, func(w *world) {
+			w.begin(image)
+			w.pass(queued)
+			w.do(w.cancelOne)
+			w.pass(200 * time.Millisecond)
+			w.do(w.deleteOne)
+		}},
+		{"the namespace goes", true, func(w *world) {
+			w.begin(image)
+			w.pass(queued)
+			w.do(func() { namespaceGone(w, picker{0}) })
+		}},
+		{"the Secret goes, then the object", true, func(w *world) {
+			w.begin(image)
+			w.pass(queued)
+			w.do(func() { secretGone(w, picker{}) })
+			w.pass(5 * time.Second)
+			w.do(w.deleteOne)
+			w.pass(time.Minute)
+		}},
+	}
+	for _, moment := range []struct {
+		name  string
+		after time.Duration
+		start bool
+	}{
+		{"before it is written", beforeWrite, false},
+		{"while it is posted", posting, false},
+		{"while queued", queued, false},
+		{"while processing", queued, true},
+	} {
+		wait := func(w *world) {
+			w.pass(moment.after)
+			if moment.start {
+				w.do(w.startAll)
+				w.pass(7 * time.Second)
+			}
+		}
+		list = append(list,
+			scenario{"cancel " + moment.name, true, func(w *world) { w.begin(image); wait(w); w.do(w.cancelOne) }},
+			scenario{"delete " + moment.name, true, func(w *world) { w.begin(image); wait(w); w.do(w.deleteOne) }},
+			scenario{"the Secret is rotated " + moment.name, false, func(w *world) {
+				w.begin(image)
+				wait(w)
+				w.do(func() { w.cluster.putSecret(keyTwo) })
+			}},
+			scenario{"the Secret gets another account's key " + moment.name, false, func(w *world) {
+				w.begin(image)
+				wait(w)
+				w.do(func() { w.cluster.putSecret(keyOther) })
+				w.pass(20 * time.Second)
+			}},
+		)
+	}
+	for _, f := range []fault{refused, reset, resetAfter, hang, hangAfter, truncated, badGateway, badGatewayAfter, broken, brokenAfter,
+		garbageAfter, unauthorized, tooMany} {
+		storm := func(w *world) {
+			w.do(func() { w.weather = weather{faults: []fault{f}, odds: 8, until: time.Now().Add(10 * time.Second)} })
+		}
+		list = append(list,
+			scenario{"submit meets " + string(f), false, func(w *world) { storm(w); w.begin(image); w.pass(time.Minute) }},
+			scenario{"cancel meets " + string(f), true, func(w *world) {
+				w.begin(image)
+				w.pass(queued)
+				storm(w)
+				w.do(w.cancelOne)
+				w.pass(time.Minute)
+			}},
+			scenario{"delete in doubt after " + string(f), true, func(w *world) {
+				storm(w)
+				w.begin(image)
+				w.pass(2 * time.Second)
+				w.do(w.deleteOne)
+				w.pass(time.Minute)
+			}},
+		)
+	}
+	for _, trouble := range []struct {
+		name       string
+		make, mend func(*daftysim.Simulator)
+	}{
+		{"no credits", func(s *daftysim.Simulator) { s.SetCredits(acme, 0) }, func(s *daftysim.Simulator) { s.SetCredits(acme, 1000) }},
+		{"no subscription", func(s *daftysim.Simulator) { s.SetSubscribed(acme, false) }, func(s *daftysim.Simulator) { s.SetSubscribed(acme, true) }},
+		{"no allowance", func(s *daftysim.Simulator) { s.SetAllowance(acme, 0) }, func(s *daftysim.Simulator) { s.SetAllowance(acme, 10) }},
+		{"a revoked key", func(s *daftysim.Simulator) { s.RevokeKey(keyOne) }, func(s *daftysim.Simulator) { s.AddKey(acme, keyOne) }},
+	} {
+		list = append(list, scenario{"submit meets " + trouble.name, false, func(w *world) {
+			trouble.make(w.sim)
+			w.begin(image)
+			w.pass(20 * time.Second)
+			trouble.mend(w.sim)
+			w.pass(time.Minute)
+		}})
+	}
+	return list
+}
+
+// options are those of a scenario's world.
+func (s scenario) options(variants daftysim.Variants) options {
+	return options{seed: 1, slots: 1, variants: variants, pending: 4 * time.Second, processing: 5 * time.Second, manual: s.manual, creating: time.Second}
+}
+
+// begin creates the Secret and the object.
+func (w *world) begin(job func() *v1alpha1.DaftyJob) {
+	w.do(func() {
+		w.cluster.putSecret(keyOne)
+		w.trace.add("user", "creates one")
+		w.cluster.create(job())
+	})
+}
+
+func named(spec v1alpha1.DaftyJobSpec) *v1alpha1.DaftyJob {
+	job := &v1alpha1.DaftyJob{Spec: spec}
+	job.Name = "one"
+	return job
+}
+
+func image() *v1alpha1.DaftyJob {
+	return named(v1alpha1.DaftyJobSpec{ImageGenerate: &v1alpha1.ImageGenerate{Prompt: "a mountain"}})
+}
+
+func impossible() *v1alpha1.DaftyJob {
+	return named(v1alpha1.DaftyJobSpec{ImageGenerate: &v1alpha1.ImageGenerate{Prompt: daftysim.DefaultFailWord}})
+}
+
+func invalid() *v1alpha1.DaftyJob {
+	return named(v1alpha1.DaftyJobSpec{ImageGenerate: &v1alpha1.ImageGenerate{Prompt: "too many", Variations: new(int32(99))}})
+}
+
+func video() *v1alpha1.DaftyJob {
+	return named(v1alpha1.DaftyJobSpec{ImageToVideo: &v1alpha1.ImageToVideo{Image: v1alpha1.ImageReference{URL: "https://example.com/a.png"}, Prompt: "it moves"}})
+}
+
+func style() *v1alpha1.DaftyJob {
+	return named(v1alpha1.DaftyJobSpec{StyleExtract: &v1alpha1.StyleExtract{URL: "https://example.com/brand"}})
+}
+
+func suspended() *v1alpha1.DaftyJob {
+	job := image()
+	job.Spec.DesiredState = v1alpha1.DesiredSuspended
+	return job
+}
+
+func (w *world) desireOne(state v1alpha1.DesiredState) {
+	if w.cluster.get("one") == nil {
+		return
+	}
+	w.trace.add("user", "wants one to be %s", state)
+	w.cluster.change("one", func(job *v1alpha1.DaftyJob) { job.Spec.DesiredState = state })
+}
+
+func (w *world) cancelOne() { w.desireOne(v1alpha1.DesiredCancelled) }
+
+func (w *world) deleteOne() {
+	w.trace.add("user", "deletes one")
+	w.cluster.delete("one")
+}
+
+// startAll has Dafty begin with every job.
+func (w *world) startAll() {
+	for _, entry := range w.sim.Running() {
+		w.trace.add("world", "job %s starts", brief(entry.JobID))
+		_ = w.sim.Start(entry.JobID) // it may have
+	}
+}
+
+// raceOne has the job process, and its next cancel meet its end.
+func (w *world) raceOne() {
+	w.pass(queued)
+	w.do(func() {
+		w.startAll()
+		for _, entry := range w.sim.Running() {
+			_ = w.sim.RaceCancel(entry.JobID) // it may have ended
+		}
+	})
+}

@@ -1,0 +1,98 @@
+package simulation
+
+import (
+	"net/http"
+	"time"
+)
+
+// fault is what goes wrong with one call to Dafty.
+type fault string
+
+const (
+	refused    fault = "connection refused"
+	reset      fault = "reset before its effect"
+	resetAfter fault = "reset after its effect"
+	hang       fault = "hangs"
+	hangAfter  fault = "hangs after its effect"
+	slow       fault = "slow"
+	truncated  fault = "truncated"
+
+	badGateway      fault = "a proxy's 502"
+	badGatewayAfter fault = "a proxy's 502 after the effect"
+	broken          fault = "Dafty's 500"
+	brokenAfter     fault = "Dafty's 500 after the effect"
+	garbageAfter    fault = "a page instead of the answer"
+	unauthorized    fault = "a 401"
+	tooMany         fault = "a 429"
+	tooManyLong     fault = "a 429 with Retry-After"
+)
+
+// weathers are what can be wrong with the network and Dafty for a while.
+var weathers = map[string][]fault{
+	"refuses connections": {refused},
+	"hangs":               {hang, hangAfter},
+	"resets":              {reset, resetAfter},
+	"is slow":             {slow, slow, slow, hangAfter},
+	"answers 5xx":         {badGateway, badGatewayAfter, broken, brokenAfter},
+	"is behind a proxy":   {badGateway, badGatewayAfter, garbageAfter, truncated},
+	"answers 401":         {unauthorized},
+	"answers 429":         {tooMany, tooManyLong},
+	"does anything": {refused, reset, resetAfter, hang, hangAfter, slow, truncated, badGateway, badGatewayAfter, broken, brokenAfter,
+		garbageAfter, unauthorized, tooMany, tooManyLong},
+}
+
+// weatherNames are in an order that a seed can choose from.
+var weatherNames = []string{
+	"refuses connections", "hangs", "resets", "is slow", "answers 5xx", "is behind a proxy", "answers 401", "answers 429", "does anything",
+}
+
+// weather is what is wrong, until a time, for so many calls in eight.
+type weather struct {
+	faults []fault
+	odds   uint64
+	until  time.Time
+}
+
+// spoils says whether a call is met by the weather.
+func (b weather) spoils(w *world, what string) bool {
+	return time.Now().Before(b.until) && w.chance.roll(what+" is met by the weather")%8 < b.odds
+}
+
+// strike draws the fault of a call, "" where it goes well.
+func (w *world) strike(what string) fault {
+	w.mu.Lock()
+	b := w.weather
+	w.mu.Unlock()
+	if !b.spoils(w, what) {
+		return ""
+	}
+	return b.faults[w.chance.roll(what+" fault")%uint64(len(b.faults))]
+}
+
+// reaches says whether the request comes to Dafty.
+func (f fault) reaches() bool {
+	switch f {
+	case "", slow, truncated, resetAfter, hangAfter, badGatewayAfter, brokenAfter, garbageAfter:
+		return true
+	}
+	return false
+}
+
+// answer is what is read in place of Dafty's own.
+func (f fault) answer() (int, http.Header, []byte) {
+	page := []byte("<html><body><h1>Bad gateway</h1></body></html>")
+	switch f {
+	case badGateway, badGatewayAfter:
+		return http.StatusBadGateway, http.Header{"Content-Type": {"text/html"}}, page
+	case garbageAfter:
+		return http.StatusOK, http.Header{"Content-Type": {"text/html"}}, page
+	case unauthorized:
+		return http.StatusUnauthorized, http.Header{}, []byte(`{"error":{"code":"UNAUTHORIZED","message":"The API key is invalid"}}`)
+	case tooMany:
+		return http.StatusTooManyRequests, http.Header{}, []byte(`{"error":{"code":"RATE_LIMIT_ERROR","message":"Too many requests"}}`)
+	case tooManyLong:
+		return http.StatusTooManyRequests, http.Header{"Retry-After": {"300"}}, []byte(`{"error":{"code":"RATE_LIMIT_ERROR","message":"Too many requests"}}`)
+	default:
+		return http.StatusInternalServerError, http.Header{}, []byte(`{"error":{"code":"INTERNAL_ERROR","message":"Something went wrong"}}`)
+	}
+}
