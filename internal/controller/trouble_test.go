@@ -1,7 +1,6 @@
 package controller_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -13,10 +12,10 @@ import (
 	"time"
 
 	. "github.com/onsi/gomega"
-	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
@@ -109,58 +108,51 @@ func TestCredentials(t *testing.T) {
 // A Secret that the API server can't give, as where it can't decrypt it, is told, and holds
 // up no deletion.
 func TestSecretUnreadable(t *testing.T) {
-	broken := func(t *testing.T) (*world, *unreadableSecrets) {
+	broken := func(t *testing.T) (*world, *atomic.Bool) {
 		w := newWorld(t, daftysim.Options{Manual: true})
 		w.stop()
-		secrets := &unreadableSecrets{}
+		unreadable := &atomic.Bool{}
+		secrets := &meddled{read: func(types.NamespacedName) error {
+			if unreadable.Load() {
+				return apierrors.NewInternalError(errors.New("unable to decrypt"))
+			}
+			return nil
+		}}
 		w.extra = func(r *controller.Reconciler) {
 			secrets.Client, r.Client, r.DeletionTimeout = r.Client, secrets, 6*time.Second
 		}
 		w.startOperator()
-		return w, secrets
+		return w, unreadable
 	}
 	t.Run("before the submission", func(t *testing.T) {
-		w, secrets := broken(t)
-		secrets.are.Store(true)
+		w, unreadable := broken(t)
+		unreadable.Store(true)
 		w.apply("job", aLogo)
 		job := w.eventually("job", v1alpha1.PhasePending, v1alpha1.ReasonWaitingForCredentials)
 		w.Expect(ready(job).Message).To(ContainSubstring("unable to decrypt"))
-		secrets.are.Store(false)
+		unreadable.Store(false)
 		w.eventually("job", v1alpha1.PhaseQueued, v1alpha1.ReasonQueued)
 		w.wantCharges(1)
 	})
 	t.Run("in flight, by the key that was read before", func(t *testing.T) {
-		w, secrets := broken(t)
+		w, unreadable := broken(t)
 		w.apply("job", aLogo)
 		w.eventually("job", v1alpha1.PhaseQueued, v1alpha1.ReasonQueued)
-		secrets.are.Store(true)
+		unreadable.Store(true)
 		w.delete("job")
 		w.eventuallyGone(patience, "job")
 		w.Expect(w.sim.Running()).To(BeEmpty())
 	})
 	t.Run("in flight, after a restart", func(t *testing.T) {
-		w, secrets := broken(t)
+		w, unreadable := broken(t)
 		w.apply("job", aLogo)
 		w.eventually("job", v1alpha1.PhaseQueued, v1alpha1.ReasonQueued)
-		secrets.are.Store(true)
+		unreadable.Store(true)
 		w.restartOperator()
 		w.delete("job")
 		w.eventuallyGone(patience, "job")
 		w.Eventually(w.eventReasons).WithTimeout(patience).Should(ContainElement(v1alpha1.EventCancelAbandoned))
 	})
-}
-
-// unreadableSecrets is a client of an API server that can't decrypt its Secrets.
-type unreadableSecrets struct {
-	client.Client
-	are atomic.Bool
-}
-
-func (c *unreadableSecrets) Get(ctx context.Context, key client.ObjectKey, obj client.Object, opts ...client.GetOption) error {
-	if _, ok := obj.(*corev1.Secret); ok && c.are.Load() {
-		return apierrors.NewInternalError(errors.New("unable to decrypt"))
-	}
-	return c.Client.Get(ctx, key, obj, opts...)
 }
 
 // Where the job's id can't be written into the annotations, it is followed and called off
