@@ -69,7 +69,8 @@ const (
 	// asked again; if it lasts, look at the network and at Dafty's status page.
 	ReasonAPIUnavailable = "APIUnavailable"
 	// ReasonSubmissionUnknown : a request was sent, its answer never came, and it is too late to
-	// ask again safely. Look for the job at Dafty; the message says how to go on.
+	// ask again safely. Look for the job at Dafty: the message has one command for the case that it
+	// is there, and one for the case that it isn't.
 	ReasonSubmissionUnknown = "SubmissionUnknown"
 
 	// ReasonInvalidRequest : Dafty refuses the request as it is; status.error says which field

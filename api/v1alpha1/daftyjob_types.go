@@ -15,6 +15,13 @@ const (
 	// and re-creation drop.
 	JobAnnotation = "dafty.ai/job"
 
+	// ResubmitAnnotation is for a person to give where the reason is
+	// SubmissionUnknown and Dafty has no job of that request. It holds the
+	// idempotency key of the request, status.submission.idempotencyKey, so that it
+	// speaks of that one request and of no later one. The request is forgotten, and
+	// a new one is sent if the job is still wanted.
+	ResubmitAnnotation = "dafty.ai/resubmit"
+
 	// DefaultSecretName is the Secret that holds the API key where the spec
 	// names none.
 	DefaultSecretName = "dafty-credentials" //nolint:gosec // the name of a Secret is none

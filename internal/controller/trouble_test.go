@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -363,6 +364,48 @@ func TestRestartWhileSubmitting(t *testing.T) {
 }
 
 // A restart in flight loses nothing and pays nothing again.
+// Where Dafty can't tell any more what became of a request, a person can: the commands in the message do
+// what it says, word for word.
+func TestWaysOutOfSubmissionUnknown(t *testing.T) {
+	for name, tc := range map[string]struct {
+		fault    daftysim.Fault
+		attempts int32
+	}{
+		"the job is there": {daftysim.Fault{Kind: daftysim.FaultResetAfter}, 1},
+		"there is no job":  {daftysim.Fault{Kind: daftysim.FaultResetBefore}, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, daftysim.Options{})
+			tc.fault.Operation = daftysim.GenerateImage
+			w.sim.Inject(tc.fault)
+			w.apply("job", aLogo)
+			w.eventuallyAsked(daftysim.GenerateImage)
+			w.eventually("job", v1alpha1.PhaseSubmitting, v1alpha1.ReasonAPIUnavailable)
+			w.stop()
+			w.extra = func(r *controller.Reconciler) { r.Clock = aheadBy(24 * time.Hour) }
+			w.startOperator()
+			job := w.eventually("job", v1alpha1.PhaseSubmitting, v1alpha1.ReasonSubmissionUnknown)
+
+			ways := regexp.MustCompile(`If it is there, run: kubectl (.*); if not, .* with: kubectl (.*)$`).FindStringSubmatch(ready(job).Message)
+			w.Expect(ways).To(HaveLen(3), ready(job).Message)
+			command := ways[2]
+			if made := w.sim.Ledger(); len(made) > 0 {
+				command = strings.TrimSuffix(ways[1], "ID") + made[0].JobID
+			}
+			w.MustKubectl(t, strings.Fields(command)...)
+			job = w.eventually("job", v1alpha1.PhaseCompleted, v1alpha1.ReasonCompleted)
+			w.Expect(job.Status.Attempts).To(Equal(tc.attempts))
+			w.wantCharges(1)
+		})
+	}
+}
+
+// aheadBy is a clock that is so much ahead.
+type aheadBy time.Duration
+
+func (a aheadBy) Now() time.Time                  { return time.Now().Add(time.Duration(a)) }
+func (a aheadBy) Since(t time.Time) time.Duration { return a.Now().Sub(t) }
+
 func TestRestartInFlight(t *testing.T) {
 	w := newWorld(t, daftysim.Options{Manual: true})
 	w.apply("job", aLogo)

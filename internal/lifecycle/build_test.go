@@ -22,6 +22,7 @@ const (
 	jobID     = "5f0c4c3e-8b1d-4e43-9d9c-0d7a3a1c2b4f"
 	otherID   = "aaaaaaaa-8b1d-4e43-9d9c-0d7a3a1c2b4f"
 	firstKey  = uid + "-1"
+	secondKey = uid + "-2"
 	ownNote   = namespace + "/" + name + ":" + jobID
 
 	// API keys, as hashes.
@@ -70,6 +71,12 @@ func noFinalizer(job *v1alpha1.DaftyJob) { job.Finalizers = nil }
 
 func note(value string) change {
 	return func(job *v1alpha1.DaftyJob) { job.Annotations = map[string]string{v1alpha1.JobAnnotation: value} }
+}
+
+func resubmit(key string) change {
+	return func(job *v1alpha1.DaftyJob) {
+		job.Annotations = map[string]string{v1alpha1.ResubmitAnnotation: key}
+	}
 }
 
 func desired(state v1alpha1.DesiredState) change {

@@ -78,6 +78,9 @@ func moves() []move {
 	add("the finalizer is taken off", func(w *world) bool { return len(w.job.Finalizers) > 0 }, func(w *world) { w.job.Finalizers = nil })
 	add("the annotation is taken off", func(w *world) bool { return w.job.Annotations != nil }, func(w *world) { w.job.Annotations = nil })
 	add("the annotation is given", func(w *world) bool { return w.job.Annotations == nil && w.job.Status.JobID == "" }, func(w *world) { note(ownNote)(w.job) })
+	add("a person says that the request made no job", func(w *world) bool { return w.job.Annotations == nil && w.job.Status.InDoubt() }, func(w *world) {
+		resubmit(w.job.Status.Submission.IdempotencyKey)(w.job)
+	})
 	for _, secret := range []string{keyA, keyB, ""} {
 		add("Secret "+secret, func(w *world) bool { return w.known.Credentials.Secret != secret }, func(w *world) {
 			w.known.Credentials.Secret, w.known.Credentials.Problem = secret, "no Secret"
@@ -220,7 +223,7 @@ func (w *world) sketch() string {
 	switch {
 	case status.InDoubt():
 		s := status.Submission
-		sketch += fmt.Sprint(" in doubt ", told, s.StartedAt.Equal(s.SentAt), age(s.SentAt.Time, 5*time.Second, 45*time.Second), age(s.StartedAt.Time, 23*time.Hour))
+		sketch += fmt.Sprint(" in doubt ", told, s.StartedAt.Equal(s.SentAt), age(s.SentAt.Time, 5*time.Second, 45*time.Second), age(s.StartedAt.Time, 23*time.Hour), w.job.Annotations[v1alpha1.ResubmitAnnotation] == s.IdempotencyKey)
 		if call := w.known.Submission; call != nil {
 			sketch += fmt.Sprint(" call ", call.SentAt.Equal(s.SentAt.Time), call.Done)
 		}

@@ -376,15 +376,25 @@ func (d *decider) repeat(err *dafty.CallError, wait time.Duration) Decision {
 	return d.send("repeating the request with the same idempotency key, as its answer isn't known")
 }
 
-// unknown gives an attempt up without an answer, unless a person found its job. Another look
-// after a while costs little: the old key may be put back, or a wrong clock put right.
+// unknown gives an attempt up without an answer, unless a person found its job, or found that
+// there is none. Another look after a while costs little: the old key may be put back, or a
+// wrong clock put right.
 func (d *decider) unknown(why string, after time.Duration) Decision {
-	if id := d.annotated(); id != "" {
+	submission := d.status.Submission
+	switch {
+	case d.annotated() != "":
 		return d.pickUp()
+	case d.Job.Annotations[v1alpha1.ResubmitAnnotation] == submission.IdempotencyKey:
+		// The attempt stays counted, so that the next has a key of its own.
+		d.status.Submission = nil
+		return d.next()
 	}
+	annotate := fmt.Sprintf("kubectl annotate --overwrite -n %s daftyjob %s ", d.Job.Namespace, d.Job.Name)
 	return d.on(stuck(v1alpha1.PhaseSubmitting, v1alpha1.ReasonSubmissionUnknown, fmt.Sprintf(
-		"a request was sent at %s and its answer never came; %s. Look for its job at Dafty. If it is there, run: kubectl annotate -n %s daftyjob %s %s=%sID; if not, create the DaftyJob anew under another name",
-		d.status.Submission.StartedAt.UTC().Format(time.RFC3339), why, d.Job.Namespace, d.Job.Name, v1alpha1.JobAnnotation, Annotation(d.Job, ""))), Rest, after)
+		"a request was sent at %s and its answer never came; %s. Look for its job at Dafty. If it is there, run: %s%s=%sID; if not, have a new one made with: %s%s=%s",
+		submission.StartedAt.UTC().Format(time.RFC3339), why,
+		annotate, v1alpha1.JobAnnotation, Annotation(d.Job, ""),
+		annotate, v1alpha1.ResubmitAnnotation, submission.IdempotencyKey)), Rest, after)
 }
 
 // accepted records the job that Dafty made. From here on its id is known.

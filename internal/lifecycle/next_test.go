@@ -332,12 +332,40 @@ var doubt = []row{
 	},
 	{
 		name: "after 23 h never again, however new the last repeat", given: newJob(repeated(23*time.Hour - time.Minute)), known: with(keyA), when: 23 * time.Hour,
-		then: then{phase: PhaseSubmitting, way: stuck, reason: ReasonSubmissionUnknown, says: "kubectl annotate -n shop daftyjob hero dafty.ai/job=shop/hero:ID",
+		then: then{phase: PhaseSubmitting, way: stuck, reason: ReasonSubmissionUnknown, says: "kubectl annotate --overwrite -n shop daftyjob hero dafty.ai/job=shop/hero:ID",
 			step: lifecycle.Rest, after: 5 * time.Minute, event: "Warning SubmissionUnknown"},
 	},
 	{
 		name: "unknown, and the user has found the job", given: newJob(sent, says(PhaseSubmitting, ReasonSubmissionUnknown), note(ownNote)), known: with(keyA), when: 24 * time.Hour,
 		then: then{phase: PhaseSubmitting, way: onTheWay, reason: ReasonSubmitting, says: "asking Dafty how job", step: lifecycle.Follow, event: "Normal Submitting", also: hasID},
+	},
+	{
+		name: "unknown, and the user has found that there is none: the next attempt, with a key of its own", given: newJob(sent, says(PhaseSubmitting, ReasonSubmissionUnknown), resubmit(firstKey)), known: with(keyA), when: 24 * time.Hour,
+		then: then{phase: PhaseSubmitting, way: onTheWay, reason: ReasonSubmitting, step: lifecycle.Submit, after: 45 * time.Second, event: "Normal Submitting",
+			also: records(secondKey, 2, 0, 24*time.Hour, 24*time.Hour, keyA)},
+	},
+	{
+		name: "unknown under a key that is gone, and the user has found that there is none", given: newJob(sent, says(PhaseSubmitting, ReasonSubmissionUnknown), resubmit(firstKey)), known: with(keyB), when: time.Hour,
+		then: then{phase: PhaseSubmitting, way: onTheWay, reason: ReasonSubmitting, step: lifecycle.Submit, after: 45 * time.Second, event: "Normal Submitting",
+			also: records(secondKey, 2, 0, time.Hour, time.Hour, keyB)},
+	},
+	{
+		name: "unknown, and the user speaks of another request", given: newJob(sent, says(PhaseSubmitting, ReasonSubmissionUnknown), resubmit(secondKey)), known: with(keyA), when: 24 * time.Hour,
+		then: then{phase: PhaseSubmitting, way: stuck, reason: ReasonSubmissionUnknown, says: "kubectl annotate --overwrite -n shop daftyjob hero dafty.ai/resubmit=" + firstKey,
+			step: lifecycle.Rest, after: 5 * time.Minute},
+	},
+	{
+		name: "in doubt, and Dafty can still tell: nobody needs to say it", given: newJob(sent, resubmit(firstKey)), known: with(keyA), when: 23*time.Hour - time.Second,
+		then: then{phase: PhaseSubmitting, way: onTheWay, reason: ReasonSubmitting, step: lifecycle.Submit, after: 45 * time.Second,
+			also: records(firstKey, 1, 0, 0, 23*time.Hour-time.Second, keyA)},
+	},
+	{
+		name: "unknown, found that there is none, and not wanted any more", given: newJob(sent, says(PhaseSubmitting, ReasonSubmissionUnknown), resubmit(firstKey), desired(DesiredCancelled)), known: with(keyA), when: 24 * time.Hour,
+		then: then{phase: PhaseCancelled, way: reached, reason: ReasonCancelledBeforeSubmission, step: lifecycle.Rest, event: "Normal CancelledBeforeSubmission"},
+	},
+	{
+		name: "unknown, found that there is none, and deleted", given: newJob(sent, says(PhaseSubmitting, ReasonSubmissionUnknown), resubmit(firstKey), deleted(24*time.Hour)), known: with(keyA), when: 24 * time.Hour,
+		then: then{phase: PhaseSubmitting, way: stuck, reason: ReasonSubmissionUnknown, step: lifecycle.RemoveFinalizer},
 	},
 	{
 		name: "unknown because the clock was wrong, and it is right again", given: newJob(sent, says(PhaseSubmitting, ReasonSubmissionUnknown)), known: with(keyA), when: time.Minute,

@@ -160,7 +160,7 @@ func wrong(in lifecycle.Input, got lifecycle.Decision) (problems []string) {
 		}
 	}
 	if before.InDoubt() && !after.InDoubt() && after.JobID == "" {
-		must(disproved(in), "a request in doubt is forgotten")
+		must(disproved(in) || forgone(in), "a request in doubt is forgotten")
 	}
 
 	// What was learnt stays.
@@ -179,7 +179,7 @@ func wrong(in lifecycle.Input, got lifecycle.Decision) (problems []string) {
 		must(submission.CredentialsHash == in.Known.Credentials.Secret || submission.CredentialsHash == in.Known.Credentials.Held, "submitted with a key that isn't there")
 		must(after.Attempts == submission.Attempt, "attempt %d, of %d", submission.Attempt, after.Attempts)
 		must(finalizer, "submitted without the finalizer")
-		if before.InDoubt() {
+		if before.InDoubt() && !forgone(in) {
 			old := before.Submission
 			must(submission.IdempotencyKey == old.IdempotencyKey && submission.StartedAt.Equal(old.StartedAt) &&
 				submission.CredentialsHash == old.CredentialsHash && submission.Attempt == old.Attempt, "the repeat isn't of the same request")
@@ -204,7 +204,7 @@ func wrong(in lifecycle.Input, got lifecycle.Decision) (problems []string) {
 		untouched := before.JobID == "" && !before.InDoubt() && in.Job.Annotations[v1alpha1.JobAnnotation] != ownNote
 		timeout := !in.Now.Before(in.Job.DeletionTimestamp.Add(in.DeletionTimeout))
 		must(deleting && finalizer, "a finalizer that isn't there, or is wanted")
-		must(before.Phase.Final() || untouched || disproved(in) || timeout || in.Job.Spec.DeletionPolicy == v1alpha1.DeletionOrphan, "let go too early")
+		must(before.Phase.Final() || untouched || disproved(in) || forgone(in) || timeout || in.Job.Spec.DeletionPolicy == v1alpha1.DeletionOrphan, "let go too early")
 		must(!got.Abandoned || timeout && got.Event != nil && got.Event.Warning, "abandoned too early or in silence")
 	case lifecycle.Rest:
 		must(!(way == onTheWay && !deleting) || got.After > 0, "on the way, and nothing goes on")
@@ -232,6 +232,24 @@ func disproved(in lifecycle.Input) bool {
 		return false
 	}
 	return call.Err.Kind == dafty.KindInvalid || call.Err.Kind == dafty.KindNotFound || call.Err.Refused() && request.StartedAt.Equal(request.SentAt)
+}
+
+// forgone says that Dafty can't tell any more what became of the request on record, and that a person
+// has found that it made no job.
+func forgone(in lifecycle.Input) bool {
+	request, credentials := in.Job.Status.Submission, in.Known.Credentials
+	if request == nil || in.Job.Annotations[v1alpha1.ResubmitAnnotation] != request.IdempotencyKey {
+		return false
+	}
+	begun := in.Job.CreationTimestamp.Time
+	if request.StartedAt != nil && !request.StartedAt.After(in.Now.Add(15*time.Second)) {
+		begun = request.StartedAt.Time
+	}
+	call := in.Known.Submission
+	revoked := call != nil && call.Err != nil && call.Err.Kind == dafty.KindUnauthorized &&
+		call.IdempotencyKey == request.IdempotencyKey && request.SentAt != nil && call.SentAt.Equal(request.SentAt.Time)
+	return in.Now.Sub(begun) >= 23*time.Hour ||
+		credentials.Secret != "" && credentials.Secret != request.CredentialsHash && (credentials.Held != request.CredentialsHash || revoked)
 }
 
 // kstatusOf is what tools such as Flux, Argo CD and kubectl make of an object.
@@ -366,6 +384,8 @@ func drawJob(t *rapid.T) *v1alpha1.DaftyJob {
 	)
 	if value := oneOf(t, "annotation", "", ownNote, ownNote, namespace+"/"+name+":"+otherID, namespace+"/"+name+":", "shop/other:"+otherID, "rubbish"); value != "" {
 		note(value)(job)
+	} else if rapid.Bool().Draw(t, "resubmit") {
+		resubmit(oneOf(t, "resubmit what", firstKey, secondKey, ""))(job)
 	}
 	if rapid.IntRange(0, 3).Draw(t, "finalizer") == 0 {
 		noFinalizer(job)
