@@ -15,8 +15,8 @@ const (
 	// and re-creation drop.
 	JobAnnotation = "dafty.ai/job"
 
-	// ResubmitAnnotation is for a person to give where the reason is
-	// SubmissionUnknown and Dafty has no job of that request. It holds the
+	// ResubmitAnnotation is for a person to give where the message of the Ready
+	// condition names it and Dafty has no job of that request. It holds the
 	// idempotency key of the request, status.submission.idempotencyKey, so that it
 	// speaks of that one request and of no later one. The request is forgotten, and
 	// a new one is sent if the job is still wanted.

@@ -344,12 +344,24 @@ func (d *decider) repeat(err *dafty.CallError, wait time.Duration) Decision {
 		// Asking for a valid key would be wrong: another one is there, and can't be used.
 		return d.unknown("the API key that it was sent with is no longer accepted, and repeated with the one that is now in "+d.secretWords()+" it could be paid for twice", d.credentialsPoll())
 	}
+	passed := submission.SentAt.Add(repeatAfter)
+	resubmit := d.refusedAgain(err) && d.resubmitWanted()
+	if resubmit && !d.Now.Before(passed) {
+		return d.resubmit()
+	}
 	if due := submission.SentAt.Add(wait); d.Now.Before(due) {
 		left := due.Sub(d.Now)
+		if resubmit {
+			left = passed.Sub(d.Now)
+		}
 		v := onTheWay(v1alpha1.PhaseSubmitting, v1alpha1.ReasonSubmitting,
 			"a request was sent and its answer isn't known; it is repeated with the same idempotency key, which makes no second job")
 		if err != nil {
 			v = troubled(v1alpha1.PhaseSubmitting, err.Kind, err.Error()+"; the request is repeated with the same idempotency key, which makes no second job", d.secretWords())
+			if d.refusedAgain(err) {
+				v.message += ". Should Dafty go on refusing it although the cause is gone, look for its job there; if there is none, have a new one made with: " +
+					d.annotateCommand(v1alpha1.ResubmitAnnotation, submission.IdempotencyKey)
+			}
 		} else if d.status.Phase == v1alpha1.PhaseSubmitting {
 			return d.keep(Rest, left)
 		}
@@ -384,17 +396,37 @@ func (d *decider) unknown(why string, after time.Duration) Decision {
 	switch {
 	case d.annotated() != "":
 		return d.pickUp()
-	case d.Job.Annotations[v1alpha1.ResubmitAnnotation] == submission.IdempotencyKey:
-		// The attempt stays counted, so that the next has a key of its own.
-		d.status.Submission = nil
-		return d.next()
+	case d.resubmitWanted():
+		return d.resubmit()
 	}
-	annotate := fmt.Sprintf("kubectl annotate --overwrite -n %s daftyjob %s ", d.Job.Namespace, d.Job.Name)
 	return d.on(stuck(v1alpha1.PhaseSubmitting, v1alpha1.ReasonSubmissionUnknown, fmt.Sprintf(
-		"a request was sent at %s and its answer never came; %s. Look for its job at Dafty. If it is there, run: %s%s=%sID; if not, have a new one made with: %s%s=%s",
+		"a request was sent at %s and its answer never came; %s. Look for its job at Dafty. If it is there, run: %s; if not, have a new one made with: %s",
 		submission.StartedAt.UTC().Format(time.RFC3339), why,
-		annotate, v1alpha1.JobAnnotation, Annotation(d.Job, ""),
-		annotate, v1alpha1.ResubmitAnnotation, submission.IdempotencyKey)), Rest, after)
+		d.annotateCommand(v1alpha1.JobAnnotation, Annotation(d.Job, "ID")),
+		d.annotateCommand(v1alpha1.ResubmitAnnotation, submission.IdempotencyKey))), Rest, after)
+}
+
+// refusedAgain says that Dafty refuses the repeats of a request in doubt for a cause that a person mends. It
+// may go on so after that, for as long as it remembers the key.
+func (d *decider) refusedAgain(err *dafty.CallError) bool {
+	return err != nil && slices.Contains(mendable, err.Kind)
+}
+
+var mendable = []dafty.Kind{dafty.KindInsufficientCredits, dafty.KindSubscriptionRequired, dafty.KindUsageLimit, dafty.KindConcurrency}
+
+// resubmitWanted says whether a person has found that the request in doubt made no job.
+func (d *decider) resubmitWanted() bool {
+	return d.Job.Annotations[v1alpha1.ResubmitAnnotation] == d.status.Submission.IdempotencyKey
+}
+
+// resubmit forgets the request in doubt. Its attempt stays counted, so that the next has a key of its own.
+func (d *decider) resubmit() Decision {
+	d.status.Submission = nil
+	return d.next()
+}
+
+func (d *decider) annotateCommand(annotation, value string) string {
+	return fmt.Sprintf("kubectl annotate --overwrite -n %s daftyjob %s %s=%s", d.Job.Namespace, d.Job.Name, annotation, value)
 }
 
 // accepted records the job that Dafty made. From here on its id is known.

@@ -360,6 +360,25 @@ var doubt = []row{
 			also: records(firstKey, 1, 0, 0, 23*time.Hour-time.Second, keyA)},
 	},
 	{
+		name: "in doubt, and its repeats are refused: a way out is named", given: newJob(repeated(time.Minute)), when: 62 * time.Second,
+		known: with(keyA, failing(refusal(dafty.KindInsufficientCredits), 2, time.Minute)),
+		then: then{phase: PhaseSubmitting, way: stuck, reason: ReasonInsufficientCredits, step: lifecycle.Rest, after: 43 * time.Second, event: "Warning InsufficientCredits",
+			says: "have a new one made with: kubectl annotate --overwrite -n shop daftyjob hero dafty.ai/resubmit=" + firstKey,
+			also: records(firstKey, 1, 0, 0, time.Minute, keyA)},
+	},
+	{
+		name: "in doubt, its repeats are refused, and the user has found that there is none: not before the repeat has surely passed", when: 62 * time.Second,
+		given: newJob(repeated(time.Minute), resubmit(firstKey)), known: with(keyA, failing(refusal(dafty.KindInsufficientCredits), 9, time.Minute)),
+		then: then{phase: PhaseSubmitting, way: stuck, reason: ReasonInsufficientCredits, step: lifecycle.Rest, after: 43 * time.Second, event: "Warning InsufficientCredits",
+			also: records(firstKey, 1, 0, 0, time.Minute, keyA)},
+	},
+	{
+		name: "in doubt, its repeats are refused, and the user has found that there is none: the next attempt", when: 105 * time.Second,
+		given: newJob(repeated(time.Minute), resubmit(firstKey)), known: with(keyA, failing(refusal(dafty.KindInsufficientCredits), 9, time.Minute)),
+		then: then{phase: PhaseSubmitting, way: onTheWay, reason: ReasonSubmitting, step: lifecycle.Submit, after: 45 * time.Second,
+			also: records(secondKey, 2, 0, 105*time.Second, 105*time.Second, keyA)},
+	},
+	{
 		name: "unknown, found that there is none, and not wanted any more", given: newJob(sent, says(PhaseSubmitting, ReasonSubmissionUnknown), resubmit(firstKey), desired(DesiredCancelled)), known: with(keyA), when: 24 * time.Hour,
 		then: then{phase: PhaseCancelled, way: reached, reason: ReasonCancelledBeforeSubmission, step: lifecycle.Rest, event: "Normal CancelledBeforeSubmission"},
 	},

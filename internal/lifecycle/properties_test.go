@@ -234,8 +234,8 @@ func disproved(in lifecycle.Input) bool {
 	return call.Err.Kind == dafty.KindInvalid || call.Err.Kind == dafty.KindNotFound || call.Err.Refused() && request.StartedAt.Equal(request.SentAt)
 }
 
-// forgone says that Dafty can't tell any more what became of the request on record, and that a person
-// has found that it made no job.
+// forgone says that Dafty can't tell any more what became of the request on record, or doesn't, as it refuses
+// the repeats, and that a person has found that it made no job.
 func forgone(in lifecycle.Input) bool {
 	request, credentials := in.Job.Status.Submission, in.Known.Credentials
 	if request == nil || in.Job.Annotations[v1alpha1.ResubmitAnnotation] != request.IdempotencyKey {
@@ -246,9 +246,11 @@ func forgone(in lifecycle.Input) bool {
 		begun = request.StartedAt.Time
 	}
 	call := in.Known.Submission
-	revoked := call != nil && call.Err != nil && call.Err.Kind == dafty.KindUnauthorized &&
+	failed := call != nil && call.Err != nil &&
 		call.IdempotencyKey == request.IdempotencyKey && request.SentAt != nil && call.SentAt.Equal(request.SentAt.Time)
-	return in.Now.Sub(begun) >= 23*time.Hour ||
+	revoked := failed && call.Err.Kind == dafty.KindUnauthorized
+	refused := failed && call.Err.Refused() && in.Now.Sub(call.SentAt) >= 45*time.Second
+	return in.Now.Sub(begun) >= 23*time.Hour || refused ||
 		credentials.Secret != "" && credentials.Secret != request.CredentialsHash && (credentials.Held != request.CredentialsHash || revoked)
 }
 
