@@ -5,7 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -15,6 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
+	"dafty.ai/dafty-operator/internal/lifecycle"
 )
 
 // namespace holds all objects of a history.
@@ -42,6 +46,8 @@ type cluster struct {
 	secrets map[string]*corev1.Secret
 	// terminating is set once the namespace is deleted: nothing new is taken.
 	terminating bool
+	// strangerKey is set once the Secret held a key of another account.
+	strangerKey bool
 	created     int
 	// everNamed are the names of all objects there ever were.
 	everNamed map[string]bool
@@ -179,6 +185,78 @@ func (c *cluster) store(job *v1alpha1.DaftyJob) *v1alpha1.DaftyJob {
 	return stored
 }
 
+// meddle has a user write what is the operator's: status, finalizers or annotations.
+func (c *cluster) meddle(name string, edit func(*v1alpha1.DaftyJob)) {
+	job := c.get(name).DeepCopy()
+	edit(job)
+	c.w.judge.handsOn = true
+	c.store(job)
+	c.w.judge.handsOn = false
+}
+
+// loseStatus is what an apply of an old backup to the status subresource does.
+func (c *cluster) loseStatus(name string) {
+	c.w.judge.lostStatus[c.get(name).UID] = true
+	c.meddle(name, func(job *v1alpha1.DaftyJob) { job.Status = v1alpha1.DaftyJobStatus{ObservedGeneration: -1} })
+}
+
+func (c *cluster) takeFinalizerOff(name string) {
+	if c.get(name) == nil {
+		return
+	}
+	c.w.judge.stripped[c.get(name).UID] = true
+	c.meddle(name, func(job *v1alpha1.DaftyJob) { job.Finalizers = nil })
+}
+
+func (c *cluster) takeAnnotationOff(name string) {
+	if c.get(name) == nil {
+		return
+	}
+	delete(c.w.judge.heirs, c.get(name).UID)
+	c.meddle(name, func(job *v1alpha1.DaftyJob) { delete(job.Annotations, v1alpha1.JobAnnotation) })
+}
+
+// vanish loses an object without asking anybody, as a cluster that is lost does.
+func (c *cluster) vanish(name string) {
+	c.takeFinalizerOff(name)
+	c.delete(name)
+}
+
+// createFrom makes a new object of an old one's metadata and spec, as a restore from a backup and a manifest that
+// was exported do. Status is in neither.
+func (c *cluster) createFrom(old *v1alpha1.DaftyJob, finalizers bool) {
+	job := &v1alpha1.DaftyJob{Spec: *old.Spec.DeepCopy()}
+	job.Name, job.Annotations = old.Name, maps.Clone(old.Annotations)
+	if finalizers {
+		job.Finalizers = slices.Clone(old.Finalizers)
+	}
+	c.create(job)
+	// Nothing holds it until the operator has seen it.
+	c.w.judge.stripped[job.UID] = len(job.Finalizers) == 0
+	if id := annotatedJob(job); id != "" {
+		c.w.judge.heirs[job.UID], c.w.judge.lostStatus[job.UID] = id, true
+	}
+}
+
+// lastOf is the last version of an object that had this name, nil where there was none.
+func (c *cluster) lastOf(name string) *v1alpha1.DaftyJob {
+	for _, v := range slices.Backward(c.history) {
+		if v.name == name && v.job != nil {
+			return v.job
+		}
+	}
+	return nil
+}
+
+// annotatedJob is the id in the annotation for this object's own name, empty where there is none.
+func annotatedJob(job *v1alpha1.DaftyJob) string {
+	id, ok := strings.CutPrefix(job.Annotations[v1alpha1.JobAnnotation], lifecycle.Annotation(job, ""))
+	if !ok {
+		return ""
+	}
+	return id
+}
+
 // snapshot is what the cluster held so many versions ago.
 func (c *cluster) snapshot(ago int) map[string]version {
 	jobs := map[string]version{}
@@ -194,6 +272,7 @@ func (c *cluster) snapshot(ago int) map[string]version {
 
 // putSecret creates or changes the Secret of the API key.
 func (c *cluster) putSecret(apiKey string) {
+	c.strangerKey = c.strangerKey || apiKey == keyOther
 	c.secrets[v1alpha1.DefaultSecretName] = &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: v1alpha1.DefaultSecretName},
 		Data:       map[string][]byte{v1alpha1.DefaultSecretKey: []byte(apiKey)},

@@ -52,6 +52,11 @@ var kinds = []struct {
 	{"account", 8, changeAccount},
 	{"key revoked", 2, revokeKey},
 	{"job moves", 5, moveJob},
+	{"status lost", 3, loseStatus},
+	{"finalizer taken off", 2, takeFinalizerOff},
+	{"annotation taken off", 2, takeAnnotationOff},
+	{"restore", 3, restore},
+	{"person", 3, func(w *world, _ picker) { w.person() }},
 }
 
 // allVariants takes a while to make.
@@ -153,6 +158,11 @@ func createJob(w *world, p picker) {
 	if w.cluster.get(name) != nil || w.cluster.terminating {
 		return
 	}
+	if old := w.cluster.lastOf(name); old != nil && p.n(3) == 0 {
+		w.trace.add("user", "creates %s again, with the annotations that it had", name)
+		w.cluster.createFrom(old, false)
+		return
+	}
 	job := &v1alpha1.DaftyJob{}
 	job.Name = name
 	what := "an image"
@@ -229,6 +239,53 @@ func putSecret(w *world, p picker) {
 func secretGone(w *world, _ picker) {
 	w.trace.add("user", "deletes the Secret")
 	clear(w.cluster.secrets)
+}
+
+func loseStatus(w *world, p picker) {
+	name := p.job()
+	if job := w.cluster.get(name); job == nil || annotatedJob(job) == "" {
+		return // without the annotation nothing is promised
+	}
+	w.trace.add("user", "empties the status of %s", name)
+	w.cluster.loseStatus(name)
+}
+
+func takeFinalizerOff(w *world, p picker) {
+	name := p.job()
+	if job := w.cluster.get(name); job == nil || len(job.Finalizers) == 0 {
+		return
+	}
+	w.trace.add("user", "takes the finalizer off %s", name)
+	w.cluster.takeFinalizerOff(name)
+}
+
+func takeAnnotationOff(w *world, p picker) {
+	name := p.job()
+	if job := w.cluster.get(name); job == nil || annotatedJob(job) == "" {
+		return
+	}
+	w.trace.add("user", "takes the annotation off %s", name)
+	w.cluster.takeAnnotationOff(name)
+}
+
+// restore brings an object back as it was some time ago, but for its status, in place of what is there now.
+func restore(w *world, p picker) {
+	name := p.job()
+	var backups []version
+	for _, v := range w.cluster.history {
+		if v.name == name && v.job != nil && v.job.DeletionTimestamp == nil {
+			backups = append(backups, v)
+		}
+	}
+	if len(backups) == 0 || w.cluster.terminating {
+		return
+	}
+	backup := backups[p.n(len(backups))]
+	if w.cluster.get(name) != nil {
+		w.cluster.vanish(name)
+	}
+	w.trace.add("user", "restores %s as it was at version %d, without status", name, backup.revision)
+	w.cluster.createFrom(backup.job, p.n(2) == 0)
 }
 
 // process picks one that lives: mostly the leader, as that is where it hurts.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -24,13 +25,23 @@ type judge struct {
 	// Guarded by the world's lock.
 	newest    map[types.UID]*v1alpha1.DaftyJob // the last version of each object there ever was
 	abandoned map[types.UID]bool
+	// What users took into their own hands. stripped objects have lost their finalizer, and forced ones
+	// are gone without it. Objects that lostStatus know of their job by its annotation alone; heirs came
+	// with that annotation, and what they hold is the job that they must not pay for again.
+	stripped, forced, lostStatus map[types.UID]bool
+	heirs                        map[types.UID]string
+	// handsOn is set while a user writes what is the operator's.
+	handsOn bool
 
 	mu       sync.Mutex
 	problems []string
 }
 
 func newJudge(w *world) *judge {
-	return &judge{w: w, newest: map[types.UID]*v1alpha1.DaftyJob{}, abandoned: map[types.UID]bool{}}
+	return &judge{
+		w: w, newest: map[types.UID]*v1alpha1.DaftyJob{}, abandoned: map[types.UID]bool{},
+		stripped: map[types.UID]bool{}, forced: map[types.UID]bool{}, lostStatus: map[types.UID]bool{}, heirs: map[types.UID]string{},
+	}
 }
 
 // find notes that an invariant is broken.
@@ -79,8 +90,14 @@ func (j *judge) saw(before, after version) {
 	job := after.job
 	j.newest[job.UID] = job
 	j.secret("object "+job.Name, string(after.raw))
+	switch held := slices.Contains(job.Finalizers, v1alpha1.CancelFinalizer); {
+	case held:
+		delete(j.stripped, job.UID)
+	case job.DeletionTimestamp != nil && j.stripped[job.UID]:
+		j.forced[job.UID] = true
+	}
 	was := before.job
-	if was == nil || was.UID != job.UID {
+	if was == nil || was.UID != job.UID || j.handsOn {
 		return
 	}
 	if !was.Status.Phase.Final() {
@@ -110,11 +127,13 @@ func (j *judge) ended(job *v1alpha1.DaftyJob) {
 		if !known || entry.Status != daftysim.StatusFailed {
 			untrue("at Dafty it is " + entry.Status)
 		}
-		if reason != v1alpha1.ReasonCancelled && entry.Cancelled {
+		// Dafty shows a cancelled job as a failed one. That it was cancelled stood in the status alone.
+		if reason != v1alpha1.ReasonCancelled && entry.Cancelled && !j.lostStatus[job.UID] {
 			untrue("it was cancelled")
 		}
 	case v1alpha1.ReasonJobNotFound:
-		if known && (j.w.variants.JobRetention != daftysim.JobRetentionLimited || !entry.Terminal()) {
+		forgotten := j.w.variants.JobRetention == daftysim.JobRetentionLimited && entry.Terminal()
+		if known && !forgotten && !j.deniedToStranger(job) {
 			untrue("Dafty has it as " + entry.Status)
 		}
 	case v1alpha1.ReasonInvalidRequest, v1alpha1.ReasonCancelledBeforeSubmission:
@@ -122,6 +141,12 @@ func (j *judge) ended(job *v1alpha1.DaftyJob) {
 	default:
 		untrue("nothing ends so")
 	}
+}
+
+// deniedToStranger says whether the job may look absent because another account asked for it. Which account
+// it is of stood in the status alone.
+func (j *judge) deniedToStranger(job *v1alpha1.DaftyJob) bool {
+	return j.lostStatus[job.UID] && j.w.cluster.strangerKey
 }
 
 // owner is the object that a job was made for, from its idempotency key UID-ATTEMPT.
@@ -134,16 +159,16 @@ func owner(entry daftysim.Entry) types.UID {
 func (j *judge) unwanted() []string {
 	var found []string
 	for _, entry := range j.w.sim.Running() {
-		uid := owner(entry)
-		job := j.newest[uid]
+		job := j.holder(entry)
 		switch {
 		case job == nil:
 			found = append(found, fmt.Sprintf("job %s of nobody", brief(entry.JobID)))
 		case j.gone(job):
-			if !j.abandoned[uid] && job.Spec.DeletionPolicy != v1alpha1.DeletionOrphan {
+			if !j.abandoned[job.UID] && !j.forced[job.UID] && job.Spec.DeletionPolicy != v1alpha1.DeletionOrphan {
 				found = append(found, fmt.Sprintf("job %s of %s, which is gone", brief(entry.JobID), job.Name))
 			}
 		case j.waitsForPerson(job):
+		case readyOf(job).Reason == v1alpha1.ReasonJobNotFound && j.deniedToStranger(job):
 		case job.Status.Phase.Final():
 			found = append(found, fmt.Sprintf("job %s of %s, which is %s", brief(entry.JobID), job.Name, describe(job)))
 		case job.Spec.DesiredState == v1alpha1.DesiredCancelled, job.DeletionTimestamp != nil:
@@ -151,6 +176,23 @@ func (j *judge) unwanted() []string {
 		}
 	}
 	return found
+}
+
+// holder is the object that a job is looked after by: the last that came with its id, else the one that it was
+// made for.
+func (j *judge) holder(entry daftysim.Entry) *v1alpha1.DaftyJob {
+	holder := j.newest[owner(entry)]
+	for uid, id := range j.heirs {
+		if heir := j.newest[uid]; id == entry.JobID && (holder == nil || later(heir, holder)) {
+			holder = heir
+		}
+	}
+	return holder
+}
+
+// later says whether one object was created after another.
+func later(a, b *v1alpha1.DaftyJob) bool {
+	return len(a.UID) > len(b.UID) || len(a.UID) == len(b.UID) && a.UID > b.UID
 }
 
 func (j *judge) gone(job *v1alpha1.DaftyJob) bool {
@@ -173,8 +215,11 @@ func (j *judge) lingering() []string {
 func (j *judge) unfinished() []string {
 	var found []string
 	for _, job := range j.objects() {
-		suspended := job.Spec.DesiredState == v1alpha1.DesiredSuspended && readyOf(job).Reason == v1alpha1.ReasonSuspended
-		if !job.Status.Phase.Final() && !suspended && !j.waitsForPerson(job) {
+		reason := readyOf(job).Reason
+		suspended := job.Spec.DesiredState == v1alpha1.DesiredSuspended && reason == v1alpha1.ReasonSuspended
+		// Whoever is asked to look at Dafty does. The key of another account isn't put back.
+		waits := reason != v1alpha1.ReasonSubmissionUnknown && j.waitsForPerson(job)
+		if !job.Status.Phase.Final() && !suspended && !waits {
 			found = append(found, fmt.Sprintf("%s: %s", job.Name, describe(job)))
 		}
 	}
@@ -237,6 +282,9 @@ func (j *judge) conclude() {
 		job := j.newest[owner(entry)]
 		if job == nil {
 			continue
+		}
+		if id, is := j.heirs[job.UID]; is {
+			j.find("paid twice: %s came with job %s, and Dafty made %s for it", job.Name, brief(id), brief(entry.JobID))
 		}
 		switch readyOf(job).Reason {
 		case v1alpha1.ReasonInvalidRequest, v1alpha1.ReasonCancelledBeforeSubmission:

@@ -51,7 +51,9 @@ var mutations = []struct {
 	{"a timeout is taken for a refusal", mutation{dafty: func(calls account.Dafty) account.Dafty { return refusesOnTimeout{calls} }}, "paid twice|false|left running"},
 	{"a lost connection is taken for a failed job", mutation{dafty: func(calls account.Dafty) account.Dafty { return failsOnTrouble{calls} }}, "false|left running"},
 	{"a job that isn't there is said to be after one 5xx", mutation{dafty: func(calls account.Dafty) account.Dafty { return absentOnTrouble{calls} }}, "false|left running"},
-	{"a POST has no deadline", mutation{dafty: func(calls account.Dafty) account.Dafty { return endless{calls} }}, "paid twice|contract|stuck"},
+	{"a POST has no deadline", mutation{
+		dafty: func(calls account.Dafty) account.Dafty { return endless{calls} }, play: leaderOversleeps,
+	}, "paid twice|contract|stuck"},
 	{"clocks are a minute apart", mutation{skew: time.Minute}, "paid twice|contract"},
 	{"Dafty's memory is taken for longer than it is", mutation{patch: func(_ *v1alpha1.DaftyJob, patch map[string]any) bool {
 		if submission := submissionOf(patch); submission["startedAt"] != nil {
@@ -92,6 +94,14 @@ func TestMutations(t *testing.T) {
 			t.Error("no history found it")
 		})
 	}
+}
+
+// leaderOversleeps stops the leader between its write-ahead and its POST until another leader repeats it.
+func leaderOversleeps(w *world) {
+	pause := w.chance.between(44*time.Second, time.Minute, "the leader oversleeps")
+	stopLeaderAt(w, "before", pause)
+	w.begin(image)
+	w.pass(pause + 3*time.Minute)
 }
 
 // submissionOf is the submission in a patch, nil where it has none.

@@ -84,6 +84,7 @@ func scenarios() []scenario {
 			w.pass(time.Minute)
 		}},
 	}
+	list = append(list, meddled()...)
 	for _, moment := range []struct {
 		name  string
 		after time.Duration
@@ -158,6 +159,102 @@ func scenarios() []scenario {
 		}})
 	}
 	return list
+}
+
+// meddled are the scenarios in which somebody takes away what the operator goes by, and those in which it asks a
+// person.
+func meddled() []scenario {
+	// found has a person answer for the request that everybody has lost track of: its answer was lost, with a crash,
+	// and the key it was sent with is gone.
+	found := func(f fault) func(*world) {
+		return func(w *world) {
+			w.do(func() { w.weather = weather{faults: []fault{f}, odds: 8, until: time.Now().Add(10 * time.Second)} })
+			w.begin(image)
+			w.pass(5 * time.Second)
+			w.do(func() {
+				w.cluster.putSecret(keyTwo)
+				for _, p := range w.processes {
+					p.crash("while the answer is awaited")
+				}
+			})
+			w.pass(2*time.Minute + carefully)
+			w.do(w.person)
+			w.pass(time.Minute)
+		}
+	}
+	return []scenario{
+		{"the status is lost while queued", true, func(w *world) { w.begin(image); w.pass(queued); w.do(w.loseStatusOfOne); w.pass(time.Minute) }},
+		{"the status is lost while processing", true, func(w *world) {
+			w.begin(image)
+			w.pass(queued)
+			w.do(w.startAll)
+			w.pass(7 * time.Second)
+			w.do(w.loseStatusOfOne)
+			w.pass(time.Minute)
+		}},
+		{"the status is lost after the end", false, func(w *world) { w.begin(image); w.pass(20 * time.Second); w.do(w.loseStatusOfOne) }},
+		{"the status is lost, and it is deleted", true, func(w *world) {
+			w.begin(image)
+			w.pass(queued)
+			w.do(w.loseStatusOfOne)
+			w.pass(50 * time.Millisecond)
+			w.do(w.deleteOne)
+		}},
+		{"restored from a backup without status", true, func(w *world) {
+			w.begin(image)
+			w.pass(queued)
+			w.do(func() {
+				if backup := w.cluster.get("one"); backup != nil {
+					w.trace.add("user", "restores one, without status")
+					w.cluster.vanish("one")
+					w.cluster.createFrom(backup, true)
+				}
+			})
+			w.pass(time.Minute)
+		}},
+		{"orphaned, and re-created with its annotation", true, func(w *world) {
+			w.begin(func() *v1alpha1.DaftyJob {
+				job := image()
+				job.Spec.DeletionPolicy = v1alpha1.DeletionOrphan
+				return job
+			})
+			w.pass(queued)
+			w.do(w.deleteOne)
+			w.pass(time.Minute)
+			w.do(func() {
+				if w.cluster.get("one") == nil {
+					w.trace.add("user", "creates one again, with the annotations that it had")
+					w.cluster.createFrom(w.cluster.lastOf("one"), false)
+				}
+			})
+			w.pass(time.Minute)
+			w.do(w.cancelOne)
+		}},
+		{"the finalizer is taken off, and it is deleted later", true, func(w *world) {
+			w.begin(image)
+			w.pass(queued)
+			w.do(func() { w.cluster.takeFinalizerOff("one") })
+			w.pass(time.Minute)
+			w.do(w.deleteOne)
+		}},
+		{"the annotation is taken off, and the status is lost later", true, func(w *world) {
+			w.begin(image)
+			w.pass(queued)
+			w.do(func() { w.cluster.takeAnnotationOff("one") })
+			w.pass(time.Minute)
+			w.do(w.loseStatusOfOne)
+		}},
+		{"a person finds the job", true, found(hangAfter)},
+		{"a person finds that there is none", false, found(hang)},
+	}
+}
+
+// loseStatusOfOne does nothing before the annotation is there, without which nothing is promised.
+func (w *world) loseStatusOfOne() {
+	if job := w.cluster.get("one"); job != nil && annotatedJob(job) != "" {
+		w.trace.add("user", "empties the status of one")
+		w.cluster.loseStatus("one")
+	}
 }
 
 // options are those of a scenario's world.

@@ -229,6 +229,7 @@ func (w *world) conclude() {
 	// What nobody wants must stop by itself.
 	w.passUntil(2*time.Hour, func() bool { return len(w.judge.unwanted()) == 0 && len(w.judge.lingering()) == 0 })
 	w.do(w.judge.stopped)
+	w.pass(carefully) // the healed clocks may date what is still on its way too early
 	// What is wanted ends when Dafty is done with it; those that waited come one by one.
 	most := 3 * time.Hour
 	if w.variants.RefusedKey == daftysim.RefusedKeySame {
@@ -236,6 +237,7 @@ func (w *world) conclude() {
 		most = 25 * time.Hour
 	}
 	w.passUntil(most, func() bool {
+		w.person()
 		w.sim.FinishAll(daftysim.Succeed)
 		return len(w.judge.unfinished()) == 0
 	})

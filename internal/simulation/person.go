@@ -1,0 +1,47 @@
+package simulation
+
+import (
+	"slices"
+	"time"
+
+	"dafty.ai/dafty-operator/api/v1alpha1"
+	"dafty.ai/dafty-operator/internal/lifecycle"
+)
+
+// carefully is how long a person waits before they look for the job of a request at Dafty: longer than one may be
+// on its way.
+const carefully = 2 * time.Minute
+
+// askPerson are the reasons whose message has commands for a person to run.
+var askPerson = []string{
+	v1alpha1.ReasonSubmissionUnknown,
+	v1alpha1.ReasonInsufficientCredits, v1alpha1.ReasonSubscriptionRequired, v1alpha1.ReasonUsageLimitExceeded, v1alpha1.ReasonWaitingForConcurrency,
+}
+
+// person does what the messages of requests in doubt ask for: looks for the job at Dafty, and says which it is, or that
+// there is none. The caller holds the lock.
+func (w *world) person() {
+	now := time.Now().Add(w.clockOff)
+	for _, job := range w.judge.objects() {
+		submission, reason := job.Status.Submission, readyOf(job).Reason
+		if !job.Status.InDoubt() || !slices.Contains(askPerson, reason) || now.Sub(submission.SentAt.Time) < carefully {
+			continue
+		}
+		annotation, value := v1alpha1.ResubmitAnnotation, submission.IdempotencyKey
+		for _, entry := range w.sim.Ledger() {
+			if entry.IdempotencyKey == submission.IdempotencyKey {
+				annotation, value = v1alpha1.JobAnnotation, lifecycle.Annotation(job, entry.JobID)
+			}
+		}
+		if job.Annotations[annotation] == value {
+			continue
+		}
+		w.trace.add("person", "annotates %s: %s=%s", job.Name, annotation, value)
+		w.cluster.meddle(job.Name, func(job *v1alpha1.DaftyJob) {
+			if job.Annotations == nil {
+				job.Annotations = map[string]string{}
+			}
+			job.Annotations[annotation] = value
+		})
+	}
+}
