@@ -1,0 +1,202 @@
+package controller_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"dafty.ai/dafty-operator/api/v1alpha1"
+	"dafty.ai/dafty-operator/internal/controller"
+	"dafty.ai/dafty-operator/internal/daftysim"
+	"dafty.ai/dafty-operator/internal/kubetest"
+)
+
+// A namespace is deleted with all that is in it. Its controller, the real one, deletes the Secret and the DaftyJobs in an
+// order of its own, and waits for their finalizers.
+func TestNamespaceDeletion(t *testing.T) {
+	t.Parallel()
+	cp, err := kubetest.New(t.Context(), kubetest.Options{ControllerManager: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := cp.Stop(); err != nil {
+			t.Errorf("stopping the control plane: %v", err)
+		}
+	})
+
+	// The operator has used the key before, and still has it in memory.
+	for name, before := range map[string]func(*world){
+		"the Secret goes with it":   func(*world) {},
+		"the Secret is gone before": func(w *world) { w.deleteSecret() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorldOn(t, cp, daftysim.Options{Manual: true})
+			w.applyHere("queued", aLogo)
+			w.applyHere("processing", aLogo)
+			w.applyHere("completed", aLogo)
+			w.applyHere("suspended", `{desiredState: Suspended, imageGenerate: {prompt: A logo}}`)
+			processing, completed := w.submitted("processing"), w.submitted("completed")
+			w.Expect(w.sim.Start(processing)).To(Succeed())
+			w.Expect(w.sim.Finish(completed, daftysim.Succeed)).To(Succeed())
+			w.eventually("queued", v1alpha1.PhaseQueued, v1alpha1.ReasonQueued)
+			w.eventually("processing", v1alpha1.PhaseProcessing, v1alpha1.ReasonProcessing)
+			w.eventually("completed", v1alpha1.PhaseCompleted, v1alpha1.ReasonCompleted)
+			w.eventually("suspended", v1alpha1.PhasePending, v1alpha1.ReasonSuspended)
+			w.sim.Inject(daftysim.Fault{Operation: daftysim.GenerateImage, Kind: daftysim.FaultResetAfter})
+			w.applyHere("in-doubt", aLogo)
+			w.Eventually(w.sim.Ledger).WithTimeout(patience).Should(HaveLen(4))
+
+			before(w)
+			w.deleteNamespace()
+
+			w.eventuallyNoNamespace(longPatience)
+			for _, entry := range w.sim.Ledger() {
+				w.Expect(entry.Terminal()).To(BeTrue(), "%+v runs on", entry)
+				w.Expect(entry.Cancelled).To(Equal(entry.JobID != completed), "%+v", entry)
+				w.Expect(abandonment(entry.JobID, entry.IdempotencyKey)).To(BeEmpty())
+			}
+			w.wantCharges(4)
+		})
+	}
+
+	// A fresh operator knows no key, and nobody can create the Secret again: only the deletion timeout ends it.
+	t.Run("the operator is restarted when the Secret is gone", func(t *testing.T) {
+		const timeout = 6 * time.Second
+		w := newWorldOn(t, cp, daftysim.Options{Manual: true})
+		w.applyHere("queued", aLogo)
+		queued := w.submitted("queued")
+		w.eventually("queued", v1alpha1.PhaseQueued, v1alpha1.ReasonQueued)
+		w.sim.Inject(daftysim.Fault{Operation: daftysim.GenerateImage, Kind: daftysim.FaultHang, Effect: true})
+		w.applyHere("in-doubt", aLogo)
+		w.Eventually(w.sim.Ledger).WithTimeout(patience).Should(HaveLen(2))
+		inDoubt := w.sim.Ledger()[1]
+		w.stop()
+
+		w.deleteNamespace()
+		w.Eventually(func() bool {
+			key := types.NamespacedName{Namespace: w.Namespace, Name: v1alpha1.DefaultSecretName}
+			return apierrors.IsNotFound(w.Client.Get(t.Context(), key, &corev1.Secret{}))
+		}).WithTimeout(patience).Should(BeTrue(), "the Secret goes")
+		w.Eventually(func() (*metav1.Time, error) {
+			job, err := w.get("queued")
+			return job.DeletionTimestamp, err
+		}).WithTimeout(patience).ShouldNot(BeNil())
+		// Meanwhile the namespace says what it waits for, to whoever describes it.
+		w.Eventually(w.namespaceMessages).WithTimeout(patience).Should(ContainSubstring("dafty.ai/cancel in 2 resource instances"))
+
+		counted := abandonedJobs(t)
+		w.extra = func(r *controller.Reconciler) { r.DeletionTimeout = timeout }
+		started := time.Now()
+		w.startOperator()
+
+		// While it waits, the object says what for.
+		waiting := w.eventually("queued", v1alpha1.PhaseQueued, v1alpha1.ReasonWaitingForCredentials)
+		w.Expect(ready(waiting).Message).To(And(ContainSubstring(queued), ContainSubstring("the deletion waits for it until")))
+
+		w.eventuallyNoNamespace(patience)
+		w.Expect(time.Since(started)).To(BeNumerically(">=", timeout), "it was tried for that long")
+		w.Expect(abandonedJobs(t)).To(BeNumerically(">=", counted+2))
+		w.Expect(abandonment(queued)).To(ContainSubstring("may still run and cost"))
+		w.Expect(abandonment(inDoubt.IdempotencyKey)).To(ContainSubstring("may still run and cost"))
+		// Said and meant: nobody could cancel them.
+		w.Expect(w.sim.Running()).To(HaveLen(2))
+		// The API server takes no event in a namespace that ends. Should it ever do so, the documentation can say so.
+		w.Expect(w.eventReasons()).NotTo(ContainElement(v1alpha1.EventCancelAbandoned))
+	})
+}
+
+// newWorldOn is newWorld on a control plane of its own.
+func newWorldOn(t *testing.T, cp *kubetest.ControlPlane, opts daftysim.Options) *world {
+	t.Helper()
+	t.Parallel()
+	c, err := cp.Client()
+	if err != nil {
+		t.Fatal(err)
+	}
+	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "namespace-deletion-"}}
+	if err := c.Create(t.Context(), namespace); err != nil {
+		t.Fatal(err)
+	}
+	opts.Accounts = []daftysim.Account{{Name: accountName, APIKeys: []string{apiKey}}}
+	w := &world{
+		Env:   &kubetest.Env{ControlPlane: cp, Namespace: namespace.Name, Client: c, Kubeconfig: cp.Kubeconfig},
+		WithT: *NewWithT(t), t: t, seen: map[types.UID][]*v1alpha1.DaftyJob{},
+	}
+	w.sim = daftysim.Serve(daftysim.New(opts))
+	w.url = w.sim.URL
+	t.Cleanup(w.sim.Close)
+	t.Cleanup(w.judge)
+	w.watch()
+	w.startOperator()
+	w.putSecret(apiKey)
+	return w
+}
+
+// applyHere is apply where the kubeconfig doesn't name the namespace.
+func (w *world) applyHere(name, spec string) {
+	w.t.Helper()
+	w.MustApply(w.t, manifest(name, spec), "--namespace", w.Namespace)
+}
+
+func (w *world) deleteNamespace() {
+	w.t.Helper()
+	w.MustKubectl(w.t, "delete", "namespace", w.Namespace, "--wait=false")
+}
+
+func (w *world) namespace() (*corev1.Namespace, error) {
+	namespace := &corev1.Namespace{}
+	return namespace, w.Client.Get(context.Background(), client.ObjectKey{Name: w.Namespace}, namespace)
+}
+
+// namespaceMessages is what kubectl describe shows of a namespace that doesn't end.
+func (w *world) namespaceMessages() (string, error) {
+	namespace, err := w.namespace()
+	var messages []string
+	for _, condition := range namespace.Status.Conditions {
+		messages = append(messages, condition.Message)
+	}
+	return strings.Join(messages, "; "), err
+}
+
+func (w *world) eventuallyNoNamespace(within time.Duration) {
+	w.t.Helper()
+	w.Eventually(func() bool {
+		_, err := w.namespace()
+		return apierrors.IsNotFound(err)
+	}).WithTimeout(within).WithPolling(100*time.Millisecond).Should(BeTrue(), func() string {
+		messages, err := w.namespaceMessages()
+		return "the namespace stays: " + messages + " " + errorText(err)
+	})
+}
+
+func errorText(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}
+
+// abandonment is the line of the log that tells of a job let go, found by any of these words.
+func abandonment(words ...string) string {
+	for line := range strings.Lines(logged.String()) {
+		// The events package writes events into the log too, at other levels.
+		if !strings.Contains(line, "\tINFO\t") || !strings.Contains(line, v1alpha1.EventCancelAbandoned) {
+			continue
+		}
+		for _, word := range words {
+			if strings.Contains(line, word) {
+				return line
+			}
+		}
+	}
+	return ""
+}
