@@ -101,9 +101,10 @@ func run(o options) error {
 	wakeups := controller.NewWakeups()
 	httpClient := dafty.NewHTTPClient()
 	userAgent := "dafty-operator/" + buildVersion()
-	accounts := account.NewRegistry(ctx, account.DefaultLimits, func(apiKey string) account.Dafty {
-		return dafty.New(o.daftyURL, apiKey, userAgent, httpClient)
-	}, wakeups.Wake)
+	accounts := account.NewRegistry(ctx, account.Config{
+		Client: func(apiKey string) account.Dafty { return dafty.New(o.daftyURL, apiKey, userAgent, httpClient) },
+		Wake:   wakeups.Wake,
+	})
 	reconciler := &controller.Reconciler{
 		Client:          mgr.GetClient(),
 		Recorder:        mgr.GetEventRecorder(controller.Name),

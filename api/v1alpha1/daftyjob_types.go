@@ -580,6 +580,12 @@ type Submission struct {
 	// +optional
 	SentAt *metav1.Time `json:"sentAt,omitempty"`
 
+	// sender is the operator's process that was about to send it: a random name
+	// that each has for as long as it runs. No other has the answer.
+	//
+	// +optional
+	Sender string `json:"sender,omitempty"`
+
 	// credentialsHash tells apart the API keys that requests were sent with,
 	// without telling the key: the first 8 hexadecimal digits of a SHA-256 over
 	// the object's uid and the key.

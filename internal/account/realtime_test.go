@@ -18,8 +18,10 @@ import (
 // looked for at the other.
 func TestASubmissionCountsOnce(t *testing.T) {
 	answered := make(chan struct{}, 1)
-	registry := NewRegistry(t.Context(), DefaultLimits, func(string) Dafty { return &fakeDafty{} },
-		func(types.NamespacedName) { answered <- struct{}{} })
+	registry := NewRegistry(t.Context(), Config{
+		Client: func(string) Dafty { return &fakeDafty{} },
+		Wake:   func(types.NamespacedName) { answered <- struct{}{} },
+	})
 	create := dafty.GenerateImageRequest{Prompt: "A logo"}
 	limit := DefaultLimits[create.Class()]
 	for i := range limit + 1 {

@@ -1,6 +1,7 @@
 package account
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -8,29 +9,40 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/rand"
 )
+
+// Config is what a Registry is made of.
+type Config struct {
+	// Client makes the client of an API key.
+	Client func(apiKey string) Dafty
+	// Wake is told of each DaftyJob that there is news about, and must not block.
+	Wake func(types.NamespacedName)
+	// Limits are the calls of a minute, by default DefaultLimits.
+	Limits Limits
+	// Sender names this process among all that ever ran (see v1alpha1.Submission.Sender), by default at random.
+	Sender string
+}
 
 // Registry holds an Account for each API key in use, and a Tracker for each DaftyJob that is
 // underway.
 type Registry struct {
-	ctx    context.Context
-	limits Limits
-	client func(apiKey string) Dafty
-	wake   func(types.NamespacedName)
+	Config
+
+	ctx context.Context
 
 	mu       sync.Mutex
 	accounts map[[sha256.Size]byte]*Account
 	trackers map[types.NamespacedName]*Tracker
 }
 
-// NewRegistry makes an empty registry. Its calls end with ctx. client makes the client of an
-// API key; wake is told of each DaftyJob that there is news about, and must not block.
-func NewRegistry(ctx context.Context, limits Limits, client func(apiKey string) Dafty, wake func(types.NamespacedName)) *Registry {
+// NewRegistry makes an empty registry. Its calls end with ctx.
+func NewRegistry(ctx context.Context, config Config) *Registry {
+	const length = 10 // no two of 27^10 are ever equal
+	config.Sender = cmp.Or(config.Sender, rand.String(length))
 	return &Registry{
+		Config:   config,
 		ctx:      ctx,
-		limits:   limits,
-		client:   client,
-		wake:     wake,
 		accounts: map[[sha256.Size]byte]*Account{},
 		trackers: map[types.NamespacedName]*Tracker{},
 	}
@@ -73,7 +85,7 @@ func (r *Registry) acquire(apiKey string) *Account {
 	id := sha256.Sum256([]byte(apiKey))
 	a := r.accounts[id]
 	if a == nil {
-		a = newAccount(apiKey, r.client(apiKey), r.limits)
+		a = newAccount(apiKey, r.Client(apiKey), r.Limits)
 		r.accounts[id] = a
 	}
 	a.users++

@@ -86,7 +86,7 @@ func (f *follower) lookNow() {
 	}
 }
 
-func (t *Tracker) wake() { t.registry.wake(t.name) }
+func (t *Tracker) wake() { t.registry.Wake(t.name) }
 
 // Use tells the API key that the Secret now holds, empty where it holds none. Another key
 // may know another truth, so that what was in trouble is tried anew.
@@ -115,7 +115,7 @@ func (t *Tracker) Use(apiKey string) {
 func (t *Tracker) Known() lifecycle.Known {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	known := lifecycle.Known{Since: t.since, Job: t.job, Trouble: copied(t.trouble), Cancel: copied(t.cancel), Submission: copied(t.submission)}
+	known := lifecycle.Known{Sender: t.registry.Sender, Since: t.since, Job: t.job, Trouble: copied(t.trouble), Cancel: copied(t.cancel), Submission: copied(t.submission)}
 	if t.secret != nil {
 		known.Credentials.Secret = Hash(t.uid, t.secret.key())
 	}

@@ -112,7 +112,7 @@ func TestSubmissionDeadline(t *testing.T) {
 					<-req.Context().Done()
 					return nil, req.Context().Err()
 				})
-				w.registry.client = func(key string) Dafty { return dafty.New("http://127.0.0.1", key, "test", never) }
+				w.registry.Client = func(key string) Dafty { return dafty.New("http://127.0.0.1", key, "test", never) }
 				tracker, next := w.tracker("a", "k"), w.tracker("next", "k")
 				s := submission(tracker)
 				s.SentAt = &metav1.Time{Time: time.Now().Add(-tt.written)}
@@ -796,7 +796,7 @@ func TestTheEndOfTheProcess(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		f := &fakeDafty{began: time.Now(), look: holds(nil)}
-		r := NewRegistry(ctx, DefaultLimits, func(string) Dafty { return f }, func(types.NamespacedName) {})
+		r := NewRegistry(ctx, Config{Client: func(string) Dafty { return f }, Wake: func(types.NamespacedName) {}})
 		for i := range 200 {
 			tracker := r.Tracker(types.NamespacedName{Name: fmt.Sprint(i)}, "uid")
 			tracker.Use("k")

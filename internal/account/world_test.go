@@ -48,7 +48,7 @@ func inWorldWithLimits(t *testing.T, limits Limits, test func(t *testing.T, w *w
 		// The test's own context would stop what a test has to stop itself.
 		ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 		w := &world{t: t, stop: stop, began: time.Now(), daftys: map[string]*fakeDafty{}}
-		w.registry = NewRegistry(ctx, limits, func(key string) Dafty { return w.dafty(key) }, w.wake)
+		w.registry = NewRegistry(ctx, Config{Limits: limits, Client: func(key string) Dafty { return w.dafty(key) }, Wake: w.wake})
 		test(t, w)
 		w.stop()
 	})

@@ -127,9 +127,10 @@ func (w *world) startOperator() {
 	reconciler := &controller.Reconciler{
 		Client:   mgr.GetClient(),
 		Recorder: mgr.GetEventRecorder(controller.Name),
-		Accounts: account.NewRegistry(ctx, account.DefaultLimits, func(key string) account.Dafty {
-			return dafty.New(w.url, key, "dafty-operator/test", httpClient)
-		}, wakeups.Wake),
+		Accounts: account.NewRegistry(ctx, account.Config{
+			Client: func(key string) account.Dafty { return dafty.New(w.url, key, "dafty-operator/test", httpClient) },
+			Wake:   wakeups.Wake,
+		}),
 		Clock:           clock.RealClock{},
 		DeletionTimeout: 5 * time.Minute,
 	}

@@ -210,6 +210,9 @@ func posting(known *lifecycle.Known) {
 	known.Submission = &lifecycle.SubmissionCall{IdempotencyKey: firstKey, SentAt: t0}
 }
 
+// elsewhere has another process have sent the request.
+func elsewhere(job *v1alpha1.DaftyJob) { job.Status.Submission.Sender = "another" }
+
 // answered is Dafty's answer to the request of sent.
 func answered(job *dafty.Job) func(*lifecycle.Known) {
 	return func(known *lifecycle.Known) {

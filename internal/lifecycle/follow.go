@@ -29,7 +29,12 @@ func (d *decider) follow() Decision {
 	}
 	if trouble := d.Known.Trouble; absent(trouble) && !d.stranger(trouble) {
 		d.status.Error = jobError(trouble.Err)
-		return d.end(lost(v1alpha1.ReasonJobNotFound, fmt.Sprintf("Dafty doesn't know job %s; whether it made anything can only be seen at Dafty", d.status.JobID)))
+		message := fmt.Sprintf("Dafty doesn't know job %s; whether it made anything can only be seen at Dafty", d.status.JobID)
+		if d.status.Submission == nil {
+			// Which key the job was made with isn't on record: the id is from the annotation.
+			message += "; should the API key in " + d.secretWords() + " be of another account than the job, put the right one there and create this DaftyJob anew, with its annotation"
+		}
+		return d.end(lost(v1alpha1.ReasonJobNotFound, message))
 	}
 
 	now := d.underway(job)

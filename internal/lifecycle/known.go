@@ -24,6 +24,8 @@ type Input struct {
 // restart it is empty but for the credentials, which are read anew each time, and every
 // decision must be right with an empty one.
 type Known struct {
+	// Sender names this process among all that ever ran (see v1alpha1.Submission.Sender).
+	Sender string
 	// Since is when this process began to look after the job. A deletion's timeout counts from
 	// there at the earliest.
 	Since time.Time

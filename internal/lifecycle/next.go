@@ -182,13 +182,19 @@ func (d *decider) submit() Decision {
 	if last := d.status.Submission; last != nil && last.Attempt == attempt {
 		refusals = last.Refusals
 	}
+	key := idempotencyKey(d.Job, attempt, refusals)
+	if d.onItsWay(key) {
+		// Somebody took its record out of status.
+		return d.on(onTheWay(v1alpha1.PhaseSubmitting, v1alpha1.ReasonSubmitting, "the request is on its way to Dafty"), Rest, repeatAfter)
+	}
 	now := metav1.NewTime(d.Now).Rfc3339Copy()
 	d.status.Attempts = attempt
 	d.status.Submission = &v1alpha1.Submission{
 		Attempt:         attempt,
-		IdempotencyKey:  idempotencyKey(d.Job, attempt, refusals),
+		IdempotencyKey:  key,
 		StartedAt:       &now,
 		SentAt:          &now,
+		Sender:          d.Known.Sender,
 		CredentialsHash: d.Known.Credentials.Secret,
 		Refusals:        refusals,
 	}
@@ -236,15 +242,17 @@ func (d *decider) resolve() Decision {
 	}
 	submission := d.status.Submission
 	call := d.Known.Submission
-	if call != nil && (call.IdempotencyKey != submission.IdempotencyKey || !call.SentAt.Equal(submission.SentAt.Time)) {
-		// It belongs to a status that another process has overwritten since.
+	if d.onItsWay(submission.IdempotencyKey) {
+		return d.keep(Rest, repeatAfter)
+	}
+	if call != nil && (submission.Sender != d.Known.Sender || submission.IdempotencyKey != call.IdempotencyKey || !call.SentAt.Equal(submission.SentAt.Time)) {
+		// It belongs to a status that another process has overwritten since. That one may have sent the
+		// same key at what its clock takes for the same second.
 		call = nil
 	}
 	switch {
 	case call == nil:
 		return d.repeat(nil, repeatAfter)
-	case !call.Done:
-		return d.keep(Rest, repeatAfter)
 	case call.Err == nil:
 		return d.accepted(call.Job)
 	case d.refused(call.Err):
@@ -252,6 +260,12 @@ func (d *decider) resolve() Decision {
 	default:
 		return d.repeat(call.Err, d.repeatWait(call))
 	}
+}
+
+// onItsWay says whether a request with this key has left this process, and hasn't come back. None is sent beside it.
+func (d *decider) onItsWay(key string) bool {
+	call := d.Known.Submission
+	return call != nil && !call.Done && call.IdempotencyKey == key
 }
 
 // completeTimes dates a submission in doubt whose times somebody took out of status: it can
@@ -384,7 +398,7 @@ func (d *decider) repeat(err *dafty.CallError, wait time.Duration) Decision {
 		return d.on(troubled(v1alpha1.PhaseSubmitting, hold.Kind, hold.Message, d.secretWords()), Rest, max(hold.Until.Sub(d.Now), time.Second))
 	}
 	now := metav1.NewTime(d.Now).Rfc3339Copy()
-	submission.SentAt = &now
+	submission.SentAt, submission.Sender = &now, d.Known.Sender
 	return d.send("repeating the request with the same idempotency key, as its answer isn't known")
 }
 

@@ -391,6 +391,15 @@ var doubt = []row{
 		then: then{phase: PhaseSubmitting, way: onTheWay, reason: ReasonSubmitting, step: lifecycle.Submit, after: 45 * time.Second, event: "Normal Submitting", also: records(firstKey, 1, 0, 0, time.Minute, keyA)},
 	},
 	{
+		name: "another process sent the same at the same second by its clock: its answer isn't known here", given: newJob(sent, elsewhere), when: time.Second,
+		known: with(keyA, failing(refusal(dafty.KindInvalid), 1, 0)),
+		then:  then{phase: PhaseSubmitting, way: onTheWay, reason: ReasonSubmitting, step: lifecycle.Rest, after: 44 * time.Second},
+	},
+	{
+		name: "the record of a request was taken out of status while it is on its way: none is sent beside it", given: newJob(), known: with(keyA, posting),
+		then: then{phase: PhaseSubmitting, way: onTheWay, reason: ReasonSubmitting, says: "on its way", step: lifecycle.Rest, after: 45 * time.Second, event: "Normal Submitting"},
+	},
+	{
 		name: "the clock went back: as old as the object at most, and a POST may be on its way", given: newJob(sent), known: with(keyA), when: -30 * time.Minute,
 		then: then{phase: PhaseSubmitting, way: onTheWay, reason: ReasonSubmitting, step: lifecycle.Rest, after: 45 * time.Second,
 			also: records(firstKey, 1, 0, -time.Hour, -30*time.Minute, keyA)},
@@ -601,7 +610,7 @@ var following = []row{
 	{
 		name: "a job that was picked up isn't there", given: newJob(note(ownNote), func(job *DaftyJob) { job.Status.JobID = jobID }, says(PhaseSubmitting, ReasonSubmitting)),
 		known: with(keyA, trouble(refusal(dafty.KindNotFound), 2, keyA)),
-		then:  then{phase: PhaseFailed, way: stuck, reason: ReasonJobNotFound, step: lifecycle.Rest, event: "Warning JobNotFound"},
+		then:  then{phase: PhaseFailed, way: stuck, reason: ReasonJobNotFound, says: "be of another account than the job", step: lifecycle.Rest, event: "Warning JobNotFound"},
 	},
 	{
 		name: "completed", given: newJob(taken(PhaseProcessing)), known: with(keyA, looked(daftys(dafty.Completed)), trouble(noAnswer, 3, keyA)), when: 41 * time.Second,

@@ -179,13 +179,15 @@ func wrong(in lifecycle.Input, got lifecycle.Decision) (problems []string) {
 		must(submission.CredentialsHash == in.Known.Credentials.Secret || submission.CredentialsHash == in.Known.Credentials.Held, "submitted with a key that isn't there")
 		must(after.Attempts == submission.Attempt, "attempt %d, of %d", submission.Attempt, after.Attempts)
 		must(finalizer, "submitted without the finalizer")
+		call := in.Known.Submission
+		must(call == nil || call.Done || call.IdempotencyKey != submission.IdempotencyKey, "submitted beside another request with its key")
 		if before.InDoubt() && !forgone(in) {
 			old := before.Submission
 			must(submission.IdempotencyKey == old.IdempotencyKey && submission.StartedAt.Equal(old.StartedAt) &&
 				submission.CredentialsHash == old.CredentialsHash && submission.Attempt == old.Attempt, "the repeat isn't of the same request")
 			waited := in.Now.Sub(old.SentAt.Time)
-			call := in.Known.Submission
-			answered := call != nil && call.Done && call.IdempotencyKey == old.IdempotencyKey && call.SentAt.Equal(old.SentAt.Time) && call.Err.Status >= 500 && call.Err.Code != ""
+			call := ownCall(in)
+			answered := call != nil && call.Done && call.Err.Status >= 500 && call.Err.Code != ""
 			must(waited >= 45*time.Second || answered && waited >= 5*time.Second, "repeated after %s", waited)
 			must(in.Now.Sub(old.StartedAt.Time) < 23*time.Hour, "repeated after %s", in.Now.Sub(old.StartedAt.Time))
 		} else {
@@ -224,11 +226,21 @@ func wrong(in lifecycle.Input, got lifecycle.Decision) (problems []string) {
 	return problems
 }
 
+// ownCall is this process's call that the submission in status is the record of, nil where it is another's.
+func ownCall(in lifecycle.Input) *lifecycle.SubmissionCall {
+	request, call := in.Job.Status.Submission, in.Known.Submission
+	if request == nil || request.SentAt == nil || call == nil || request.Sender != in.Known.Sender ||
+		call.IdempotencyKey != request.IdempotencyKey || !call.SentAt.Equal(request.SentAt.Time) {
+		return nil
+	}
+	return call
+}
+
 // disproved says that the request on record certainly made no job: its first sending was refused
 // or never left, or Dafty says that it could never have been accepted.
 func disproved(in lifecycle.Input) bool {
-	request, call := in.Job.Status.Submission, in.Known.Submission
-	if request == nil || call == nil || call.Err == nil || call.IdempotencyKey != request.IdempotencyKey || !call.SentAt.Equal(request.SentAt.Time) {
+	request, call := in.Job.Status.Submission, ownCall(in)
+	if call == nil || call.Err == nil {
 		return false
 	}
 	return call.Err.Kind == dafty.KindInvalid || call.Err.Kind == dafty.KindNotFound || call.Err.Refused() && request.StartedAt.Equal(request.SentAt)
@@ -245,9 +257,8 @@ func forgone(in lifecycle.Input) bool {
 	if request.StartedAt != nil && !request.StartedAt.After(in.Now.Add(15*time.Second)) {
 		begun = request.StartedAt.Time
 	}
-	call := in.Known.Submission
-	failed := call != nil && call.Err != nil &&
-		call.IdempotencyKey == request.IdempotencyKey && request.SentAt != nil && call.SentAt.Equal(request.SentAt.Time)
+	call := ownCall(in)
+	failed := call != nil && call.Err != nil
 	revoked := failed && call.Err.Kind == dafty.KindUnauthorized
 	refused := failed && call.Err.Refused() && in.Now.Sub(call.SentAt) >= 45*time.Second
 	return in.Now.Sub(begun) >= 23*time.Hour || refused ||
@@ -404,6 +415,7 @@ func drawJob(t *rapid.T) *v1alpha1.DaftyJob {
 		if rapid.Bool().Draw(t, "repeated") {
 			job.Status.Submission.SentAt = seconds("sent")
 		}
+		job.Status.Submission.Sender = oneOf(t, "sender", "", "", "", "another")
 	}
 	switch oneOf(t, "stage", "fresh", "waiting", "refused", "sent", "sent", "known", "known", "known", "ended") {
 	case "waiting":
