@@ -60,6 +60,11 @@ test: ## Run all tests, against a real control plane.
 simulate: ## Play N histories from SEED on, and all crash points; SEED alone prints one history's trace.
 	SIMULATE_SEED=$(SEED) SIMULATE_N=$(N) go test ./internal/simulation -run '$(if $(N),TestHistories|TestCrashPoints,TestHistories)' -count 1 -timeout 0 -v
 
+.PHONY: soak
+soak: ## Kill the built operator at random moments, FOR 5m or longer; SEED repeats a schedule.
+	@KUBEBUILDER_ASSETS="$$(go run ./hack/kube-assets)"; export KUBEBUILDER_ASSETS; set -x; \
+		SOAK_SEED=$(or $(SEED),$(shell date +%s)) SOAK_FOR=$(or $(FOR),5m) go test ./internal/soak -count 1 -timeout 0 -v
+
 .PHONY: lint
 lint: ## Check the code with golangci-lint, and that go.mod is tidy.
 	$(GOLANGCI_LINT) config verify

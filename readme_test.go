@@ -42,43 +42,65 @@ func TestReadmeManifests(t *testing.T) {
 	}
 }
 
-// What the README names exists.
-func TestReadmeNames(t *testing.T) {
-	text := readme(t)
+// What the README and the pages of docs/ name exists: targets of make, tests, and what they link to.
+func TestPagesNameWhatExists(t *testing.T) {
 	makefile, err := os.ReadFile("Makefile")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, target := range regexp.MustCompile("(?m)(?:^|`)make ([a-z-]+)").FindAllStringSubmatch(text, -1) {
-		if !strings.Contains(string(makefile), "\n"+target[1]+":") {
-			t.Errorf("there is no make %s", target[1])
-		}
-	}
-	for _, link := range regexp.MustCompile(`\]\(([^)]+)\)`).FindAllStringSubmatch(text, -1) {
-		if strings.HasPrefix(link[1], "https://") {
-			continue
-		}
-		if _, err := os.Stat(link[1]); err != nil {
-			t.Errorf("broken link: %v", err)
-		}
-	}
-	tests, err := filepath.Glob("internal/controller/*_test.go")
+	code := allTests(t)
+	pages, err := filepath.Glob("docs/*.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	var code strings.Builder
-	for _, file := range tests {
-		content, err := os.ReadFile(file)
+	for _, page := range append(pages, "README.md") {
+		raw, err := os.ReadFile(page)
 		if err != nil {
 			t.Fatal(err)
 		}
-		code.Write(content)
-	}
-	for _, name := range regexp.MustCompile("`(Test[A-Za-z]+)`").FindAllStringSubmatch(text, -1) {
-		if !strings.Contains(code.String(), "func "+name[1]+"(") {
-			t.Errorf("there is no test %s", name[1])
+		text := string(raw)
+		for _, target := range regexp.MustCompile("(?m)(?:^|`)make ([a-z-]+)").FindAllStringSubmatch(text, -1) {
+			if !strings.Contains(string(makefile), "\n"+target[1]+":") {
+				t.Errorf("%s: there is no make %s", page, target[1])
+			}
+		}
+		for _, link := range regexp.MustCompile(`\]\(([^)#]+)[^)]*\)`).FindAllStringSubmatch(text, -1) {
+			if strings.HasPrefix(link[1], "https://") {
+				continue
+			}
+			if _, err := os.Stat(filepath.Join(filepath.Dir(page), link[1])); err != nil {
+				t.Errorf("%s: broken link: %v", page, err)
+			}
+		}
+		for _, name := range regexp.MustCompile("`(Test[A-Za-z]+)`").FindAllStringSubmatch(text, -1) {
+			if !strings.Contains(code, "func "+name[1]+"(") {
+				t.Errorf("%s: there is no test %s", page, name[1])
+			}
 		}
 	}
+}
+
+// allTests is the code of every test.
+func allTests(t *testing.T) string {
+	t.Helper()
+	var code strings.Builder
+	err := filepath.WalkDir(".", func(path string, _ os.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		content, err := os.ReadFile(path)
+		code.Write(content)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return code.String()
+}
+
+// What the README says of reasons, events and metrics is so.
+func TestReadmeNames(t *testing.T) {
+	text := readme(t)
 	reasons, err := os.ReadFile("api/v1alpha1/conditions.go")
 	if err != nil {
 		t.Fatal(err)

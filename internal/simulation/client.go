@@ -34,6 +34,9 @@ func (c apiClient) Get(_ context.Context, key client.ObjectKey, obj client.Objec
 			return apierrors.NewNotFound(jobResource, key.Name)
 		}
 		job.DeepCopyInto(obj)
+		if mutate := w.mutation.read; mutate != nil {
+			mutate(obj)
+		}
 		return nil
 	case *corev1.Secret:
 		what := "get secret " + key.Name

@@ -4,96 +4,163 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
 	"dafty.ai/dafty-operator/internal/account"
 	"dafty.ai/dafty-operator/internal/dafty"
 )
 
-// mutations break the operator, each in the way of a bug that operators have. Each invariant
-// that the judge holds is broken by one of them at least.
-var mutations = []struct {
+// mutant is the operator, broken on purpose in the way of a bug that operators have.
+type mutant struct {
 	name     string
 	mutation mutation
-	// finds is the invariant that it breaks.
+	// finds are the invariants that it breaks, by '|'.
 	finds string
-}{
-	{"the resourceVersion is left out of status writes", mutation{patch: func(_ *v1alpha1.DaftyJob, patch map[string]any) bool {
+	// where names mutation.play, for people.
+	where string
+}
+
+// mutants break each invariant that the judge holds, one of them at least.
+var mutants = []mutant{
+	{name: "the resourceVersion is left out of status writes", mutation: mutation{patch: func(_ *v1alpha1.DaftyJob, patch map[string]any) bool {
 		if metadata, ok := patch["metadata"].(map[string]any); ok && patch["status"] != nil {
 			delete(metadata, "resourceVersion")
 		}
 		return false
-	}}, "paid twice|contract|false|stuck"},
-	{"the write-ahead is never written", mutation{patch: func(_ *v1alpha1.DaftyJob, patch map[string]any) bool {
+	}}, finds: "paid twice|contract|false|stuck"},
+	{name: "the write-ahead is never written", mutation: mutation{patch: func(_ *v1alpha1.DaftyJob, patch map[string]any) bool {
 		return submissionOf(patch)["idempotencyKey"] != nil
-	}}, "paid twice|contract|left running|stuck"},
-	{"the finalizer is never added", mutation{patch: func(_ *v1alpha1.DaftyJob, patch map[string]any) bool {
+	}}, finds: "paid twice|contract|left running|stuck"},
+	{name: "each POST has a key of its own", mutation: mutation{request: func(req *http.Request) {
+		if key := req.Header.Get("Idempotency-Key"); key != "" {
+			req.Header.Set("Idempotency-Key", fmt.Sprintf("%s.%d", key, time.Now().UnixNano()))
+		}
+	}}, finds: "paid twice"},
+	{name: "a POST whose connection breaks is sent again at once, as net/http does", mutation: mutation{
+		dafty: func(calls account.Dafty, _ string) account.Dafty { return sendsAgain{calls} },
+	}, finds: "contract|paid twice"},
+	{name: "a POST has no deadline", mutation: mutation{
+		dafty: func(calls account.Dafty, _ string) account.Dafty { return endless{calls} }, play: leaderOversleeps,
+	}, finds: "paid twice|contract", where: "a leader that oversleeps"},
+	{name: "the clocks of two machines are a minute apart", mutation: mutation{skew: time.Minute}, finds: "paid twice|contract"},
+	{name: "Dafty's memory of a key is taken for longer than it is", mutation: mutation{patch: func(_ *v1alpha1.DaftyJob, patch map[string]any) bool {
+		if submission := submissionOf(patch); submission["startedAt"] != nil {
+			submission["startedAt"] = time.Now().Add(6 * time.Hour).UTC().Format(time.RFC3339)
+		}
+		return false
+	}, play: longOutage}, finds: "paid twice", where: "an outage of 24 h"},
+	{name: "a timeout is taken for a refusal", mutation: mutation{
+		dafty: func(calls account.Dafty, _ string) account.Dafty { return refusesOnTimeout{calls} },
+	}, finds: "paid twice|false|left running"},
+	{name: "a refused repeat is taken for proof that the first request made no job", mutation: mutation{read: func(job *v1alpha1.DaftyJob) {
+		if s := job.Status.Submission; job.Status.InDoubt() {
+			s.StartedAt = s.SentAt.DeepCopy()
+		}
+	}, play: repeatRefused}, finds: "paid twice", where: "a repeat that is refused"},
+	{name: "a request in doubt is repeated with the new API key", mutation: mutation{patch: func(job *v1alpha1.DaftyJob, patch map[string]any) bool {
+		if submission := submissionOf(patch); submission["sentAt"] != nil && submission["idempotencyKey"] == nil {
+			submission["credentialsHash"] = account.Hash(job.UID, keyTwo)
+		}
+		return false
+	}, play: rotatedInDoubt}, finds: "paid twice", where: "a key rotated in doubt"},
+	{name: "the annotation isn't looked at", mutation: mutation{read: func(job *v1alpha1.DaftyJob) {
+		delete(job.Annotations, v1alpha1.JobAnnotation)
+	}}, finds: "paid twice"},
+	{name: "the finalizer is never added", mutation: mutation{patch: func(_ *v1alpha1.DaftyJob, patch map[string]any) bool {
 		metadata, _ := patch["metadata"].(map[string]any)
 		return metadata["finalizers"] != nil
-	}}, "stuck"},
-	{"the finalizer goes once the job's id is known", mutation{patch: func(job *v1alpha1.DaftyJob, patch map[string]any) bool {
+	}}, finds: "stuck"},
+	{name: "the finalizer isn't put back", mutation: mutation{read: func(job *v1alpha1.DaftyJob) {
+		if job.Status.JobID != "" && job.DeletionTimestamp == nil {
+			controllerutil.AddFinalizer(job, v1alpha1.CancelFinalizer)
+		}
+	}, play: finalizerTakenOff}, finds: "left running", where: "the finalizer is taken off"},
+	{name: "the finalizer goes once the job's id is known", mutation: mutation{patch: func(job *v1alpha1.DaftyJob, patch map[string]any) bool {
 		metadata, _ := patch["metadata"].(map[string]any)
 		if metadata["annotations"] != nil {
 			metadata["finalizers"] = nil
 		}
 		return metadata["finalizers"] != nil && job.Status.JobID != ""
-	}}, "left running"},
-	{"a cancel is taken for done, and nobody is asked", mutation{dafty: func(calls account.Dafty) account.Dafty { return cancelsNothing{calls} }}, "left running|stuck|false"},
-	{"each POST has a key of its own", mutation{request: func(req *http.Request) {
-		if key := req.Header.Get("Idempotency-Key"); key != "" {
-			req.Header.Set("Idempotency-Key", fmt.Sprintf("%s.%d", key, time.Now().UnixNano()))
+	}}, finds: "left running"},
+	{name: "a deletion lets go of a request in doubt", mutation: mutation{read: func(job *v1alpha1.DaftyJob) {
+		if job.DeletionTimestamp != nil && job.Status.InDoubt() {
+			job.Status.Submission = nil
 		}
-	}}, "paid twice"},
-	{"a timeout is taken for a refusal", mutation{dafty: func(calls account.Dafty) account.Dafty { return refusesOnTimeout{calls} }}, "paid twice|false|left running"},
-	{"a lost connection is taken for a failed job", mutation{dafty: func(calls account.Dafty) account.Dafty { return failsOnTrouble{calls} }}, "false|left running"},
-	{"a job that isn't there is said to be after one 5xx", mutation{dafty: func(calls account.Dafty) account.Dafty { return absentOnTrouble{calls} }}, "false|left running"},
-	{"a POST has no deadline", mutation{
-		dafty: func(calls account.Dafty) account.Dafty { return endless{calls} }, play: leaderOversleeps,
-	}, "paid twice|contract|stuck"},
-	{"clocks are a minute apart", mutation{skew: time.Minute}, "paid twice|contract"},
-	{"Dafty's memory is taken for longer than it is", mutation{patch: func(_ *v1alpha1.DaftyJob, patch map[string]any) bool {
-		if submission := submissionOf(patch); submission["startedAt"] != nil {
-			submission["startedAt"] = time.Now().Add(6 * time.Hour).UTC().Format(time.RFC3339)
-		}
-		return false
-	}, play: longOutage}, "paid twice"},
-	{"the API key is in the User-Agent", mutation{request: func(req *http.Request) {
-		req.Header.Set("User-Agent", "dafty-operator "+req.Header.Get("X-Api-Key"))
-	}}, "leaked"},
-	{"a final phase is written over", mutation{patch: func(_ *v1alpha1.DaftyJob, patch map[string]any) bool {
+	}}, finds: "left running"},
+	{name: "a deletion never gives up", mutation: mutation{deletionTimeout: forever}, finds: "stuck"},
+	{name: "a cancel is taken for done, and nobody is asked", mutation: mutation{
+		dafty: func(calls account.Dafty, _ string) account.Dafty { return cancelsNothing{calls} },
+	}, finds: "left running|stuck|false"},
+	{name: "answers wake nobody", mutation: mutation{deaf: true}, finds: "stuck|left running"},
+	{name: "a lost connection is taken for a failed job", mutation: mutation{
+		dafty: func(calls account.Dafty, _ string) account.Dafty { return failsOnTrouble{calls} },
+	}, finds: "false|left running"},
+	{name: "a 5xx is taken for a 404", mutation: mutation{
+		dafty: func(calls account.Dafty, _ string) account.Dafty { return absentOnTrouble{calls} },
+	}, finds: "false|left running"},
+	{name: "a final phase is written over", mutation: mutation{patch: func(_ *v1alpha1.DaftyJob, patch map[string]any) bool {
 		if s, ok := patch["status"].(map[string]any); ok && s["phase"] == "Completed" {
 			s["phase"] = "Processing"
 		}
 		return false
-	}}, "stuck|false"},
+	}}, finds: "stuck|false"},
+	{name: "the API key is in the User-Agent", mutation: mutation{request: func(req *http.Request) {
+		req.Header.Set("User-Agent", "dafty-operator "+req.Header.Get("X-Api-Key"))
+	}}, finds: "leaked"},
+	{name: "the API key is in an error", mutation: mutation{
+		dafty: func(calls account.Dafty, apiKey string) account.Dafty { return tellsKey{calls, apiKey} },
+	}, finds: "leaked"},
 }
 
-// TestMutations sees to it that the judge finds each.
+// TestMutations sees to it that the judge finds each, and that docs/reliability.md tells which history it was.
 func TestMutations(t *testing.T) {
-	for _, m := range mutations {
-		t.Run(m.name, func(t *testing.T) {
-			t.Parallel()
-			for seed := range uint64(300) {
-				h := draw(seed)
-				h.options.mutation = m.mutation
-				play := h.play
+	table := make([]string, len(mutants))
+	t.Run("find", func(t *testing.T) {
+		for i, m := range mutants {
+			t.Run(m.name, func(t *testing.T) {
+				t.Parallel()
+				seed, problem, found := m.find(t)
+				if !found {
+					t.Fatal("no history found it")
+				}
+				t.Logf("seed %d: %s", seed, problem)
+				where := fmt.Sprintf("seed %d", seed)
 				if m.mutation.play != nil {
-					play = m.mutation.play
+					where = m.where + ", " + where
 				}
-				for _, problem := range run(t, h.options, play).problems {
-					if slices.Contains(strings.Split(m.finds, "|"), invariantOf(problem)) {
-						t.Logf("seed %d: %s", seed, problem)
-						return
-					}
-				}
-			}
-			t.Error("no history found it")
-		})
+				table[i] = fmt.Sprintf("| %s | %s | %s |", m.name, invariantOf(problem), where)
+			})
+		}
+	})
+	if !t.Failed() {
+		wantTable(t, "../../docs/reliability.md", "| broken on purpose | found as | by |", table)
 	}
+}
+
+// find plays histories until one breaks an invariant that the mutation is to break.
+func (m mutant) find(t *testing.T) (seed uint64, problem string, found bool) {
+	t.Helper()
+	for seed := range uint64(300) {
+		h := draw(seed)
+		h.options.mutation = m.mutation
+		play := h.play
+		if m.mutation.play != nil {
+			play = m.mutation.play
+		}
+		for _, problem := range run(t, h.options, play).problems {
+			if slices.Contains(strings.Split(m.finds, "|"), invariantOf(problem)) {
+				return seed, problem, true
+			}
+		}
+	}
+	return 0, "", false
 }
 
 // leaderOversleeps stops the leader between its write-ahead and its POST until another leader repeats it.
@@ -102,6 +169,51 @@ func leaderOversleeps(w *world) {
 	stopLeaderAt(w, "before", pause)
 	w.begin(image)
 	w.pass(pause + 3*time.Minute)
+}
+
+// wantTable holds the table with this head in a page against its rows. With UPDATE_DOCS=1 it mends the page.
+func wantTable(t *testing.T, page, head string, rows []string) {
+	t.Helper()
+	raw, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, rest, found := strings.Cut(string(raw), head+"\n")
+	line, rest, _ := strings.Cut(rest, "\n")
+	told, after, _ := strings.Cut(rest, "\n\n")
+	if !found {
+		t.Fatalf("%s has no table %s", page, head)
+	}
+	want := strings.Join(rows, "\n")
+	switch {
+	case told == want:
+	case os.Getenv("UPDATE_DOCS") == "":
+		t.Errorf("%s is behind; mend it with: UPDATE_DOCS=1 go test ./internal/simulation -run TestMutations\nit says:\n%s\nbut it is:\n%s", page, told, want)
+	default:
+		if err := os.WriteFile(page, []byte(before+head+"\n"+line+"\n"+want+"\n\n"+after), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// repeatRefused has the answer to a request lost, and its repeats refused for a while.
+func repeatRefused(w *world) {
+	w.meet(hangAfter)
+	w.begin(image)
+	w.pass(20 * time.Second)
+	w.do(func() {
+		w.weather = weather{faults: []fault{tooMany}, odds: 8, until: time.Now().Add(time.Minute)}
+	})
+	w.pass(5 * time.Minute)
+}
+
+// rotatedInDoubt has the answer to a request lost, and then the key rotated.
+func rotatedInDoubt(w *world) {
+	w.meet(hangAfter)
+	w.begin(image)
+	w.pass(20 * time.Second)
+	w.do(func() { w.cluster.putSecret(keyTwo) })
+	w.pass(5 * time.Minute)
 }
 
 // submissionOf is the submission in a patch, nil where it has none.
@@ -116,6 +228,32 @@ type endless struct{ account.Dafty }
 
 func (c endless) Create(ctx context.Context, create dafty.Create, key string) (*dafty.Job, error) {
 	return c.Dafty.Create(context.WithoutCancel(ctx), create, key)
+}
+
+// sendsAgain repeats a create whose connection broke, while the server may still work on the first.
+type sendsAgain struct{ account.Dafty }
+
+func (c sendsAgain) Create(ctx context.Context, create dafty.Create, key string) (*dafty.Job, error) {
+	job, err := c.Dafty.Create(ctx, create, key)
+	if e := dafty.AsError(err); e != nil && e.Kind == dafty.KindUnavailable && e.Status == 0 && ctx.Err() == nil {
+		return c.Dafty.Create(ctx, create, key)
+	}
+	return job, err
+}
+
+// tellsKey has the API key in its errors.
+type tellsKey struct {
+	account.Dafty
+	apiKey string
+}
+
+func (c tellsKey) Create(ctx context.Context, create dafty.Create, key string) (*dafty.Job, error) {
+	job, err := c.Dafty.Create(ctx, create, key)
+	if e := dafty.AsError(err); e != nil {
+		e.Message += " (sent with " + c.apiKey + ")"
+		return nil, e
+	}
+	return job, nil
 }
 
 // cancelsNothing says of a job that its cancel has ended it, and asks nobody.

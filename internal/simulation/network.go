@@ -64,12 +64,8 @@ func (d doer) Do(req *http.Request) (*http.Response, error) {
 	if req.Body != nil {
 		body, _ = io.ReadAll(req.Body) // from memory
 	}
-	answered := make(chan outcome, 1)
-	go func() {
-		if got := d.carry(req, body, what, fault); got != nil {
-			answered <- *got
-		}
-	}()
+	answered := make(chan outcome, 2) // a connection may break before the answer
+	go d.carry(req, body, what, fault, answered)
 	var got outcome
 	select {
 	case got = <-answered:
@@ -95,8 +91,8 @@ func failed(req *http.Request, err error) error {
 	return &url.Error{Op: req.Method, URL: req.URL.String(), Err: err}
 }
 
-// carry brings a request to Dafty and the answer back, nil where none arrives.
-func (d doer) carry(req *http.Request, body []byte, what string, fault fault) *outcome {
+// carry brings a request to Dafty and the answer back, if one arrives.
+func (d doer) carry(req *http.Request, body []byte, what string, fault fault, answered chan<- outcome) {
 	p, w, ctx := d.p, d.p.w, req.Context()
 	brief := describeRequest(req)
 	way := w.chance.between(5*time.Millisecond, 150*time.Millisecond, what+" travels")
@@ -111,7 +107,7 @@ func (d doer) carry(req *http.Request, body []byte, what string, fault fault) *o
 		timer.Stop()
 		left := min(way-time.Since(sent), lateness)
 		if w.chance.oneIn(2, what+" is lost with its client") {
-			return nil
+			return
 		}
 		time.Sleep(left)
 	}
@@ -121,12 +117,12 @@ func (d doer) carry(req *http.Request, body []byte, what string, fault fault) *o
 	if !p.dead { // What left before the crash arrives after it.
 		if n, alive = p.effect(brief); !alive {
 			w.mu.Unlock()
-			return nil
+			return
 		}
 	}
 	if w.over {
 		w.mu.Unlock()
-		return nil
+		return
 	}
 	creates := req.Header.Get("Idempotency-Key") != ""
 	if creates {
@@ -134,6 +130,10 @@ func (d doer) carry(req *http.Request, body []byte, what string, fault fault) *o
 	}
 	w.mu.Unlock()
 
+	broken := outcome{err: failed(req, &net.OpError{Op: "read", Net: "tcp", Err: syscall.ECONNRESET})}
+	if fault == resetWithin {
+		time.AfterFunc(w.chance.between(time.Microsecond, time.Second, what+" breaks"), func() { answered <- broken })
+	}
 	answer := d.serve(req, body, fault)
 	// What ended several held requests at once is seen one by one.
 	time.Sleep(w.chance.between(time.Microsecond, time.Millisecond, what+" is served"))
@@ -147,17 +147,18 @@ func (d doer) carry(req *http.Request, body []byte, what string, fault fault) *o
 	}
 	w.mu.Unlock()
 	if answer.lost {
-		return nil
+		return
 	}
 	time.Sleep(w.chance.between(5*time.Millisecond, 150*time.Millisecond, what+" is answered"))
 	if answer.reset {
-		return &outcome{err: failed(req, &net.OpError{Op: "read", Net: "tcp", Err: syscall.ECONNRESET})}
+		answered <- broken
+		return
 	}
 	var text io.Reader = bytes.NewReader(answer.body)
 	if fault == truncated {
 		text = io.MultiReader(bytes.NewReader(answer.body[:len(answer.body)/2]), brokenOff{})
 	}
-	return &outcome{response: &http.Response{StatusCode: answer.status, Header: answer.header, Body: io.NopCloser(text), Request: req}}
+	answered <- outcome{response: &http.Response{StatusCode: answer.status, Header: answer.header, Body: io.NopCloser(text), Request: req}}
 }
 
 // brokenOff is the end of a body whose connection broke.
@@ -218,7 +219,7 @@ func (d doer) serve(req *http.Request, body []byte, fault fault) served {
 	}
 	got.status, got.header, got.body = recorded.Code, recorded.Header(), recorded.Body.Bytes()
 	switch fault {
-	case resetAfter:
+	case resetWithin, resetAfter:
 		got.reset = true
 	case hangAfter:
 		got.lost = true

@@ -10,9 +10,7 @@ import (
 // longOutage has a request reach Dafty and its answer lost, and nothing of Dafty heard until
 // it has forgotten the request's key.
 func longOutage(w *world) {
-	w.do(func() {
-		w.weather = weather{faults: []fault{hangAfter}, odds: 8, until: time.Now().Add(10 * time.Second)}
-	})
+	w.meet(hangAfter)
 	w.begin(image)
 	w.pass(8 * time.Second)
 	w.do(func() {

@@ -1,6 +1,7 @@
 package simulation
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"runtime/debug"
@@ -51,15 +52,17 @@ func (w *world) start(slot string) {
 	}
 	p.ctx, p.stop = context.WithCancel(log.IntoContext(context.Background(), newLogger(p)))
 	p.queue = newQueue(p)
-	registry := account.NewRegistry(p.ctx, account.DefaultLimits, func(apiKey string) account.Dafty {
+	client := func(apiKey string) account.Dafty {
 		var calls account.Dafty = dafty.New(daftyURL, apiKey, "dafty-operator/simulation", doer{p})
 		if mutate := w.mutation.dafty; mutate != nil {
-			calls = mutate(calls)
+			calls = mutate(calls, apiKey)
 		}
 		return calls
-	}, p.wake)
+	}
+	registry := account.NewRegistry(p.ctx, account.Config{Client: client, Wake: p.wake, Sender: p.id})
 	p.reconciler = &controller.Reconciler{
-		Client: apiClient{p: p}, Recorder: recorder{p}, Accounts: registry, Clock: processClock{p}, DeletionTimeout: deletionTimeout,
+		Client: apiClient{p: p}, Recorder: recorder{p}, Accounts: registry, Clock: processClock{p},
+		DeletionTimeout: cmp.Or(w.mutation.deletionTimeout, deletionTimeout),
 	}
 	w.trace.add(p.id, "starts")
 	p.view = newView(p)
@@ -182,6 +185,9 @@ func (p *process) done(n int) {
 func (p *process) wake(name types.NamespacedName) {
 	p.w.mu.Lock()
 	defer p.w.mu.Unlock()
+	if p.w.mutation.deaf {
+		return
+	}
 	p.queue.add(name.Name, 0)
 }
 

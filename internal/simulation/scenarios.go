@@ -1,6 +1,7 @@
 package simulation
 
 import (
+	"slices"
 	"time"
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
@@ -118,22 +119,19 @@ func scenarios() []scenario {
 			}},
 		)
 	}
-	for _, f := range []fault{refused, reset, resetAfter, hang, hangAfter, truncated, badGateway, badGatewayAfter, broken, brokenAfter,
+	for _, f := range []fault{refused, reset, resetWithin, resetAfter, hang, hangAfter, truncated, badGateway, badGatewayAfter, broken, brokenAfter,
 		garbageAfter, unauthorized, tooMany} {
-		storm := func(w *world) {
-			w.do(func() { w.weather = weather{faults: []fault{f}, odds: 8, until: time.Now().Add(10 * time.Second)} })
-		}
 		list = append(list,
-			scenario{"submit meets " + string(f), false, func(w *world) { storm(w); w.begin(image); w.pass(time.Minute) }},
+			scenario{"submit meets " + string(f), false, func(w *world) { w.meet(f); w.begin(image); w.pass(time.Minute) }},
 			scenario{"cancel meets " + string(f), true, func(w *world) {
 				w.begin(image)
 				w.pass(queued)
-				storm(w)
+				w.meet(f)
 				w.do(w.cancelOne)
 				w.pass(time.Minute)
 			}},
 			scenario{"delete in doubt after " + string(f), true, func(w *world) {
-				storm(w)
+				w.meet(f)
 				w.begin(image)
 				w.pass(2 * time.Second)
 				w.do(w.deleteOne)
@@ -168,7 +166,7 @@ func meddled() []scenario {
 	// and the key it was sent with is gone.
 	found := func(f fault) func(*world) {
 		return func(w *world) {
-			w.do(func() { w.weather = weather{faults: []fault{f}, odds: 8, until: time.Now().Add(10 * time.Second)} })
+			w.meet(f)
 			w.begin(image)
 			w.pass(5 * time.Second)
 			w.do(func() {
@@ -230,22 +228,35 @@ func meddled() []scenario {
 			w.pass(time.Minute)
 			w.do(w.cancelOne)
 		}},
-		{"the finalizer is taken off, and it is deleted later", true, func(w *world) {
-			w.begin(image)
-			w.pass(queued)
-			w.do(func() { w.cluster.takeFinalizerOff("one") })
-			w.pass(time.Minute)
-			w.do(w.deleteOne)
-		}},
+		{"the finalizer is taken off, and it is deleted later", true, finalizerTakenOff},
 		{"the annotation is taken off, and the status is lost later", true, func(w *world) {
 			w.begin(image)
 			w.pass(queued)
 			w.do(func() { w.cluster.takeAnnotationOff("one") })
 			w.pass(time.Minute)
+			w.do(w.wantHeld)
 			w.do(w.loseStatusOfOne)
 		}},
 		{"a person finds the job", true, found(hangAfter)},
 		{"a person finds that there is none", false, found(hang)},
+	}
+}
+
+// finalizerTakenOff has somebody take the finalizer off a running job, and delete it later.
+func finalizerTakenOff(w *world) {
+	w.begin(image)
+	w.pass(queued)
+	w.do(func() { w.cluster.takeFinalizerOff("one") })
+	w.pass(time.Minute)
+	w.do(w.wantHeld)
+	w.do(w.deleteOne)
+}
+
+// wantHeld is asked when the operator has had time to put back what was taken off.
+func (w *world) wantHeld() {
+	job := w.cluster.get("one")
+	if !slices.Contains(job.Finalizers, v1alpha1.CancelFinalizer) || annotatedJob(job) != job.Status.JobID {
+		w.judge.find("left running: if one goes or its status is lost, nobody cancels its job: finalizers %q, annotation %q", job.Finalizers, annotatedJob(job))
 	}
 }
 
@@ -260,6 +271,11 @@ func (w *world) loseStatusOfOne() {
 // options are those of a scenario's world.
 func (s scenario) options(variants daftysim.Variants) options {
 	return options{seed: 1, slots: 1, variants: variants, pending: 4 * time.Second, processing: 5 * time.Second, manual: s.manual, creating: time.Second}
+}
+
+// meet has every call to Dafty go wrong in this way for 10 s.
+func (w *world) meet(f fault) {
+	w.do(func() { w.weather = weather{faults: []fault{f}, odds: 8, until: time.Now().Add(10 * time.Second)} })
 }
 
 // begin creates the Secret and the object.

@@ -9,13 +9,14 @@ import (
 type fault string
 
 const (
-	refused    fault = "connection refused"
-	reset      fault = "reset before its effect"
-	resetAfter fault = "reset after its effect"
-	hang       fault = "hangs"
-	hangAfter  fault = "hangs after its effect"
-	slow       fault = "slow"
-	truncated  fault = "truncated"
+	refused     fault = "connection refused"
+	reset       fault = "reset before its effect"
+	resetWithin fault = "reset while Dafty works on it"
+	resetAfter  fault = "reset after its effect"
+	hang        fault = "hangs"
+	hangAfter   fault = "hangs after its effect"
+	slow        fault = "slow"
+	truncated   fault = "truncated"
 
 	badGateway      fault = "a proxy's 502"
 	badGatewayAfter fault = "a proxy's 502 after the effect"
@@ -31,13 +32,13 @@ const (
 var weathers = map[string][]fault{
 	"refuses connections": {refused},
 	"hangs":               {hang, hangAfter},
-	"resets":              {reset, resetAfter},
+	"resets":              {reset, resetWithin, resetAfter},
 	"is slow":             {slow, slow, slow, hangAfter},
 	"answers 5xx":         {badGateway, badGatewayAfter, broken, brokenAfter},
 	"is behind a proxy":   {badGateway, badGatewayAfter, garbageAfter, truncated},
 	"answers 401":         {unauthorized},
 	"answers 429":         {tooMany, tooManyLong},
-	"does anything": {refused, reset, resetAfter, hang, hangAfter, slow, truncated, badGateway, badGatewayAfter, broken, brokenAfter,
+	"does anything": {refused, reset, resetWithin, resetAfter, hang, hangAfter, slow, truncated, badGateway, badGatewayAfter, broken, brokenAfter,
 		garbageAfter, unauthorized, tooMany, tooManyLong},
 }
 
@@ -72,7 +73,7 @@ func (w *world) strike(what string) fault {
 // reaches says whether the request comes to Dafty.
 func (f fault) reaches() bool {
 	switch f {
-	case "", slow, truncated, resetAfter, hangAfter, badGatewayAfter, brokenAfter, garbageAfter:
+	case "", slow, truncated, resetWithin, resetAfter, hangAfter, badGatewayAfter, brokenAfter, garbageAfter:
 		return true
 	}
 	return false

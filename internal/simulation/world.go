@@ -52,11 +52,18 @@ type options struct {
 // mutation breaks the operator on purpose, to see that the judge finds it.
 type mutation struct {
 	// patch changes or drops what the operator writes of job.
-	patch   func(job *v1alpha1.DaftyJob, patch map[string]any) (drop bool)
+	patch func(job *v1alpha1.DaftyJob, patch map[string]any) (drop bool)
+	// read changes what the operator reads of job.
+	read func(job *v1alpha1.DaftyJob)
+	// request changes what it sends, dafty how it calls with an API key.
 	request func(*http.Request)
-	dafty   func(account.Dafty) account.Dafty
+	dafty   func(calls account.Dafty, apiKey string) account.Dafty
 	// skew is how much further the clock of slot B is off.
 	skew time.Duration
+	// deletionTimeout is instead of the one that is told.
+	deletionTimeout time.Duration
+	// deaf has answers of Dafty's wake nobody.
+	deaf bool
 	// play is what finds it, where that is rare in random histories.
 	play func(*world)
 }
