@@ -1,0 +1,137 @@
+package soak
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"time"
+)
+
+// killIt runs the operator and kills it, over and over, in rounds: a single process that is killed often, and two of
+// which one leads. It leaves a single one at work.
+func (r *run) killIt(ctx context.Context, chance *rand.Rand) {
+	for pair := false; ctx.Err() == nil; pair = !pair {
+		if pair {
+			r.killLeaders(ctx, chance)
+		} else {
+			r.killSingles(ctx, chance, between(chance, 10*time.Second, 16*time.Second))
+		}
+	}
+	last := r.fleet.start()
+	if !last.works(r.t.Context(), startWithin) {
+		r.t.Errorf("%s doesn't get to work; its last words:\n%s", last.name, last.log.tail(10))
+	}
+}
+
+// killSingles keeps one process running for a while, in short lives.
+func (r *run) killSingles(ctx context.Context, chance *rand.Rand, length time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, length)
+	defer cancel()
+	for ctx.Err() == nil {
+		p := r.fleet.start()
+		// One in five doesn't live to see its first object.
+		if chance.IntN(5) > 0 && !p.works(ctx, startWithin) && ctx.Err() == nil {
+			r.t.Errorf("%s doesn't get to work; its last words:\n%s", p.name, p.log.tail(10))
+		}
+		pause(ctx, between(chance, 0, 3*time.Second))
+		why := r.aim(ctx, chance)
+		if p.endedByItself() {
+			r.t.Errorf("%s ended by itself: %s; its last words:\n%s", p.name, p.cmd.ProcessState, p.log.tail(10))
+		}
+		r.fleet.kill(p, why)
+		pause(ctx, between(chance, 0, 2*time.Second))
+	}
+}
+
+// killLeaders has a standby take over from a leader that is killed, or that sleeps past its lease and wakes up.
+func (r *run) killLeaders(ctx context.Context, chance *rand.Rand) {
+	const elect = "--leader-elect"
+	pair := []*process{r.fleet.start(elect), r.fleet.start(elect)}
+	defer func() {
+		for _, p := range pair {
+			r.fleet.kill(p, "as the round ends")
+		}
+	}()
+	for range 1 + chance.IntN(2) {
+		leader := r.leader(ctx, pair)
+		if leader < 0 {
+			return
+		}
+		old, standby := pair[leader], pair[1-leader]
+		pause(ctx, between(chance, 500*time.Millisecond, 3*time.Second))
+		why := r.aim(ctx, chance)
+		sleep, again := chance.IntN(3) > 0, between(chance, 0, 4*time.Second)
+		if ctx.Err() != nil {
+			return
+		}
+		if !sleep {
+			r.fleet.kill(old, why)
+		} else {
+			r.fleet.stop(old, why)
+			if !standby.works(ctx, takeOverWithin) && ctx.Err() == nil {
+				r.t.Errorf("%s doesn't take over from %s; its last words:\n%s", standby.name, old.name, standby.log.tail(10))
+				return
+			}
+			pause(ctx, again)
+			r.fleet.goOn(old)
+			select {
+			case <-old.ended: // as it has lost its lease
+			case <-ctx.Done():
+				return
+			case <-time.After(startWithin):
+				r.t.Errorf("%s has lost its lease, and goes on; its last words:\n%s", old.name, old.log.tail(10))
+				return
+			}
+		}
+		pause(ctx, again)
+		pair[leader] = r.fleet.start(elect)
+	}
+}
+
+// leader waits for one of two processes to lead, and says which. It is -1 where none does before ctx ends.
+func (r *run) leader(ctx context.Context, pair []*process) int {
+	select {
+	case <-pair[0].log.working:
+		if pair[0].over() {
+			return 1
+		}
+		return 0
+	case <-pair[1].log.working:
+		if pair[1].over() {
+			return 0
+		}
+		return 1
+	case <-ctx.Done():
+	case <-time.After(takeOverWithin):
+		r.t.Errorf("neither %s nor %s leads; their last words:\n%s\n\n%s", pair[0].name, pair[1].name, pair[0].log.tail(10), pair[1].log.tail(10))
+	}
+	return -1
+}
+
+// aim waits for a moment that is worth a kill, and says which it is. One that doesn't come soon is not waited for.
+func (r *run) aim(ctx context.Context, chance *rand.Rand) string {
+	moments := []struct {
+		name  string
+		after time.Duration // at most
+		calls chan struct{}
+	}{
+		{"at any moment", 0, nil},
+		{"as a create arrives", 3 * time.Millisecond, r.dafty.createArrives},
+		{"as a create is answered", 30 * time.Millisecond, r.dafty.createAnswered},
+		{"as a cancel arrives", 3 * time.Millisecond, r.dafty.cancelArrives},
+		{"as a cancel is answered", 30 * time.Millisecond, r.dafty.cancelAnswered},
+	}
+	moment := moments[[]int{0, 0, 1, 1, 1, 2, 2, 2, 3, 4}[chance.IntN(10)]]
+	after := between(chance, 0, moment.after)
+	if moment.calls == nil {
+		return moment.name
+	}
+	select {
+	case <-moment.calls:
+		time.Sleep(after) // the moment is what is drawn; there is nothing to wait for
+		return fmt.Sprintf("%s after it: %s", after.Round(100*time.Microsecond), moment.name)
+	case <-ctx.Done():
+	case <-time.After(3 * time.Second):
+	}
+	return "at any moment, as none came: " + moment.name
+}

@@ -1,0 +1,143 @@
+// Package soak runs the built operator as a process, on a real API server and against a simulated Dafty, kills it at
+// random moments with kill -9, and holds what is left of it against the operator's promises.
+//
+// What users, Dafty and the killer do is drawn from a seed; when exactly it meets the operator is up to the machine, so
+// that a seed repeats a schedule, not a run. A failure prints the seed and where the timeline is.
+//
+//	make soak                        # some minutes, with a seed of its own
+//	make soak SEED=7 FOR=10m
+//	SOAK_TRACE=1 go test -v ./internal/soak            # the timeline also where nothing fails
+//	SOAK_MANAGER=/tmp/broken go test ./internal/soak   # another binary, to see whether it is caught
+package soak
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"dafty.ai/dafty-operator/internal/kubetest"
+)
+
+const (
+	// The short form, a part of make test. Single processes are killed for some of it, and one takeover by a standby
+	// fits into the rest.
+	defaultSeed = 1
+	defaultFor  = 40 * time.Second
+
+	// settleWithin bounds how long all may take to come to its end once it is left alone: a request in doubt is
+	// repeated after 45 s, twice where the repeat's answer is lost too, and a person may be needed in between.
+	settleWithin = 4 * time.Minute
+)
+
+func TestMain(m *testing.M) { kubetest.Main(m, kubetest.Options{}) }
+
+// run is one soak: its parts, and what is shared between them.
+type run struct {
+	t        *testing.T
+	seed     uint64
+	length   time.Duration
+	timeline *timeline
+	cluster  *cluster
+	dafty    *daftyServer
+	fleet    *fleet
+	records  *records
+}
+
+// chance gives each part of a run random numbers of its own, so that none depends on how fast another is.
+func (r *run) chance(part uint64) *rand.Rand { return rand.New(rand.NewPCG(r.seed, part)) }
+
+const (
+	chanceOfUsers = iota + 1
+	chanceOfWeather
+	chanceOfKills
+)
+
+func TestSoak(t *testing.T) {
+	r := &run{t: t, seed: defaultSeed, length: defaultFor, timeline: newTimeline()}
+	if text := os.Getenv("SOAK_SEED"); text != "" {
+		var err error
+		if r.seed, err = strconv.ParseUint(text, 10, 64); err != nil {
+			t.Fatalf("SOAK_SEED: %v", err)
+		}
+	}
+	if text := os.Getenv("SOAK_FOR"); text != "" {
+		var err error
+		if r.length, err = time.ParseDuration(text); err != nil {
+			t.Fatalf("SOAK_FOR: %v", err)
+		}
+	}
+	t.Logf("seed %d, for %s", r.seed, r.length)
+
+	manager := buildManager(t)
+	// Registered first, so that it comes last: what the processes say when they end is in it.
+	t.Cleanup(r.tell)
+	r.cluster = newCluster(t)
+	r.dafty = newDafty(t, r.cluster.tenants)
+	r.records = r.watchRecords()
+	r.fleet = newFleet(t, r.timeline, manager, r.cluster.kubeconfig, r.dafty.url)
+
+	ctx, cancel := context.WithTimeout(t.Context(), r.length)
+	defer cancel()
+	persons, dismiss := context.WithCancel(t.Context())
+	defer dismiss()
+	var during, always sync.WaitGroup
+	during.Go(func() { r.useIt(ctx, r.chance(chanceOfUsers)) })
+	during.Go(func() { r.spoilIt(ctx, r.chance(chanceOfWeather)) })
+	during.Go(func() { r.killIt(ctx, r.chance(chanceOfKills)) })
+	always.Go(func() { r.helpOut(persons) })
+	during.Wait()
+
+	r.timeline.add("soak", "all is well from here on")
+	settled := r.settle(t.Context())
+	dismiss()
+	always.Wait()
+	r.fleet.finish()
+	r.judge(settled)
+
+	entries, objects := len(r.dafty.Ledger()), len(r.records.histories())
+	t.Logf("%d DaftyJobs, %d paid jobs, %s; settled in %s", objects, entries, r.fleet.summary(), settled.took.Round(time.Second))
+	if entries < 10 || objects < 15 || r.fleet.kills() < 3 {
+		t.Errorf("too little has happened to tell anything: %d DaftyJobs, %d paid jobs, %s", objects, entries, r.fleet.summary())
+	}
+}
+
+// tell says where to look after a failure, and shows the end of what happened.
+func (r *run) tell() {
+	if !r.t.Failed() && os.Getenv("SOAK_TRACE") == "" {
+		return
+	}
+	dir, err := os.MkdirTemp("", fmt.Sprintf("dafty-soak-%d-", r.seed))
+	if err != nil {
+		r.t.Error(err)
+		return
+	}
+	if r.dafty != nil {
+		r.timeline.addRequests(r.dafty.Requests())
+	}
+	file, end := r.timeline.write(r.t, dir, 100)
+	r.t.Logf("the end of the timeline, which is %s:\n%s", file, end)
+	if r.fleet != nil {
+		r.t.Log(r.fleet.lastWords(dir))
+	}
+	r.t.Logf("once more: SOAK_SEED=%d SOAK_FOR=%s go test ./internal/soak", r.seed, r.length)
+}
+
+// pause waits, and says whether there is still time.
+func pause(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(d):
+		return true
+	}
+}
+
+// between draws a time.
+func between(chance *rand.Rand, least, most time.Duration) time.Duration {
+	return least + time.Duration(chance.Int64N(int64(most-least)+1))
+}
