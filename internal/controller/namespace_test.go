@@ -40,10 +40,10 @@ func TestNamespaceDeletion(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorldOn(t, cp, daftysim.Options{Manual: true})
-			w.applyHere("queued", aLogo)
-			w.applyHere("processing", aLogo)
-			w.applyHere("completed", aLogo)
-			w.applyHere("suspended", `{desiredState: Suspended, imageGenerate: {prompt: A logo}}`)
+			w.apply("queued", aLogo)
+			w.apply("processing", aLogo)
+			w.apply("completed", aLogo)
+			w.apply("suspended", `{desiredState: Suspended, imageGenerate: {prompt: A logo}}`)
 			processing, completed := w.submitted("processing"), w.submitted("completed")
 			w.Expect(w.sim.Start(processing)).To(Succeed())
 			w.Expect(w.sim.Finish(completed, daftysim.Succeed)).To(Succeed())
@@ -52,7 +52,7 @@ func TestNamespaceDeletion(t *testing.T) {
 			w.eventually("completed", v1alpha1.PhaseCompleted, v1alpha1.ReasonCompleted)
 			w.eventually("suspended", v1alpha1.PhasePending, v1alpha1.ReasonSuspended)
 			w.sim.Inject(daftysim.Fault{Operation: daftysim.GenerateImage, Kind: daftysim.FaultResetAfter})
-			w.applyHere("in-doubt", aLogo)
+			w.apply("in-doubt", aLogo)
 			w.Eventually(w.sim.Ledger).WithTimeout(patience).Should(HaveLen(4))
 
 			before(w)
@@ -72,11 +72,11 @@ func TestNamespaceDeletion(t *testing.T) {
 	t.Run("the operator is restarted when the Secret is gone", func(t *testing.T) {
 		const timeout = 6 * time.Second
 		w := newWorldOn(t, cp, daftysim.Options{Manual: true})
-		w.applyHere("queued", aLogo)
+		w.apply("queued", aLogo)
 		queued := w.submitted("queued")
 		w.eventually("queued", v1alpha1.PhaseQueued, v1alpha1.ReasonQueued)
 		w.sim.Inject(daftysim.Fault{Operation: daftysim.GenerateImage, Kind: daftysim.FaultHang, Effect: true})
-		w.applyHere("in-doubt", aLogo)
+		w.apply("in-doubt", aLogo)
 		w.Eventually(w.sim.Ledger).WithTimeout(patience).Should(HaveLen(2))
 		inDoubt := w.sim.Ledger()[1]
 		w.stop()
@@ -114,37 +114,13 @@ func TestNamespaceDeletion(t *testing.T) {
 	})
 }
 
-// newWorldOn is newWorld on a control plane of its own.
+// newWorldOn is newWorld on a control plane of the test's own.
 func newWorldOn(t *testing.T, cp *kubetest.ControlPlane, opts daftysim.Options) *world {
 	t.Helper()
 	t.Parallel()
-	c, err := cp.Client()
-	if err != nil {
-		t.Fatal(err)
-	}
-	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "namespace-deletion-"}}
-	if err := c.Create(t.Context(), namespace); err != nil {
-		t.Fatal(err)
-	}
-	opts.Accounts = []daftysim.Account{{Name: accountName, APIKeys: []string{apiKey}}}
-	w := &world{
-		Env:   &kubetest.Env{ControlPlane: cp, Namespace: namespace.Name, Client: c, Kubeconfig: cp.Kubeconfig},
-		WithT: *NewWithT(t), t: t, seen: map[types.UID][]*v1alpha1.DaftyJob{},
-	}
-	w.sim = daftysim.Serve(daftysim.New(opts))
-	w.url = w.sim.URL
-	t.Cleanup(w.sim.Close)
-	t.Cleanup(w.judge)
-	w.watch()
-	w.startOperator()
+	w := newWorldIn(t, cp.Env(t), opts)
 	w.putSecret(apiKey)
 	return w
-}
-
-// applyHere is apply where the kubeconfig doesn't name the namespace.
-func (w *world) applyHere(name, spec string) {
-	w.t.Helper()
-	w.MustApply(w.t, manifest(name, spec), "--namespace", w.Namespace)
 }
 
 func (w *world) deleteNamespace() {

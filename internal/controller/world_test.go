@@ -90,6 +90,11 @@ func newWorld(t *testing.T, opts daftysim.Options) *world {
 func newWorldWithoutSecret(t *testing.T, opts daftysim.Options) *world {
 	t.Helper()
 	t.Parallel()
+	return newWorldIn(t, kubetest.Start(t), opts)
+}
+
+func newWorldIn(t *testing.T, env *kubetest.Env, opts daftysim.Options) *world {
+	t.Helper()
 	opts.Accounts = append(opts.Accounts, daftysim.Account{
 		Name: accountName, APIKeys: []string{apiKey},
 		Images: []daftysim.Image{{ID: knownImage}}, Styles: []daftysim.Style{{ID: knownStyle}},
@@ -100,7 +105,7 @@ func newWorldWithoutSecret(t *testing.T, opts daftysim.Options) *world {
 	if opts.ProcessingFor == nil {
 		opts.ProcessingFor = daftysim.Fixed(100 * time.Millisecond)
 	}
-	w := &world{Env: kubetest.Start(t), WithT: *NewWithT(t), t: t, seen: map[types.UID][]*v1alpha1.DaftyJob{}}
+	w := &world{Env: env, WithT: *NewWithT(t), t: t, seen: map[types.UID][]*v1alpha1.DaftyJob{}}
 	w.sim = daftysim.Serve(daftysim.New(opts))
 	w.url = w.sim.URL
 	t.Cleanup(w.sim.Close)

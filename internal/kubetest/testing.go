@@ -61,7 +61,12 @@ type Env struct {
 // Start returns the package's control plane, which it starts at the first call, with a new namespace in it.
 func Start(t testing.TB) *Env {
 	t.Helper()
-	cp := sharedControlPlane(t)
+	return sharedControlPlane(t).Env(t)
+}
+
+// Env is Start on a control plane of the test's own.
+func (cp *ControlPlane) Env(t testing.TB) *Env {
+	t.Helper()
 	c, err := cp.Client()
 	if err != nil {
 		t.Fatal(err)

@@ -212,7 +212,6 @@ func (c *cluster) takeAnnotationOff(name string) {
 	if c.get(name) == nil {
 		return
 	}
-	delete(c.w.judge.heirs, c.get(name).UID)
 	c.meddle(name, func(job *v1alpha1.DaftyJob) { delete(job.Annotations, v1alpha1.JobAnnotation) })
 }
 

@@ -261,8 +261,8 @@ func takeFinalizerOff(w *world, p picker) {
 
 func takeAnnotationOff(w *world, p picker) {
 	name := p.job()
-	if job := w.cluster.get(name); job == nil || annotatedJob(job) == "" {
-		return
+	if job := w.cluster.get(name); job == nil || annotatedJob(job) == "" || job.Status.JobID == "" {
+		return // with neither, it is a new object
 	}
 	w.trace.add("user", "takes the annotation off %s", name)
 	w.cluster.takeAnnotationOff(name)

@@ -49,7 +49,7 @@ var mutants = []mutant{
 	{name: "a POST has no deadline", mutation: mutation{
 		dafty: func(calls account.Dafty, _ string) account.Dafty { return endless{calls} }, play: leaderOversleeps,
 	}, finds: "paid twice|contract", where: "a leader that oversleeps"},
-	{name: "the clocks of two machines are a minute apart", mutation: mutation{skew: time.Minute}, finds: "paid twice|contract"},
+	{name: "the clocks of two machines are a minute apart", mutation: mutation{skew: time.Minute, play: slowRequest}, finds: "paid twice|contract", where: "a slow request"},
 	{name: "Dafty's memory of a key is taken for longer than it is", mutation: mutation{patch: func(_ *v1alpha1.DaftyJob, patch map[string]any) bool {
 		if submission := submissionOf(patch); submission["startedAt"] != nil {
 			submission["startedAt"] = time.Now().Add(6 * time.Hour).UTC().Format(time.RFC3339)
@@ -194,6 +194,15 @@ func wantTable(t *testing.T, page, head string, rows []string) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// slowRequest has a leader stop while its request is on its way, and the request take long.
+func slowRequest(w *world) {
+	w.do(func() { w.weather = weather{faults: []fault{slow}, odds: 8, until: time.Now().Add(time.Minute)} })
+	w.begin(image)
+	w.pass(500 * time.Millisecond)
+	w.do(func() { w.leader.pause(2 * time.Minute) })
+	w.pass(5 * time.Minute)
 }
 
 // repeatRefused has the answer to a request lost, and its repeats refused for a while.

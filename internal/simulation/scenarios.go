@@ -53,15 +53,7 @@ func scenarios() []scenario {
 		{"delete while suspended", false, func(w *world) { w.begin(suspended); w.pass(time.Second); w.do(w.deleteOne) }},
 		{"delete after the end", false, func(w *world) { w.begin(image); w.pass(20 * time.Second); w.do(w.deleteOne) }},
 		{"cancel after the end", false, func(w *world) { w.begin(image); w.pass(20 * time.Second); w.do(w.cancelOne) }},
-		{"orphan", true, func(w *world) {
-			w.begin(func() *v1alpha1.DaftyJob {
-				job := image()
-				job.Spec.DeletionPolicy = v1alpha1.DeletionOrphan
-				return job
-			})
-			w.pass(queued)
-			w.do(w.deleteOne)
-		}},
+		{"orphan", true, func(w *world) { w.begin(orphan); w.pass(queued); w.do(w.deleteOne) }},
 		{"cancel meets the end", true, func(w *world) { w.begin(image); w.raceOne(); w.do(w.cancelOne) }},
 		{"delete meets the end", true, func(w *world) { w.begin(image); w.raceOne(); w.do(w.deleteOne) }},
 		{"cancel, then delete", true, func(w *world) {
@@ -211,11 +203,7 @@ func meddled() []scenario {
 			w.pass(time.Minute)
 		}},
 		{"orphaned, and re-created with its annotation", true, func(w *world) {
-			w.begin(func() *v1alpha1.DaftyJob {
-				job := image()
-				job.Spec.DeletionPolicy = v1alpha1.DeletionOrphan
-				return job
-			})
+			w.begin(orphan)
 			w.pass(queued)
 			w.do(w.deleteOne)
 			w.pass(time.Minute)
@@ -316,6 +304,12 @@ func style() *v1alpha1.DaftyJob {
 func suspended() *v1alpha1.DaftyJob {
 	job := image()
 	job.Spec.DesiredState = v1alpha1.DesiredSuspended
+	return job
+}
+
+func orphan() *v1alpha1.DaftyJob {
+	job := image()
+	job.Spec.DeletionPolicy = v1alpha1.DeletionOrphan
 	return job
 }
 
