@@ -3,13 +3,13 @@ package account
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"sync"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/util/rand"
 )
 
 // Config is what a Registry is made of.
@@ -27,9 +27,8 @@ type Config struct {
 // Registry holds an Account for each API key in use, and a Tracker for each DaftyJob that is
 // underway.
 type Registry struct {
-	Config
-
-	ctx context.Context
+	config Config
+	ctx    context.Context
 
 	mu       sync.Mutex
 	accounts map[[sha256.Size]byte]*Account
@@ -38,10 +37,9 @@ type Registry struct {
 
 // NewRegistry makes an empty registry. Its calls end with ctx.
 func NewRegistry(ctx context.Context, config Config) *Registry {
-	const length = 10 // no two of 27^10 are ever equal
-	config.Sender = cmp.Or(config.Sender, rand.String(length))
+	config.Sender = cmp.Or(config.Sender, rand.Text())
 	return &Registry{
-		Config:   config,
+		config:   config,
 		ctx:      ctx,
 		accounts: map[[sha256.Size]byte]*Account{},
 		trackers: map[types.NamespacedName]*Tracker{},
@@ -85,7 +83,7 @@ func (r *Registry) acquire(apiKey string) *Account {
 	id := sha256.Sum256([]byte(apiKey))
 	a := r.accounts[id]
 	if a == nil {
-		a = newAccount(apiKey, r.Client(apiKey), r.Limits)
+		a = newAccount(apiKey, r.config.Client(apiKey), r.config.Limits)
 		r.accounts[id] = a
 	}
 	a.users++

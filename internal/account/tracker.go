@@ -86,7 +86,7 @@ func (f *follower) lookNow() {
 	}
 }
 
-func (t *Tracker) wake() { t.registry.Wake(t.name) }
+func (t *Tracker) wake() { t.registry.config.Wake(t.name) }
 
 // Use tells the API key that the Secret now holds, empty where it holds none. Another key
 // may know another truth, so that what was in trouble is tried anew.
@@ -115,7 +115,7 @@ func (t *Tracker) Use(apiKey string) {
 func (t *Tracker) Known() lifecycle.Known {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	known := lifecycle.Known{Sender: t.registry.Sender, Since: t.since, Job: t.job, Trouble: copied(t.trouble), Cancel: copied(t.cancel), Submission: copied(t.submission)}
+	known := lifecycle.Known{Sender: t.registry.config.Sender, Since: t.since, Job: t.job, Trouble: copied(t.trouble), Cancel: copied(t.cancel), Submission: copied(t.submission)}
 	if t.secret != nil {
 		known.Credentials.Secret = Hash(t.uid, t.secret.key())
 	}
@@ -182,7 +182,7 @@ func (t *Tracker) Submit(create dafty.Create, submission *v1alpha1.Submission) {
 	taken := t.claimed.at
 	t.claimed = claim{}
 	t.class = create.Class()
-	call := &lifecycle.SubmissionCall{IdempotencyKey: submission.IdempotencyKey, SentAt: submission.SentAt.Time}
+	call := &lifecycle.SubmissionCall{Record: *submission.DeepCopy()}
 	t.submission = call
 	go t.submit(t.registry.retain(a), create, call, taken)
 }
@@ -191,10 +191,10 @@ func (t *Tracker) submit(a *Account, create dafty.Create, call *lifecycle.Submis
 	defer t.registry.release(a)
 	// Counted from the write-ahead: whoever finds the attempt without an answer repeats it once
 	// this deadline has surely passed. A clock that was set back must not put it off.
-	left := min(time.Until(call.SentAt.Add(lifecycle.SubmitTimeout)), lifecycle.SubmitTimeout)
+	left := min(time.Until(call.Record.SentAt.Add(lifecycle.SubmitTimeout)), lifecycle.SubmitTimeout)
 	ctx, cancel := context.WithTimeout(t.ctx, left)
 	defer cancel()
-	job, err := a.client.Create(ctx, create, call.IdempotencyKey)
+	job, err := a.client.Create(ctx, create, call.Record.IdempotencyKey)
 	callErr := dafty.AsError(err)
 	a.submitted(t, create.Class(), taken, callErr, ctx.Err() != nil)
 

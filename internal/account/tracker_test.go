@@ -44,7 +44,7 @@ func TestSubmissionAnswers(t *testing.T) {
 				tracker.Submit(image, s)
 				synctest.Wait()
 				call := tracker.Known().Submission
-				if call == nil || call.Done || call.IdempotencyKey != s.IdempotencyKey || !call.SentAt.Equal(s.SentAt.Time) {
+				if call == nil || call.Done || call.Record.IdempotencyKey != s.IdempotencyKey || !call.Record.SentAt.Equal(s.SentAt) {
 					t.Errorf("on its way: %+v", call)
 				}
 				if woken := w.woken(); len(woken) > 0 {
@@ -112,7 +112,7 @@ func TestSubmissionDeadline(t *testing.T) {
 					<-req.Context().Done()
 					return nil, req.Context().Err()
 				})
-				w.registry.Client = func(key string) Dafty { return dafty.New("http://127.0.0.1", key, "test", never) }
+				w.registry.config.Client = func(key string) Dafty { return dafty.New("http://127.0.0.1", key, "test", never) }
 				tracker, next := w.tracker("a", "k"), w.tracker("next", "k")
 				s := submission(tracker)
 				s.SentAt = &metav1.Time{Time: time.Now().Add(-tt.written)}

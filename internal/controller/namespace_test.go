@@ -70,7 +70,7 @@ func TestNamespaceDeletion(t *testing.T) {
 
 	// A fresh operator knows no key, and nobody can create the Secret again: only the deletion timeout ends it.
 	t.Run("the operator is restarted when the Secret is gone", func(t *testing.T) {
-		const timeout = 6 * time.Second
+		const timeout = 20 * time.Second
 		w := newWorldOn(t, cp, daftysim.Options{Manual: true})
 		w.apply("queued", aLogo)
 		queued := w.submitted("queued")
@@ -93,7 +93,6 @@ func TestNamespaceDeletion(t *testing.T) {
 		// Meanwhile the namespace says what it waits for, to whoever describes it.
 		w.Eventually(w.namespaceMessages).WithTimeout(patience).Should(ContainSubstring("dafty.ai/cancel in 2 resource instances"))
 
-		counted := abandonedJobs(t)
 		w.extra = func(r *controller.Reconciler) { r.DeletionTimeout = timeout }
 		started := time.Now()
 		w.startOperator()
@@ -104,13 +103,10 @@ func TestNamespaceDeletion(t *testing.T) {
 
 		w.eventuallyNoNamespace(patience)
 		w.Expect(time.Since(started)).To(BeNumerically(">=", timeout), "it was tried for that long")
-		w.Expect(abandonedJobs(t)).To(BeNumerically(">=", counted+2))
 		w.Expect(abandonment(queued)).To(ContainSubstring("may still run and cost"))
 		w.Expect(abandonment(inDoubt.IdempotencyKey)).To(ContainSubstring("may still run and cost"))
 		// Said and meant: nobody could cancel them.
 		w.Expect(w.sim.Running()).To(HaveLen(2))
-		// The API server takes no event in a namespace that ends. Should it ever do so, the documentation can say so.
-		w.Expect(w.eventReasons()).NotTo(ContainElement(v1alpha1.EventCancelAbandoned))
 	})
 }
 

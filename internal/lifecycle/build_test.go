@@ -207,7 +207,7 @@ func since(after time.Duration) func(*lifecycle.Known) {
 
 // posting is the request of sent, on its way.
 func posting(known *lifecycle.Known) {
-	known.Submission = &lifecycle.SubmissionCall{IdempotencyKey: firstKey, SentAt: t0}
+	known.Submission = &lifecycle.SubmissionCall{Record: v1alpha1.Submission{Attempt: 1, IdempotencyKey: firstKey, StartedAt: at(0), SentAt: at(0), CredentialsHash: keyA}}
 }
 
 // elsewhere has another process have sent the request.
@@ -225,7 +225,7 @@ func answered(job *dafty.Job) func(*lifecycle.Known) {
 func failing(err *dafty.CallError, failures int, sentAt time.Duration) func(*lifecycle.Known) {
 	return func(known *lifecycle.Known) {
 		posting(known)
-		known.Submission.SentAt = t0.Add(sentAt)
+		known.Submission.Record.SentAt = at(sentAt)
 		known.Submission.Done, known.Submission.Err, known.Submission.Failures = true, err, failures
 	}
 }

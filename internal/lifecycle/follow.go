@@ -29,12 +29,7 @@ func (d *decider) follow() Decision {
 	}
 	if trouble := d.Known.Trouble; absent(trouble) && !d.stranger(trouble) {
 		d.status.Error = jobError(trouble.Err)
-		message := fmt.Sprintf("Dafty doesn't know job %s; whether it made anything can only be seen at Dafty", d.status.JobID)
-		if d.status.Submission == nil {
-			// Which key the job was made with isn't on record: the id is from the annotation.
-			message += "; should the API key in " + d.secretWords() + " be of another account than the job, put the right one there and create this DaftyJob anew, with its annotation"
-		}
-		return d.end(lost(v1alpha1.ReasonJobNotFound, message))
+		return d.end(lost(v1alpha1.ReasonJobNotFound, fmt.Sprintf("Dafty doesn't know job %s; whether it made anything can only be seen at Dafty", d.status.JobID)))
 	}
 
 	now := d.underway(job)
@@ -108,6 +103,10 @@ func (d *decider) underway(job *dafty.Job) verdict {
 		message = "cancelling job " + d.status.JobID + " at Dafty"
 	}
 	switch trouble := d.Known.Trouble; {
+	case absent(trouble) && d.maker() == "":
+		return stuck(phase, v1alpha1.ReasonCredentialsRejected, fmt.Sprintf(
+			"Dafty doesn't know job %s, which is from the annotation %s, under the API key in %s. If that key is of another account than the job, put the right one there; if it is the right one, Dafty has forgotten the job, and this DaftyJob can be deleted%s",
+			d.status.JobID, v1alpha1.JobAnnotation, d.secretWords(), d.deletionWords()))
 	case absent(trouble):
 		return stuck(phase, v1alpha1.ReasonCredentialsRejected, fmt.Sprintf(
 			"Dafty doesn't know job %s under the API key in %s, which isn't the one it was submitted with; put that one back%s",
@@ -204,9 +203,15 @@ func absent(trouble *Trouble) bool {
 // stranger says whether the key that met the trouble may be of another account than the one
 // that made the job, where every job is absent.
 func (d *decider) stranger(trouble *Trouble) bool {
-	made := d.status.Submission
-	return made != nil && made.CredentialsHash != "" &&
-		trouble.Credentials != made.CredentialsHash && trouble.Credentials != d.Known.Credentials.Held
+	return trouble.Credentials != d.maker() && trouble.Credentials != d.Known.Credentials.Held
+}
+
+// maker is the hash of the key that the job was made with, empty where that isn't on record.
+func (d *decider) maker() string {
+	if made := d.status.Submission; made != nil {
+		return made.CredentialsHash
+	}
+	return ""
 }
 
 // secretWords names the Secret and the key in it, for a message.

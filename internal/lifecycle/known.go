@@ -57,9 +57,8 @@ type Credentials struct {
 
 // SubmissionCall is one POST that creates a job.
 type SubmissionCall struct {
-	// IdempotencyKey and SentAt are those of the status it was sent under.
-	IdempotencyKey string
-	SentAt         time.Time
+	// Record is status.submission as it was written before the call left.
+	Record v1alpha1.Submission
 	// Done is false while the call is on its way.
 	Done bool
 	// Job is Dafty's answer, nil where the call failed.

@@ -179,7 +179,7 @@ func (w *world) reconcile(t *testing.T, saw func(in lifecycle.Input, got lifecyc
 			note(lifecycle.Annotation(w.job, got.Status.JobID))(w.job)
 		case lifecycle.Submit:
 			submission := got.Status.Submission
-			w.known.Submission = &lifecycle.SubmissionCall{IdempotencyKey: submission.IdempotencyKey, SentAt: submission.SentAt.Time}
+			w.known.Submission = &lifecycle.SubmissionCall{Record: *submission}
 			w.known.Credentials.Held = submission.CredentialsHash
 		case lifecycle.Cancel:
 			w.known.Cancel = &lifecycle.CancelCall{}
@@ -225,7 +225,7 @@ func (w *world) sketch() string {
 		s := status.Submission
 		sketch += fmt.Sprint(" in doubt ", told, s.StartedAt.Equal(s.SentAt), age(s.SentAt.Time, 5*time.Second, 45*time.Second), age(s.StartedAt.Time, 23*time.Hour), w.job.Annotations[v1alpha1.ResubmitAnnotation] == s.IdempotencyKey)
 		if call := w.known.Submission; call != nil {
-			sketch += fmt.Sprint(" call ", call.SentAt.Equal(s.SentAt.Time), call.Done)
+			sketch += fmt.Sprint(" call ", call.Record.SentAt.Equal(s.SentAt), call.Done)
 		}
 	case status.JobID == "":
 		sketch += fmt.Sprint(len(w.job.Annotations))

@@ -16,6 +16,7 @@ import (
 // suspension, validation and credentials.
 func Next(in Input) Decision {
 	d := &decider{Input: in, status: *in.Job.Status.DeepCopy()}
+	d.restoreRecord()
 	d.completeTimes()
 	decision := d.next()
 	if d.deleting() && decision.Step != RemoveFinalizer && d.finalizer() {
@@ -92,15 +93,17 @@ func Annotation(job *v1alpha1.DaftyJob, id string) string {
 	return job.Namespace + "/" + job.Name + ":" + id
 }
 
-// annotated is the job's id from the annotation, empty where there is none for this very
-// object: one that was copied to another name has a job of its own to make.
-func (d *decider) annotated() string {
-	id, ok := strings.CutPrefix(d.Job.Annotations[v1alpha1.JobAnnotation], Annotation(d.Job, ""))
+// Annotated is the job's id from the annotation, empty where there is none for this very object: one that was
+// copied to another name has a job of its own to make.
+func Annotated(job *v1alpha1.DaftyJob) string {
+	id, ok := strings.CutPrefix(job.Annotations[v1alpha1.JobAnnotation], Annotation(job, ""))
 	if !ok {
 		return ""
 	}
 	return id
 }
+
+func (d *decider) annotated() string { return Annotated(d.Job) }
 
 // keep changes nothing but the generation that status is about.
 func (d *decider) keep(step Step, after time.Duration) Decision {
@@ -182,16 +185,11 @@ func (d *decider) submit() Decision {
 	if last := d.status.Submission; last != nil && last.Attempt == attempt {
 		refusals = last.Refusals
 	}
-	key := idempotencyKey(d.Job, attempt, refusals)
-	if d.onItsWay(key) {
-		// Somebody took its record out of status.
-		return d.on(onTheWay(v1alpha1.PhaseSubmitting, v1alpha1.ReasonSubmitting, "the request is on its way to Dafty"), Rest, repeatAfter)
-	}
 	now := metav1.NewTime(d.Now).Rfc3339Copy()
 	d.status.Attempts = attempt
 	d.status.Submission = &v1alpha1.Submission{
 		Attempt:         attempt,
-		IdempotencyKey:  key,
+		IdempotencyKey:  idempotencyKey(d.Job, attempt, refusals),
 		StartedAt:       &now,
 		SentAt:          &now,
 		Sender:          d.Known.Sender,
@@ -242,12 +240,13 @@ func (d *decider) resolve() Decision {
 	}
 	submission := d.status.Submission
 	call := d.Known.Submission
-	if d.onItsWay(submission.IdempotencyKey) {
+	switch {
+	case d.onItsWay() && d.ready() == nil:
+		return d.on(onTheWay(v1alpha1.PhaseSubmitting, v1alpha1.ReasonSubmitting, "the request is on its way to Dafty"), Rest, repeatAfter)
+	case d.onItsWay():
 		return d.keep(Rest, repeatAfter)
-	}
-	if call != nil && (submission.Sender != d.Known.Sender || submission.IdempotencyKey != call.IdempotencyKey || !call.SentAt.Equal(submission.SentAt.Time)) {
-		// It belongs to a status that another process has overwritten since. That one may have sent the
-		// same key at what its clock takes for the same second.
+	case call != nil && !sameSending(&call.Record, submission):
+		// It belongs to a status that another process has overwritten since.
 		call = nil
 	}
 	switch {
@@ -262,10 +261,24 @@ func (d *decider) resolve() Decision {
 	}
 }
 
-// onItsWay says whether a request with this key has left this process, and hasn't come back. None is sent beside it.
-func (d *decider) onItsWay(key string) bool {
-	call := d.Known.Submission
-	return call != nil && !call.Done && call.IdempotencyKey == key
+// onItsWay says whether a request has left this process, and hasn't come back. None is sent beside it.
+func (d *decider) onItsWay() bool { return d.Known.Submission != nil && !d.Known.Submission.Done }
+
+// sameSending says whether two records are of the same sending by the same process: another may send the same key at
+// what its clock takes for the same second.
+func sameSending(a, b *v1alpha1.Submission) bool {
+	return a.Sender == b.Sender && a.IdempotencyKey == b.IdempotencyKey && a.SentAt.Equal(b.SentAt)
+}
+
+// restoreRecord puts back the record of a request that somebody took out of status while it was on its way, or
+// before its answer was written down.
+func (d *decider) restoreRecord() {
+	call, status := d.Known.Submission, &d.status
+	if call == nil || call.Done && call.Err != nil || status.JobID != "" || status.InDoubt() || status.Phase.Final() ||
+		call.Record.Attempt <= status.Attempts {
+		return
+	}
+	status.Submission, status.Attempts = call.Record.DeepCopy(), call.Record.Attempt
 }
 
 // completeTimes dates a submission in doubt whose times somebody took out of status: it can
@@ -360,7 +373,10 @@ func (d *decider) repeat(err *dafty.CallError, wait time.Duration) Decision {
 	}
 	passed := submission.SentAt.Add(repeatAfter)
 	resubmit := d.refusedAgain(err) && d.resubmitWanted()
-	if resubmit && !d.Now.Before(passed) {
+	switch {
+	case d.refusedAgain(err) && d.annotated() != "":
+		return d.pickUp()
+	case resubmit && !d.Now.Before(passed):
 		return d.resubmit()
 	}
 	if due := submission.SentAt.Add(wait); d.Now.Before(due) {
@@ -373,8 +389,8 @@ func (d *decider) repeat(err *dafty.CallError, wait time.Duration) Decision {
 		if err != nil {
 			v = troubled(v1alpha1.PhaseSubmitting, err.Kind, err.Error()+"; the request is repeated with the same idempotency key, which makes no second job", d.secretWords())
 			if d.refusedAgain(err) {
-				v.message += ". Should Dafty go on refusing it although the cause is gone, look for its job there; if there is none, have a new one made with: " +
-					d.annotateCommand(v1alpha1.ResubmitAnnotation, submission.IdempotencyKey)
+				v.message = "a request was sent and its answer isn't known; Dafty refuses its repeats: " + err.Error() +
+					". It is repeated with the same idempotency key until the cause is gone. If Dafty goes on refusing it after that: " + d.waysOut()
 			}
 		} else if d.status.Phase == v1alpha1.PhaseSubmitting {
 			return d.keep(Rest, left)
@@ -414,10 +430,7 @@ func (d *decider) unknown(why string, after time.Duration) Decision {
 		return d.resubmit()
 	}
 	return d.on(stuck(v1alpha1.PhaseSubmitting, v1alpha1.ReasonSubmissionUnknown, fmt.Sprintf(
-		"a request was sent at %s and its answer never came; %s. Look for its job at Dafty. If it is there, run: %s; if not, have a new one made with: %s",
-		submission.StartedAt.UTC().Format(time.RFC3339), why,
-		d.annotateCommand(v1alpha1.JobAnnotation, Annotation(d.Job, "ID")),
-		d.annotateCommand(v1alpha1.ResubmitAnnotation, submission.IdempotencyKey))), Rest, after)
+		"a request was sent at %s and its answer never came; %s. %s", submission.StartedAt.UTC().Format(time.RFC3339), why, d.waysOut())), Rest, after)
 }
 
 // refusedAgain says that Dafty refuses the repeats of a request in doubt for a cause that a person mends. It
@@ -439,8 +452,11 @@ func (d *decider) resubmit() Decision {
 	return d.next()
 }
 
-func (d *decider) annotateCommand(annotation, value string) string {
-	return fmt.Sprintf("kubectl annotate --overwrite -n %s daftyjob %s %s=%s", d.Job.Namespace, d.Job.Name, annotation, value)
+// waysOut are the commands for a person who has looked for the job of a request in doubt.
+func (d *decider) waysOut() string {
+	annotate := fmt.Sprintf("kubectl annotate --overwrite -n %s daftyjob %s ", d.Job.Namespace, d.Job.Name)
+	return fmt.Sprintf("Look for its job at Dafty. If it is there, run: %s%s=%s; if not, have a new one made with: %s%s=%s",
+		annotate, v1alpha1.JobAnnotation, Annotation(d.Job, "ID"), annotate, v1alpha1.ResubmitAnnotation, d.status.Submission.IdempotencyKey)
 }
 
 // accepted records the job that Dafty made. From here on its id is known.

@@ -254,7 +254,7 @@ var doubt = []row{
 	},
 	{
 		name: "a call of an older key says nothing", given: newJob(sent), when: 45 * time.Second,
-		known: with(keyA, answered(daftys(dafty.Pending)), func(k *lifecycle.Known) { k.Submission.IdempotencyKey = "older" }),
+		known: with(keyA, answered(daftys(dafty.Pending)), func(k *lifecycle.Known) { k.Submission.Record.IdempotencyKey = "older" }),
 		then:  then{phase: PhaseSubmitting, way: onTheWay, reason: ReasonSubmitting, step: lifecycle.Submit, after: 45 * time.Second, also: records(firstKey, 1, 0, 0, 45*time.Second, keyA)},
 	},
 	{
@@ -367,6 +367,16 @@ var doubt = []row{
 			also: records(firstKey, 1, 0, 0, time.Minute, keyA)},
 	},
 	{
+		name: "in doubt, its repeats are refused, and the user has found the job", given: newJob(repeated(time.Minute), note(ownNote)), when: 62 * time.Second,
+		known: with(keyA, failing(refusal(dafty.KindUsageLimit), 2, time.Minute)),
+		then:  then{phase: PhaseSubmitting, way: onTheWay, reason: ReasonSubmitting, says: "asking Dafty how job", step: lifecycle.Follow, also: hasID},
+	},
+	{
+		name: "in doubt, its repeats are refused, the user has found the job, and it is deleted", given: newJob(repeated(time.Minute), note(ownNote), deleted(time.Minute)), when: 62 * time.Second,
+		known: with(keyA, failing(refusal(dafty.KindConcurrency), 2, time.Minute)),
+		then:  then{phase: PhaseCancelling, way: onTheWay, reason: ReasonCancelling, step: lifecycle.Cancel, after: 30 * time.Second, event: "Normal Cancelling", also: hasID},
+	},
+	{
 		name: "in doubt, its repeats are refused, and the user has found that there is none: not before the repeat has surely passed", when: 62 * time.Second,
 		given: newJob(repeated(time.Minute), resubmit(firstKey)), known: with(keyA, failing(refusal(dafty.KindInsufficientCredits), 9, time.Minute)),
 		then: then{phase: PhaseSubmitting, way: stuck, reason: ReasonInsufficientCredits, step: lifecycle.Rest, after: 43 * time.Second, event: "Warning InsufficientCredits",
@@ -397,7 +407,19 @@ var doubt = []row{
 	},
 	{
 		name: "the record of a request was taken out of status while it is on its way: none is sent beside it", given: newJob(), known: with(keyA, posting),
+		then: then{phase: PhaseSubmitting, way: onTheWay, reason: ReasonSubmitting, says: "on its way", step: lifecycle.Rest, after: 45 * time.Second, event: "Normal Submitting", also: records(firstKey, 1, 0, 0, 0, keyA)},
+	},
+	{
+		name: "the same, and it is deleted: not let go", given: newJob(deleted(0)), known: with(keyA, posting), when: time.Second,
 		then: then{phase: PhaseSubmitting, way: onTheWay, reason: ReasonSubmitting, says: "on its way", step: lifecycle.Rest, after: 45 * time.Second, event: "Normal Submitting"},
+	},
+	{
+		name: "the same, and it is cancelled: not said to be", given: newJob(desired(DesiredCancelled)), known: with(keyA, posting), when: time.Second,
+		then: then{phase: PhaseSubmitting, way: onTheWay, reason: ReasonSubmitting, says: "on its way", step: lifecycle.Rest, after: 45 * time.Second, event: "Normal Submitting"},
+	},
+	{
+		name: "the record of a request was taken out of status before its answer was written: the answer counts", given: newJob(deleted(0)), known: with(keyA, answered(daftys(dafty.Pending))), when: time.Second,
+		then: then{phase: PhaseCancelling, way: onTheWay, reason: ReasonCancelling, step: lifecycle.Cancel, after: 30 * time.Second, event: "Normal Cancelling", also: hasID},
 	},
 	{
 		name: "the clock went back: as old as the object at most, and a POST may be on its way", given: newJob(sent), known: with(keyA), when: -30 * time.Minute,
@@ -608,9 +630,15 @@ var following = []row{
 		then: then{phase: PhaseFailed, way: stuck, reason: ReasonJobNotFound, step: lifecycle.Rest, event: "Warning JobNotFound"},
 	},
 	{
-		name: "a job that was picked up isn't there", given: newJob(note(ownNote), func(job *DaftyJob) { job.Status.JobID = jobID }, says(PhaseSubmitting, ReasonSubmitting)),
+		name: "a job that was picked up isn't there: whether the key is the right one isn't on record", given: newJob(note(ownNote), func(job *DaftyJob) { job.Status.JobID = jobID }, says(PhaseSubmitting, ReasonSubmitting)),
 		known: with(keyA, trouble(refusal(dafty.KindNotFound), 2, keyA)),
-		then:  then{phase: PhaseFailed, way: stuck, reason: ReasonJobNotFound, says: "be of another account than the job", step: lifecycle.Rest, event: "Warning JobNotFound"},
+		then: then{phase: PhaseSubmitting, way: stuck, reason: ReasonCredentialsRejected, says: "If that key is of another account than the job", step: lifecycle.Follow, after: 5 * time.Second,
+			event: "Warning CredentialsRejected"},
+	},
+	{
+		name: "a job that was picked up, under a key that has seen it, isn't there any more", given: newJob(note(ownNote), func(job *DaftyJob) { job.Status.JobID = jobID }, says(PhaseSubmitting, ReasonSubmitting)),
+		known: with(keyA, held(keyA), trouble(refusal(dafty.KindNotFound), 2, keyA)),
+		then:  then{phase: PhaseFailed, way: stuck, reason: ReasonJobNotFound, step: lifecycle.Rest, event: "Warning JobNotFound"},
 	},
 	{
 		name: "completed", given: newJob(taken(PhaseProcessing)), known: with(keyA, looked(daftys(dafty.Completed)), trouble(noAnswer, 3, keyA)), when: 41 * time.Second,

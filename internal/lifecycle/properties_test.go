@@ -179,8 +179,7 @@ func wrong(in lifecycle.Input, got lifecycle.Decision) (problems []string) {
 		must(submission.CredentialsHash == in.Known.Credentials.Secret || submission.CredentialsHash == in.Known.Credentials.Held, "submitted with a key that isn't there")
 		must(after.Attempts == submission.Attempt, "attempt %d, of %d", submission.Attempt, after.Attempts)
 		must(finalizer, "submitted without the finalizer")
-		call := in.Known.Submission
-		must(call == nil || call.Done || call.IdempotencyKey != submission.IdempotencyKey, "submitted beside another request with its key")
+		must(in.Known.Submission == nil || in.Known.Submission.Done, "submitted beside another request")
 		if before.InDoubt() && !forgone(in) {
 			old := before.Submission
 			must(submission.IdempotencyKey == old.IdempotencyKey && submission.StartedAt.Equal(old.StartedAt) &&
@@ -229,8 +228,8 @@ func wrong(in lifecycle.Input, got lifecycle.Decision) (problems []string) {
 // ownCall is this process's call that the submission in status is the record of, nil where it is another's.
 func ownCall(in lifecycle.Input) *lifecycle.SubmissionCall {
 	request, call := in.Job.Status.Submission, in.Known.Submission
-	if request == nil || request.SentAt == nil || call == nil || request.Sender != in.Known.Sender ||
-		call.IdempotencyKey != request.IdempotencyKey || !call.SentAt.Equal(request.SentAt.Time) {
+	if request == nil || request.SentAt == nil || call == nil || request.Sender != call.Record.Sender ||
+		call.Record.IdempotencyKey != request.IdempotencyKey || !call.Record.SentAt.Equal(request.SentAt) {
 		return nil
 	}
 	return call
@@ -260,7 +259,8 @@ func forgone(in lifecycle.Input) bool {
 	call := ownCall(in)
 	failed := call != nil && call.Err != nil
 	revoked := failed && call.Err.Kind == dafty.KindUnauthorized
-	refused := failed && call.Err.Refused() && in.Now.Sub(call.SentAt) >= 45*time.Second
+	mendable := []dafty.Kind{dafty.KindInsufficientCredits, dafty.KindSubscriptionRequired, dafty.KindUsageLimit, dafty.KindConcurrency}
+	refused := failed && slices.Contains(mendable, call.Err.Kind) && in.Now.Sub(call.Record.SentAt.Time) >= 45*time.Second
 	return in.Now.Sub(begun) >= 23*time.Hour || refused ||
 		credentials.Secret != "" && credentials.Secret != request.CredentialsHash && (credentials.Held != request.CredentialsHash || revoked)
 }
@@ -334,7 +334,7 @@ func TestDecisionsComeToRest(t *testing.T) {
 			case lifecycle.Annotate:
 				after.Annotations = map[string]string{v1alpha1.JobAnnotation: lifecycle.Annotation(after, got.Status.JobID)}
 			case lifecycle.Submit:
-				in.Known.Submission = &lifecycle.SubmissionCall{IdempotencyKey: got.Status.Submission.IdempotencyKey, SentAt: got.Status.Submission.SentAt.Time}
+				in.Known.Submission = &lifecycle.SubmissionCall{Record: *got.Status.Submission}
 			case lifecycle.Cancel:
 				in.Known.Cancel = &lifecycle.CancelCall{}
 			}
@@ -469,9 +469,10 @@ func drawKnown(t *rapid.T, job *v1alpha1.DaftyJob) lifecycle.Known {
 	}
 	known.Since = t0.Add(drawTime(t, "since"))
 	if rapid.Bool().Draw(t, "called") {
-		call := &lifecycle.SubmissionCall{IdempotencyKey: oneOf(t, "key", firstKey, firstKey, firstKey+".1"), SentAt: t0}
+		call := &lifecycle.SubmissionCall{Record: v1alpha1.Submission{Attempt: 1, IdempotencyKey: oneOf(t, "key", firstKey, firstKey, firstKey+".1"),
+			StartedAt: at(0), SentAt: at(0), CredentialsHash: keyA}}
 		if submission := job.Status.Submission; submission != nil && submission.SentAt != nil && rapid.IntRange(0, 4).Draw(t, "of this status") > 0 {
-			call.SentAt = submission.SentAt.Time
+			call.Record.SentAt = submission.SentAt
 		}
 		switch oneOf(t, "call", "on its way", "done", "failed", "failed") {
 		case "done":

@@ -8,7 +8,6 @@ import (
 	"maps"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -46,8 +45,6 @@ type cluster struct {
 	secrets map[string]*corev1.Secret
 	// terminating is set once the namespace is deleted: nothing new is taken.
 	terminating bool
-	// strangerKey is set once the Secret held a key of another account.
-	strangerKey bool
 	created     int
 	// everNamed are the names of all objects there ever were.
 	everNamed map[string]bool
@@ -232,7 +229,7 @@ func (c *cluster) createFrom(old *v1alpha1.DaftyJob, finalizers bool) {
 	c.create(job)
 	// Nothing holds it until the operator has seen it.
 	c.w.judge.stripped[job.UID] = len(job.Finalizers) == 0
-	if id := annotatedJob(job); id != "" {
+	if id := lifecycle.Annotated(job); id != "" {
 		c.w.judge.heirs[job.UID], c.w.judge.lostStatus[job.UID] = id, true
 	}
 }
@@ -245,15 +242,6 @@ func (c *cluster) lastOf(name string) *v1alpha1.DaftyJob {
 		}
 	}
 	return nil
-}
-
-// annotatedJob is the id in the annotation for this object's own name, empty where there is none.
-func annotatedJob(job *v1alpha1.DaftyJob) string {
-	id, ok := strings.CutPrefix(job.Annotations[v1alpha1.JobAnnotation], lifecycle.Annotation(job, ""))
-	if !ok {
-		return ""
-	}
-	return id
 }
 
 // snapshot is what the cluster held so many versions ago.
@@ -271,7 +259,6 @@ func (c *cluster) snapshot(ago int) map[string]version {
 
 // putSecret creates or changes the Secret of the API key.
 func (c *cluster) putSecret(apiKey string) {
-	c.strangerKey = c.strangerKey || apiKey == keyOther
 	c.secrets[v1alpha1.DefaultSecretName] = &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: v1alpha1.DefaultSecretName},
 		Data:       map[string][]byte{v1alpha1.DefaultSecretKey: []byte(apiKey)},

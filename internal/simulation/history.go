@@ -8,6 +8,7 @@ import (
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
 	"dafty.ai/dafty-operator/internal/daftysim"
+	"dafty.ai/dafty-operator/internal/lifecycle"
 )
 
 // jobNames are the names that objects have.
@@ -243,7 +244,7 @@ func secretGone(w *world, _ picker) {
 
 func loseStatus(w *world, p picker) {
 	name := p.job()
-	if job := w.cluster.get(name); job == nil || annotatedJob(job) == "" {
+	if job := w.cluster.get(name); job == nil || lifecycle.Annotated(job) == "" {
 		return // without the annotation nothing is promised
 	}
 	w.trace.add("user", "empties the status of %s", name)
@@ -261,7 +262,7 @@ func takeFinalizerOff(w *world, p picker) {
 
 func takeAnnotationOff(w *world, p picker) {
 	name := p.job()
-	if job := w.cluster.get(name); job == nil || annotatedJob(job) == "" || job.Status.JobID == "" {
+	if job := w.cluster.get(name); job == nil || lifecycle.Annotated(job) == "" || job.Status.JobID == "" {
 		return // with neither, it is a new object
 	}
 	w.trace.add("user", "takes the annotation off %s", name)

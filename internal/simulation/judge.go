@@ -96,6 +96,9 @@ func (j *judge) saw(before, after version) {
 	case job.DeletionTimestamp != nil && j.stripped[job.UID]:
 		j.forced[job.UID] = true
 	}
+	if job.Status.Phase == v1alpha1.PhaseCancelling {
+		delete(j.lostStatus, job.UID) // that it was called off is on record again
+	}
 	was := before.job
 	if was == nil || was.UID != job.UID || j.handsOn {
 		return
@@ -132,8 +135,7 @@ func (j *judge) ended(job *v1alpha1.DaftyJob) {
 			untrue("it was cancelled")
 		}
 	case v1alpha1.ReasonJobNotFound:
-		forgotten := j.w.variants.JobRetention == daftysim.JobRetentionLimited && entry.Terminal()
-		if known && !forgotten && !j.deniedToStranger(job) {
+		if known && !j.forgotten(entry) {
 			untrue("Dafty has it as " + entry.Status)
 		}
 	case v1alpha1.ReasonInvalidRequest, v1alpha1.ReasonCancelledBeforeSubmission:
@@ -141,12 +143,6 @@ func (j *judge) ended(job *v1alpha1.DaftyJob) {
 	default:
 		untrue("nothing ends so")
 	}
-}
-
-// deniedToStranger says whether the job may look absent because another account asked for it. Which account
-// it is of stood in the status alone.
-func (j *judge) deniedToStranger(job *v1alpha1.DaftyJob) bool {
-	return j.lostStatus[job.UID] && j.w.cluster.strangerKey
 }
 
 // owner is the object that a job was made for, from its idempotency key UID-ATTEMPT.
@@ -168,7 +164,6 @@ func (j *judge) unwanted() []string {
 				found = append(found, fmt.Sprintf("job %s of %s, which is gone", brief(entry.JobID), job.Name))
 			}
 		case j.waitsForPerson(job):
-		case readyOf(job).Reason == v1alpha1.ReasonJobNotFound && j.deniedToStranger(job):
 		case job.Status.Phase.Final():
 			found = append(found, fmt.Sprintf("job %s of %s, which is %s", brief(entry.JobID), job.Name, describe(job)))
 		case job.Spec.DesiredState == v1alpha1.DesiredCancelled, job.DeletionTimestamp != nil:
@@ -228,19 +223,33 @@ func (j *judge) unfinished() []string {
 
 // waitsForPerson says whether the object says so, and rightly so.
 func (j *judge) waitsForPerson(job *v1alpha1.DaftyJob) bool {
-	submission := job.Status.Submission
-	if submission == nil {
-		return false
-	}
-	otherKey := submission.CredentialsHash != "" && submission.CredentialsHash != account.Hash(job.UID, keyOne)
 	switch readyOf(job).Reason {
 	case v1alpha1.ReasonSubmissionUnknown:
-		return otherKey || submission.StartedAt != nil && time.Since(submission.StartedAt.Time) > 22*time.Hour
+		return j.tooLate(job)
 	case v1alpha1.ReasonCredentialsRejected:
 		entry, known := j.w.sim.Job(job.Status.JobID)
-		return known && entry.Account != acme
+		return known && (entry.Account != acme || j.forgotten(entry))
 	}
 	return false
+}
+
+// forgotten says whether Dafty may not know a job any more.
+func (j *judge) forgotten(entry daftysim.Entry) bool {
+	return j.w.variants.JobRetention == daftysim.JobRetentionLimited && entry.Terminal()
+}
+
+// tooLate says whether a request in doubt can't be repeated any more: its time has passed, or its key is gone from the
+// Secret.
+func (j *judge) tooLate(job *v1alpha1.DaftyJob) bool {
+	submission := job.Status.Submission
+	if submission == nil || submission.StartedAt == nil {
+		return false
+	}
+	var key string
+	if secret := j.w.cluster.secrets[v1alpha1.DefaultSecretName]; secret != nil {
+		key = string(secret.Data[v1alpha1.DefaultSecretKey])
+	}
+	return submission.CredentialsHash != account.Hash(job.UID, key) || time.Since(submission.StartedAt.Time) > 22*time.Hour
 }
 
 // objects are all there are, in order.
@@ -261,6 +270,12 @@ func (j *judge) stopped() {
 	}
 	for _, what := range j.lingering() {
 		j.find("stuck: %s", what)
+	}
+	for _, job := range j.objects() {
+		running := !job.Status.Phase.Final() && (job.Status.JobID != "" || job.Status.InDoubt())
+		if running && !slices.Contains(job.Finalizers, v1alpha1.CancelFinalizer) {
+			j.find("left running: should %s be deleted, nobody would cancel it: it has no finalizer", job.Name)
+		}
 	}
 }
 

@@ -37,7 +37,7 @@ var mutants = []mutant{
 	}}, finds: "paid twice|contract|false|stuck"},
 	{name: "the write-ahead is never written", mutation: mutation{patch: func(_ *v1alpha1.DaftyJob, patch map[string]any) bool {
 		return submissionOf(patch)["idempotencyKey"] != nil
-	}}, finds: "paid twice|contract|left running|stuck"},
+	}, play: crashWithin}, finds: "paid twice|contract", where: "a crash within the request"},
 	{name: "each POST has a key of its own", mutation: mutation{request: func(req *http.Request) {
 		if key := req.Header.Get("Idempotency-Key"); key != "" {
 			req.Header.Set("Idempotency-Key", fmt.Sprintf("%s.%d", key, time.Now().UnixNano()))
@@ -73,10 +73,11 @@ var mutants = []mutant{
 	{name: "the annotation isn't looked at", mutation: mutation{read: func(job *v1alpha1.DaftyJob) {
 		delete(job.Annotations, v1alpha1.JobAnnotation)
 	}}, finds: "paid twice"},
-	{name: "the finalizer is never added", mutation: mutation{patch: func(_ *v1alpha1.DaftyJob, patch map[string]any) bool {
-		metadata, _ := patch["metadata"].(map[string]any)
-		return metadata["finalizers"] != nil
-	}}, finds: "stuck"},
+	{name: "the finalizer is never added", mutation: mutation{read: func(job *v1alpha1.DaftyJob) {
+		if job.DeletionTimestamp == nil {
+			controllerutil.AddFinalizer(job, v1alpha1.CancelFinalizer)
+		}
+	}}, finds: "left running"},
 	{name: "the finalizer isn't put back", mutation: mutation{read: func(job *v1alpha1.DaftyJob) {
 		if job.Status.JobID != "" && job.DeletionTimestamp == nil {
 			controllerutil.AddFinalizer(job, v1alpha1.CancelFinalizer)
@@ -93,7 +94,7 @@ var mutants = []mutant{
 		if job.DeletionTimestamp != nil && job.Status.InDoubt() {
 			job.Status.Submission = nil
 		}
-	}}, finds: "left running"},
+	}, play: deletedInDoubt}, finds: "left running", where: "a deletion in doubt"},
 	{name: "a deletion never gives up", mutation: mutation{deletionTimeout: forever}, finds: "stuck"},
 	{name: "a cancel is taken for done, and nobody is asked", mutation: mutation{
 		dafty: func(calls account.Dafty, _ string) account.Dafty { return cancelsNothing{calls} },
@@ -105,12 +106,21 @@ var mutants = []mutant{
 	{name: "a 5xx is taken for a 404", mutation: mutation{
 		dafty: func(calls account.Dafty, _ string) account.Dafty { return absentOnTrouble{calls} },
 	}, finds: "false|left running"},
-	{name: "a final phase is written over", mutation: mutation{patch: func(_ *v1alpha1.DaftyJob, patch map[string]any) bool {
-		if s, ok := patch["status"].(map[string]any); ok && s["phase"] == "Completed" {
-			s["phase"] = "Processing"
+	{name: "a final phase isn't heeded", mutation: mutation{read: func(job *v1alpha1.DaftyJob) {
+		if job.Status.Phase.Final() {
+			job.Status.Phase = v1alpha1.PhaseProcessing
 		}
-		return false
-	}}, finds: "stuck|false"},
+	}}, finds: "false"},
+	{name: "SubmissionUnknown is said of every request in doubt", mutation: mutation{read: func(job *v1alpha1.DaftyJob) {
+		if job.Status.InDoubt() {
+			job.Status.Submission.CredentialsHash = "another"
+		}
+	}}, finds: "stuck|left running"},
+	{name: "nobody is heard where repeats are refused", mutation: mutation{read: func(job *v1alpha1.DaftyJob) {
+		if reason := readyOf(job).Reason; reason != v1alpha1.ReasonSubmissionUnknown {
+			delete(job.Annotations, v1alpha1.ResubmitAnnotation)
+		}
+	}, play: refusalRemembered}, finds: "stuck", where: "a refusal that is remembered"},
 	{name: "the API key is in the User-Agent", mutation: mutation{request: func(req *http.Request) {
 		req.Header.Set("User-Agent", "dafty-operator "+req.Header.Get("X-Api-Key"))
 	}}, finds: "leaked"},
@@ -194,6 +204,30 @@ func wantTable(t *testing.T, page, head string, rows []string) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// crashWithin has the operator crash while Dafty works on its request.
+func crashWithin(w *world) {
+	w.watch = func(moment string) {
+		if moment == "within" {
+			w.watch = nil
+			w.leader.crash("within its request")
+		}
+	}
+	w.begin(image)
+	w.pass(5 * time.Minute)
+}
+
+// deletedInDoubt has an object deleted while the answer to its request is lost, and the operator crash.
+func deletedInDoubt(w *world) {
+	w.meet(hangAfter)
+	w.begin(image)
+	w.pass(6 * time.Second)
+	w.do(func() {
+		w.deleteOne()
+		w.leader.crash("in doubt")
+	})
+	w.pass(5 * time.Minute)
 }
 
 // slowRequest has a leader stop while its request is on its way, and the request take long.

@@ -27,6 +27,9 @@ func (w *world) person() {
 		if !job.Status.InDoubt() || !slices.Contains(askPerson, reason) || now.Sub(submission.SentAt.Time) < carefully {
 			continue
 		}
+		if reason == v1alpha1.ReasonSubmissionUnknown && !w.judge.tooLate(job) {
+			continue // the operator can find it out by itself, and must
+		}
 		annotation, value := v1alpha1.ResubmitAnnotation, submission.IdempotencyKey
 		for _, entry := range w.sim.Ledger() {
 			if entry.IdempotencyKey == submission.IdempotencyKey {

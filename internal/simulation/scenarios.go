@@ -6,6 +6,7 @@ import (
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
 	"dafty.ai/dafty-operator/internal/daftysim"
+	"dafty.ai/dafty-operator/internal/lifecycle"
 )
 
 // scenario is a short life of one DaftyJob, to be crashed at each point.
@@ -225,6 +226,7 @@ func meddled() []scenario {
 			w.do(w.wantHeld)
 			w.do(w.loseStatusOfOne)
 		}},
+		{"a refusal is repeated whose cause is gone", false, refusalRemembered},
 		{"a person finds the job", true, found(hangAfter)},
 		{"a person finds that there is none", false, found(hang)},
 	}
@@ -243,14 +245,33 @@ func finalizerTakenOff(w *world) {
 // wantHeld is asked when the operator has had time to put back what was taken off.
 func (w *world) wantHeld() {
 	job := w.cluster.get("one")
-	if !slices.Contains(job.Finalizers, v1alpha1.CancelFinalizer) || annotatedJob(job) != job.Status.JobID {
-		w.judge.find("left running: if one goes or its status is lost, nobody cancels its job: finalizers %q, annotation %q", job.Finalizers, annotatedJob(job))
+	if job == nil {
+		w.judge.find("stuck: one is gone")
+		return
 	}
+	if !slices.Contains(job.Finalizers, v1alpha1.CancelFinalizer) || lifecycle.Annotated(job) != job.Status.JobID {
+		w.judge.find("left running: if one goes or its status is lost, nobody cancels its job: finalizers %q, annotation %q", job.Finalizers, lifecycle.Annotated(job))
+	}
+}
+
+// refusalRemembered has a request refused whose answer is lost, and Dafty repeat the refusal when its cause is gone.
+func refusalRemembered(w *world) {
+	v := w.variants
+	v.RefusedKey = daftysim.RefusedKeySame
+	w.sim.SetVariants(v)
+	w.sim.SetCredits(acme, 0)
+	w.meet(hangAfter)
+	w.begin(image)
+	w.pass(2 * time.Minute)
+	w.sim.SetCredits(acme, daftysim.DefaultCredits)
+	w.pass(carefully)
+	w.do(w.person)
+	w.pass(time.Minute)
 }
 
 // loseStatusOfOne does nothing before the annotation is there, without which nothing is promised.
 func (w *world) loseStatusOfOne() {
-	if job := w.cluster.get("one"); job != nil && annotatedJob(job) != "" {
+	if job := w.cluster.get("one"); job != nil && lifecycle.Annotated(job) != "" {
 		w.trace.add("user", "empties the status of one")
 		w.cluster.loseStatus("one")
 	}

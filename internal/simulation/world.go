@@ -235,15 +235,11 @@ func (w *world) conclude() {
 	w.do(w.heal)
 	// What nobody wants must stop by itself.
 	w.passUntil(2*time.Hour, func() bool { return len(w.judge.unwanted()) == 0 && len(w.judge.lingering()) == 0 })
+	// Also for who is down at this moment, and because the healed clocks may date what is on its way too early.
+	w.pass(carefully)
 	w.do(w.judge.stopped)
-	w.pass(carefully) // the healed clocks may date what is still on its way too early
 	// What is wanted ends when Dafty is done with it; those that waited come one by one.
-	most := 3 * time.Hour
-	if w.variants.RefusedKey == daftysim.RefusedKeySame {
-		// Dafty may repeat a refusal whose cause is gone for as long as it remembers the key.
-		most = 25 * time.Hour
-	}
-	w.passUntil(most, func() bool {
+	w.passUntil(3*time.Hour, func() bool {
 		w.person()
 		w.sim.FinishAll(daftysim.Succeed)
 		return len(w.judge.unfinished()) == 0

@@ -13,8 +13,6 @@ import (
 	"dafty.ai/dafty-operator/internal/daftysim"
 )
 
-const knownImage = "0d5c6b1e-3f2a-4b7c-9a10-1c2d3e4f5a6b"
-
 // creates are those that the users of a soak ask for, with how long Dafty takes for them: what is called off must be
 // seen running, and what isn't must come to its end.
 var creates = map[daftysim.Operation]time.Duration{

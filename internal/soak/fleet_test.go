@@ -108,19 +108,33 @@ func (f *fleet) start(args ...string) *process {
 	return p
 }
 
-// kill is kill -9. It returns when the process is no more.
+// kill is kill -9 at a moment that was chosen. It returns when the process is no more.
 func (f *fleet) kill(p *process, why string) {
-	p.mu.Lock()
-	p.killed, p.stopped = true, false
-	p.mu.Unlock()
 	if p.over() {
 		return
 	}
 	f.timeline.add(p.name, "kill -9 %s", why)
-	f.count("kill -9")
-	_ = p.cmd.Process.Kill() // it may have ended by itself
-	<-p.ended
+	f.count(kills)
+	f.end(p)
 }
+
+// end is kill -9 too, of a process whose time is over.
+func (f *fleet) end(p *process) {
+	p.mu.Lock()
+	p.killed, p.stopped = true, false
+	p.mu.Unlock()
+	if !p.over() {
+		_ = p.cmd.Process.Kill() // it may end by itself
+		<-p.ended
+	}
+}
+
+// What is counted.
+const (
+	kills     = "kill -9"
+	stops     = "kill -STOP"
+	takeovers = "takeover"
+)
 
 // stop is kill -STOP: the process knows nothing of the time that passes until it goes on.
 func (f *fleet) stop(p *process, why string) {
@@ -128,7 +142,7 @@ func (f *fleet) stop(p *process, why string) {
 	p.stopped = true
 	p.mu.Unlock()
 	f.timeline.add(p.name, "kill -STOP %s", why)
-	f.count("kill -STOP")
+	f.count(stops)
 	_ = p.cmd.Process.Signal(syscall.SIGSTOP)
 }
 
@@ -143,10 +157,7 @@ func (f *fleet) goOn(p *process) {
 
 func (f *fleet) killAll() {
 	for _, p := range f.all() {
-		if !p.over() {
-			_ = p.cmd.Process.Kill()
-			<-p.ended
-		}
+		f.end(p)
 	}
 }
 
@@ -194,16 +205,14 @@ func (f *fleet) count(what string) {
 	f.counts[what]++
 }
 
-func (f *fleet) kills() int {
+func (f *fleet) times(what string) int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.counts["kill -9"] + f.counts["kill -STOP"]
+	return f.counts[what]
 }
 
 func (f *fleet) summary() string {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return fmt.Sprintf("%d processes, %d × kill -9, %d × kill -STOP", len(f.processes), f.counts["kill -9"], f.counts["kill -STOP"])
+	return fmt.Sprintf("%d processes, %d × kill -9, %d × kill -STOP, %d takeovers", len(f.all()), f.times(kills), f.times(stops), f.times(takeovers))
 }
 
 // lastWords writes each process's log into dir, and gives the end of the last two.

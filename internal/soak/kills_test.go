@@ -10,7 +10,7 @@ import (
 // killIt runs the operator and kills it, over and over, in rounds: a single process that is killed often, and two of
 // which one leads. It leaves a single one at work.
 func (r *run) killIt(ctx context.Context, chance *rand.Rand) {
-	for pair := false; ctx.Err() == nil; pair = !pair {
+	for pair := true; ctx.Err() == nil; pair = !pair {
 		if pair {
 			r.killLeaders(ctx, chance)
 		} else {
@@ -49,7 +49,7 @@ func (r *run) killLeaders(ctx context.Context, chance *rand.Rand) {
 	pair := []*process{r.fleet.start(elect), r.fleet.start(elect)}
 	defer func() {
 		for _, p := range pair {
-			r.fleet.kill(p, "as the round ends")
+			r.fleet.end(p)
 		}
 	}()
 	for range 1 + chance.IntN(2) {
@@ -64,14 +64,25 @@ func (r *run) killLeaders(ctx context.Context, chance *rand.Rand) {
 		if ctx.Err() != nil {
 			return
 		}
-		if !sleep {
-			r.fleet.kill(old, why)
-		} else {
-			r.fleet.stop(old, why)
-			if !standby.works(ctx, takeOverWithin) && ctx.Err() == nil {
-				r.t.Errorf("%s doesn't take over from %s; its last words:\n%s", standby.name, old.name, standby.log.tail(10))
+		for _, p := range pair {
+			if p.endedByItself() {
+				r.t.Errorf("%s ended by itself: %s; its last words:\n%s", p.name, p.cmd.ProcessState, p.log.tail(10))
 				return
 			}
+		}
+		if sleep {
+			r.fleet.stop(old, why)
+		} else {
+			r.fleet.kill(old, why)
+		}
+		if !standby.works(ctx, takeOverWithin) {
+			if ctx.Err() == nil {
+				r.t.Errorf("%s doesn't take over from %s; its last words:\n%s", standby.name, old.name, standby.log.tail(10))
+			}
+			return
+		}
+		r.fleet.count(takeovers)
+		if sleep {
 			pause(ctx, again)
 			r.fleet.goOn(old)
 			select {

@@ -105,7 +105,7 @@ func (rs *records) see(job *v1alpha1.DaftyJob, gone bool, r *run) {
 	case h.final == nil && job.Status.Phase.Final():
 		h.final, h.finalAt = job, time.Now()
 	case h.final != nil:
-		// Nothing is promised to change after the end but a thumbnail, and the generation that status is about.
+		// Nothing changes after the end but the generation that status is about.
 		if was, is := ending(h.final), ending(job); was != is {
 			rs.problems = append(rs.problems, fmt.Sprintf("false: %s/%s changed after its end: %s, then %s", job.Namespace, job.Name, was, is))
 		}

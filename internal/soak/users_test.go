@@ -16,6 +16,7 @@ import (
 	"dafty.ai/dafty-operator/api/v1alpha1"
 	"dafty.ai/dafty-operator/internal/daftysim"
 	"dafty.ai/dafty-operator/internal/kubetest"
+	"dafty.ai/dafty-operator/internal/lifecycle"
 )
 
 // tenant is a namespace and its account at Dafty, whose keys are used in turn.
@@ -39,15 +40,15 @@ type cluster struct {
 func newCluster(t *testing.T) *cluster {
 	t.Helper()
 	c := &cluster{}
-	for _, account := range []string{"acme", "globex"} {
+	for _, of := range []struct{ account, image string }{
+		{"acme", "0d5c6b1e-3f2a-4b7c-9a10-1c2d3e4f5a6b"},
+		{"globex", "1e6d7c2f-4a3b-4c8d-8b21-2d3e4f5a6b7c"},
+	} {
 		env := kubetest.Start(t)
 		c.client, c.kubeconfig = env.Client, env.ControlPlane.Kubeconfig
-		tenant := &tenant{namespace: env.Namespace, account: account, image: knownImage}
-		if account != "acme" {
-			tenant.image = "1e6d7c2f-4a3b-4c8d-8b21-2d3e4f5a6b7c"
-		}
+		tenant := &tenant{namespace: env.Namespace, account: of.account, image: of.image}
 		for n := range 3 {
-			tenant.keys = append(tenant.keys, fmt.Sprintf("dk_soak_%s_%d_c41d9e07b5a2", account, n))
+			tenant.keys = append(tenant.keys, fmt.Sprintf("dk_soak_%s_%d_c41d9e07b5a2", of.account, n))
 		}
 		c.tenants = append(c.tenants, tenant)
 		c.putSecret(t, tenant)
@@ -203,7 +204,7 @@ func (r *run) helpOut(ctx context.Context) {
 			annotation, value := v1alpha1.ResubmitAnnotation, submission.IdempotencyKey
 			for _, entry := range r.dafty.Ledger() {
 				if entry.IdempotencyKey == submission.IdempotencyKey {
-					annotation, value = v1alpha1.JobAnnotation, job.Namespace+"/"+job.Name+":"+entry.JobID
+					annotation, value = v1alpha1.JobAnnotation, lifecycle.Annotation(job, entry.JobID)
 				}
 			}
 			if job.Annotations[annotation] == value {
