@@ -14,6 +14,7 @@ import (
 type Dafty interface {
 	Create(ctx context.Context, create dafty.Create, idempotencyKey string) (*dafty.Job, error)
 	Job(ctx context.Context, id string, wait bool) (*dafty.Job, error)
+	List(ctx context.Context, status dafty.JobStatus, cursor string) (*dafty.JobPage, error)
 	Cancel(ctx context.Context, id string) (*dafty.Job, error)
 }
 
@@ -29,15 +30,7 @@ var DefaultLimits = Limits{
 	dafty.ClassOther:        120,
 }
 
-const (
-	// spareForCancels is how many calls of a minute no look at a job may use, so that a cancel
-	// never waits behind them.
-	spareForCancels = 20
-	// rateLimitPause is how long a class pauses after a 429 without Retry-After.
-	rateLimitPause = 10 * time.Second
-)
-
-// Account is one API key: its client, its pacing, and what holds its submissions back.
+// Account is one API key: its client, its pacing, what holds its submissions back, and the watching of its jobs.
 //
 // Trackers are never told anything under its lock: what is to be woken is collected under
 // it, and woken after.
@@ -51,6 +44,7 @@ type Account struct {
 	classes map[dafty.Class]*class
 	// general holds back the submissions of every class.
 	general *hold
+	watcher watcher
 
 	// users counts the trackers and calls that refer to the account; the registry guards it.
 	users int
@@ -58,13 +52,15 @@ type Account struct {
 
 // class is what is counted and held by class of call.
 type class struct {
-	window window
-	paused time.Time
-	hold   *hold
-	queue  queue
+	pace  pace
+	hold  *hold
+	queue queue
+	room  room
 }
 
-func newAccount(apiKey string, client Dafty, limits Limits) *Account {
+// newAccount makes the account of an API key. before is until when calls of the process before this one may still
+// count.
+func newAccount(apiKey string, client Dafty, limits Limits, before time.Time) *Account {
 	a := &Account{
 		id:      sha256.Sum256([]byte(apiKey)),
 		key:     func() string { return apiKey },
@@ -75,8 +71,14 @@ func newAccount(apiKey string, client Dafty, limits Limits) *Account {
 		if own, ok := limits[name]; ok {
 			limit = own
 		}
-		a.classes[name] = &class{window: window{limit: max(1, limit)}}
+		c := &class{pace: newPace(limit, name != dafty.ClassOther), room: newRoom()}
+		if name == dafty.ClassOther {
+			// Submissions are on record, and are recalled one by one.
+			c.pace.before = before
+		}
+		a.classes[name] = c
 	}
+	a.watcher = newWatcher(a)
 	return a
 }
 
@@ -91,7 +93,7 @@ func (a *Account) claim(t *Tracker, name dafty.Class, repeat bool) (*lifecycle.H
 		if wait := c.rate(now, 0); wait != nil {
 			return wait, time.Time{}
 		}
-		c.window.take(now)
+		c.pace.take(now, len(c.queue))
 		return nil, now
 	}
 
@@ -102,6 +104,9 @@ func (a *Account) claim(t *Tracker, name dafty.Class, repeat bool) (*lifecycle.H
 		wait = c.hold.blocks(t, alone, now)
 	}
 	if wait == nil {
+		wait = c.room.full(now)
+	}
+	if wait == nil {
 		wait = c.rate(now, place)
 	}
 	if wait != nil {
@@ -109,7 +114,8 @@ func (a *Account) claim(t *Tracker, name dafty.Class, repeat bool) (*lifecycle.H
 		return wait, time.Time{}
 	}
 	c.queue.leave(t)
-	c.window.take(now)
+	c.pace.take(now, len(c.queue))
+	c.room.try(t, now)
 	a.general.try(t, now)
 	c.hold.try(t, now)
 	return nil, now
@@ -129,22 +135,29 @@ func (a *Account) alone(t *Tracker) bool {
 
 // rate says until when the class has no call left for one that so many others are before.
 func (c *class) rate(now time.Time, others int) *lifecycle.Hold {
-	at := c.window.next(now, others)
-	if c.paused.After(at) {
-		at = c.paused
-	}
+	at := c.pace.next(now, others)
 	if !at.After(now) {
 		return nil
 	}
 	return &lifecycle.Hold{Kind: dafty.KindRateLimit, Until: at}
 }
 
+// sends notes that a submission of t leaves.
+func (a *Account) sends(t *Tracker, name dafty.Class) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	c := a.classes[name]
+	c.pace.sent()
+	c.room.enter(t)
+}
+
 // submitted learns from the answer to a submission of t, whose turn was taken at taken. One
 // that was given up says nothing about Dafty.
-func (a *Account) submitted(t *Tracker, name dafty.Class, taken time.Time, err *dafty.CallError, givenUp bool) {
+func (a *Account) submitted(t *Tracker, name dafty.Class, taken time.Time, rate dafty.Rate, err *dafty.CallError, givenUp bool) {
 	a.mu.Lock()
 	now, c := time.Now(), a.classes[name]
-	c.window.answered(taken, now)
+	c.pace.answered(taken, now, rate, err)
+	c.room.answered(t, err, now)
 	wake := a.back(t)
 	switch {
 	case err == nil:
@@ -153,9 +166,7 @@ func (a *Account) submitted(t *Tracker, name dafty.Class, taken time.Time, err *
 			a.general = nil
 			wake = a.waiting()
 		}
-	case givenUp:
-	case err.Kind == dafty.KindRateLimit:
-		c.pause(err, now)
+	case givenUp, err.Kind == dafty.KindRateLimit:
 	case err.Kind == dafty.KindConcurrency, err.Kind == dafty.KindSubscriptionRequired:
 		// Of this class alone: fewer videos than images may run, and a plan may lack one of them.
 		c.hold = c.hold.refuse(t, err, now)
@@ -215,12 +226,18 @@ func wakeAll(trackers []*Tracker) {
 }
 
 // ended lets the next job in when one of its class has ended.
-func (a *Account) ended(name dafty.Class) {
+func (a *Account) ended(t *Tracker, name dafty.Class) {
 	a.mu.Lock()
 	var wake []*Tracker
-	if c := a.classes[name]; c != nil && c.hold != nil && c.hold.kind == dafty.KindConcurrency {
-		c.hold.until, c.hold.probe, c.hold.refused = time.Now(), nil, nil
-		wake = c.queue.first()
+	if c := a.classes[name]; c != nil {
+		full := c.room.full(time.Now()) != nil
+		c.room.leave(t)
+		if c.hold != nil && c.hold.kind == dafty.KindConcurrency {
+			c.hold.until, c.hold.probe, c.hold.refused = time.Now(), nil, nil
+			wake = c.queue.first()
+		} else if full {
+			wake = c.queue.first()
+		}
 	}
 	a.mu.Unlock()
 	wakeAll(wake)
@@ -232,6 +249,7 @@ func (a *Account) leave(t *Tracker) []*Tracker {
 	defer a.mu.Unlock()
 	for _, c := range a.classes {
 		c.queue.leave(t)
+		c.room.leave(t)
 	}
 	wake := a.back(t)
 	if len(wake) == 0 {
@@ -242,32 +260,27 @@ func (a *Account) leave(t *Tracker) []*Tracker {
 	return wake
 }
 
-// hasten is the first of a queue where its turn is sooner than it was told, as those before
-// it went away.
+// hasten are those of a queue whose turn is sooner than they were told, as others went away or more is known of the
+// minute.
 func (a *Account) hasten(c *class, now time.Time) []*Tracker {
 	if len(c.queue) == 0 || a.general != nil || c.hold != nil {
 		return nil
 	}
-	at := now
-	if wait := c.rate(now, 0); wait != nil {
-		at = wait.Until
+	var wake []*Tracker
+	for place := range min(len(c.queue), c.pace.bound(now)) {
+		at := now
+		if wait := c.room.full(now); wait != nil {
+			at = wait.Until
+		}
+		if wait := c.rate(now, place); wait != nil && wait.Until.After(at) {
+			at = wait.Until
+		}
+		if waits := &c.queue[place]; waits.due.After(at.Add(time.Second)) {
+			waits.due = at
+			wake = append(wake, waits.tracker)
+		}
 	}
-	if first := &c.queue[0]; first.due.After(at.Add(time.Second)) {
-		first.due = at
-		return c.queue.first()
-	}
-	return nil
-}
-
-// pause heeds a Retry-After for everyone who uses the key.
-func (c *class) pause(err *dafty.CallError, now time.Time) {
-	wait := err.RetryAfter
-	if wait == 0 {
-		wait = rateLimitPause
-	}
-	if until := now.Add(wait); until.After(c.paused) {
-		c.paused = until
-	}
+	return wake
 }
 
 // turn waits until a call that isn't a submission may go, leaving spare calls of the minute
@@ -279,9 +292,10 @@ func (a *Account) turn(ctx context.Context, spare int) (taken time.Time, err err
 		}
 		a.mu.Lock()
 		now, c := time.Now(), a.classes[dafty.ClassOther]
-		wait := c.rate(now, min(spare, c.window.limit/2))
+		wait := c.rate(now, min(spare, c.pace.bound(now)/2))
 		if wait == nil {
-			c.window.take(now)
+			c.pace.take(now, 0)
+			c.pace.sent()
 			a.mu.Unlock()
 			return now, nil
 		}
@@ -295,17 +309,10 @@ func (a *Account) turn(ctx context.Context, spare int) (taken time.Time, err err
 
 // called learns from the answer to a call that isn't a submission, whose turn was taken at
 // taken.
-func (a *Account) called(taken time.Time, err *dafty.CallError) {
+func (a *Account) called(taken time.Time, rate dafty.Rate, err *dafty.CallError) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	now, c := time.Now(), a.classes[dafty.ClassOther]
-	if now.Sub(taken) < windowLength/2 {
-		// What takes longer was held, and counted when it came.
-		c.window.answered(taken, now)
-	}
-	if err != nil && err.Kind == dafty.KindRateLimit {
-		c.pause(err, now)
-	}
+	a.classes[dafty.ClassOther].pace.answered(taken, time.Now(), rate, err)
 }
 
 // quietAt is when nothing that the account remembers matters any more.
@@ -319,12 +326,9 @@ func (a *Account) quietAt() time.Time {
 		}
 	}
 	for _, c := range a.classes {
-		later(c.paused)
+		later(c.pace.quietAt())
 		if c.hold != nil {
 			later(c.hold.until)
-		}
-		if n := len(c.window.taken); n > 0 {
-			later(c.window.taken[n-1].Add(windowLength))
 		}
 	}
 	if a.general != nil {

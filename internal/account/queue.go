@@ -9,7 +9,7 @@ import (
 // that doesn't, as its DaftyJob was suspended meanwhile, loses its place.
 const queueGrace = 30 * time.Second
 
-// queue are the trackers that wait to submit, in the order in which they came. Each is told
+// queue are the trackers that wait to submit, those first whose DaftyJobs were created first. Each is told
 // the time of its own turn, so that a long queue isn't woken as a whole for one turn.
 type queue []queued
 
@@ -24,7 +24,10 @@ func (q *queue) place(t *Tracker, now time.Time) int {
 	place := slices.IndexFunc(*q, func(w queued) bool { return w.tracker == t })
 	if place < 0 {
 		place = len(*q)
-		*q = append(*q, queued{t, now})
+		for place > 0 && (*q)[place-1].tracker.created.After(t.created) {
+			place--
+		}
+		*q = slices.Insert(*q, place, queued{t, now})
 	}
 	return place
 }

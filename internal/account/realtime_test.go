@@ -26,7 +26,7 @@ func TestASubmissionCountsOnce(t *testing.T) {
 	limit := DefaultLimits[create.Class()]
 	for i := range limit + 1 {
 		name := fmt.Sprint("job-", i)
-		tracker := registry.Tracker(types.NamespacedName{Name: name}, types.UID(name))
+		tracker := registry.Tracker(types.NamespacedName{Name: name}, types.UID(name), time.Time{})
 		tracker.Use("key")
 		now := metav1.Now()
 		submission := &v1alpha1.Submission{IdempotencyKey: name, StartedAt: &now, SentAt: &now, CredentialsHash: tracker.Known().Credentials.Secret}

@@ -10,6 +10,9 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
+
+	"dafty.ai/dafty-operator/api/v1alpha1"
+	"dafty.ai/dafty-operator/internal/dafty"
 )
 
 // Config is what a Registry is made of.
@@ -33,6 +36,25 @@ type Registry struct {
 	mu       sync.Mutex
 	accounts map[[sha256.Size]byte]*Account
 	trackers map[types.NamespacedName]*Tracker
+	// before is until when calls of the process before this one may still count, recalled those of them that
+	// are on record.
+	before   time.Time
+	recalled []Recalled
+}
+
+// Recalled is a submission that is on record in a DaftyJob's status.
+type Recalled struct {
+	UID        types.UID
+	Submission *v1alpha1.Submission
+	Class      dafty.Class
+}
+
+// Recall tells of the submissions that other processes made, before anything else is asked: they count against the
+// minutes of their API keys.
+func (r *Registry) Recall(submissions []Recalled) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.recalled = submissions
 }
 
 // NewRegistry makes an empty registry. Its calls end with ctx.
@@ -47,8 +69,8 @@ func NewRegistry(ctx context.Context, config Config) *Registry {
 }
 
 // Tracker is that of the DaftyJob with this name and uid, made where there is none. An
-// earlier object of the same name is forgotten.
-func (r *Registry) Tracker(name types.NamespacedName, uid types.UID) *Tracker {
+// earlier object of the same name is forgotten. The one that was created first goes first.
+func (r *Registry) Tracker(name types.NamespacedName, uid types.UID, created time.Time) *Tracker {
 	r.mu.Lock()
 	t := r.trackers[name]
 	if t != nil && t.uid == uid {
@@ -56,7 +78,7 @@ func (r *Registry) Tracker(name types.NamespacedName, uid types.UID) *Tracker {
 		return t
 	}
 	ctx, stop := context.WithCancel(r.ctx)
-	fresh := &Tracker{registry: r, name: name, uid: uid, ctx: ctx, stop: stop, since: time.Now()}
+	fresh := &Tracker{registry: r, name: name, uid: uid, created: created, ctx: ctx, stop: stop, since: time.Now()}
 	r.trackers[name] = fresh
 	r.mu.Unlock()
 	if t != nil {
@@ -83,12 +105,34 @@ func (r *Registry) acquire(apiKey string) *Account {
 	id := sha256.Sum256([]byte(apiKey))
 	a := r.accounts[id]
 	if a == nil {
-		a = newAccount(apiKey, r.config.Client(apiKey), r.config.Limits)
+		a = r.newAccount(apiKey)
 		r.accounts[id] = a
 	}
 	a.users++
 	return a
 }
+
+// newAccount is called with the registry locked.
+func (r *Registry) newAccount(apiKey string) *Account {
+	now := time.Now()
+	if r.before.IsZero() {
+		r.before = now.Add(windowLength)
+	}
+	a := newAccount(apiKey, r.config.Client(apiKey), r.config.Limits, r.before)
+	if !now.Before(r.before) {
+		r.recalled = nil
+	}
+	for _, old := range r.recalled {
+		if c := a.classes[old.Class]; c != nil && Hash(old.UID, apiKey) == old.Submission.CredentialsHash {
+			c.pace.recall(old.Submission.SentAt.Add(recalledAfter))
+		}
+	}
+	return a
+}
+
+// recalledAfter is how long after its record a submission was counted by Dafty at the latest, as a rule. The record
+// has whole seconds.
+const recalledAfter = 2 * time.Second
 
 // retain is acquire for an account that is in use already.
 func (r *Registry) retain(a *Account) *Account {

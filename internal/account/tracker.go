@@ -13,18 +13,6 @@ import (
 	"dafty.ai/dafty-operator/internal/lifecycle"
 )
 
-const (
-	// firstLook is when a fresh job is first looked at, and the least time between two looks.
-	firstLook = 2 * time.Second
-	// pollInterval is the time between looks at a job that waits for its turn at Dafty, so that
-	// Processing shows within 10 s.
-	pollInterval = 5 * time.Second
-	// cancelledLook is the time between looks at a job whose cancel must be confirmed.
-	cancelledLook = time.Second
-	// maxTrouble is the longest time between two looks that fail.
-	maxTrouble = time.Minute
-)
-
 // Tracker follows one DaftyJob's job at Dafty. Its methods never block on a call, and it
 // wakes nobody under a lock. Locks are taken in the order tracker, registry, account.
 type Tracker struct {
@@ -33,8 +21,8 @@ type Tracker struct {
 	uid      types.UID
 	ctx      context.Context
 	stop     context.CancelFunc
-	// since is when this process began to look after the DaftyJob.
-	since time.Time
+	// since is when this process began to look after the DaftyJob, created when its user did.
+	since, created time.Time
 
 	mu     sync.Mutex
 	closed bool
@@ -52,9 +40,9 @@ type Tracker struct {
 	job        *dafty.Job
 	trouble    *lifecycle.Trouble
 	// missed counts the looks that failed in a row, with whatever key and error.
-	missed   int
-	cancel   *lifecycle.CancelCall
-	follower *follower
+	missed int
+	cancel *lifecycle.CancelCall
+	watch  *watch
 }
 
 // claim is a turn to submit that was taken from an account. It counts for a while only: what
@@ -68,23 +56,6 @@ type claim struct {
 const claimLife = 30 * time.Second
 
 func (c claim) of(a *Account) bool { return c.account == a && time.Since(c.at) < claimLife }
-
-// follower is the goroutine that looks at the job.
-type follower struct {
-	account *Account
-	jobID   string
-	class   dafty.Class
-	stop    context.CancelFunc
-	// look is signalled to look at once, in place of a held request.
-	look chan struct{}
-}
-
-func (f *follower) lookNow() {
-	select {
-	case f.look <- struct{}{}:
-	default:
-	}
-}
 
 func (t *Tracker) wake() { t.registry.config.Wake(t.name) }
 
@@ -194,9 +165,11 @@ func (t *Tracker) submit(a *Account, create dafty.Create, call *lifecycle.Submis
 	left := min(time.Until(call.Record.SentAt.Add(lifecycle.SubmitTimeout)), lifecycle.SubmitTimeout)
 	ctx, cancel := context.WithTimeout(t.ctx, left)
 	defer cancel()
+	ctx, rate := dafty.WithRate(ctx)
+	a.sends(t, create.Class())
 	job, err := a.client.Create(ctx, create, call.Record.IdempotencyKey)
 	callErr := dafty.AsError(err)
-	a.submitted(t, create.Class(), taken, callErr, ctx.Err() != nil)
+	a.submitted(t, create.Class(), taken, *rate, callErr, ctx.Err() != nil)
 
 	t.mu.Lock()
 	ended := false
@@ -209,7 +182,7 @@ func (t *Tracker) submit(a *Account, create dafty.Create, call *lifecycle.Submis
 	call.Done, call.Job, call.Err, call.Failures = true, job, callErr, t.failures
 	t.mu.Unlock()
 	if ended {
-		a.ended(create.Class())
+		a.ended(t, create.Class())
 	}
 	t.wake()
 }
@@ -234,16 +207,34 @@ func (t *Tracker) Follow(jobID string, class dafty.Class) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	a := t.caller(t.cancel != nil)
-	if a == nil || t.closed || t.follower != nil && t.follower.account == a && t.follower.jobID == jobID {
+	if a == nil || t.closed || t.watch != nil && t.watch.account == a && t.watch.jobID == jobID {
 		return
 	}
-	if t.follower != nil {
-		t.follower.stop()
+	t.unwatch()
+	w := &watch{tracker: t, account: t.registry.retain(a), jobID: jobID, class: class, cancelling: t.cancel != nil}
+	w.ctx, w.stop = context.WithCancel(t.ctx)
+	switch now := time.Now(); {
+	case t.missed > 0:
+		// The backoff goes on where the one that looked before met trouble.
+		w.look = now.Add(lifecycle.Backoff(time.Second, t.missed, maxTrouble))
+	case t.cancel != nil:
+		w.look, w.urgent = now, true
 	}
-	ctx, stop := context.WithCancel(t.ctx)
-	f := &follower{account: t.registry.retain(a), jobID: jobID, class: class, stop: stop, look: make(chan struct{}, 1)}
-	t.follower, t.class = f, class
-	go t.follow(ctx, f, t.untilFirstLook())
+	if t.job != nil && strings.EqualFold(t.job.Id, jobID) {
+		w.status = t.job.Status
+	}
+	t.watch, t.class = w, class
+	a.follow(t.registry.ctx, w)
+}
+
+// unwatch stops to look.
+func (t *Tracker) unwatch() {
+	if t.watch == nil {
+		return
+	}
+	t.watch.account.unfollow(t.watch)
+	t.registry.release(t.watch.account)
+	t.watch = nil
 }
 
 // caller is the account that a known job is asked about with: the Secret's; and the last
@@ -256,123 +247,54 @@ func (t *Tracker) caller(cancelling bool) *Account {
 	return t.secret
 }
 
-// untilFirstLook spares a job that has only just been submitted, and keeps up the backoff
-// where the one that looked before met trouble.
-func (t *Tracker) untilFirstLook() time.Duration {
-	switch {
-	case t.missed > 0:
-		return lifecycle.Backoff(time.Second, t.missed, maxTrouble)
-	case t.job != nil && t.cancel == nil:
-		return firstLook
-	default:
-		return 0
-	}
-}
-
-func (t *Tracker) follow(ctx context.Context, f *follower, wait time.Duration) {
-	defer t.registry.release(f.account)
-	defer f.stop()
-	hurried := 0
-	for {
-		held := false
-		select {
-		case <-ctx.Done():
-			return
-		case <-f.look:
-			hurried = 0
-		case <-time.After(wait):
-			held = t.worthHolding()
-		}
-		taken, err := f.account.turn(ctx, spareForCancels)
-		if err != nil {
-			return
-		}
-		job, err := t.look(ctx, f, held)
-		if err == nil && job == nil {
-			// A held request was given up to look at once.
-			wait, hurried = 0, 0
-			continue
-		}
-		hurried++
-		wait = t.looked(f, taken, job, dafty.AsError(err), hurried)
-		if job != nil && ended(job) {
-			return
-		}
-	}
-}
-
-// look asks once. A held request is given up, with neither job nor error, when a look is
-// wanted at once.
-func (t *Tracker) look(ctx context.Context, f *follower, held bool) (*dafty.Job, error) {
-	if !held {
-		return f.account.client.Job(ctx, f.jobID, false)
-	}
-	ctx, stop := context.WithCancel(ctx)
-	defer stop()
-	type answer struct {
-		job *dafty.Job
-		err error
-	}
-	answered := make(chan answer, 1)
-	go func() {
-		job, err := f.account.client.Job(ctx, f.jobID, true)
-		answered <- answer{job, err}
-	}()
-	select {
-	case got := <-answered:
-		return got.job, got.err
-	case <-f.look:
-		return nil, nil
-	}
-}
-
-// worthHolding says whether the next news is the job's end, for which a request is held at
-// Dafty. Before it is processing, looks in between show when it starts.
-func (t *Tracker) worthHolding() bool {
+// looked keeps what a look brought. held says that Dafty was asked to hold it.
+func (t *Tracker) looked(w *watch, taken time.Time, held bool, job *dafty.Job, err *dafty.CallError) {
 	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.job != nil && t.job.Status == dafty.Processing && t.cancel == nil && t.trouble == nil
-}
-
-// looked keeps what a look brought, and says when to look again. hurried counts the looks
-// since the last that was wanted at once.
-func (t *Tracker) looked(f *follower, taken time.Time, job *dafty.Job, err *dafty.CallError, hurried int) time.Duration {
-	a := f.account
-	a.called(taken, err)
-	t.mu.Lock()
-	if t.follower != f {
+	if t.watch != w {
 		// Another looks in its place, with another key perhaps: this answer is none of its.
 		t.mu.Unlock()
-		return 0
+		return
 	}
+	a, cancelling := w.account, t.cancel != nil
 	if err != nil {
-		wait := t.looksBad(a, err)
+		w.again(time.Now().Add(t.looksBad(a, err)), cancelling)
 		t.mu.Unlock()
 		t.wake()
-		return wait
+		return
 	}
 	news, end := t.observe(job)
 	news = news || t.trouble != nil
 	t.trouble, t.missed = nil, 0
 	t.hold(a)
-	cancelling := t.cancel != nil
+	if end {
+		t.unwatch()
+	} else {
+		w.goesOn(job.Status, cancelling, held, taken)
+	}
 	t.mu.Unlock()
 	if end {
-		a.ended(f.class)
+		a.ended(t, w.class)
 	}
 	if news {
 		t.wake()
 	}
-	switch {
-	case cancelling:
-		return lifecycle.Backoff(cancelledLook, hurried, pollInterval)
-	case job.Status == dafty.Processing && news:
-		return 0
-	default:
-		// A held request has used up the time between two looks. One that Dafty didn't hold is
-		// nothing but a poll.
-		return max(0, pollInterval-time.Since(taken))
+}
+
+// listed keeps that a list has the job under a status. It is no news that a job waits which is known to have begun.
+func (t *Tracker) listed(w *watch, status dafty.JobStatus) {
+	t.mu.Lock()
+	if t.watch != w || t.job != nil && (ended(t.job) || t.job.Status == status || t.job.Status == dafty.Processing) {
+		t.mu.Unlock()
+		return
 	}
+	job := dafty.Job{Id: w.jobID}
+	if t.job != nil {
+		job = *t.job
+	}
+	job.Status = status
+	t.job = &job
+	t.mu.Unlock()
+	t.wake()
 }
 
 // looksBad keeps what went wrong with a look, and says when to look again.
@@ -388,8 +310,9 @@ func (t *Tracker) looksBad(a *Account, err *dafty.CallError) time.Duration {
 		t.rejected = a
 		return lifecycle.Backoff(30*time.Second, trouble.Failures, maxHold)
 	case err.Kind == dafty.KindNotFound && trouble.Failures > 1:
-		// Under the key of another account the job isn't there.
+		// Under the key of another account the job isn't there, and won't be.
 		t.rejected = a
+		return max(lifecycle.Backoff(time.Second, t.missed, maxHold), err.RetryAfter)
 	}
 	return max(lifecycle.Backoff(time.Second, t.missed, maxTrouble), err.RetryAfter)
 }
@@ -416,9 +339,10 @@ func (t *Tracker) cancelJob(a *Account, jobID string, call *lifecycle.CancelCall
 	if err != nil {
 		return
 	}
-	job, err := a.client.Cancel(t.ctx, jobID)
+	ctx, rate := dafty.WithRate(t.ctx)
+	job, err := a.client.Cancel(ctx, jobID)
 	callErr := dafty.AsError(err)
-	a.called(taken, callErr)
+	a.called(taken, *rate, callErr)
 
 	t.mu.Lock()
 	end := false
@@ -434,13 +358,16 @@ func (t *Tracker) cancelJob(a *Account, jobID string, call *lifecycle.CancelCall
 	default:
 		call.Failures++
 	}
-	if t.follower != nil {
-		t.follower.lookNow()
-	}
 	class := t.class
+	switch {
+	case end:
+		t.unwatch()
+	case t.watch != nil:
+		t.watch.lookNow()
+	}
 	t.mu.Unlock()
 	if end {
-		a.ended(class)
+		a.ended(t, class)
 	}
 	t.wake()
 }
@@ -448,7 +375,8 @@ func (t *Tracker) cancelJob(a *Account, jobID string, call *lifecycle.CancelCall
 func (t *Tracker) close() {
 	t.stop()
 	t.mu.Lock()
-	t.closed, t.follower = true, nil
+	t.closed = true
+	t.unwatch()
 	var wake []*Tracker
 	for _, a := range []*Account{t.secret, t.held} {
 		if a != nil {

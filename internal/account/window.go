@@ -33,6 +33,14 @@ func (w *window) next(now time.Time, others int) time.Time {
 	return at.Add(time.Duration(round) * windowLength)
 }
 
+// oldest is the time of the call that leaves the window first, now where there is none.
+func (w *window) oldest(now time.Time) time.Time {
+	if len(w.taken) == 0 {
+		return now
+	}
+	return w.taken[0]
+}
+
 // take counts a call that goes at now.
 func (w *window) take(now time.Time) {
 	w.taken = append(w.taken, now)

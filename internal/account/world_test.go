@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -14,6 +15,7 @@ import (
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
 	"dafty.ai/dafty-operator/internal/dafty"
+	"dafty.ai/dafty-operator/internal/lifecycle"
 )
 
 // Every test here runs in virtual time, and fails where a goroutine is left at its end.
@@ -28,6 +30,8 @@ type world struct {
 	began  time.Time
 	daftys map[string]*fakeDafty
 	wakes  []wakeUp
+	// bells ring for those who wait to be woken, by name.
+	bells map[string]chan struct{}
 }
 
 // wakeUp is one that the registry gave, at a time since the test began.
@@ -71,6 +75,29 @@ func (w *world) wake(name types.NamespacedName) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.wakes = append(w.wakes, wakeUp{name.Name, time.Since(w.began)})
+	if bell := w.bells[name.Name]; bell != nil {
+		select {
+		case bell <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// waits until the time that a hold tells, or until somebody is woken before, as the reconciler does.
+func (w *world) waits(name string, hold *lifecycle.Hold) {
+	w.mu.Lock()
+	if w.bells == nil {
+		w.bells = map[string]chan struct{}{}
+	}
+	if w.bells[name] == nil {
+		w.bells[name] = make(chan struct{}, 1)
+	}
+	bell := w.bells[name]
+	w.mu.Unlock()
+	select {
+	case <-bell:
+	case <-time.After(time.Until(hold.Until)):
+	}
 }
 
 // woken are the names that were woken since it was last asked, in order of their names.
@@ -98,7 +125,7 @@ func (w *world) dafty(key string) *fakeDafty {
 
 // tracker is that of a DaftyJob whose Secret holds key.
 func (w *world) tracker(name, key string) *Tracker {
-	t := w.registry.Tracker(types.NamespacedName{Namespace: "ns", Name: name}, types.UID("uid-"+name))
+	t := w.registry.Tracker(types.NamespacedName{Namespace: "ns", Name: name}, types.UID("uid-"+name), time.Time{})
 	t.Use(key)
 	return t
 }
@@ -124,10 +151,11 @@ type fakeDafty struct {
 	create func(ctx context.Context, key string) (*dafty.Job, error)
 	look   func(ctx context.Context, wait bool) (*dafty.Job, error)
 	cancel func(ctx context.Context) (*dafty.Job, error)
+	list   func(status dafty.JobStatus, cursor string) (*dafty.JobPage, error)
 }
 
 type call struct {
-	what string // create, look, hold, cancel
+	what string // create, look, hold, list, cancel
 	at   time.Duration
 }
 
@@ -169,6 +197,18 @@ func (f *fakeDafty) onLook(look func(ctx context.Context, wait bool) (*dafty.Job
 	f.look = look
 }
 
+// lists has the job under a status.
+func (f *fakeDafty) lists(under dafty.JobStatus) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.list = func(status dafty.JobStatus, _ string) (*dafty.JobPage, error) {
+		if status == under {
+			return &dafty.JobPage{IDs: []string{strings.ToUpper(jobID)}}, nil
+		}
+		return &dafty.JobPage{IDs: []string{"another"}}, nil
+	}
+}
+
 func (f *fakeDafty) onCancel(cancel func(ctx context.Context) (*dafty.Job, error)) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -193,6 +233,18 @@ func (f *fakeDafty) Create(ctx context.Context, _ dafty.Create, key string) (*da
 		return job(dafty.Pending), nil
 	}
 	return answer(ctx, key)
+}
+
+// List has nothing to show where it isn't told.
+func (f *fakeDafty) List(_ context.Context, status dafty.JobStatus, cursor string) (*dafty.JobPage, error) {
+	f.note("list")
+	f.mu.Lock()
+	answer := f.list
+	f.mu.Unlock()
+	if answer == nil {
+		return &dafty.JobPage{}, nil
+	}
+	return answer(status, cursor)
 }
 
 func (f *fakeDafty) Job(ctx context.Context, id string, wait bool) (*dafty.Job, error) {
@@ -288,6 +340,15 @@ func (w *world) submit(t *Tracker, create dafty.Create) {
 	}
 	t.Submit(create, s)
 	synctest.Wait()
+}
+
+// warm has the key used already, so that nothing new goes alone.
+func (w *world) warm(key string) {
+	w.t.Helper()
+	w.submit(w.tracker("warm", key), image)
+	w.forget("warm")
+	w.dafty(key).asked()
+	w.woken()
 }
 
 func refusal(kind dafty.Kind) *dafty.CallError {

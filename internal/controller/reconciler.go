@@ -56,7 +56,8 @@ type Reconciler struct {
 	// DeletionTimeout is how long a deletion waits for a confirmed cancel.
 	DeletionTimeout time.Duration
 
-	writes writes
+	writes   writes
+	recalled recalled
 }
 
 // SetupWithManager has mgr run the reconciler for DaftyJobs, up to workers at a time, and for
@@ -85,7 +86,10 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		// The cache will bring what this process has written last, and the reconcile with it.
 		return ctrl.Result{}, nil
 	}
-	tracker := r.Accounts.Tracker(req.NamespacedName, job.UID)
+	if err := r.recall(ctx); err != nil {
+		return ctrl.Result{}, err
+	}
+	tracker := r.Accounts.Tracker(req.NamespacedName, job.UID, job.CreationTimestamp.Time)
 	problem, err := r.readCredentials(ctx, job, tracker)
 	if err != nil {
 		return ctrl.Result{}, err

@@ -209,6 +209,7 @@ func (c *Client) do(ctx context.Context, req *http.Request) ([]byte, int, error)
 		return nil, 0, c.noAnswer(err, !connected.Load())
 	}
 	defer func() { _ = resp.Body.Close() }()
+	noteRate(ctx, resp.Header)
 
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
 	if err != nil {

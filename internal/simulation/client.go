@@ -58,6 +58,19 @@ func (c apiClient) Get(_ context.Context, key client.ObjectKey, obj client.Objec
 	panic(fmt.Sprintf("simulation: the operator reads a %T", obj))
 }
 
+// List implements client.Reader.
+func (c apiClient) List(_ context.Context, list client.ObjectList, _ ...client.ListOption) error {
+	w, jobs := c.p.w, list.(*v1alpha1.DaftyJobList)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, name := range jobNames {
+		if job := c.p.view.jobs[name].job; job != nil {
+			jobs.Items = append(jobs.Items, *job.DeepCopy())
+		}
+	}
+	return nil
+}
+
 // Patch implements client.Writer.
 func (c apiClient) Patch(_ context.Context, obj client.Object, patch client.Patch, _ ...client.PatchOption) error {
 	return c.patch(obj, patch, false)

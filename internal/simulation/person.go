@@ -24,11 +24,17 @@ func (w *world) person() {
 	now := time.Now().Add(w.clockOff)
 	for _, job := range w.judge.objects() {
 		submission, reason := job.Status.Submission, readyOf(job).Reason
-		if !job.Status.InDoubt() || !slices.Contains(askPerson, reason) || now.Sub(submission.SentAt.Time) < carefully {
+		if !job.Status.InDoubt() || !slices.Contains(askPerson, reason) {
 			continue
 		}
-		if reason == v1alpha1.ReasonSubmissionUnknown && !w.judge.tooLate(job) {
-			continue // the operator can find it out by itself, and must
+		sent := submission.StartedAt // the repeats that are refused come each minute
+		if reason == v1alpha1.ReasonSubmissionUnknown {
+			if sent = submission.SentAt; !w.judge.tooLate(job) {
+				continue // the operator can find it out by itself, and must
+			}
+		}
+		if now.Sub(sent.Time) < carefully {
+			continue
 		}
 		annotation, value := v1alpha1.ResubmitAnnotation, submission.IdempotencyKey
 		for _, entry := range w.sim.Ledger() {

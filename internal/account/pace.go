@@ -1,0 +1,220 @@
+package account
+
+import (
+	"slices"
+	"time"
+
+	"dafty.ai/dafty-operator/internal/dafty"
+)
+
+const (
+	// rateLimitPause is how long a class pauses after a 429 without Retry-After.
+	rateLimitPause = 10 * time.Second
+	// sightingLife is how long others who use the key are reckoned with after they were last noticed: a whole
+	// window, and the time until the next answer.
+	sightingLife = windowLength + 15*time.Second
+	// fresh is how old an answer's word on what is left may be. A held request's is a minute old.
+	fresh = 5 * time.Second
+	// alone is how long the first call after a quiet minute goes alone: its answer tells what others have used.
+	alone = 2 * time.Second
+)
+
+// pace is how the calls of one class are spread over an API key's minutes, so that none is refused and none is given
+// away: by its own count, which alone is right where Dafty says nothing; and by what Dafty's answers say of all who
+// use the key.
+type pace struct {
+	window window
+	// documented is the limit where Dafty says none.
+	documented int
+	// limit is the one that Dafty said last, 0 where it has said none.
+	limit int
+	// paused is until when Dafty asked to wait.
+	paused time.Time
+
+	// left is how many calls are left by Dafty's newest word, less those since, until more are at leftUntil.
+	left      int
+	leftUntil time.Time
+	// others is how much of a minute others were seen to use.
+	others []sighting
+	// before is until when calls of the process before this one may still count.
+	before time.Time
+
+	// inFlight are the calls that were sent and have no answer.
+	inFlight int
+	// aloneUntil is set while nothing is known of the minute.
+	aloneUntil time.Time
+	// slowly says that calls are so few that each counts: the first after a pause goes alone, and they are spread
+	// evenly when they are many.
+	slowly bool
+
+	// saturated is set while there is more to send than the limit allows: calls are then spread evenly, so that
+	// others who use the key find room, and are noticed.
+	saturated bool
+	// slot is the time that the newest call had in an even spread.
+	slot time.Time
+}
+
+// sighting is how many calls of a minute others had used when an answer came.
+type sighting struct {
+	at    time.Time
+	calls int
+}
+
+func newPace(limit int, slowly bool) pace {
+	return pace{documented: max(1, limit), slowly: slowly}
+}
+
+// bound is how many calls a minute may have now.
+func (p *pace) bound(now time.Time) int {
+	limit := p.limit
+	if limit == 0 {
+		limit = p.documented
+		if now.Before(p.before) {
+			limit /= 2 // the other half is for the process before
+		}
+	}
+	if others := p.usedByOthers(now); others > 0 {
+		limit -= others + 1 // one more: they may come at any moment
+	}
+	return max(1, limit)
+}
+
+func (p *pace) usedByOthers(now time.Time) int {
+	p.others = slices.DeleteFunc(p.others, func(s sighting) bool { return now.Sub(s.at) >= sightingLife })
+	most := 0
+	for _, s := range p.others {
+		most = max(most, s.calls)
+	}
+	return most
+}
+
+// next is the earliest time at which a call may go after so many that go before it, or that room is to be left for.
+func (p *pace) next(now time.Time, before int) time.Time {
+	p.window.limit = p.bound(now)
+	at := p.window.next(now, before)
+	if free := p.window.limit - len(p.window.taken); p.slowly && before >= free {
+		// Those before it will be spread.
+		at = p.window.oldest(now).Add(windowLength + time.Duration(before-free)*p.spacing())
+		if n := before - free; n < len(p.window.taken) && p.window.taken[n].Add(windowLength).After(at) {
+			at = p.window.taken[n].Add(windowLength)
+		}
+	}
+	if len(p.window.taken) >= p.window.limit {
+		p.saturated = true
+	}
+	later := func(other time.Time) {
+		if other.After(at) {
+			at = other
+		}
+	}
+	later(p.paused)
+	if now.Before(p.leftUntil) && p.left <= before {
+		later(p.leftUntil)
+	}
+	if p.slowly {
+		later(p.aloneUntil)
+		if p.saturated || len(p.others) > 0 {
+			later(p.slot.Add(time.Duration(before+1) * p.spacing()))
+		}
+	}
+	return at
+}
+
+func (p *pace) spacing() time.Duration { return windowLength / time.Duration(p.window.limit) }
+
+// take counts a call that goes at now, while so many wait.
+func (p *pace) take(now time.Time, waiting int) {
+	if p.slowly && p.idle(now) {
+		p.aloneUntil = now.Add(alone)
+	}
+	p.window.limit = p.bound(now)
+	if waiting == 0 && len(p.window.taken) < p.window.limit/2 {
+		p.saturated = false
+	}
+	p.window.take(now)
+	p.left--
+	// What came late catches up, by one call at most.
+	if spacing := p.spacing(); now.Sub(p.slot) < 2*spacing {
+		p.slot = p.slot.Add(spacing)
+	} else {
+		p.slot = now
+	}
+}
+
+// idle says that nothing of the last minute is known.
+func (p *pace) idle(now time.Time) bool {
+	n := len(p.window.taken)
+	return n == 0 || now.Sub(p.window.taken[n-1]) >= windowLength
+}
+
+// sent notes that a call that was taken leaves.
+func (p *pace) sent() { p.inFlight++ }
+
+// answered learns from the answer to a call that was taken at taken. err is nil where it succeeded.
+func (p *pace) answered(taken, now time.Time, rate dafty.Rate, err *dafty.CallError) {
+	p.inFlight--
+	p.aloneUntil = time.Time{}
+	if now.Sub(taken) < windowLength/2 {
+		// What takes longer was held, and counted when it came.
+		p.window.answered(taken, now)
+	}
+	told := rate.Limit > 0 && now.Sub(taken) < fresh
+	if told {
+		p.learn(now, rate)
+	}
+	if err != nil && err.Kind == dafty.KindRateLimit {
+		if !told {
+			p.others = append(p.others, sighting{now, p.usedByOthers(now) + 1})
+		}
+		p.pause(err, now)
+	}
+}
+
+// learn takes Dafty's word on the minute.
+func (p *pace) learn(now time.Time, rate dafty.Rate) {
+	p.limit = rate.Limit
+	// Those in flight may be counted already, or not.
+	p.left, p.leftUntil = rate.Remaining-p.inFlight, now.Add(rate.Reset)
+	// The minute that is meant began so long before its reset, which is told in whole seconds.
+	began := now.Add(rate.Reset - windowLength - time.Second)
+	own := 0
+	for _, at := range p.window.taken {
+		if at.After(began) {
+			own++
+		}
+	}
+	if now.Before(p.before) {
+		return // they would be those of the process before
+	}
+	if others := rate.Limit - rate.Remaining - own; others > 0 {
+		p.others = append(p.others, sighting{now, others})
+	}
+}
+
+// pause heeds a Retry-After for everyone who uses the key.
+func (p *pace) pause(err *dafty.CallError, now time.Time) {
+	wait := err.RetryAfter
+	if wait == 0 {
+		wait = rateLimitPause
+	}
+	if until := now.Add(wait); until.After(p.paused) {
+		p.paused = until
+	}
+}
+
+// recall counts a call that the process before this one made, or may have made.
+func (p *pace) recall(at time.Time) {
+	i, _ := slices.BinarySearchFunc(p.window.taken, at, time.Time.Compare)
+	p.window.taken = slices.Insert(p.window.taken, i, at)
+}
+
+// quietAt is when nothing that it remembers matters any more.
+func (p *pace) quietAt() time.Time {
+	at := p.paused
+	if n := len(p.window.taken); n > 0 {
+		if left := p.window.taken[n-1].Add(windowLength); left.After(at) {
+			at = left
+		}
+	}
+	return at
+}

@@ -1,0 +1,485 @@
+package account
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"dafty.ai/dafty-operator/internal/dafty"
+	"dafty.ai/dafty-operator/internal/lifecycle"
+)
+
+const (
+	// heldFor is how long Dafty holds a wait=true, about.
+	heldFor = 55 * time.Second
+	// sweepEvery is the time between two looks at the lists, so that Processing shows within 10 s.
+	sweepEvery = 8 * time.Second
+	// firstSweep is how long after the first job.
+	firstSweep = 2 * time.Second
+	// pageSize is how many jobs a page of a list has.
+	pageSize = 50
+	// cancelledLook is the time between looks at a job whose cancel must be confirmed, at first.
+	cancelledLook = time.Second
+	// pollInterval is the least time between two held requests that Dafty didn't hold, and the most between looks
+	// at a job that is being cancelled.
+	pollInterval = 5 * time.Second
+	// maxTrouble is the longest time between two looks that fail.
+	maxTrouble = time.Minute
+
+	// spareForCancels is how many calls of a minute are left alone by all but cancels, and spareForLooks how many
+	// by all but cancels and looks at jobs that are ending: a flood of other calls never keeps those waiting.
+	spareForCancels = 6
+	spareForLooks   = spareForCancels + 3
+)
+
+// watch is a job at Dafty that is followed until it has ended. The account's lock guards it.
+type watch struct {
+	tracker *Tracker
+	account *Account
+	jobID   string
+	class   dafty.Class
+	ctx     context.Context //nolint:containedctx // The watch is what it stands for.
+	stop    context.CancelFunc
+
+	// status is as last seen, empty where this process hasn't seen any.
+	status dafty.JobStatus
+	// cancelling says that the cancel must be confirmed.
+	cancelling bool
+	// look is when the job is asked about by itself, zero where a held request or the lists tell of it. An urgent
+	// look is at a job that is ending.
+	look   time.Time
+	urgent bool
+	// rest is before when no request is held.
+	rest time.Time
+	// looks counts those since the last that was wanted at once.
+	looks int
+	// busy is set while a call is on its way. release gives a held one up, nil where none is held.
+	busy    bool
+	release context.CancelFunc
+	// absent counts the sweeps that didn't have the job although it runs; it isn't judged by one before unlisted.
+	absent   int
+	unlisted time.Time
+}
+
+// watcher looks at an account's jobs in flight, as many calls as the minute carries: a held request for each where
+// that is possible, which tells of the end at once; beyond that, lists of those that haven't ended, and a look at each
+// that is no longer among them. The account's lock guards it.
+type watcher struct {
+	account *Account
+	watches map[*watch]bool
+	kicked  chan struct{}
+	running bool
+	ctx     context.Context //nolint:containedctx // Of the registry, once it runs.
+
+	// held counts the requests that are held, and nextHold is when the next may begin.
+	held     int
+	nextHold time.Time
+
+	sweep *sweep
+	// swept is when the last sweep began, and first when the first may where there was none for long; pages is what
+	// it cost, and failures how many failed in a row.
+	swept    time.Time
+	first    time.Time
+	pages    int
+	failures int
+}
+
+// sweep is one look at the lists, page by page.
+type sweep struct {
+	// members are the watches that it can judge: those that were there before it began.
+	members map[*watch]bool
+	lists   []dafty.JobStatus // that are left
+	cursor  string
+	pages   int
+	seen    map[string]bool
+	whole   bool
+	busy    bool
+}
+
+func newWatcher(a *Account) watcher {
+	return watcher{account: a, watches: map[*watch]bool{}, kicked: make(chan struct{}, 1)}
+}
+
+// follow begins to watch a job.
+func (a *Account) follow(ctx context.Context, w *watch) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if c := a.classes[w.class]; c != nil {
+		c.room.enter(w.tracker)
+	}
+	a.watcher.add(ctx, w)
+}
+
+// unfollow ends a watch and the call that is on its way for it.
+func (a *Account) unfollow(w *watch) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.watcher.watches, w)
+	w.stop()
+	a.watcher.kick()
+}
+
+// kick has the watcher decide anew.
+func (w *watcher) kick() {
+	select {
+	case w.kicked <- struct{}{}:
+	default:
+	}
+}
+
+// add begins to watch.
+func (w *watcher) add(ctx context.Context, added *watch) {
+	w.watches[added] = true
+	if now := time.Now(); w.sweep == nil && now.Sub(w.swept) > sweepEvery {
+		// What was just submitted has hardly begun.
+		w.swept, w.first = time.Time{}, now.Add(firstSweep)
+	}
+	if !w.running {
+		w.running, w.ctx = true, ctx
+		go w.run(ctx)
+	}
+	w.kick()
+}
+
+func (w *watcher) run(ctx context.Context) {
+	for {
+		w.account.mu.Lock()
+		if len(w.watches) == 0 || ctx.Err() != nil {
+			w.running = false
+			w.account.mu.Unlock()
+			return
+		}
+		call, at := w.next(time.Now())
+		w.account.mu.Unlock()
+		if call != nil {
+			go call()
+			continue
+		}
+		timer := time.NewTimer(time.Until(at))
+		select {
+		case <-w.kicked:
+		case <-timer.C:
+		case <-ctx.Done():
+		}
+		timer.Stop()
+	}
+}
+
+// next is the call to make now, or nil and when to decide anew at the latest: looks at single jobs come first, the
+// urgent ones before the others, then held requests and lists, as the plan has it.
+func (w *watcher) next(now time.Time) (call func(), at time.Time) {
+	at = now.Add(time.Minute)
+	soonest := func(other time.Time) {
+		if other.Before(at) {
+			at = other
+		}
+	}
+	var first, unheld *watch
+	for each := range w.watches {
+		switch {
+		case each.busy:
+		case each.look.IsZero() && each.rest.After(now):
+			soonest(each.rest)
+		case each.look.IsZero():
+			if unheld == nil || each.before(unheld) {
+				unheld = each
+			}
+		case each.look.After(now):
+			soonest(each.look)
+		case first == nil || each.urgent && !first.urgent || each.urgent == first.urgent && each.before(first):
+			first = each
+		}
+	}
+	plan := w.plan(now)
+	take := func(spare int) bool {
+		c := w.account.classes[dafty.ClassOther]
+		if wait := c.rate(now, min(spare, c.pace.bound(now)/2)); wait != nil {
+			soonest(wait.Until)
+			return false
+		}
+		c.pace.take(now, 0)
+		c.pace.sent()
+		return true
+	}
+	if first != nil {
+		spare := spareForLooks
+		if first.urgent {
+			spare = spareForCancels
+		}
+		if !take(spare) {
+			return nil, at
+		}
+		first.busy = true
+		return func() { first.ask(now) }, at
+	}
+	hold := func() func() {
+		if unheld == nil || w.held >= plan.holds {
+			return nil
+		}
+		if w.nextHold.After(now) {
+			soonest(w.nextHold)
+			return nil
+		}
+		if !take(spareForLooks) {
+			return nil
+		}
+		w.held++
+		w.nextHold = now.Add(plan.spacing)
+		unheld.busy = true
+		ctx, release := context.WithCancel(unheld.ctx)
+		unheld.release = release
+		return func() { unheld.hold(ctx, now) }
+	}
+	list := func() func() {
+		if w.sweep == nil {
+			due := w.first
+			if !w.swept.IsZero() {
+				due = w.swept.Add(max(plan.every, lifecycle.Backoff(time.Second, w.failures, maxTrouble)))
+			}
+			if len(plan.lists) == 0 {
+				return nil
+			}
+			if due.After(now) {
+				soonest(due)
+				return nil
+			}
+		}
+		if w.sweep != nil && w.sweep.busy || !take(spareForLooks) {
+			return nil
+		}
+		if w.sweep == nil {
+			w.begin(plan, now)
+		}
+		w.sweep.busy = true
+		return func() { w.page(now) }
+	}
+	order := []func() func(){hold, list}
+	if plan.crowded {
+		order = []func() func(){list, hold}
+	}
+	for _, choose := range order {
+		if call := choose(); call != nil {
+			return call, at
+		}
+	}
+	return nil, at
+}
+
+// before puts the jobs that began first first: they end first.
+func (w *watch) before(other *watch) bool {
+	if (w.status == dafty.Processing) != (other.status == dafty.Processing) {
+		return w.status == dafty.Processing
+	}
+	a, b := w.tracker, other.tracker
+	if !a.created.Equal(b.created) {
+		return a.created.Before(b.created)
+	}
+	return a.name.String() < b.name.String()
+}
+
+// plan is how the minute's calls are divided.
+type plan struct {
+	// holds is how many requests may be held at once, spacing the time between two that begin.
+	holds   int
+	spacing time.Duration
+	// lists are those to be swept, every so often.
+	lists []dafty.JobStatus
+	every time.Duration
+	// crowded says that there are more jobs than can be held.
+	crowded bool
+}
+
+func (w *watcher) plan(now time.Time) plan {
+	jobs, waiting := 0, false
+	for each := range w.watches {
+		if each.cancelling {
+			continue
+		}
+		jobs++
+		waiting = waiting || each.status != dafty.Processing && each.look.IsZero()
+	}
+	bound := w.account.classes[dafty.ClassOther].pace.bound(now)
+	calls := float64(max(1, bound-min(spareForLooks, bound/2)))
+	const minute = float64(windowLength)
+	holdCost := minute / float64(heldFor) // calls a minute
+	p := plan{holds: jobs, every: sweepEvery}
+	if float64(jobs) > calls/2 {
+		// Many that begin at once would end at once, and want more of the next minute than it has.
+		p.spacing = time.Duration(minute / calls)
+	}
+	pages := max(w.pages, 1)
+	if float64(jobs)*holdCost <= calls {
+		if waiting {
+			// Whether it has begun: the end is told by the held request.
+			p.lists = []dafty.JobStatus{dafty.Processing}
+		}
+		left := max(calls-float64(jobs)*holdCost, 1)
+		p.every = max(p.every, time.Duration(minute*float64(pages)/left))
+		return p
+	}
+	p.crowded = true
+	p.lists = []dafty.JobStatus{dafty.Pending, dafty.Processing}
+	pages = max(pages, 1+(jobs+pageSize-1)/pageSize)
+	// Three quarters for the lists, a fifth for looks at those that have ended, which are bounded by the creates.
+	p.every = max(p.every, time.Duration(minute*float64(pages)/(0.75*calls)))
+	left := calls - 0.2*calls - minute*float64(pages)/float64(p.every)
+	p.holds = max(0, int(left/holdCost))
+	return p
+}
+
+// ask looks at the job once.
+func (w *watch) ask(taken time.Time) {
+	ctx, rate := dafty.WithRate(w.ctx)
+	job, err := w.account.client.Job(ctx, w.jobID, false)
+	callErr := dafty.AsError(err)
+	w.account.called(taken, *rate, callErr)
+	w.tracker.looked(w, taken, false, job, callErr)
+}
+
+// hold asks, and is answered when the job has ended, or after about 55 s.
+func (w *watch) hold(ctx context.Context, taken time.Time) {
+	asked, rate := dafty.WithRate(ctx)
+	job, err := w.account.client.Job(asked, w.jobID, true)
+	callErr := dafty.AsError(err)
+	w.account.called(taken, *rate, callErr)
+	if w.released(ctx, err) {
+		return
+	}
+	w.tracker.looked(w, taken, true, job, callErr)
+}
+
+// released ends a held request, and says whether it was given up for the sake of a look at once.
+func (w *watch) released(ctx context.Context, err error) bool {
+	w.account.mu.Lock()
+	defer w.account.mu.Unlock()
+	w.account.watcher.held--
+	givenUp := err != nil && ctx.Err() != nil && w.ctx.Err() == nil
+	w.release()
+	w.release = nil
+	if givenUp {
+		w.busy, w.look, w.urgent = false, time.Now(), true
+	}
+	w.account.watcher.kick()
+	return givenUp
+}
+
+// again has the job looked at by itself.
+func (w *watch) again(at time.Time, urgent bool) {
+	w.account.mu.Lock()
+	defer w.account.mu.Unlock()
+	w.busy, w.look, w.urgent = false, at, urgent
+	w.account.watcher.kick()
+}
+
+// goesOn follows a look that found the job running.
+func (w *watch) goesOn(status dafty.JobStatus, cancelling, held bool, taken time.Time) {
+	w.account.mu.Lock()
+	defer w.account.mu.Unlock()
+	w.busy, w.status, w.cancelling = false, status, cancelling
+	w.look, w.rest = time.Time{}, time.Time{}
+	switch now := time.Now(); {
+	case cancelling:
+		w.looks++
+		w.look, w.urgent = now.Add(lifecycle.Backoff(cancelledLook, w.looks, pollInterval)), true
+	case held:
+		// A request that Dafty didn't hold is nothing but a poll.
+		w.rest = taken.Add(pollInterval)
+	}
+	w.account.watcher.kick()
+}
+
+// lookNow has a job that is being cancelled looked at at once, in place of a held request.
+func (w *watch) lookNow() {
+	w.account.mu.Lock()
+	defer w.account.mu.Unlock()
+	w.looks, w.cancelling = 0, true
+	switch {
+	case w.release != nil:
+		w.release()
+	case !w.busy:
+		w.look, w.urgent = time.Now(), true
+		w.account.watcher.kick()
+	}
+}
+
+// begin begins a sweep.
+func (w *watcher) begin(plan plan, now time.Time) {
+	w.swept = now
+	w.sweep = &sweep{lists: plan.lists, members: map[*watch]bool{}, seen: map[string]bool{}, whole: plan.crowded}
+	for each := range w.watches {
+		if !each.busy {
+			w.sweep.members[each] = true
+		}
+	}
+}
+
+// page asks for the next page of a sweep.
+func (w *watcher) page(taken time.Time) {
+	w.account.mu.Lock()
+	s := w.sweep
+	status, cursor := s.lists[0], s.cursor
+	w.account.mu.Unlock()
+
+	ctx, rate := dafty.WithRate(w.ctx)
+	page, err := w.account.client.List(ctx, status, cursor)
+	callErr := dafty.AsError(err)
+	w.account.called(taken, *rate, callErr)
+
+	w.account.mu.Lock()
+	s.busy = false
+	var news []*watch
+	if err != nil {
+		w.failures++
+		w.sweep = nil
+	} else {
+		news = w.read(s, status, page)
+	}
+	w.kick()
+	w.account.mu.Unlock()
+	for _, each := range news {
+		each.tracker.listed(each, status)
+	}
+}
+
+// read takes a page, and gives those whose status it changes.
+func (w *watcher) read(s *sweep, status dafty.JobStatus, page *dafty.JobPage) []*watch {
+	w.failures = 0
+	s.pages++
+	for _, id := range page.IDs {
+		s.seen[strings.ToLower(id)] = true
+	}
+	var news []*watch
+	for each := range w.watches {
+		if s.seen[strings.ToLower(each.jobID)] && each.status != status && each.status != dafty.Processing {
+			each.status = status
+			news = append(news, each)
+		}
+	}
+	s.cursor = page.Next
+	if page.Next == "" || s.pages >= maxPages {
+		s.lists = s.lists[1:]
+	}
+	if len(s.lists) == 0 {
+		w.conclude(s)
+	}
+	return news
+}
+
+// maxPages bounds a sweep, against lists that don't end.
+const maxPages = 200
+
+// conclude ends a sweep: who isn't among those that run has ended, or is listed under no status that is known.
+func (w *watcher) conclude(s *sweep) {
+	w.sweep, w.pages = nil, s.pages
+	if !s.whole {
+		return
+	}
+	now := time.Now()
+	for each := range s.members {
+		if w.watches[each] && !each.busy && each.look.IsZero() && !s.seen[strings.ToLower(each.jobID)] && !now.Before(each.unlisted) {
+			each.absent++
+			each.unlisted = now.Add(lifecycle.Backoff(2*sweepEvery, each.absent, maxTrouble))
+			each.look, each.urgent = now, true
+		}
+	}
+}

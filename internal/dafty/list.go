@@ -1,0 +1,52 @@
+package dafty
+
+import (
+	"context"
+	"encoding/json"
+)
+
+// JobPage is a page of the jobs that have a status, in an order of Dafty's own. Other people's may be among them.
+type JobPage struct {
+	// IDs are the jobs'.
+	IDs []string
+	// Next asks for the page that follows, empty where this is the last.
+	Next string
+}
+
+// pageSize is the largest that Dafty allows.
+const pageSize = 50
+
+// List gives a page of the jobs that now have a status. cursor is the Next of the page before, empty for the first.
+func (c *Client) List(ctx context.Context, status JobStatus, cursor string) (*JobPage, error) {
+	params := &ListJobsParams{Status: &status, Limit: new(pageSize)}
+	if cursor != "" {
+		params.Cursor = &cursor
+	}
+	req, err := NewListJobsRequest(c.server, params)
+	if err != nil {
+		return nil, &CallError{Kind: KindUnavailable, Message: "the request can't be encoded: " + err.Error(), Unsent: true, cause: err}
+	}
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	body, code, err := c.do(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	page := &JobPage{}
+	var envelope struct {
+		Data *[]struct {
+			ID any `json:"id"`
+		} `json:"data"`
+		NextCursor any `json:"nextCursor"`
+	}
+	if err := json.Unmarshal(body, &envelope); err != nil || envelope.Data == nil {
+		return nil, &CallError{Kind: KindUnavailable, Status: code, Message: "Dafty's list of jobs can't be read"}
+	}
+	for _, job := range *envelope.Data {
+		if id, ok := job.ID.(string); ok && len(id) <= maxName {
+			page.IDs = append(page.IDs, id)
+		}
+	}
+	page.Next, _ = envelope.NextCursor.(string)
+	return page, nil
+}
