@@ -47,6 +47,7 @@ type options struct {
 	metricsSecure       bool
 	probeAddress        string
 	watchNamespaces     string
+	rateLimits          string
 	deletionTimeout     time.Duration
 	concurrentReconcile int
 }
@@ -63,6 +64,7 @@ func main() {
 	flag.StringVar(&o.watchNamespaces, "watch-namespaces", "", "namespaces to look after, separated by commas; all by default")
 	flag.DurationVar(&o.deletionTimeout, "deletion-timeout", 5*time.Minute, "how long a deleted DaftyJob waits for its cancel to be confirmed before it is let go with an event that says so")
 	flag.IntVar(&o.concurrentReconcile, "max-concurrent-reconciles", 16, "how many DaftyJobs are worked on at the same moment; none of them waits for Dafty")
+	flag.StringVar(&o.rateLimits, "rate-limits", "", "calls that Dafty allows an API key each minute, by class, such as image_create=20,video_create=5,style_extract=3,other=120; what Dafty's answers say goes before it")
 	logging := zap.Options{}
 	logging.BindFlags(flag.CommandLine)
 	flag.Parse()
@@ -75,6 +77,7 @@ func main() {
 }
 
 func run(o options) error {
+	limits, limitsErr := account.ParseLimits(o.rateLimits)
 	switch err := dafty.CheckURL(o.daftyURL, o.allowInsecure); {
 	case err != nil:
 		return fmt.Errorf("--dafty-url (or DAFTY_URL): %w", err)
@@ -82,6 +85,8 @@ func run(o options) error {
 		return errors.New("--deletion-timeout must be more than 0, such as 5m")
 	case o.concurrentReconcile < 1:
 		return errors.New("--max-concurrent-reconciles must be at least 1")
+	case limitsErr != nil:
+		return fmt.Errorf("--rate-limits: %w", limitsErr)
 	case flag.NArg() > 0:
 		return fmt.Errorf("unexpected argument %q: all options begin with --", flag.Arg(0))
 	}
@@ -104,6 +109,7 @@ func run(o options) error {
 	accounts := account.NewRegistry(ctx, account.Config{
 		Client: func(apiKey string) account.Dafty { return dafty.New(o.daftyURL, apiKey, userAgent, httpClient) },
 		Wake:   wakeups.Wake,
+		Limits: limits,
 	})
 	reconciler := &controller.Reconciler{
 		Client:          mgr.GetClient(),
@@ -132,7 +138,7 @@ func (o options) manager(scheme *runtime.Scheme) ctrl.Options {
 		// A Secret is read when it is needed: caching them would take the right to list every
 		// Secret of the cluster.
 		Client:                        client.Options{Cache: &client.CacheOptions{DisableFor: []client.Object{&corev1.Secret{}}}},
-		Cache:                         cache.Options{DefaultTransform: cache.TransformStripManagedFields()},
+		Cache:                         cache.Options{ByObject: map[client.Object]cache.ByObject{&v1alpha1.DaftyJob{}: {Transform: controller.Lean}}},
 		HealthProbeBindAddress:        o.probeAddress,
 		Metrics:                       metricsserver.Options{BindAddress: o.metricsAddress, SecureServing: o.metricsSecure},
 		LeaderElection:                o.leaderElect,

@@ -18,18 +18,6 @@ type Dafty interface {
 	Cancel(ctx context.Context, id string) (*dafty.Job, error)
 }
 
-// Limits are the calls that Dafty allows an API key each minute, by class. A class that is
-// missing has its default.
-type Limits map[dafty.Class]int
-
-// DefaultLimits are those of Dafty's rate-limits page.
-var DefaultLimits = Limits{
-	dafty.ClassImageCreate:  20,
-	dafty.ClassVideoCreate:  5,
-	dafty.ClassStyleExtract: 3,
-	dafty.ClassOther:        120,
-}
-
 // Account is one API key: its client, its pacing, what holds its submissions back, and the watching of its jobs.
 //
 // Trackers are never told anything under its lock: what is to be woken is collected under

@@ -30,6 +30,8 @@ type Tracker struct {
 	// that a call was last made with. Each is a reference of its own in the registry.
 	secret *Account
 	held   *Account
+	// used is when the key in the Secret was last told.
+	used time.Time
 	// rejected is the account that was last told that its key, or the job under it, isn't known.
 	rejected *Account
 
@@ -63,6 +65,7 @@ func (t *Tracker) wake() { t.registry.config.Wake(t.name) }
 // may know another truth, so that what was in trouble is tried anew.
 func (t *Tracker) Use(apiKey string) {
 	t.mu.Lock()
+	t.used = time.Now()
 	if t.closed || t.secret != nil && t.secret.key() == apiKey || t.secret == nil && apiKey == "" {
 		t.mu.Unlock()
 		return
@@ -80,6 +83,13 @@ func (t *Tracker) Use(apiKey string) {
 	}
 	t.mu.Unlock()
 	wakeAll(wake)
+}
+
+// UsedWithin says whether the Secret had a key when it was last told, and that was so long ago at most.
+func (t *Tracker) UsedWithin(age time.Duration) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.secret != nil && time.Since(t.used) <= age
 }
 
 // Known is all that was heard so far.

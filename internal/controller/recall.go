@@ -10,7 +10,7 @@ import (
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
 	"dafty.ai/dafty-operator/internal/account"
-	"dafty.ai/dafty-operator/internal/lifecycle"
+	"dafty.ai/dafty-operator/internal/dafty"
 )
 
 // recallSince is how old a submission may be that still counts against a minute: the minute, the time until it was
@@ -43,9 +43,9 @@ func (r *Reconciler) recall(ctx context.Context) error {
 		if submission == nil || submission.SentAt == nil || submission.SentAt.Time.Before(since) {
 			continue
 		}
-		if create, err := lifecycle.Request(&job.Spec); err == nil {
-			submissions = append(submissions, account.Recalled{UID: job.UID, Submission: submission.DeepCopy(), Class: create.Class()})
-		}
+		submissions = append(submissions, account.Recalled{
+			UID: job.UID, Submission: submission.DeepCopy(), Class: dafty.JobType(job.Status.JobType).CreateClass(),
+		})
 	}
 	r.Accounts.Recall(submissions)
 	r.recalled.done = true

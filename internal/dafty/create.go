@@ -13,6 +13,20 @@ const (
 	ClassOther        Class = "other"
 )
 
+// CreateClass is the class of the creates that make jobs of this type, ClassOther where it isn't known.
+func (t JobType) CreateClass() Class {
+	switch t {
+	case ImageGenerate, ImageEdit, ImageResize, ImageUpscale:
+		return ClassImageCreate
+	case VideoGenerate:
+		return ClassVideoCreate
+	case StyleExtract:
+		return ClassStyleExtract
+	default:
+		return ClassOther
+	}
+}
+
 // Create is a request that makes a job, and costs money: one of the generated request types.
 type Create interface {
 	// Class is the rate limit that the request counts against.

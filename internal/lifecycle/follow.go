@@ -80,9 +80,13 @@ func (d *decider) observe(job *dafty.Job) {
 // processing isn't queued again because an old answer says so.
 func (d *decider) underway(job *dafty.Job) verdict {
 	phase := d.status.Phase
-	message := "asking Dafty how job " + d.status.JobID + " stands"
 	if phase == "" || phase == v1alpha1.PhasePending {
 		phase = v1alpha1.PhaseSubmitting
+	}
+	message := "asking Dafty how job " + d.status.JobID + " stands"
+	if ready := d.ready(); ready != nil && ready.Reason == string(phase) && phase != v1alpha1.PhaseSubmitting {
+		// A process that has just begun knows no better. Thousands of jobs would be written twice for nothing.
+		message = ready.Message
 	}
 	if job != nil {
 		message = fmt.Sprintf("Dafty reports job %s as %q, which this version of the operator doesn't know; it is followed on", job.Id, job.Status)

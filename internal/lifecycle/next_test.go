@@ -542,7 +542,7 @@ var following = []row{
 	},
 	{
 		name: "after a restart", given: newJob(taken(PhaseProcessing)), known: with(keyA), when: time.Hour,
-		then: then{phase: PhaseProcessing, way: onTheWay, reason: ReasonProcessing, says: "asking Dafty", step: lifecycle.Follow},
+		then: then{phase: PhaseProcessing, way: onTheWay, reason: ReasonProcessing, says: "so it was", step: lifecycle.Follow},
 	},
 	{
 		name: "queued", given: newJob(taken(PhaseSubmitting)), known: with(keyA, looked(daftys(dafty.Pending))),

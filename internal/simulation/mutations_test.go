@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -131,46 +133,79 @@ var mutants = []mutant{
 
 // TestMutations sees to it that the judge finds each, and that docs/reliability.md tells which history it was.
 func TestMutations(t *testing.T) {
+	const page, head = "../../docs/reliability.md", "| broken on purpose | found as | by |"
+	raw, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := string(raw)
 	table := make([]string, len(mutants))
 	t.Run("find", func(t *testing.T) {
 		for i, m := range mutants {
 			t.Run(m.name, func(t *testing.T) {
 				t.Parallel()
-				seed, problem, found := m.find(t)
-				if !found {
-					t.Fatal("no history found it")
+				// The page stays as it is while what it says still finds it.
+				for _, seed := range append(m.toldSeed(told), seeds...) {
+					if invariant, problem := m.find(t, seed); invariant != "" {
+						t.Logf("seed %d: %s", seed, problem)
+						table[i] = m.row(invariant, seed)
+						return
+					}
 				}
-				t.Logf("seed %d: %s", seed, problem)
-				where := fmt.Sprintf("seed %d", seed)
-				if m.mutation.play != nil {
-					where = m.where + ", " + where
-				}
-				table[i] = fmt.Sprintf("| %s | %s | %s |", m.name, invariantOf(problem), where)
+				t.Fatal("no history found it")
 			})
 		}
 	})
 	if !t.Failed() {
-		wantTable(t, "../../docs/reliability.md", "| broken on purpose | found as | by |", table)
+		wantTable(t, page, head, table)
 	}
 }
 
-// find plays histories until one breaks an invariant that the mutation is to break.
-func (m mutant) find(t *testing.T) (seed uint64, problem string, found bool) {
-	t.Helper()
+// seeds are those of the histories of a short form, as many as it takes.
+var seeds = func() (all []uint64) {
 	for seed := range uint64(300) {
-		h := draw(seed)
-		h.options.mutation = m.mutation
-		play := h.play
-		if m.mutation.play != nil {
-			play = m.mutation.play
-		}
-		for _, problem := range run(t, h.options, play).problems {
-			if slices.Contains(strings.Split(m.finds, "|"), invariantOf(problem)) {
-				return seed, problem, true
-			}
+		all = append(all, seed)
+	}
+	return all
+}()
+
+// row is the mutant's in the table.
+func (m mutant) row(invariant string, seed uint64) string {
+	where := fmt.Sprintf("seed %d", seed)
+	if m.mutation.play != nil {
+		where = m.where + ", " + where
+	}
+	return fmt.Sprintf("| %s | %s | %s |", m.name, invariant, where)
+}
+
+// toldSeed is the seed that the table has for the mutant, none where it has no row.
+func (m mutant) toldSeed(page string) []uint64 {
+	found := regexp.MustCompile(`(?m)^\| ` + regexp.QuoteMeta(m.name) + ` \|.*seed (\d+) \|$`).FindStringSubmatch(page)
+	if found == nil {
+		return nil
+	}
+	seed, err := strconv.ParseUint(found[1], 10, 64)
+	if err != nil {
+		return nil
+	}
+	return []uint64{seed}
+}
+
+// find plays a history, and gives the first problem in it that the mutation is to cause.
+func (m mutant) find(t *testing.T, seed uint64) (invariant, problem string) {
+	t.Helper()
+	h := draw(seed)
+	h.options.mutation = m.mutation
+	play := h.play
+	if m.mutation.play != nil {
+		play = m.mutation.play
+	}
+	for _, problem := range run(t, h.options, play).problems {
+		if invariant := invariantOf(problem); slices.Contains(strings.Split(m.finds, "|"), invariant) {
+			return invariant, problem
 		}
 	}
-	return 0, "", false
+	return "", ""
 }
 
 // leaderOversleeps stops the leader between its write-ahead and its POST until another leader repeats it.

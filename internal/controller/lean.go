@@ -1,0 +1,32 @@
+package controller
+
+import (
+	"maps"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"dafty.ai/dafty-operator/api/v1alpha1"
+)
+
+// Lean takes out of a DaftyJob what the operator never reads, before it is kept in memory: who wrote which field, what
+// kubectl applied last, and the request of a job that has ended. Patches name what changes alone, so that nothing of
+// it is lost in the cluster.
+func Lean(object any) (any, error) {
+	job, ok := object.(*v1alpha1.DaftyJob)
+	if !ok {
+		return object, nil // a tombstone
+	}
+	job.ManagedFields = nil
+	if _, applied := job.Annotations[corev1.LastAppliedConfigAnnotation]; applied {
+		job.Annotations = maps.Clone(job.Annotations)
+		delete(job.Annotations, corev1.LastAppliedConfigAnnotation)
+	}
+	if job.Status.Phase.Final() {
+		job.Spec = v1alpha1.DaftyJobSpec{
+			DesiredState:         job.Spec.DesiredState,
+			DeletionPolicy:       job.Spec.DeletionPolicy,
+			CredentialsSecretRef: job.Spec.CredentialsSecretRef,
+		}
+	}
+	return job, nil
+}

@@ -1,0 +1,68 @@
+package controller_test
+
+import (
+	"testing"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"dafty.ai/dafty-operator/api/v1alpha1"
+	"dafty.ai/dafty-operator/internal/controller"
+)
+
+// What is kept in memory of an object is less, and what the operator writes of it is the same.
+func TestLean(t *testing.T) {
+	whole := &v1alpha1.DaftyJob{
+		ObjectMeta: metav1.ObjectMeta{
+			Name: "hero", ResourceVersion: "7", Finalizers: []string{v1alpha1.CancelFinalizer},
+			ManagedFields: []metav1.ManagedFieldsEntry{{Manager: "kubectl"}},
+			Annotations:   map[string]string{"kubectl.kubernetes.io/last-applied-configuration": "{…}", "mine": "kept"},
+		},
+		Spec: v1alpha1.DaftyJobSpec{
+			DesiredState: v1alpha1.DesiredCancelled, DeletionPolicy: v1alpha1.DeletionOrphan,
+			CredentialsSecretRef: v1alpha1.SecretKeyReference{Name: "s", Key: "k"},
+			ImageGenerate:        &v1alpha1.ImageGenerate{Prompt: "A long prompt"},
+		},
+		Status: v1alpha1.DaftyJobStatus{JobID: "1", JobType: "image.generate", Result: &v1alpha1.JobResult{Primary: "https://dafty.example/1.png"}},
+	}
+	for _, tc := range []struct {
+		phase   v1alpha1.Phase
+		request bool
+	}{{v1alpha1.PhaseProcessing, true}, {v1alpha1.PhaseCompleted, false}} {
+		t.Run(string(tc.phase), func(t *testing.T) {
+			whole := whole.DeepCopy()
+			whole.Status.Phase = tc.phase
+			object, err := controller.Lean(whole.DeepCopy())
+			if err != nil {
+				t.Fatal(err)
+			}
+			lean := object.(*v1alpha1.DaftyJob)
+			if lean.ManagedFields != nil || len(lean.Annotations) != 1 || lean.Annotations["mine"] != "kept" {
+				t.Errorf("metadata is %+v", lean.ObjectMeta)
+			}
+			if got := lean.Spec.ImageGenerate != nil; got != tc.request {
+				t.Errorf("the request is there: %t", got)
+			}
+			if lean.Spec.DesiredState != whole.Spec.DesiredState || lean.Spec.DeletionPolicy != whole.Spec.DeletionPolicy ||
+				lean.Spec.CredentialsSecretRef != whole.Spec.CredentialsSecretRef || !equality.Semantic.DeepEqual(lean.Status, whole.Status) {
+				t.Errorf("lost: %+v", lean)
+			}
+			change := func(job *v1alpha1.DaftyJob) string {
+				base := job.DeepCopy()
+				job.Finalizers, job.Annotations["dafty.ai/job"], job.Status.ObservedGeneration = nil, "x", 3
+				patch, err := client.MergeFromWithOptions(base, client.MergeFromWithOptimisticLock{}).Data(job)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return string(patch)
+			}
+			if got, want := change(lean), change(whole); got != want {
+				t.Errorf("it is written as %s, want %s", got, want)
+			}
+		})
+	}
+	if tombstone, err := controller.Lean("anything"); err != nil || tombstone != "anything" {
+		t.Errorf("what isn't a DaftyJob became %v, %v", tombstone, err)
+	}
+}
