@@ -65,6 +65,11 @@ soak: ## Kill the built operator at random moments, FOR 5m or longer; SEED repea
 	@KUBEBUILDER_ASSETS="$$(go run ./hack/kube-assets)"; export KUBEBUILDER_ASSETS; set -x; \
 		SOAK_SEED=$(or $(SEED),$(shell date +%s)) SOAK_FOR=$(or $(FOR),5m) go test ./internal/soak -count 1 -timeout 0 -v
 
+.PHONY: bench
+bench: ## Measure speed and memory. RUN chooses scenarios, COMPARE is an earlier run's JSON, FLAGS are any others.
+	@go build -buildvcs=false -o bin/bench ./hack/bench
+	@exec bin/bench $(if $(RUN),-run '$(RUN)') $(if $(COMPARE),-compare '$(COMPARE)') $(FLAGS)
+
 .PHONY: lint
 lint: ## Check the code with golangci-lint, and that go.mod is tidy.
 	$(GOLANGCI_LINT) config verify

@@ -1,0 +1,56 @@
+package main
+
+import (
+	"context"
+	"strconv"
+	"strings"
+)
+
+// requests are how often the API server answered which, since its start.
+type requests map[string]float64
+
+// apiRequests reads the API server's own count. The labels are as Prometheus has them, such as verb="PATCH".
+func (st *stage) apiRequests(ctx context.Context) (requests, error) {
+	body, err := st.cluster.raw.Get().AbsPath("/metrics").Do(ctx).Raw()
+	if err != nil {
+		return nil, err
+	}
+	return parseMetric(string(body), "apiserver_request_total"), nil
+}
+
+// parseMetric gives a metric's values by their labels.
+func parseMetric(text, name string) map[string]float64 {
+	found := map[string]float64{}
+	for line := range strings.Lines(text) {
+		rest, ok := strings.CutPrefix(line, name)
+		if !ok {
+			continue
+		}
+		labels, value := "", rest
+		if strings.HasPrefix(rest, "{") {
+			end := strings.LastIndex(rest, "}")
+			labels, value = rest[1:max(1, end)], rest[end+1:]
+		} else if !strings.HasPrefix(rest, " ") {
+			continue // another metric whose name begins so
+		}
+		if v, err := strconv.ParseFloat(strings.TrimSpace(value), 64); err == nil {
+			found[labels] = v
+		}
+	}
+	return found
+}
+
+// since is how many there were after earlier was read that have all of the labels.
+func (r requests) since(earlier requests, labels ...string) float64 {
+	sum := 0.0
+	for of, n := range r {
+		matches := true
+		for _, label := range labels {
+			matches = matches && strings.Contains(","+of+",", ","+label+",")
+		}
+		if matches {
+			sum += n - earlier[of]
+		}
+	}
+	return sum
+}

@@ -1,0 +1,100 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"dafty.ai/dafty-operator/api/v1alpha1"
+)
+
+// playBare makes n DaftyJobs as the users of an operator do, and writes to them what an operator does, as many at once
+// and each write as soon as the one before is answered: no job, no decision, no event, no read. It gives the time from
+// the first create to the last end seen, and leaves nothing behind that an operator would find.
+func (st *stage) playBare(ctx context.Context, namespace string, n int, writes []write) (took time.Duration, err error) {
+	if err := st.cluster.prepare(ctx, namespace, 0); err != nil {
+		return 0, err
+	}
+	w, err := st.watch(ctx, namespace) // as there is one when the operator is measured
+	if err != nil {
+		return 0, err
+	}
+	began := time.Now()
+	made := make(chan madeJob, n)
+	all, working := errgroup.WithContext(ctx)
+	all.Go(func() error {
+		defer close(made)
+		return each(working, n, writers, func(ctx context.Context, i int) error {
+			answer, err := st.cluster.create(ctx, newJob(namespace, jobName(i), 0))
+			made <- madeJob{jobName(i), answer} // there is room for all
+			return err
+		})
+	})
+	for range writers {
+		all.Go(func() error {
+			for job := range made {
+				if err := st.cluster.replay(working, namespace, job, writes); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	if err := all.Wait(); err != nil {
+		return 0, err
+	}
+	if err := w.allCompleted(ctx, n, time.Minute); err != nil {
+		return 0, err
+	}
+	took = lastFinal(w.all()).Sub(began)
+	return took, st.clearBare(ctx, namespace, n)
+}
+
+// madeJob is a DaftyJob's name, and what the API server answered to its create.
+type madeJob struct {
+	name   string
+	answer []byte
+}
+
+// replay makes the writes of a recording to one DaftyJob.
+func (c *cluster) replay(ctx context.Context, namespace string, job madeJob, writes []write) error {
+	answer := job.answer
+	for _, w := range writes {
+		version, err := versionOf(answer)
+		if err != nil {
+			return err
+		}
+		body, err := w.body(version)
+		if err != nil {
+			return err
+		}
+		if answer, err = c.patch(ctx, namespace, job.name, w.subresource, body); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// clearBare takes away what playBare made, so that the operator doesn't find it.
+func (st *stage) clearBare(ctx context.Context, namespace string, n int) error {
+	err := each(ctx, n, writers, func(ctx context.Context, i int) error {
+		_, err := st.cluster.patch(ctx, namespace, jobName(i), "", []byte(`{"metadata":{"finalizers":null}}`))
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return st.cluster.client.DeleteAllOf(ctx, &v1alpha1.DaftyJob{}, client.InNamespace(namespace))
+}
+
+func lastFinal(jobs map[string]seen) time.Time {
+	var last time.Time
+	for _, job := range jobs {
+		if job.final.After(last) {
+			last = job.final
+		}
+	}
+	return last
+}

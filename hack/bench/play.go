@@ -1,0 +1,95 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"dafty.ai/dafty-operator/api/v1alpha1"
+	"dafty.ai/dafty-operator/internal/daftysim"
+)
+
+// begin brings up what most scenarios begin with: a Dafty, a namespace with Secrets, a watch of it, and an operator at work.
+func (st *stage) begin(ctx context.Context, options daftysim.Options, keys int) (*watcher, error) {
+	if err := st.serve(options, false); err != nil {
+		return nil, err
+	}
+	if err := st.cluster.prepare(ctx, namespace, keys); err != nil {
+		return nil, err
+	}
+	w, err := st.watch(ctx, namespace)
+	if err != nil {
+		return nil, err
+	}
+	_, err = st.startWorking(ctx)
+	return w, err
+}
+
+// allCompleted returns once n DaftyJobs have completed.
+func (w *watcher) allCompleted(ctx context.Context, n int, within time.Duration) error {
+	err := patiently(ctx, within, fmt.Sprintf("%d jobs to end", n), func() bool { return w.finals() >= n })
+	if completed := w.count(v1alpha1.PhaseCompleted); err != nil || completed < n {
+		return fmt.Errorf("%d of %d jobs completed, %d ended otherwise: %w", completed, n, w.finals()-completed, orElse(err))
+	}
+	return nil
+}
+
+func orElse(err error) error {
+	if err == nil {
+		return fmt.Errorf("all should complete")
+	}
+	return err
+}
+
+// uidLength is that of an object's UID, which the operator's idempotency keys begin with.
+const uidLength = 36
+
+// byUID is the ledger by the UID of the DaftyJob that each entry was made for; those of others are left out.
+func byUID(ledger []daftysim.Entry) map[types.UID][]daftysim.Entry {
+	entries := map[types.UID][]daftysim.Entry{}
+	for _, entry := range ledger {
+		if key := entry.IdempotencyKey; len(key) > uidLength && key[uidLength] == '-' {
+			uid := types.UID(key[:uidLength])
+			entries[uid] = append(entries[uid], entry)
+		}
+	}
+	return entries
+}
+
+// lags are the times from what happened at Dafty to when status said so, for all that happened in [from, to). What
+// status doesn't say by now has lagged until now.
+func lags(jobs map[string]seen, ledger []daftysim.Entry, from, to, now time.Time,
+	happened func(daftysim.Entry) time.Time, said func(seen) time.Time) []time.Duration {
+	entries := byUID(ledger)
+	var all []time.Duration
+	for _, job := range jobs {
+		for _, entry := range entries[job.uid] {
+			at := happened(entry)
+			if at.IsZero() || at.Before(from) || !at.Before(to) {
+				continue
+			}
+			until := said(job)
+			if until.IsZero() {
+				until = now
+			}
+			all = append(all, max(0, until.Sub(at)))
+		}
+	}
+	return all
+}
+
+// endedByItself is when a job at Dafty ended, zero where it was cancelled.
+func endedByItself(e daftysim.Entry) time.Time {
+	if e.Cancelled {
+		return time.Time{}
+	}
+	return e.Finished
+}
+
+func started(e daftysim.Entry) time.Time { return e.Started }
+
+func saidFinal(s seen) time.Time { return s.final }
+
+func saidProcessing(s seen) time.Time { return s.processing }

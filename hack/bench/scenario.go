@@ -1,0 +1,114 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/go-logr/logr"
+	"k8s.io/klog/v2"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	"dafty.ai/dafty-operator/internal/daftysim"
+)
+
+// scenario is one situation that the operator is measured in.
+type scenario struct {
+	name, about string
+	// limit bounds the whole of it, the start of the control plane included.
+	limit time.Duration
+	play  func(ctx context.Context, st *stage) error
+}
+
+// scenarios are in the order of the table "What it must reach".
+var scenarios = []scenario{
+	{"one-key", "one key, real limits, 60 images of 20 s", 6 * time.Minute, oneKey(daftysim.RateWindowSliding)},
+	{"one-key-fixed", "the same where Dafty counts whole minutes of the clock", 6 * time.Minute, oneKey(daftysim.RateWindowFixed)},
+	{"shared-key", "someone else makes 10 creates a minute with the same key", 7 * time.Minute, sharedKey},
+	{"calls-per-job", "20 jobs of 50 s in flight on one key", 8 * time.Minute, callsPerJob},
+	{"end-to-status-100", "100 in flight on one key, 2 to 3 minutes each", 9 * time.Minute, endToStatus},
+	{"in-flight-600", "600 in flight on one key, of which 20 end each minute, and cancels", 10 * time.Minute, inFlight},
+	{"throughput", "1,000 keys, 10,000 short jobs, limits lifted, against a bare client", 20 * time.Minute, throughput},
+	{"held-20000", "1,000 keys, 20,000 jobs in flight that don't end", 30 * time.Minute, heldWaits},
+	{"finished-100000", "10,000 live and 100,000 finished DaftyJobs", 40 * time.Minute, finished},
+	{"restart", "kill -9 with 2,000 in flight on 100 keys", 10 * time.Minute, restart},
+}
+
+func names(all []scenario) []string {
+	var list []string
+	for _, sc := range all {
+		list = append(list, sc.name)
+	}
+	return list
+}
+
+func choose(all []scenario, which *regexp.Regexp) []scenario {
+	var chosen []scenario
+	for _, sc := range all {
+		if which.MatchString(sc.name) {
+			chosen = append(chosen, sc)
+		}
+	}
+	return chosen
+}
+
+func listing(all []scenario) string {
+	var b strings.Builder
+	w := tabwriter.NewWriter(&b, 0, 0, 3, ' ', 0)
+	for _, sc := range all {
+		fmt.Fprintf(w, "%s\t%s\n", sc.name, sc.about)
+	}
+	_ = w.Flush() // into memory
+	return b.String()
+}
+
+// outcome is what came of a scenario: figures, and the error that ended it early.
+type outcome struct {
+	figures []figure
+	err     error
+}
+
+// play plays one scenario on a stage of its own.
+func play(ctx context.Context, s settings, sc scenario, folder string, stderr io.Writer) outcome {
+	// The libraries' own logs would stand between our lines.
+	log.SetLogger(logr.Discard())
+	klog.SetLogger(logr.Discard())
+
+	ctx, cancel := context.WithTimeoutCause(ctx, sc.limit, fmt.Errorf("it took over %s", sc.limit))
+	defer cancel()
+	st := &stage{
+		scenario: sc.name, scale: s.scale, rateWindow: s.rateWindow, program: s.program, operatorArgs: s.operatorArgs,
+		folder: folder, logs: filepath.Join(s.logs, sc.name), stderr: stderr, began: time.Now(),
+	}
+	st.say("%s", sc.about)
+	err := st.start(ctx)
+	if err == nil {
+		err = st.playWith(ctx, sc)
+	}
+	if stopErr := st.stop(); stopErr != nil {
+		err = errors.Join(err, fmt.Errorf("stopping: %w", stopErr))
+	}
+	if err != nil {
+		st.say("failed: %v", err)
+	}
+	return outcome{figures: st.figures, err: err}
+}
+
+// playWith plays while the operator lives: when that dies there is nothing more to wait for.
+func (st *stage) playWith(ctx context.Context, sc scenario) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	st.giveUp = cancel
+	err := sc.play(ctx, st)
+	if err != nil && context.Cause(ctx) != nil {
+		err = context.Cause(ctx)
+	}
+	st.tellTrouble()
+	return err
+}

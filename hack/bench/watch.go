@@ -1,0 +1,192 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"dafty.ai/dafty-operator/api/v1alpha1"
+)
+
+// seen is what was seen of a DaftyJob, and when.
+type seen struct {
+	uid     types.UID
+	jobID   string
+	phase   v1alpha1.Phase
+	changes int // after it was made
+	// processing is when it first said so, or had ended without ever saying so.
+	made, processing, final time.Time
+}
+
+// watcher watches the DaftyJobs of a namespace. It decodes no more of them than it needs, as it runs on the machine that is
+// measured.
+type watcher struct {
+	// ended gets the name of each that reached a final phase.
+	ended chan string
+
+	cancel context.CancelFunc
+	done   chan struct{}
+
+	mu     sync.Mutex
+	jobs   map[string]*seen
+	phases map[v1alpha1.Phase]int
+}
+
+// roomForEnded is more than any scenario has jobs.
+const roomForEnded = 1 << 18
+
+// watch begins with a namespace that has no DaftyJobs yet, or none that matter.
+func (st *stage) watch(ctx context.Context, namespace string) (*watcher, error) {
+	list := &metav1.PartialObjectMetadataList{}
+	body, err := st.cluster.watching.Get().Namespace(namespace).Resource("daftyjobs").Param("limit", "1").Do(ctx).Raw()
+	if err == nil {
+		err = json.Unmarshal(body, list)
+	}
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	w := &watcher{
+		ended: make(chan string, roomForEnded), cancel: cancel, done: make(chan struct{}),
+		jobs: map[string]*seen{}, phases: map[v1alpha1.Phase]int{},
+	}
+	go func() {
+		defer close(w.done)
+		if err := w.follow(ctx, st.cluster, namespace, list.ResourceVersion); err != nil && ctx.Err() == nil {
+			st.giveUp(fmt.Errorf("the bench's own watch: %w", err))
+		}
+	}()
+	st.stopping(w.stop)
+	return w, nil
+}
+
+func (w *watcher) stop() error {
+	w.cancel()
+	<-w.done
+	return nil
+}
+
+// follow watches, and goes on where the API server ends a watch.
+func (w *watcher) follow(ctx context.Context, c *cluster, namespace, version string) error {
+	for ctx.Err() == nil {
+		stream, err := c.watching.Get().Namespace(namespace).Resource("daftyjobs").
+			Param("watch", "true").Param("resourceVersion", version).Param("allowWatchBookmarks", "true").Stream(ctx)
+		if err != nil {
+			return err
+		}
+		version, err = w.read(stream, version)
+		_ = stream.Close() // it has ended
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// event is what is read of an event of a watch.
+type event struct {
+	Type   string
+	Object struct {
+		Message  string // of an error
+		Metadata struct {
+			Name, ResourceVersion string
+			UID                   types.UID
+		}
+		Status statusSeen
+	}
+}
+
+// statusSeen takes the status of a DaftyJob, and that of an error, which is a word.
+type statusSeen struct {
+	Phase v1alpha1.Phase
+	JobID string
+}
+
+func (s *statusSeen) UnmarshalJSON(b []byte) error {
+	if len(b) > 0 && b[0] == '"' {
+		return nil
+	}
+	type plain statusSeen
+	return json.Unmarshal(b, (*plain)(s))
+}
+
+// read takes in events until their end, and gives the version of the last.
+func (w *watcher) read(stream io.Reader, version string) (string, error) {
+	decoder := json.NewDecoder(stream)
+	for {
+		var e event
+		switch err := decoder.Decode(&e); {
+		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+			return version, nil
+		case err != nil:
+			return version, err
+		case e.Type == "ERROR":
+			return version, errors.New(e.Object.Message)
+		}
+		version = e.Object.Metadata.ResourceVersion
+		if e.Type == "ADDED" || e.Type == "MODIFIED" {
+			w.see(e, time.Now())
+		}
+	}
+}
+
+func (w *watcher) see(e event, now time.Time) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	job := w.jobs[e.Object.Metadata.Name]
+	if job == nil {
+		job = &seen{uid: e.Object.Metadata.UID, made: now}
+		w.jobs[e.Object.Metadata.Name] = job
+		w.phases[""]++
+	} else {
+		job.changes++
+	}
+	phase := e.Object.Status.Phase
+	w.phases[job.phase]--
+	w.phases[phase]++
+	job.phase, job.jobID = phase, e.Object.Status.JobID
+	if job.processing.IsZero() && (phase == v1alpha1.PhaseProcessing || phase.Final()) {
+		job.processing = now
+	}
+	if job.final.IsZero() && phase.Final() {
+		job.final = now
+		select {
+		case w.ended <- e.Object.Metadata.Name:
+		default: // nobody listens
+		}
+	}
+}
+
+// count is how many are in one of the phases.
+func (w *watcher) count(phases ...v1alpha1.Phase) int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	n := 0
+	for _, phase := range phases {
+		n += w.phases[phase]
+	}
+	return n
+}
+
+// finals is how many have reached a final phase.
+func (w *watcher) finals() int {
+	return w.count(v1alpha1.PhaseCompleted, v1alpha1.PhaseFailed, v1alpha1.PhaseCancelled)
+}
+
+// all are the DaftyJobs as they were last seen, by name.
+func (w *watcher) all() map[string]seen {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	jobs := make(map[string]seen, len(w.jobs))
+	for name, job := range w.jobs {
+		jobs[name] = *job
+	}
+	return jobs
+}
