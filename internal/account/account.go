@@ -8,6 +8,7 @@ import (
 
 	"dafty.ai/dafty-operator/internal/dafty"
 	"dafty.ai/dafty-operator/internal/lifecycle"
+	"dafty.ai/dafty-operator/internal/metrics"
 )
 
 // Dafty is the part of *dafty.Client that is used here.
@@ -27,6 +28,8 @@ type Account struct {
 	// key is a function so that no way of printing an Account shows the API key.
 	key    func() string
 	client Dafty
+	// label is its name in metrics.
+	label string
 
 	mu      sync.Mutex
 	classes map[dafty.Class]*class
@@ -52,7 +55,7 @@ func newAccount(apiKey string, client Dafty, limits Limits, before time.Time) *A
 	a := &Account{
 		id:      sha256.Sum256([]byte(apiKey)),
 		key:     func() string { return apiKey },
-		client:  client,
+		client:  measured{client},
 		classes: map[dafty.Class]*class{},
 	}
 	for name, limit := range DefaultLimits {
@@ -98,9 +101,10 @@ func (a *Account) claim(t *Tracker, name dafty.Class, repeat bool) (*lifecycle.H
 		wait = c.rate(now, place)
 	}
 	if wait != nil {
-		c.queue[place].due = wait.Until
+		c.queue[place].waits(wait.Until, wait.Kind)
 		return wait, time.Time{}
 	}
+	metrics.Waited(name, c.queue[place].why, now.Sub(c.queue[place].joined))
 	c.queue.leave(t)
 	c.pace.take(now, len(c.queue))
 	c.room.try(t, now)
@@ -301,6 +305,13 @@ func (a *Account) called(taken time.Time, rate dafty.Rate, err *dafty.CallError)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.classes[dafty.ClassOther].pace.answered(taken, time.Now(), rate, err)
+}
+
+// calledHeld is called for a request that Dafty was asked to hold.
+func (a *Account) calledHeld(taken time.Time, rate dafty.Rate, err *dafty.CallError) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.classes[dafty.ClassOther].pace.hear(taken, time.Now(), rate, err)
 }
 
 // quietAt is when nothing that the account remembers matters any more.

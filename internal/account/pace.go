@@ -13,6 +13,8 @@ const (
 	// sightingLife is how long others who use the key are reckoned with after they were last noticed: a whole
 	// window, and the time until the next answer.
 	sightingLife = windowLength + 15*time.Second
+	// guessLife is the same where a refusal tells of them, and nothing else does: each costs one.
+	guessLife = 5 * time.Minute
 	// fresh is how old an answer's word on what is left may be. A held request's is a minute old.
 	fresh = 5 * time.Second
 	// alone is how long the first call after a quiet minute goes alone: its answer tells what others have used.
@@ -28,6 +30,8 @@ type pace struct {
 	documented int
 	// limit is the one that Dafty said last, 0 where it has said none.
 	limit int
+	// remaining is how many it said last were left, for metrics.
+	remaining int
 	// paused is until when Dafty asked to wait.
 	paused time.Time
 
@@ -36,7 +40,7 @@ type pace struct {
 	leftUntil time.Time
 	// others is how much of a minute others were seen to use.
 	others []sighting
-	// before is until when calls of the process before this one may still count.
+	// before is until when calls of the process before this one may still count, where they aren't on record.
 	before time.Time
 
 	// inFlight are the calls that were sent and have no answer.
@@ -58,6 +62,8 @@ type pace struct {
 type sighting struct {
 	at    time.Time
 	calls int
+	// life is how long it is reckoned with.
+	life time.Duration
 }
 
 func newPace(limit int, slowly bool) pace {
@@ -68,10 +74,7 @@ func newPace(limit int, slowly bool) pace {
 func (p *pace) bound(now time.Time) int {
 	limit := p.limit
 	if limit == 0 {
-		limit = p.documented
-		if now.Before(p.before) {
-			limit /= 2 // the other half is for the process before
-		}
+		limit = p.documented - p.usedBefore(now)
 	}
 	if others := p.usedByOthers(now); others > 0 {
 		limit -= others + 1 // one more: they may come at any moment
@@ -79,8 +82,17 @@ func (p *pace) bound(now time.Time) int {
 	return max(1, limit)
 }
 
+// usedBefore is how many calls of the process before may still count: as many as it could make, evenly spread.
+func (p *pace) usedBefore(now time.Time) int {
+	left := p.before.Sub(now)
+	if left <= 0 {
+		return 0
+	}
+	return int(float64(p.documented-min(spareForLooks, p.documented/2)) * float64(left) / float64(windowLength))
+}
+
 func (p *pace) usedByOthers(now time.Time) int {
-	p.others = slices.DeleteFunc(p.others, func(s sighting) bool { return now.Sub(s.at) >= sightingLife })
+	p.others = slices.DeleteFunc(p.others, func(s sighting) bool { return now.Sub(s.at) >= s.life })
 	most := 0
 	for _, s := range p.others {
 		most = max(most, s.calls)
@@ -106,6 +118,9 @@ func (p *pace) next(now time.Time, before int) time.Time {
 		if other.After(at) {
 			at = other
 		}
+	}
+	if soon := now.Add(windowLength / time.Duration(p.documented)); p.limit == 0 && now.Before(p.before) && at.After(soon) {
+		at = soon // as calls of the process before leave the window
 	}
 	later(p.paused)
 	if now.Before(p.leftUntil) && p.left <= before {
@@ -150,44 +165,53 @@ func (p *pace) idle(now time.Time) bool {
 // sent notes that a call that was taken leaves.
 func (p *pace) sent() { p.inFlight++ }
 
-// answered learns from the answer to a call that was taken at taken. err is nil where it succeeded.
+// answered learns from the answer to a call that was sent. err is nil where it succeeded.
 func (p *pace) answered(taken, now time.Time, rate dafty.Rate, err *dafty.CallError) {
 	p.inFlight--
+	p.hear(taken, now, rate, err)
+}
+
+// hear learns from the answer to a call that was taken at taken. A held request isn't among those in flight: it was
+// counted when it came.
+func (p *pace) hear(taken, now time.Time, rate dafty.Rate, err *dafty.CallError) {
 	p.aloneUntil = time.Time{}
 	if now.Sub(taken) < windowLength/2 {
-		// What takes longer was held, and counted when it came.
 		p.window.answered(taken, now)
 	}
-	told := rate.Limit > 0 && now.Sub(taken) < fresh
-	if told {
-		p.learn(now, rate)
+	refused := err != nil && err.Kind == dafty.KindRateLimit
+	switch told := rate.Limit > 0 && now.Sub(taken) < fresh; {
+	case told:
+		p.learn(taken, now, rate, refused)
+	case refused:
+		p.others = append(p.others, sighting{at: now, calls: p.usedByOthers(now) + 1, life: guessLife})
 	}
-	if err != nil && err.Kind == dafty.KindRateLimit {
-		if !told {
-			p.others = append(p.others, sighting{now, p.usedByOthers(now) + 1})
-		}
+	if refused {
 		p.pause(err, now)
 	}
 }
 
 // learn takes Dafty's word on the minute.
-func (p *pace) learn(now time.Time, rate dafty.Rate) {
-	p.limit = rate.Limit
+func (p *pace) learn(taken, now time.Time, rate dafty.Rate, refused bool) {
+	p.limit, p.remaining = rate.Limit, rate.Remaining
 	// Those in flight may be counted already, or not.
 	p.left, p.leftUntil = rate.Remaining-p.inFlight, now.Add(rate.Reset)
-	// The minute that is meant began so long before its reset, which is told in whole seconds.
-	began := now.Add(rate.Reset - windowLength - time.Second)
+	if now.Before(p.before) {
+		return // what others used would be what the process before did
+	}
+	// The minute that is meant began so long before its reset, which is told in whole seconds and was so before the
+	// answer came.
+	began := taken.Add(rate.Reset - windowLength - time.Second)
 	own := 0
 	for _, at := range p.window.taken {
 		if at.After(began) {
 			own++
 		}
 	}
-	if now.Before(p.before) {
-		return // they would be those of the process before
+	if refused {
+		own-- // this one isn't counted
 	}
 	if others := rate.Limit - rate.Remaining - own; others > 0 {
-		p.others = append(p.others, sighting{now, others})
+		p.others = append(p.others, sighting{at: now, calls: others, life: sightingLife})
 	}
 }
 

@@ -32,6 +32,8 @@ type Config struct {
 type Registry struct {
 	config Config
 	ctx    context.Context
+	// salt is this process's own, and is told nobody.
+	salt string
 
 	mu       sync.Mutex
 	accounts map[[sha256.Size]byte]*Account
@@ -63,6 +65,7 @@ func NewRegistry(ctx context.Context, config Config) *Registry {
 	return &Registry{
 		config:   config,
 		ctx:      ctx,
+		salt:     rand.Text(),
 		accounts: map[[sha256.Size]byte]*Account{},
 		trackers: map[types.NamespacedName]*Tracker{},
 	}
@@ -119,6 +122,7 @@ func (r *Registry) newAccount(apiKey string) *Account {
 		r.before = now.Add(windowLength)
 	}
 	a := newAccount(apiKey, r.config.Client(apiKey), r.config.Limits, r.before)
+	a.label = label(r.salt, apiKey)
 	if !now.Before(r.before) {
 		r.recalled = nil
 	}

@@ -10,7 +10,7 @@ import (
 const (
 	// firstProbe is how soon after it was learnt it is tried whether a ceiling is still there, and maxProbe how
 	// seldom that becomes: each try that fails is a create of the minute's.
-	firstProbe = time.Minute
+	firstProbe = 30 * time.Second
 	maxProbe   = 10 * time.Minute
 	// nextProbe is how soon a ceiling that gave way is tried again.
 	nextProbe = 15 * time.Second
@@ -64,8 +64,14 @@ func (r *room) answered(t *Tracker, err *dafty.CallError, now time.Time) {
 	case err.Kind == dafty.KindConcurrency:
 		delete(r.inFlight, t)
 		r.ceiling = len(r.inFlight)
-		r.wait = min(max(firstProbe, 2*r.wait), maxProbe)
-		r.probe = now.Add(max(r.wait, err.RetryAfter))
+		if probed || !now.Before(r.probe) {
+			// What was on its way before is no further try.
+			r.wait = min(max(firstProbe, 2*r.wait), maxProbe)
+			r.probe = now.Add(r.wait)
+		}
+		if asked := now.Add(err.RetryAfter); asked.After(r.probe) {
+			r.probe = asked
+		}
 	case err.Refused():
 		delete(r.inFlight, t)
 	}

@@ -40,7 +40,9 @@ type Tracker struct {
 	failures   int
 	class      dafty.Class
 	job        *dafty.Job
-	trouble    *lifecycle.Trouble
+	// endTold is when the answer arrived that told of the job's end, for metrics.
+	endTold time.Time
+	trouble *lifecycle.Trouble
 	// missed counts the looks that failed in a row, with whatever key and error.
 	missed int
 	cancel *lifecycle.CancelCall
@@ -205,6 +207,9 @@ func (t *Tracker) observe(job *dafty.Job) (news, end bool) {
 		return false, false
 	}
 	t.job = job
+	if ended(job) {
+		t.endTold = time.Now()
+	}
 	return before == nil || before.Id != job.Id || before.Status != job.Status, ended(job)
 }
 

@@ -14,6 +14,8 @@ const (
 	heldFor = 55 * time.Second
 	// sweepEvery is the time between two looks at the lists, so that Processing shows within 10 s.
 	sweepEvery = 8 * time.Second
+	// crowdedSweepEvery is the same where the lists tell of the ends, too.
+	crowdedSweepEvery = 10 * time.Second
 	// firstSweep is how long after the first job.
 	firstSweep = 2 * time.Second
 	// pageSize is how many jobs a page of a list has.
@@ -71,9 +73,11 @@ type watcher struct {
 	running bool
 	ctx     context.Context //nolint:containedctx // Of the registry, once it runs.
 
-	// held counts the requests that are held, and nextHold is when the next may begin.
+	// held counts the requests that are held, and nextHold is when the next call that nobody waits for may go. lasts is how long they last,
+	// on the average: one whose job ends costs as much as any other.
 	held     int
 	nextHold time.Time
+	lasts    time.Duration
 
 	sweep *sweep
 	// swept is when the last sweep began, and first when the first may where there was none for long; pages is what
@@ -97,7 +101,7 @@ type sweep struct {
 }
 
 func newWatcher(a *Account) watcher {
-	return watcher{account: a, watches: map[*watch]bool{}, kicked: make(chan struct{}, 1)}
+	return watcher{account: a, watches: map[*watch]bool{}, kicked: make(chan struct{}, 1), lasts: heldFor}
 }
 
 // follow begins to watch a job.
@@ -191,14 +195,16 @@ func (w *watcher) next(now time.Time) (call func(), at time.Time) {
 		}
 	}
 	plan := w.plan(now)
-	take := func(spare int) bool {
+	take := func(spare int, held bool) bool {
 		c := w.account.classes[dafty.ClassOther]
 		if wait := c.rate(now, min(spare, c.pace.bound(now)/2)); wait != nil {
 			soonest(wait.Until)
 			return false
 		}
 		c.pace.take(now, 0)
-		c.pace.sent()
+		if !held {
+			c.pace.sent()
+		}
 		return true
 	}
 	if first != nil {
@@ -206,7 +212,7 @@ func (w *watcher) next(now time.Time) (call func(), at time.Time) {
 		if first.urgent {
 			spare = spareForCancels
 		}
-		if !take(spare) {
+		if !take(spare, false) {
 			return nil, at
 		}
 		first.busy = true
@@ -220,7 +226,7 @@ func (w *watcher) next(now time.Time) (call func(), at time.Time) {
 			soonest(w.nextHold)
 			return nil
 		}
-		if !take(spareForLooks) {
+		if !take(spareForLooks, true) {
 			return nil
 		}
 		w.held++
@@ -244,8 +250,18 @@ func (w *watcher) next(now time.Time) (call func(), at time.Time) {
 				return nil
 			}
 		}
-		if w.sweep != nil && w.sweep.busy || !take(spareForLooks) {
+		if w.sweep != nil && w.sweep.busy {
 			return nil
+		}
+		if plan.crowded && w.nextHold.After(now) {
+			soonest(w.nextHold)
+			return nil
+		}
+		if !take(spareForLooks, false) {
+			return nil
+		}
+		if plan.crowded {
+			w.nextHold = now.Add(plan.spacing)
 		}
 		if w.sweep == nil {
 			w.begin(plan, now)
@@ -285,23 +301,28 @@ type plan struct {
 	// lists are those to be swept, every so often.
 	lists []dafty.JobStatus
 	every time.Duration
-	// crowded says that there are more jobs than can be held.
+	// whole says that the lists tell of the ends, too: not every job has a held request.
+	whole bool
+	// crowded says that not every job can have one.
 	crowded bool
 }
 
 func (w *watcher) plan(now time.Time) plan {
-	jobs, waiting := 0, false
+	jobs, unheld, waiting := 0, 0, false
 	for each := range w.watches {
 		if each.cancelling {
 			continue
 		}
 		jobs++
+		if !each.busy && each.look.IsZero() {
+			unheld++
+		}
 		waiting = waiting || each.status != dafty.Processing && each.look.IsZero()
 	}
 	bound := w.account.classes[dafty.ClassOther].pace.bound(now)
 	calls := float64(max(1, bound-min(spareForLooks, bound/2)))
 	const minute = float64(windowLength)
-	holdCost := minute / float64(heldFor) // calls a minute
+	holdCost := minute / float64(max(w.lasts, pollInterval)) // calls a minute
 	p := plan{holds: jobs, every: sweepEvery}
 	if float64(jobs) > calls/2 {
 		// Many that begin at once would end at once, and want more of the next minute than it has.
@@ -309,7 +330,10 @@ func (w *watcher) plan(now time.Time) plan {
 	}
 	pages := max(w.pages, 1)
 	if float64(jobs)*holdCost <= calls {
-		if waiting {
+		switch {
+		case unheld > 0 && p.spacing > 0:
+			p.lists, p.whole = []dafty.JobStatus{dafty.Pending, dafty.Processing}, true
+		case waiting:
 			// Whether it has begun: the end is told by the held request.
 			p.lists = []dafty.JobStatus{dafty.Processing}
 		}
@@ -317,13 +341,18 @@ func (w *watcher) plan(now time.Time) plan {
 		p.every = max(p.every, time.Duration(minute*float64(pages)/left))
 		return p
 	}
-	p.crowded = true
+	p.crowded, p.whole = true, true
 	p.lists = []dafty.JobStatus{dafty.Pending, dafty.Processing}
 	pages = max(pages, 1+(jobs+pageSize-1)/pageSize)
-	// Three quarters for the lists, a fifth for looks at those that have ended, which are bounded by the creates.
-	p.every = max(p.every, time.Duration(minute*float64(pages)/(0.75*calls)))
-	left := calls - 0.2*calls - minute*float64(pages)/float64(p.every)
-	p.holds = max(0, int(left/holdCost))
+	// Three quarters for the lists at the most. A fifth is for looks at those that have ended without a held request,
+	// less the more of them have one.
+	const most, looks = 0.75, 0.2
+	p.every = max(crowdedSweepEvery, time.Duration(minute*float64(pages)/(most*calls)))
+	lists := minute * float64(pages) / float64(p.every)
+	left := (1-looks)*calls - lists
+	p.holds = max(0, int(left/max(holdCost-looks*calls/float64(jobs), 0.1)))
+	// An even flow leaves a place for a look at any time.
+	p.spacing = time.Duration(minute / calls)
 	return p
 }
 
@@ -341,18 +370,20 @@ func (w *watch) hold(ctx context.Context, taken time.Time) {
 	asked, rate := dafty.WithRate(ctx)
 	job, err := w.account.client.Job(asked, w.jobID, true)
 	callErr := dafty.AsError(err)
-	w.account.called(taken, *rate, callErr)
-	if w.released(ctx, err) {
+	w.account.calledHeld(taken, *rate, callErr)
+	if w.released(ctx, err, time.Since(taken)) {
 		return
 	}
 	w.tracker.looked(w, taken, true, job, callErr)
 }
 
 // released ends a held request, and says whether it was given up for the sake of a look at once.
-func (w *watch) released(ctx context.Context, err error) bool {
+func (w *watch) released(ctx context.Context, err error, lasted time.Duration) bool {
 	w.account.mu.Lock()
 	defer w.account.mu.Unlock()
-	w.account.watcher.held--
+	watcher := &w.account.watcher
+	watcher.held--
+	watcher.lasts += (lasted - watcher.lasts) / 16
 	givenUp := err != nil && ctx.Err() != nil && w.ctx.Err() == nil
 	w.release()
 	w.release = nil
@@ -405,7 +436,7 @@ func (w *watch) lookNow() {
 // begin begins a sweep.
 func (w *watcher) begin(plan plan, now time.Time) {
 	w.swept = now
-	w.sweep = &sweep{lists: plan.lists, members: map[*watch]bool{}, seen: map[string]bool{}, whole: plan.crowded}
+	w.sweep = &sweep{lists: plan.lists, members: map[*watch]bool{}, seen: map[string]bool{}, whole: plan.whole}
 	for each := range w.watches {
 		if !each.busy {
 			w.sweep.members[each] = true
@@ -445,12 +476,14 @@ func (w *watcher) page(taken time.Time) {
 func (w *watcher) read(s *sweep, status dafty.JobStatus, page *dafty.JobPage) []*watch {
 	w.failures = 0
 	s.pages++
+	here := map[string]bool{}
 	for _, id := range page.IDs {
-		s.seen[strings.ToLower(id)] = true
+		id = strings.ToLower(id)
+		here[id], s.seen[id] = true, true
 	}
 	var news []*watch
 	for each := range w.watches {
-		if s.seen[strings.ToLower(each.jobID)] && each.status != status && each.status != dafty.Processing {
+		if here[strings.ToLower(each.jobID)] && each.status != status && each.status != dafty.Processing {
 			each.status = status
 			news = append(news, each)
 		}

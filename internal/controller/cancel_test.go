@@ -70,10 +70,10 @@ func TestCancelInEveryPhase(t *testing.T) {
 	phases := []struct {
 		name string
 		opts daftysim.Options
-		// reach brings the job to the phase; after runs once it is called off.
-		reach, after func(w *world)
-		charges      int
-		reason       string
+		// before runs first; reach brings the job to the phase; after runs once it is called off.
+		before, reach, after func(w *world)
+		charges              int
+		reason               string
 	}{
 		{
 			name: "queued", opts: daftysim.Options{Manual: true}, charges: 1, reason: v1alpha1.ReasonCancelled,
@@ -90,13 +90,11 @@ func TestCancelInEveryPhase(t *testing.T) {
 		},
 		{
 			name: "completed unseen", opts: daftysim.Options{Manual: true}, charges: 1, reason: v1alpha1.ReasonCompletedBeforeCancel,
-			reach: func(w *world) {
-				id := w.submitted("job")
-				w.eventually("job", v1alpha1.PhaseQueued, v1alpha1.ReasonQueued)
+			before: func(w *world) {
 				fault := w.sim.Inject(daftysim.Fault{Operation: daftysim.GetJob, Kind: daftysim.FaultHang, Count: daftysim.Forever, For: time.Second})
-				w.Expect(w.sim.Finish(id, daftysim.Succeed)).To(Succeed())
 				w.t.Cleanup(func() { w.sim.ClearFaults(fault) })
 			},
+			reach: func(w *world) { w.Expect(w.sim.Finish(w.submitted("job"), daftysim.Succeed)).To(Succeed()) },
 			after: func(w *world) {
 				w.eventuallyAsked(daftysim.CancelJob)
 				w.sim.ClearFaults()
@@ -114,6 +112,9 @@ func TestCancelInEveryPhase(t *testing.T) {
 					opts := phase.opts
 					opts.Variants = variant.Variants
 					w := newWorld(t, opts)
+					if phase.before != nil {
+						phase.before(w)
+					}
 					w.apply("job", aLogo)
 					phase.reach(w)
 					w.callOff(how, "job")

@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
@@ -38,9 +40,9 @@ func (r *Reconciler) readCredentials(ctx context.Context, job *v1alpha1.DaftyJob
 		return "", nil
 	}
 	ref := job.Spec.CredentialsSecretRef
-	secret := &corev1.Secret{}
+	var secret *corev1.Secret
 	var refusal apierrors.APIStatus
-	err = r.Get(ctx, types.NamespacedName{Namespace: job.Namespace, Name: ref.Name}, secret)
+	secret, err = r.secrets.read(ctx, r.Client, types.NamespacedName{Namespace: job.Namespace, Name: ref.Name})
 	switch {
 	case apierrors.IsNotFound(err):
 		tracker.Use("")
@@ -60,6 +62,57 @@ func (r *Reconciler) readCredentials(ctx context.Context, job *v1alpha1.DaftyJob
 	key, problem := apiKey(secret, ref.Key)
 	tracker.Use(key)
 	return problem, nil
+}
+
+// secretAge is how long a Secret that was read serves the other DaftyJobs that name it. After a restart thousands do.
+const secretAge = time.Second
+
+// secretReads are the Secrets that were read a moment ago. None is kept for longer.
+type secretReads struct {
+	mu     sync.Mutex
+	newest map[types.NamespacedName]*secretRead
+}
+
+// secretRead is one, for all who ask while it goes on, and for a moment after.
+type secretRead struct {
+	done   chan struct{}
+	secret *corev1.Secret
+	err    error
+}
+
+func (s *secretReads) read(ctx context.Context, c client.Reader, name types.NamespacedName) (*corev1.Secret, error) {
+	s.mu.Lock()
+	read := s.newest[name]
+	if read == nil {
+		read = &secretRead{done: make(chan struct{}), secret: &corev1.Secret{}}
+		if s.newest == nil {
+			s.newest = map[types.NamespacedName]*secretRead{}
+		}
+		s.newest[name] = read
+		s.mu.Unlock()
+		read.err = c.Get(ctx, name, read.secret)
+		close(read.done)
+		forget := func() {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			if s.newest[name] == read {
+				delete(s.newest, name)
+			}
+		}
+		if read.err != nil {
+			forget() // the next one who asks tries anew
+		} else {
+			time.AfterFunc(secretAge, forget)
+		}
+		return read.secret, read.err
+	}
+	s.mu.Unlock()
+	select {
+	case <-read.done:
+		return read.secret, read.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 // apiKey takes the API key from a Secret. Blank space around it is a slip of whoever made

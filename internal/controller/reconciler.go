@@ -28,6 +28,7 @@ import (
 	"dafty.ai/dafty-operator/internal/account"
 	"dafty.ai/dafty-operator/internal/dafty"
 	"dafty.ai/dafty-operator/internal/lifecycle"
+	"dafty.ai/dafty-operator/internal/metrics"
 )
 
 // Name is the controller's, in events, logs and metrics.
@@ -58,11 +59,15 @@ type Reconciler struct {
 
 	writes   writes
 	recalled recalled
+	secrets  secretReads
 }
 
 // SetupWithManager has mgr run the reconciler for DaftyJobs, up to workers at a time, and for
 // those that wakeups tells of.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, wakeups *Wakeups, workers int) error {
+	if err := mgr.Add(metrics.NewRunning(mgr.GetCache(), r.Accounts)); err != nil {
+		return err
+	}
 	return ctrl.NewControllerManagedBy(mgr).
 		Named(Name).
 		For(&v1alpha1.DaftyJob{}).
@@ -99,9 +104,11 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	decision, create := r.decide(job, tracker, problem)
 
 	// 3. Write status. Where that fails, the step isn't taken.
+	before := job.Status.Phase
 	if err := r.writeStatus(ctx, job, decision.Status); err != nil {
 		return lost(err)
 	}
+	metrics.Wrote(before, &job.Status, tracker.EndTold())
 
 	// 4. Tell, and take the step. What tells that the object is let go waits until it is, unless
 	// its job may still run: should the answer to the removal be lost, nobody could tell any more.
@@ -216,7 +223,7 @@ const maxNote = 1024
 // tell makes a decision's news an event and a line of the log.
 func (r *Reconciler) tell(ctx context.Context, job *v1alpha1.DaftyJob, decision lifecycle.Decision) {
 	if decision.Abandoned {
-		abandoned.Inc()
+		metrics.Abandoned()
 	}
 	event := decision.Event
 	if event == nil {

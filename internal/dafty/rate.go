@@ -27,7 +27,7 @@ func WithRate(ctx context.Context) (context.Context, *Rate) {
 }
 
 // maxRateLimit bounds what an answer can say of a limit, against a header that is garbage.
-const maxRateLimit = 100_000
+const maxRateLimit = 10_000_000
 
 // noteRate reads the headers of an answer, if all three are there and make sense.
 func noteRate(ctx context.Context, h http.Header) {

@@ -217,7 +217,10 @@ func (d *decider) send(message string) Decision {
 		d.status.Phase = v1alpha1.PhaseSubmitting
 		return d.keep(Submit, repeatAfter)
 	}
-	return d.on(onTheWay(v1alpha1.PhaseSubmitting, v1alpha1.ReasonSubmitting, message), Submit, repeatAfter)
+	decision := d.on(onTheWay(v1alpha1.PhaseSubmitting, v1alpha1.ReasonSubmitting, message), Submit, repeatAfter)
+	// What comes of it is told, moments later: an event is a write like any other.
+	decision.Event = nil
+	return decision
 }
 
 // retriedReasons are those that a next try may, but need not, clear.

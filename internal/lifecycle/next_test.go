@@ -152,7 +152,7 @@ var beforeSubmission = []row{
 	},
 	{
 		name: "released", given: newJob(desired(DesiredCompleted), says(PhasePending, ReasonSuspended)), known: with(keyA),
-		then: then{phase: PhaseSubmitting, way: onTheWay, reason: ReasonSubmitting, step: lifecycle.Submit, after: 45 * time.Second, event: "Normal Submitting"},
+		then: then{phase: PhaseSubmitting, way: onTheWay, reason: ReasonSubmitting, step: lifecycle.Submit, after: 45 * time.Second},
 	},
 	{
 		name: "cancelled before anything", given: newJob(noFinalizer, desired(DesiredCancelled)), known: with(""),
@@ -177,7 +177,7 @@ var beforeSubmission = []row{
 var submission = []row{
 	{
 		name: "the first attempt is on record before it leaves", given: newJob(), known: with(keyA), when: 500 * time.Millisecond,
-		then: then{phase: PhaseSubmitting, way: onTheWay, reason: ReasonSubmitting, step: lifecycle.Submit, after: 45 * time.Second, event: "Normal Submitting",
+		then: then{phase: PhaseSubmitting, way: onTheWay, reason: ReasonSubmitting, step: lifecycle.Submit, after: 45 * time.Second,
 			also: records(firstKey, 1, 0, 0, 0, keyA)},
 	},
 	{
@@ -341,12 +341,12 @@ var doubt = []row{
 	},
 	{
 		name: "unknown, and the user has found that there is none: the next attempt, with a key of its own", given: newJob(sent, says(PhaseSubmitting, ReasonSubmissionUnknown), resubmit(firstKey)), known: with(keyA), when: 24 * time.Hour,
-		then: then{phase: PhaseSubmitting, way: onTheWay, reason: ReasonSubmitting, step: lifecycle.Submit, after: 45 * time.Second, event: "Normal Submitting",
+		then: then{phase: PhaseSubmitting, way: onTheWay, reason: ReasonSubmitting, step: lifecycle.Submit, after: 45 * time.Second,
 			also: records(secondKey, 2, 0, 24*time.Hour, 24*time.Hour, keyA)},
 	},
 	{
 		name: "unknown under a key that is gone, and the user has found that there is none", given: newJob(sent, says(PhaseSubmitting, ReasonSubmissionUnknown), resubmit(firstKey)), known: with(keyB), when: time.Hour,
-		then: then{phase: PhaseSubmitting, way: onTheWay, reason: ReasonSubmitting, step: lifecycle.Submit, after: 45 * time.Second, event: "Normal Submitting",
+		then: then{phase: PhaseSubmitting, way: onTheWay, reason: ReasonSubmitting, step: lifecycle.Submit, after: 45 * time.Second,
 			also: records(secondKey, 2, 0, time.Hour, time.Hour, keyB)},
 	},
 	{
@@ -398,7 +398,7 @@ var doubt = []row{
 	},
 	{
 		name: "unknown because the clock was wrong, and it is right again", given: newJob(sent, says(PhaseSubmitting, ReasonSubmissionUnknown)), known: with(keyA), when: time.Minute,
-		then: then{phase: PhaseSubmitting, way: onTheWay, reason: ReasonSubmitting, step: lifecycle.Submit, after: 45 * time.Second, event: "Normal Submitting", also: records(firstKey, 1, 0, 0, time.Minute, keyA)},
+		then: then{phase: PhaseSubmitting, way: onTheWay, reason: ReasonSubmitting, step: lifecycle.Submit, after: 45 * time.Second, also: records(firstKey, 1, 0, 0, time.Minute, keyA)},
 	},
 	{
 		name: "another process sent the same at the same second by its clock: its answer isn't known here", given: newJob(sent, elsewhere), when: time.Second,
@@ -456,7 +456,7 @@ var doubt = []row{
 	},
 	{
 		name: "the old key was put back", given: newJob(sent, says(PhaseSubmitting, ReasonSubmissionUnknown)), known: with(keyA), when: time.Hour,
-		then: then{phase: PhaseSubmitting, way: onTheWay, reason: ReasonSubmitting, step: lifecycle.Submit, after: 45 * time.Second, event: "Normal Submitting", also: records(firstKey, 1, 0, 0, time.Hour, keyA)},
+		then: then{phase: PhaseSubmitting, way: onTheWay, reason: ReasonSubmitting, step: lifecycle.Submit, after: 45 * time.Second, also: records(firstKey, 1, 0, 0, time.Hour, keyA)},
 	},
 	{
 		name: "the Secret went, and its key is in memory", given: newJob(sent), known: with("", held(keyA)), when: time.Minute,
@@ -514,15 +514,15 @@ var picking = []row{
 	},
 	{
 		name: "a copy under another name makes a job of its own", given: newJob(note("shop/other:" + otherID)), known: with(keyA),
-		then: then{phase: PhaseSubmitting, way: onTheWay, reason: ReasonSubmitting, step: lifecycle.Submit, after: 45 * time.Second, event: "Normal Submitting", also: records(firstKey, 1, 0, 0, 0, keyA)},
+		then: then{phase: PhaseSubmitting, way: onTheWay, reason: ReasonSubmitting, step: lifecycle.Submit, after: 45 * time.Second, also: records(firstKey, 1, 0, 0, 0, keyA)},
 	},
 	{
 		name: "a copy in another namespace makes a job of its own", given: newJob(note("test/hero:" + otherID)), known: with(keyA),
-		then: then{phase: PhaseSubmitting, way: onTheWay, reason: ReasonSubmitting, step: lifecycle.Submit, after: 45 * time.Second, event: "Normal Submitting"},
+		then: then{phase: PhaseSubmitting, way: onTheWay, reason: ReasonSubmitting, step: lifecycle.Submit, after: 45 * time.Second},
 	},
 	{
 		name: "an annotation without an id names no job", given: newJob(note(namespace + "/" + name + ":")), known: with(keyA),
-		then: then{phase: PhaseSubmitting, way: onTheWay, reason: ReasonSubmitting, step: lifecycle.Submit, after: 45 * time.Second, event: "Normal Submitting"},
+		then: then{phase: PhaseSubmitting, way: onTheWay, reason: ReasonSubmitting, step: lifecycle.Submit, after: 45 * time.Second},
 	},
 }
 

@@ -17,6 +17,7 @@ import (
 	"dafty.ai/dafty-operator/api/v1alpha1"
 	"dafty.ai/dafty-operator/internal/account"
 	"dafty.ai/dafty-operator/internal/dafty"
+	"dafty.ai/dafty-operator/internal/docstest"
 )
 
 // mutant is the operator, broken on purpose in the way of a bug that operators have.
@@ -157,7 +158,7 @@ func TestMutations(t *testing.T) {
 		}
 	})
 	if !t.Failed() {
-		wantTable(t, page, head, table)
+		docstest.Table(t, page, head, table)
 	}
 }
 
@@ -214,31 +215,6 @@ func leaderOversleeps(w *world) {
 	stopLeaderAt(w, "before", pause)
 	w.begin(image)
 	w.pass(pause + 3*time.Minute)
-}
-
-// wantTable holds the table with this head in a page against its rows. With UPDATE_DOCS=1 it mends the page.
-func wantTable(t *testing.T, page, head string, rows []string) {
-	t.Helper()
-	raw, err := os.ReadFile(page)
-	if err != nil {
-		t.Fatal(err)
-	}
-	before, rest, found := strings.Cut(string(raw), head+"\n")
-	line, rest, _ := strings.Cut(rest, "\n")
-	told, after, _ := strings.Cut(rest, "\n\n")
-	if !found {
-		t.Fatalf("%s has no table %s", page, head)
-	}
-	want := strings.Join(rows, "\n")
-	switch {
-	case told == want:
-	case os.Getenv("UPDATE_DOCS") == "":
-		t.Errorf("%s is behind; mend it with: UPDATE_DOCS=1 go test ./internal/simulation -run TestMutations\nit says:\n%s\nbut it is:\n%s", page, told, want)
-	default:
-		if err := os.WriteFile(page, []byte(before+head+"\n"+line+"\n"+want+"\n\n"+after), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
 }
 
 // crashWithin has the operator crash while Dafty works on its request.

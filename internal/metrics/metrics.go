@@ -1,0 +1,220 @@
+// Package metrics defines the operator's own metrics, which docs/metrics.md lists. No label holds anything that comes
+// from an API key but account, a short hash with a salt that is another in each process.
+package metrics
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strconv"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+
+	"dafty.ai/dafty-operator/api/v1alpha1"
+	"dafty.ai/dafty-operator/internal/dafty"
+)
+
+// The operations of dafty_api_requests_total.
+const (
+	// OperationCreate : a job is submitted.
+	OperationCreate = "create"
+	// OperationJob : a job is looked at once.
+	OperationJob = "job"
+	// OperationWait : a job's end is waited for in a request that Dafty holds.
+	OperationWait = "wait"
+	// OperationList : jobs are listed, page by page.
+	OperationList = "list"
+	// OperationCancel : a job is cancelled.
+	OperationCancel = "cancel"
+)
+
+const (
+	accepted = "accepted"
+	refused  = "refused"
+	unknown  = "unknown"
+	failed   = "error"
+	// other stands for all values that this version doesn't know, so that they are bounded.
+	other = "other"
+	// noAnswer and givenUp are the codes of calls that have none.
+	noAnswer = "none"
+	givenUp  = "given_up"
+	// noReason is of a turn that was there at once.
+	noReason = "None"
+)
+
+var (
+	phases = []string{
+		string(v1alpha1.PhasePending), string(v1alpha1.PhaseSubmitting), string(v1alpha1.PhaseQueued),
+		string(v1alpha1.PhaseProcessing), string(v1alpha1.PhaseCancelling),
+		string(v1alpha1.PhaseCompleted), string(v1alpha1.PhaseFailed), string(v1alpha1.PhaseCancelled),
+	}
+	types = []string{
+		string(dafty.ImageGenerate), string(dafty.ImageEdit), string(dafty.ImageResize), string(dafty.ImageUpscale),
+		string(dafty.VideoGenerate), string(dafty.StyleExtract),
+	}
+	operations = []string{OperationCreate, OperationJob, OperationWait, OperationList, OperationCancel}
+	// ends are how a DaftyJob can end: phase and reason.
+	ends = [][]string{
+		{string(v1alpha1.PhaseCompleted), v1alpha1.ReasonCompleted},
+		{string(v1alpha1.PhaseCompleted), v1alpha1.ReasonCompletedBeforeCancel},
+		{string(v1alpha1.PhaseFailed), v1alpha1.ReasonInvalidRequest},
+		{string(v1alpha1.PhaseFailed), v1alpha1.ReasonGenerationFailed},
+		{string(v1alpha1.PhaseFailed), v1alpha1.ReasonExtractionFailed},
+		{string(v1alpha1.PhaseFailed), v1alpha1.ReasonJobNotFound},
+		{string(v1alpha1.PhaseCancelled), v1alpha1.ReasonCancelled},
+		{string(v1alpha1.PhaseCancelled), v1alpha1.ReasonCancelledBeforeSubmission},
+	}
+	// submitting are the classes whose calls wait in a queue.
+	submitting = []dafty.Class{dafty.ClassImageCreate, dafty.ClassVideoCreate, dafty.ClassStyleExtract}
+	classes    = []dafty.Class{dafty.ClassImageCreate, dafty.ClassVideoCreate, dafty.ClassStyleExtract, dafty.ClassOther}
+)
+
+// The metrics, in the order of docs/metrics.md.
+var (
+	jobsDesc = gauge("dafty_jobs",
+		"DaftyJobs in the cluster by phase (see docs/lifecycle.md) and type (Dafty's word for the operation, such as image.generate). One without status counts as Pending.",
+		"phase", "type")
+	submissions = counter("dafty_submissions_total",
+		"Requests for a job, repeats included. result: accepted, where Dafty has the job; refused, where this request surely made none; unknown, where its answer never came or can't be read, and it is repeated with the same key.",
+		[]string{"type", "result"}, combinations(types, []string{accepted, refused, unknown})...)
+	cancels = counter("dafty_cancels_total",
+		"Requests to cancel a job. result: accepted by Dafty, which is not yet the job's end (see dafty_jobs_ended_total), or error, after which it is asked again.",
+		[]string{"result"}, combinations([]string{accepted, failed})...)
+	jobsEnded = counter("dafty_jobs_ended_total",
+		"DaftyJobs whose final phase this process has written, by the reason of their Ready condition.",
+		[]string{"phase", "reason"}, ends...)
+	abandoned = counter("dafty_jobs_abandoned_total",
+		"DaftyJobs let go although the cancel of their job at Dafty was never confirmed: it may still run and cost.",
+		nil, nil)
+	endToStatus = histogram("dafty_end_to_status_seconds",
+		"Time until a DaftyJob's final phase was written. Dafty doesn't tell when a job ended: it is measured from the arrival of the answer that said so.",
+		[]float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 15, 60})
+	requests = counter("dafty_api_requests_total",
+		"Calls to Dafty. operation: create, job (one look), wait (a look that Dafty holds until the job's end, up to 55 s), list (one page), cancel. code: the HTTP status (202 for each create that succeeded and 200 for any other call); none, where no answer came; given_up, where the operator ended the call itself, as it does with a held one when the job is cancelled; other, a status that isn't HTTP's.",
+		[]string{"operation", "code"}, combinations(operations, []string{"401", "429", "500", "502", "503", "504", noAnswer, givenUp})...)
+	requestDuration = histogram("dafty_api_request_duration_seconds",
+		"Time until a call to Dafty was answered or failed; of all but those that were given up.",
+		[]float64{.01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 20, 30, 45, 54, 60}, "operation")
+	waits = histogram("dafty_wait_seconds",
+		"Time from a submission's joining of its API key's queue to its turn. reason: what it waited for last, RateLimit only where it was for nothing else: Concurrency, UsageLimit, InsufficientCredits, SubscriptionRequired, Unauthorized, Unavailable; None, where its turn was there at once.",
+		[]float64{.1, 1, 3, 10, 30, 60, 120, 300, 900, 1800, 3600, 10800}, "class", "reason")
+	remainingDesc = gauge("dafty_rate_limit_remaining",
+		"Calls that an API key has left in its minute, as Dafty said last. account: a short hash of the key that is another after each restart; its series go a minute or so after its last job.",
+		"account", "class")
+	queueDesc = gauge("dafty_queue_length",
+		"Submissions that wait for their turn, of all API keys.",
+		"class")
+	oldestDesc = gauge("dafty_queue_oldest_age_seconds",
+		"How long the submission has waited that has waited longest, of all API keys; 0 where none waits.",
+		"class")
+	inFlightDesc = gauge("dafty_jobs_in_flight",
+		"Jobs that Dafty has, or may be getting, and that the operator follows; other are those of an operation that this version doesn't know.",
+		"class")
+	heldDesc = gauge("dafty_held_requests",
+		"Requests that Dafty holds now, each until a job has ended.")
+)
+
+func init() {
+	for _, operation := range operations {
+		requests.WithLabelValues(operation, success(operation))
+		requestDuration.WithLabelValues(operation)
+	}
+	endToStatus.WithLabelValues()
+}
+
+// success is the code that Dafty's contract has for an operation that succeeded.
+func success(operation string) string {
+	if operation == OperationCreate {
+		return strconv.Itoa(http.StatusAccepted)
+	}
+	return strconv.Itoa(http.StatusOK)
+}
+
+// Called counts a call to Dafty that took so long. err is nil where it succeeded.
+func Called(operation string, took time.Duration, err *dafty.CallError) {
+	code := success(operation)
+	switch {
+	case err == nil:
+	case errors.Is(err, context.Canceled):
+		requests.WithLabelValues(operation, givenUp).Inc()
+		return
+	case err.Status == 0:
+		code = noAnswer
+	case http.StatusText(err.Status) == "":
+		code = other
+	default:
+		code = strconv.Itoa(err.Status)
+	}
+	requests.WithLabelValues(operation, code).Inc()
+	requestDuration.WithLabelValues(operation).Observe(took.Seconds())
+}
+
+// Submitted counts the answer to a request for a job.
+func Submitted(create dafty.Create, err *dafty.CallError) {
+	result := unknown
+	switch {
+	case err == nil:
+		result = accepted
+	case err.Refused():
+		result = refused
+	}
+	submissions.WithLabelValues(typeOf(create), result).Inc()
+}
+
+// Cancelled counts the answer to a request to cancel.
+func Cancelled(err *dafty.CallError) {
+	if err != nil {
+		cancels.WithLabelValues(failed).Inc()
+		return
+	}
+	cancels.WithLabelValues(accepted).Inc()
+}
+
+// Waited measures how long a submission waited for its turn. why is what for, empty where the turn was there at once.
+func Waited(class dafty.Class, why dafty.Kind, wait time.Duration) {
+	reason := string(why)
+	if why == "" {
+		reason = noReason
+	}
+	waits.WithLabelValues(string(class), reason).Observe(wait.Seconds())
+}
+
+// Wrote counts a DaftyJob that has ended with the status that was just written. told is when Dafty's answer arrived
+// that the job has ended, zero where the end rests on another.
+func Wrote(before v1alpha1.Phase, status *v1alpha1.DaftyJobStatus, told time.Time) {
+	if before.Final() || !status.Phase.Final() {
+		return
+	}
+	reason := other
+	if ready := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionReady); ready != nil {
+		reason = ready.Reason
+	}
+	jobsEnded.WithLabelValues(string(status.Phase), reason).Inc()
+	if !told.IsZero() {
+		endToStatus.WithLabelValues().Observe(time.Since(told).Seconds())
+	}
+}
+
+// Abandoned counts a DaftyJob that was let go although its job may still run.
+func Abandoned() { abandoned.WithLabelValues().Inc() }
+
+// typeOf is Dafty's word for what is asked for.
+func typeOf(create dafty.Create) string {
+	switch create.(type) {
+	case dafty.GenerateImageRequest:
+		return string(dafty.ImageGenerate)
+	case dafty.EditImageRequest:
+		return string(dafty.ImageEdit)
+	case dafty.ResizeImageRequest:
+		return string(dafty.ImageResize)
+	case dafty.UpscaleImageRequest:
+		return string(dafty.ImageUpscale)
+	case dafty.ImageToVideoRequest, dafty.VideoFramesRequest:
+		return string(dafty.VideoGenerate)
+	case dafty.ExtractStyleRequest:
+		return string(dafty.StyleExtract)
+	default:
+		return other
+	}
+}

@@ -1,0 +1,184 @@
+package metrics
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	toolscache "k8s.io/client-go/tools/cache"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
+
+	"dafty.ai/dafty-operator/api/v1alpha1"
+	"dafty.ai/dafty-operator/internal/dafty"
+)
+
+// Load is how much there is to do with all API keys at one moment.
+type Load struct {
+	// Classes are by class of call.
+	Classes map[dafty.Class]ClassLoad
+	// Held is how many requests Dafty holds.
+	Held int
+	// Remaining is what is left of the minutes of the API keys, where Dafty has said so.
+	Remaining map[Minute]int
+}
+
+// ClassLoad is the part of a class of call.
+type ClassLoad struct {
+	// Waiting is how many submissions wait for their turn, Oldest how long one of them has at the most.
+	Waiting int
+	Oldest  time.Duration
+	// InFlight is how many jobs Dafty has, or may be getting.
+	InFlight int
+}
+
+// Minute is that of an API key, for a class of call.
+type Minute struct {
+	// Account is a short name for the API key, made up by this process.
+	Account string
+	Class   dafty.Class
+}
+
+// NewLoad is that of no account.
+func NewLoad() Load {
+	return Load{Classes: map[dafty.Class]ClassLoad{}, Remaining: map[Minute]int{}}
+}
+
+// Add takes in what else there is.
+func (l *Load) Add(more Load) {
+	for class, other := range more.Classes {
+		sum := l.Classes[class]
+		l.Classes[class] = ClassLoad{
+			Waiting:  sum.Waiting + other.Waiting,
+			Oldest:   max(sum.Oldest, other.Oldest),
+			InFlight: sum.InFlight + other.InFlight,
+		}
+	}
+	l.Held += more.Held
+	for minute, left := range more.Remaining {
+		if before, taken := l.Remaining[minute]; taken {
+			// Two keys may happen to have the same short name.
+			left = min(left, before)
+		}
+		l.Remaining[minute] = left
+	}
+}
+
+// Accounts are all API keys in use.
+type Accounts interface {
+	// Load is asked for at each scrape.
+	Load() Load
+}
+
+// Running is what an operator at work shows at each scrape. It is to be run by the manager, so that one that stands by
+// shows nothing of it.
+type Running struct {
+	cache    cache.Cache
+	accounts Accounts
+	jobs     *jobs
+}
+
+// NewRunning shows the DaftyJobs of a cache, and the accounts.
+func NewRunning(cache cache.Cache, accounts Accounts) *Running {
+	return &Running{cache: cache, accounts: accounts, jobs: newJobs()}
+}
+
+// Start implements manager.Runnable. It shows nothing before all DaftyJobs are counted.
+func (r *Running) Start(ctx context.Context) error {
+	informer, err := r.cache.GetInformer(ctx, &v1alpha1.DaftyJob{})
+	if err != nil {
+		return fmt.Errorf("counting DaftyJobs: %w", err)
+	}
+	registration, err := informer.AddEventHandler(r.jobs)
+	if err != nil {
+		return fmt.Errorf("counting DaftyJobs: %w", err)
+	}
+	defer func() { _ = informer.RemoveEventHandler(registration) }()
+	if toolscache.WaitForCacheSync(ctx.Done(), registration.HasSynced) {
+		defer shown.add(r)()
+		<-ctx.Done()
+	}
+	return nil
+}
+
+// Describe implements prometheus.Collector.
+func (r *Running) Describe(to chan<- *prometheus.Desc) { describe(to) }
+
+// Collect implements prometheus.Collector.
+func (r *Running) Collect(to chan<- prometheus.Metric) { collect(to, r) }
+
+// shown are the operators at work in this process: one, but for tests.
+var shown = func() *operators {
+	all := &operators{running: map[*Running]bool{}}
+	metrics.Registry.MustRegister(all)
+	return all
+}()
+
+type operators struct {
+	mu      sync.Mutex
+	running map[*Running]bool
+}
+
+// add shows one more, until remove is called.
+func (o *operators) add(r *Running) (remove func()) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.running[r] = true
+	return func() {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		delete(o.running, r)
+	}
+}
+
+// Describe implements prometheus.Collector.
+func (o *operators) Describe(to chan<- *prometheus.Desc) { describe(to) }
+
+// Collect implements prometheus.Collector.
+func (o *operators) Collect(to chan<- prometheus.Metric) {
+	o.mu.Lock()
+	all := make([]*Running, 0, len(o.running))
+	for r := range o.running {
+		all = append(all, r)
+	}
+	o.mu.Unlock()
+	if len(all) > 0 {
+		collect(to, all...)
+	}
+}
+
+func describe(to chan<- *prometheus.Desc) {
+	for _, desc := range []*prometheus.Desc{jobsDesc, remainingDesc, queueDesc, oldestDesc, inFlightDesc, heldDesc} {
+		to <- desc
+	}
+}
+
+// collect shows the sum of them.
+func collect(to chan<- prometheus.Metric, all ...*Running) {
+	show := func(desc *prometheus.Desc, value float64, labels ...string) {
+		to <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value, labels...)
+	}
+	load, count := NewLoad(), map[kind]int{}
+	for _, each := range all {
+		load.Add(each.accounts.Load())
+		for kind, n := range each.jobs.counted() {
+			count[kind] += n
+		}
+	}
+	for kind, n := range count {
+		show(jobsDesc, float64(n), kind.phase, kind.jobType)
+	}
+	for _, class := range submitting {
+		show(queueDesc, float64(load.Classes[class].Waiting), string(class))
+		show(oldestDesc, load.Classes[class].Oldest.Seconds(), string(class))
+	}
+	for _, class := range classes {
+		show(inFlightDesc, float64(load.Classes[class].InFlight), string(class))
+	}
+	show(heldDesc, float64(load.Held))
+	for minute, left := range load.Remaining {
+		show(remainingDesc, float64(left), minute.Account, string(minute.Class))
+	}
+}
