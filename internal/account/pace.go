@@ -26,6 +26,8 @@ const (
 // use the key.
 type pace struct {
 	window window
+	// late are the calls that left it a moment ago.
+	late []time.Time
 	// documented is the limit where Dafty says none.
 	documented int
 	// limit is the one that Dafty said last, 0 where it has said none.
@@ -103,6 +105,7 @@ func (p *pace) usedByOthers(now time.Time) int {
 // next is the earliest time at which a call may go after so many that go before it, or that room is to be left for.
 func (p *pace) next(now time.Time, before int) time.Time {
 	p.window.limit = p.bound(now)
+	p.keepLate(now)
 	at := p.window.next(now, before)
 	if free := p.window.limit - len(p.window.taken); p.slowly && before >= free {
 		// Those before it will be spread.
@@ -133,6 +136,18 @@ func (p *pace) next(now time.Time, before int) time.Time {
 		}
 	}
 	return at
+}
+
+// keepLate keeps the calls that leave the window for as long as an answer may speak of them: what it says was so before
+// it came.
+func (p *pace) keepLate(now time.Time) {
+	p.late = slices.DeleteFunc(p.late, func(at time.Time) bool { return now.Sub(at) >= windowLength+fresh })
+	for _, at := range p.window.taken {
+		if now.Sub(at) < windowLength {
+			break
+		}
+		p.late = append(p.late, at)
+	}
 }
 
 func (p *pace) spacing() time.Duration { return windowLength / time.Duration(p.window.limit) }
@@ -202,7 +217,7 @@ func (p *pace) learn(taken, now time.Time, rate dafty.Rate, refused bool) {
 	// answer came.
 	began := taken.Add(rate.Reset - windowLength - time.Second)
 	own := 0
-	for _, at := range p.window.taken {
+	for _, at := range slices.Concat(p.late, p.window.taken) {
 		if at.After(began) {
 			own++
 		}

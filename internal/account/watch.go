@@ -51,8 +51,8 @@ type watch struct {
 	// look is at a job that is ending.
 	look   time.Time
 	urgent bool
-	// rest is before when no request is held.
-	rest time.Time
+	// rest is before when no request is held, asked when the job was last asked about.
+	rest, asked time.Time
 	// looks counts those since the last that was wanted at once.
 	looks int
 	// busy is set while a call is on its way. release gives a held one up, nil where none is held.
@@ -134,7 +134,7 @@ func (w *watcher) kick() {
 // add begins to watch.
 func (w *watcher) add(ctx context.Context, added *watch) {
 	w.watches[added] = true
-	if now := time.Now(); w.sweep == nil && now.Sub(w.swept) > sweepEvery {
+	if now := time.Now(); w.sweep == nil && w.failures == 0 && now.Sub(w.swept) > sweepEvery {
 		// What was just submitted has hardly begun.
 		w.swept, w.first = time.Time{}, now.Add(firstSweep)
 	}
@@ -178,6 +178,7 @@ func (w *watcher) next(now time.Time) (call func(), at time.Time) {
 			at = other
 		}
 	}
+	plan := w.plan(now)
 	var first, unheld *watch
 	for each := range w.watches {
 		switch {
@@ -185,7 +186,7 @@ func (w *watcher) next(now time.Time) (call func(), at time.Time) {
 		case each.look.IsZero() && each.rest.After(now):
 			soonest(each.rest)
 		case each.look.IsZero():
-			if unheld == nil || each.before(unheld) {
+			if unheld == nil || plan.crowded && each.before(unheld) || !plan.crowded && each.waitsLonger(unheld) {
 				unheld = each
 			}
 		case each.look.After(now):
@@ -194,7 +195,6 @@ func (w *watcher) next(now time.Time) (call func(), at time.Time) {
 			first = each
 		}
 	}
-	plan := w.plan(now)
 	take := func(spare int, held bool) bool {
 		c := w.account.classes[dafty.ClassOther]
 		if wait := c.rate(now, min(spare, c.pace.bound(now)/2)); wait != nil {
@@ -293,6 +293,14 @@ func (w *watch) before(other *watch) bool {
 	return a.name.String() < b.name.String()
 }
 
+// waitsLonger puts the jobs first that nobody has asked about for longest.
+func (w *watch) waitsLonger(other *watch) bool {
+	if !w.asked.Equal(other.asked) {
+		return w.asked.Before(other.asked)
+	}
+	return w.before(other)
+}
+
 // plan is how the minute's calls are divided.
 type plan struct {
 	// holds is how many requests may be held at once, spacing the time between two that begin.
@@ -322,6 +330,8 @@ func (w *watcher) plan(now time.Time) plan {
 	bound := w.account.classes[dafty.ClassOther].pace.bound(now)
 	calls := float64(max(1, bound-min(spareForLooks, bound/2)))
 	const minute = float64(windowLength)
+	// A few that wait for their turn to be held are better than a few dozen that the lists tell of.
+	const reach = 1.04
 	holdCost := minute / float64(max(w.lasts, pollInterval)) // calls a minute
 	p := plan{holds: jobs, every: sweepEvery}
 	if float64(jobs) > calls/2 {
@@ -329,9 +339,9 @@ func (w *watcher) plan(now time.Time) plan {
 		p.spacing = time.Duration(minute / calls)
 	}
 	pages := max(w.pages, 1)
-	if float64(jobs)*holdCost <= calls {
+	if float64(jobs)*holdCost <= reach*calls {
 		switch {
-		case unheld > 0 && p.spacing > 0:
+		case unheld > jobs/5 && p.spacing > 0:
 			p.lists, p.whole = []dafty.JobStatus{dafty.Pending, dafty.Processing}, true
 		case waiting:
 			// Whether it has begun: the end is told by the held request.
@@ -398,7 +408,7 @@ func (w *watch) released(ctx context.Context, err error, lasted time.Duration) b
 func (w *watch) again(at time.Time, urgent bool) {
 	w.account.mu.Lock()
 	defer w.account.mu.Unlock()
-	w.busy, w.look, w.urgent = false, at, urgent
+	w.busy, w.look, w.urgent, w.asked = false, at, urgent, time.Now()
 	w.account.watcher.kick()
 }
 
@@ -406,7 +416,7 @@ func (w *watch) again(at time.Time, urgent bool) {
 func (w *watch) goesOn(status dafty.JobStatus, cancelling, held bool, taken time.Time) {
 	w.account.mu.Lock()
 	defer w.account.mu.Unlock()
-	w.busy, w.status, w.cancelling = false, status, cancelling
+	w.busy, w.status, w.cancelling, w.asked = false, status, cancelling, time.Now()
 	w.look, w.rest = time.Time{}, time.Time{}
 	switch now := time.Now(); {
 	case cancelling:
@@ -474,7 +484,6 @@ func (w *watcher) page(taken time.Time) {
 
 // read takes a page, and gives those whose status it changes.
 func (w *watcher) read(s *sweep, status dafty.JobStatus, page *dafty.JobPage) []*watch {
-	w.failures = 0
 	s.pages++
 	here := map[string]bool{}
 	for _, id := range page.IDs {
@@ -489,7 +498,12 @@ func (w *watcher) read(s *sweep, status dafty.JobStatus, page *dafty.JobPage) []
 		}
 	}
 	s.cursor = page.Next
-	if page.Next == "" || s.pages >= maxPages {
+	if s.pages >= maxPages {
+		// A list that doesn't end tells nothing, and costs as much as one that fails.
+		w.sweep, w.failures = nil, w.failures+1
+		return news
+	}
+	if page.Next == "" {
 		s.lists = s.lists[1:]
 	}
 	if len(s.lists) == 0 {
@@ -503,7 +517,7 @@ const maxPages = 200
 
 // conclude ends a sweep: who isn't among those that run has ended, or is listed under no status that is known.
 func (w *watcher) conclude(s *sweep) {
-	w.sweep, w.pages = nil, s.pages
+	w.sweep, w.pages, w.failures = nil, s.pages, 0
 	if !s.whole {
 		return
 	}

@@ -558,6 +558,19 @@ func eachReading(t *testing.T, o daftysim.Options, test func(t *testing.T, s *si
 	}
 }
 
+func (s *simulation) life(name string) *life {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.lives[name]
+}
+
+// endOf is when the operator knew of a job's end, 0 where it doesn't.
+func (s *simulation) endOf(l *life) time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return l.ended
+}
+
 // wrong are the jobs whose DaftyJobs said something of them before it was true.
 func (s *simulation) wrong() (names []string) {
 	entries := map[string]daftysim.Entry{}
@@ -743,7 +756,7 @@ func TestSixHundredJobsAreListed(t *testing.T) {
 		// One is cancelled each 10 s, from those that end last.
 		var asked []time.Duration
 		for i := 0; s.now() < span-time.Minute; i++ {
-			l := s.lives[fmt.Sprintf("old-%04d", jobs-1-i)]
+			l := s.life(fmt.Sprintf("old-%04d", jobs-1-i))
 			asked = append(asked, s.now())
 			s.operator().tracker(l.name).Cancel(l.jobID)
 			time.Sleep(10 * time.Second)
@@ -838,7 +851,7 @@ func TestAJobInNoList(t *testing.T) {
 	inSimulation(t, daftysim.Options{}, func(t *testing.T, s *simulation) {
 		s.seed(200)
 		time.Sleep(30 * time.Second)
-		odd := s.lives["old-0100"]
+		odd := s.life("old-0100")
 		if err := s.sim.ShowStatus(odd.jobID, "reviewing"); err != nil {
 			t.Fatal(err)
 		}
@@ -864,7 +877,7 @@ func TestAJobInNoList(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(75 * time.Second)
-		if odd.ended == 0 {
+		if s.endOf(odd) == 0 {
 			t.Error("its end isn't known")
 		}
 	})
@@ -982,12 +995,12 @@ func TestCancelsComeFirst(t *testing.T) {
 		s.seed(600)
 		time.Sleep(3 * time.Minute)
 		for i := range 5 {
-			l := s.lives[fmt.Sprintf("old-%04d", 500+i)]
+			l := s.life(fmt.Sprintf("old-%04d", 500+i))
 			at := s.now()
 			s.operator().tracker(l.name).Cancel(l.jobID)
 			time.Sleep(30 * time.Second)
-			if l.ended == 0 || l.ended-at > 10*time.Second {
-				t.Errorf("a cancel is confirmed at %v, asked for at %v", l.ended, at)
+			if end := s.endOf(l); end == 0 || end-at > 10*time.Second {
+				t.Errorf("a cancel is confirmed at %v, asked for at %v", end, at)
 			}
 		}
 	})

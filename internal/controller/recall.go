@@ -11,6 +11,7 @@ import (
 	"dafty.ai/dafty-operator/api/v1alpha1"
 	"dafty.ai/dafty-operator/internal/account"
 	"dafty.ai/dafty-operator/internal/dafty"
+	"dafty.ai/dafty-operator/internal/lifecycle"
 )
 
 // recallSince is how old a submission may be that still counts against a minute: the minute, the time until it was
@@ -21,6 +22,15 @@ const recallSince = 2 * time.Minute
 type recalled struct {
 	mu   sync.Mutex
 	done bool
+}
+
+// classOf is the class of the create that made a job. The request of one that has ended isn't in memory; the type of
+// one that hasn't may be new to this version.
+func classOf(job *v1alpha1.DaftyJob) dafty.Class {
+	if create, err := lifecycle.Request(&job.Spec); err == nil {
+		return create.Class()
+	}
+	return dafty.JobType(job.Status.JobType).CreateClass()
 }
 
 // recall reads, before the first decision of this process, which submissions were made a short while ago: they count
@@ -44,7 +54,7 @@ func (r *Reconciler) recall(ctx context.Context) error {
 			continue
 		}
 		submissions = append(submissions, account.Recalled{
-			UID: job.UID, Submission: submission.DeepCopy(), Class: dafty.JobType(job.Status.JobType).CreateClass(),
+			UID: job.UID, Submission: submission.DeepCopy(), Class: classOf(job),
 		})
 	}
 	r.Accounts.Recall(submissions)

@@ -95,7 +95,7 @@ func (p *process) whenResumed(f func()) { p.onResume = append(p.onResume, f) }
 // pause stops the process where it is, and lets it go on later with what it was doing. Its
 // timers go on, as those of a stopped process do.
 func (p *process) pause(d time.Duration) {
-	if p.dead || p.paused() {
+	if p.dead || p.paused() || p.w.healed {
 		return
 	}
 	p.w.trace.add(p.id, "is paused for %s", d.Round(time.Millisecond))

@@ -92,8 +92,8 @@ type world struct {
 	// watch is told each moment of a submission: "before" its POST, as its write-ahead is done,
 	// "within" it, and "after" it had its effect. Nil where nobody asks.
 	watch func(moment string)
-	// over stops all that is still due.
-	over bool
+	// healed is set once nothing is to go wrong any more, over stops all that is still due.
+	healed, over bool
 }
 
 // point is before or after an effect, counted from 1.
@@ -211,6 +211,7 @@ func (w *world) passUntil(most time.Duration, holds func() bool) {
 // that are about to be back.
 func (w *world) heal() {
 	w.trace.add("world", "everything is well again")
+	w.healed = true
 	w.weather, w.apiWeather, w.clockOff = weather{}, weather{}, 0
 	for _, name := range []string{acme, other} {
 		w.sim.SetCredits(name, daftysim.DefaultCredits)
@@ -233,10 +234,10 @@ func (w *world) heal() {
 // conclude heals the world, waits until it is quiet, and has it judged.
 func (w *world) conclude() {
 	w.do(w.heal)
-	// What nobody wants must stop by itself.
-	w.passUntil(2*time.Hour, func() bool { return len(w.judge.unwanted()) == 0 && len(w.judge.lingering()) == 0 })
 	// Also for who is down at this moment, and because the healed clocks may date what is on its way too early.
 	w.pass(carefully)
+	// What nobody wants must stop by itself.
+	w.passUntil(2*time.Hour, func() bool { return len(w.judge.unwanted()) == 0 && len(w.judge.lingering()) == 0 })
 	w.do(w.judge.stopped)
 	// What is wanted ends when Dafty is done with it; those that waited come one by one.
 	w.passUntil(3*time.Hour, func() bool {
