@@ -222,12 +222,11 @@ func (a *Account) ended(t *Tracker, name dafty.Class) {
 	a.mu.Lock()
 	var wake []*Tracker
 	if c := a.classes[name]; c != nil {
-		full := c.room.full(time.Now()) != nil
 		c.room.leave(t)
 		if c.hold != nil && c.hold.kind == dafty.KindConcurrency {
 			c.hold.until, c.hold.probe, c.hold.refused = time.Now(), nil, nil
 			wake = c.queue.first()
-		} else if full {
+		} else if c.room.ceiling > 0 {
 			wake = c.queue.first()
 		}
 	}
@@ -247,6 +246,22 @@ func (a *Account) leave(t *Tracker) []*Tracker {
 	if len(wake) == 0 {
 		for _, c := range a.classes {
 			wake = append(wake, a.hasten(c, time.Now())...)
+		}
+	}
+	return wake
+}
+
+// withdraw takes t out of the queues, as its DaftyJob isn't to be submitted now, and says who is to be woken in its
+// place.
+func (a *Account) withdraw(t *Tracker) []*Tracker {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	var wake []*Tracker
+	for _, c := range a.classes {
+		if before := len(c.queue); before > 0 {
+			if c.queue.leave(t); len(c.queue) < before {
+				wake = append(wake, c.queue.first()...)
+			}
 		}
 	}
 	return wake

@@ -128,7 +128,11 @@ func (r *Registry) newAccount(apiKey string) *Account {
 	}
 	for _, old := range r.recalled {
 		if c := a.classes[old.Class]; c != nil && Hash(old.UID, apiKey) == old.Submission.CredentialsHash {
-			c.pace.recall(old.Submission.SentAt.Add(recalledAfter))
+			at := old.Submission.SentAt.Add(recalledAfter)
+			if at.After(now) {
+				at = now // by a clock that was ahead
+			}
+			c.pace.recall(at)
 		}
 	}
 	return a

@@ -55,12 +55,10 @@ func (r *room) answered(t *Tracker, err *dafty.CallError, now time.Time) {
 		r.probing = nil
 	}
 	switch {
+	case err == nil && probed:
+		r.ceiling, r.wait = len(r.inFlight), 0
+		r.probe = now.Add(nextProbe)
 	case err == nil:
-		r.inFlight[t] = true
-		if probed {
-			r.ceiling, r.wait = len(r.inFlight), 0
-			r.probe = now.Add(nextProbe)
-		}
 	case err.Kind == dafty.KindConcurrency:
 		delete(r.inFlight, t)
 		r.ceiling = len(r.inFlight)

@@ -133,6 +133,16 @@ func (t *Tracker) Claim(create dafty.Create, submission *v1alpha1.Submission) *l
 	return hold
 }
 
+// Withdraw tells that the job isn't to be submitted now, as one that is suspended: it holds up nobody who waits.
+func (t *Tracker) Withdraw() {
+	t.mu.Lock()
+	a := t.secret
+	t.mu.Unlock()
+	if a != nil {
+		wakeAll(a.withdraw(t))
+	}
+}
+
 // accountFor is the account whose key a submission is, or was, sent with.
 func (t *Tracker) accountFor(submission *v1alpha1.Submission) *Account {
 	for _, a := range []*Account{t.secret, t.held} {
@@ -222,7 +232,11 @@ func (t *Tracker) Follow(jobID string, class dafty.Class) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	a := t.caller(t.cancel != nil)
-	if a == nil || t.closed || t.watch != nil && t.watch.account == a && t.watch.jobID == jobID {
+	switch {
+	case a == nil || t.closed:
+		return
+	case t.watch != nil && t.watch.account == a && t.watch.jobID == jobID:
+		a.enter(t.watch) // a Secret that was away for a moment gave its place back
 		return
 	}
 	t.unwatch()

@@ -106,12 +106,19 @@ func newWatcher(a *Account) watcher {
 
 // follow begins to watch a job.
 func (a *Account) follow(ctx context.Context, w *watch) {
+	a.enter(w)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.watcher.add(ctx, w)
+}
+
+// enter counts a job that is watched among those in flight.
+func (a *Account) enter(w *watch) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if c := a.classes[w.class]; c != nil {
 		c.room.enter(w.tracker)
 	}
-	a.watcher.add(ctx, w)
 }
 
 // unfollow ends a watch and the call that is on its way for it.
@@ -119,6 +126,9 @@ func (a *Account) unfollow(w *watch) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	delete(a.watcher.watches, w)
+	if c := a.classes[w.class]; c != nil {
+		c.room.leave(w.tracker)
+	}
 	w.stop()
 	a.watcher.kick()
 }
@@ -134,11 +144,14 @@ func (w *watcher) kick() {
 // add begins to watch.
 func (w *watcher) add(ctx context.Context, added *watch) {
 	w.watches[added] = true
-	if now := time.Now(); w.sweep == nil && w.failures == 0 && now.Sub(w.swept) > sweepEvery {
-		// What was just submitted has hardly begun.
-		w.swept, w.first = time.Time{}, now.Add(firstSweep)
-	}
 	if !w.running {
+		if w.sweep != nil && !w.sweep.busy {
+			w.sweep = nil // of jobs that have ended long since
+		}
+		if now := time.Now(); w.failures == 0 && now.Sub(w.swept) > sweepEvery {
+			// What was just submitted has hardly begun.
+			w.swept, w.first = time.Time{}, now.Add(firstSweep)
+		}
 		w.running, w.ctx = true, ctx
 		go w.run(ctx)
 	}
@@ -179,6 +192,7 @@ func (w *watcher) next(now time.Time) (call func(), at time.Time) {
 		}
 	}
 	plan := w.plan(now)
+	inTurn := !plan.crowded || w.failures > 2 // the lists don't tell of the others
 	var first, unheld *watch
 	for each := range w.watches {
 		switch {
@@ -186,7 +200,7 @@ func (w *watcher) next(now time.Time) (call func(), at time.Time) {
 		case each.look.IsZero() && each.rest.After(now):
 			soonest(each.rest)
 		case each.look.IsZero():
-			if unheld == nil || plan.crowded && each.before(unheld) || !plan.crowded && each.waitsLonger(unheld) {
+			if unheld == nil || inTurn && each.waitsLonger(unheld) || !inTurn && each.before(unheld) {
 				unheld = each
 			}
 		case each.look.After(now):
@@ -458,10 +472,10 @@ func (w *watcher) begin(plan plan, now time.Time) {
 func (w *watcher) page(taken time.Time) {
 	w.account.mu.Lock()
 	s := w.sweep
-	status, cursor := s.lists[0], s.cursor
+	status, cursor, parent := s.lists[0], s.cursor, w.ctx
 	w.account.mu.Unlock()
 
-	ctx, rate := dafty.WithRate(w.ctx)
+	ctx, rate := dafty.WithRate(parent)
 	page, err := w.account.client.List(ctx, status, cursor)
 	callErr := dafty.AsError(err)
 	w.account.called(taken, *rate, callErr)

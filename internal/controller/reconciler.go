@@ -136,6 +136,9 @@ func (r *Reconciler) decide(job *v1alpha1.DaftyJob, tracker *account.Tracker, pr
 	// A spec without a request is for lifecycle to report: it never asks to submit one.
 	create, _ := lifecycle.Request(&job.Spec)
 	decision := lifecycle.Next(in)
+	if decision.Step != lifecycle.Submit && job.Status.JobID == "" {
+		tracker.Withdraw()
+	}
 	if decision.Step == lifecycle.Submit {
 		if in.Known.Hold = tracker.Claim(create, decision.Status.Submission); in.Known.Hold != nil {
 			decision = lifecycle.Next(in)
