@@ -61,6 +61,7 @@ type arrival struct {
 
 // operator is one process: its registry, and how its DaftyJobs are woken.
 type operator struct {
+	running sync.WaitGroup
 	s        *simulation
 	registry *Registry
 	ctx      context.Context //nolint:containedctx // A process is what it stands for.
@@ -136,7 +137,9 @@ func (s *simulation) start() {
 
 // restart has another process take over. What it has to go by is on record alone.
 func (s *simulation) restart() {
-	s.operator().stop()
+	before := s.operator()
+	before.stop()
+	before.running.Wait()
 	time.Sleep(time.Second)
 	s.start()
 	s.mu.Lock()
@@ -148,7 +151,8 @@ func (s *simulation) restart() {
 	}
 	s.mu.Unlock()
 	for _, l := range left {
-		go s.operator().run(l)
+		o := s.operator()
+		o.running.Go(func() { o.run(l) })
 	}
 }
 
@@ -304,7 +308,8 @@ func (s *simulation) begin(name, jobID string, onEnd func()) *life {
 	s.mu.Lock()
 	s.lives[name] = l
 	s.mu.Unlock()
-	go s.operator().run(l)
+	o := s.operator()
+	o.running.Go(func() { o.run(l) })
 	return l
 }
 
