@@ -61,7 +61,7 @@ type arrival struct {
 
 // operator is one process: its registry, and how its DaftyJobs are woken.
 type operator struct {
-	running sync.WaitGroup
+	running  sync.WaitGroup
 	s        *simulation
 	registry *Registry
 	ctx      context.Context //nolint:containedctx // A process is what it stands for.
