@@ -18,8 +18,6 @@ const (
 	crowdedSweepEvery = 10 * time.Second
 	// firstSweep is how long after the first job.
 	firstSweep = 2 * time.Second
-	// pageSize is how many jobs a page of a list has.
-	pageSize = 50
 	// cancelledLook is the time between looks at a job whose cancel must be confirmed, at first.
 	cancelledLook = time.Second
 	// pollInterval is the least time between two held requests that Dafty didn't hold, and the most between looks
@@ -367,7 +365,7 @@ func (w *watcher) plan(now time.Time) plan {
 	}
 	p.crowded, p.whole = true, true
 	p.lists = []dafty.JobStatus{dafty.Pending, dafty.Processing}
-	pages = max(pages, 1+(jobs+pageSize-1)/pageSize)
+	pages = max(pages, 1+(jobs+dafty.PageSize-1)/dafty.PageSize)
 	// Three quarters for the lists at the most. A fifth is for looks at those that have ended without a held request,
 	// less the more of them have one.
 	const most, looks = 0.75, 0.2

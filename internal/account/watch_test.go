@@ -1054,7 +1054,7 @@ func TestPlan(t *testing.T) {
 				// All of it together is no more than the minute has, whatever is left for looks.
 				cost := float64(got.holds) * 60 / 55
 				if tt.crowded {
-					cost += float64(1+(tt.jobs+pageSize-1)/pageSize) * float64(time.Minute) / float64(got.every)
+					cost += float64(1+(tt.jobs+dafty.PageSize-1)/dafty.PageSize) * float64(time.Minute) / float64(got.every)
 				}
 				if tt.crowded && cost > float64(max(1, tt.limit-min(spareForLooks, tt.limit/2))) {
 					t.Errorf("%.1f calls a minute of %d: %+v", cost, tt.limit, got)

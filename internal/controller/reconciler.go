@@ -46,7 +46,7 @@ const conflictRetry = time.Second
 // Reconciler reconciles DaftyJobs.
 type Reconciler struct {
 	// Client reads DaftyJobs from a cache and Secrets live: no right to list Secrets is needed,
-	// and none is kept in memory.
+	// and none is kept for longer than a moment (see secretReads).
 	client.Client
 	// Recorder takes the events.
 	Recorder events.EventRecorder

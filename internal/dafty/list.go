@@ -13,12 +13,12 @@ type JobPage struct {
 	Next string
 }
 
-// pageSize is the largest that Dafty allows.
-const pageSize = 50
+// PageSize is how many jobs a page has, the most that Dafty allows.
+const PageSize = 50
 
 // List gives a page of the jobs that now have a status. cursor is the Next of the page before, empty for the first.
 func (c *Client) List(ctx context.Context, status JobStatus, cursor string) (*JobPage, error) {
-	params := &ListJobsParams{Status: &status, Limit: new(pageSize)}
+	params := &ListJobsParams{Status: &status, Limit: new(PageSize)}
 	if cursor != "" {
 		params.Cursor = &cursor
 	}
