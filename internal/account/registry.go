@@ -25,6 +25,8 @@ type Config struct {
 	Limits Limits
 	// Sender names this process among all that ever ran (see v1alpha1.Submission.Sender), by default at random.
 	Sender string
+	// Now is the clock of the times in status, by default time.Now.
+	Now func() time.Time
 }
 
 // Registry holds an Account for each API key in use, and a Tracker for each DaftyJob that is
@@ -62,6 +64,9 @@ func (r *Registry) Recall(submissions []Recalled) {
 // NewRegistry makes an empty registry. Its calls end with ctx.
 func NewRegistry(ctx context.Context, config Config) *Registry {
 	config.Sender = cmp.Or(config.Sender, rand.Text())
+	if config.Now == nil {
+		config.Now = time.Now
+	}
 	return &Registry{
 		config:   config,
 		ctx:      ctx,
@@ -128,11 +133,8 @@ func (r *Registry) newAccount(apiKey string) *Account {
 	}
 	for _, old := range r.recalled {
 		if c := a.classes[old.Class]; c != nil && Hash(old.UID, apiKey) == old.Submission.CredentialsHash {
-			at := old.Submission.SentAt.Add(recalledAfter)
-			if at.After(now) {
-				at = now // by a clock that was ahead
-			}
-			c.pace.recall(at)
+			ago := r.config.Now().Sub(old.Submission.SentAt.Add(recalledAfter))
+			c.pace.recall(now.Add(-max(ago, 0))) // less than none by a clock that was ahead
 		}
 	}
 	return a

@@ -184,7 +184,7 @@ func (t *Tracker) submit(a *Account, create dafty.Create, call *lifecycle.Submis
 	defer t.registry.release(a)
 	// Counted from the write-ahead: whoever finds the attempt without an answer repeats it once
 	// this deadline has surely passed. A clock that was set back must not put it off.
-	left := min(time.Until(call.Record.SentAt.Add(lifecycle.SubmitTimeout)), lifecycle.SubmitTimeout)
+	left := min(call.Record.SentAt.Add(lifecycle.SubmitTimeout).Sub(t.registry.config.Now()), lifecycle.SubmitTimeout)
 	ctx, cancel := context.WithTimeout(t.ctx, left)
 	defer cancel()
 	ctx, rate := dafty.WithRate(ctx)

@@ -385,7 +385,7 @@ func TestCancelInterruptsAHeldLook(t *testing.T) {
 			t.Errorf("woken %d times, want for the cancel and the end", len(got))
 		}
 		call := tracker.Known().Cancel
-		if !call.Done || call.Err != nil || call.Failures != 0 || call.At != w.began.Add(11*s) {
+		if !call.Done || call.Err != nil || call.Failures != 0 || call.At.Round(s) != w.began.Add(11*s) {
 			t.Errorf("got %+v", call)
 		}
 	})
@@ -468,7 +468,7 @@ func TestARotatedKeyFollowsOn(t *testing.T) {
 		w.dafty("old").onLook(fails(&dafty.CallError{Kind: dafty.KindUnauthorized}))
 		tracker := w.tracker("a", "old")
 		tracker.Follow(jobID, dafty.ClassImageCreate)
-		synctest.Wait()
+		settle()
 		if trouble := tracker.Known().Trouble; trouble == nil || trouble.Credentials != Hash("uid-a", "old") {
 			t.Fatalf("got %+v", trouble)
 		}
@@ -501,12 +501,12 @@ func TestALateAnswerToTheOldKey(t *testing.T) {
 		})
 		tracker := w.tracker("a", "old")
 		tracker.Follow(jobID, dafty.ClassImageCreate)
-		synctest.Wait()
+		settle()
 		tracker.Use("new")
 		tracker.Follow(jobID, dafty.ClassImageCreate)
-		synctest.Wait()
+		settle()
 		close(late)
-		synctest.Wait()
+		settle()
 		if known := tracker.Known(); known.Trouble != nil || known.Job == nil {
 			t.Errorf("got %+v", known)
 		}
@@ -681,6 +681,7 @@ func TestRetryAfterOfALook(t *testing.T) {
 				inWorld(t, func(t *testing.T, w *world) {
 					w.dafty("k").onLook(fails(tt.err))
 					w.tracker("a", "k").Follow(jobID, dafty.ClassImageCreate)
+					settle()
 					if got := w.dafty("k").asked(); len(got) != 1 {
 						t.Fatalf("asked: %v", got)
 					}

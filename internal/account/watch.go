@@ -23,6 +23,9 @@ const (
 	// pollInterval is the least time between two held requests that Dafty didn't hold, and the most between looks
 	// at a job that is being cancelled.
 	pollInterval = 5 * time.Second
+	// gather is how long the watcher waits for more of what makes it decide anew: jobs often begin or end together,
+	// and each is to be known before the first gets the call that should be another's.
+	gather = time.Millisecond
 	// maxTrouble is the longest time between two looks that fail.
 	maxTrouble = time.Minute
 
@@ -157,6 +160,7 @@ func (w *watcher) add(ctx context.Context, added *watch) {
 }
 
 func (w *watcher) run(ctx context.Context) {
+	w.pause(ctx)
 	for {
 		w.account.mu.Lock()
 		if len(w.watches) == 0 || ctx.Err() != nil {
@@ -173,10 +177,21 @@ func (w *watcher) run(ctx context.Context) {
 		timer := time.NewTimer(time.Until(at))
 		select {
 		case <-w.kicked:
+			w.pause(ctx)
 		case <-timer.C:
 		case <-ctx.Done():
 		}
 		timer.Stop()
+	}
+}
+
+// pause lets the others catch up.
+func (w *watcher) pause(ctx context.Context) {
+	timer := time.NewTimer(gather)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
 	}
 }
 

@@ -986,7 +986,7 @@ func TestListsThatNeverEnd(t *testing.T) {
 			t.Errorf("%d held requests", wasHeld)
 		}
 		close(end)
-		synctest.Wait()
+		settle()
 		if job := w.tracker("a", "k").Known().Job; job == nil || job.Status != dafty.Completed {
 			t.Errorf("the end isn't known: %+v", job)
 		}

@@ -53,8 +53,8 @@ func inWorldWithLimits(t *testing.T, limits Limits, test func(t *testing.T, w *w
 		ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 		w := &world{t: t, stop: stop, began: time.Now(), daftys: map[string]*fakeDafty{}}
 		w.registry = NewRegistry(ctx, Config{Limits: limits, Client: func(key string) Dafty { return w.dafty(key) }, Wake: w.wake})
+		defer func() { w.stop() }()
 		test(t, w)
-		w.stop()
 	})
 }
 
@@ -74,7 +74,7 @@ func (w *world) wake(name types.NamespacedName) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.wakes = append(w.wakes, wakeUp{name.Name, time.Since(w.began)})
+	w.wakes = append(w.wakes, wakeUp{name.Name, time.Since(w.began).Round(10 * time.Millisecond)})
 	if bell := w.bells[name.Name]; bell != nil {
 		select {
 		case bell <- struct{}{}:
@@ -166,7 +166,7 @@ func job(status dafty.JobStatus) *dafty.Job { return &dafty.Job{Id: jobID, Statu
 func (f *fakeDafty) note(what string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.calls = append(f.calls, call{what, time.Since(f.began)})
+	f.calls = append(f.calls, call{what, time.Since(f.began).Round(10 * time.Millisecond)})
 }
 
 // asked are the calls since it was last asked.
@@ -372,4 +372,10 @@ func pass(ctx context.Context, d time.Duration) {
 	case <-ctx.Done():
 	case <-time.After(d):
 	}
+}
+
+// settle waits until the watchers have reacted.
+func settle() {
+	time.Sleep(gather)
+	synctest.Wait()
 }

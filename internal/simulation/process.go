@@ -59,7 +59,7 @@ func (w *world) start(slot string) {
 		}
 		return calls
 	}
-	registry := account.NewRegistry(p.ctx, account.Config{Client: client, Wake: p.wake, Sender: p.id})
+	registry := account.NewRegistry(p.ctx, account.Config{Client: client, Wake: p.wake, Sender: p.id, Now: processClock{p}.Now})
 	p.reconciler = &controller.Reconciler{
 		Client: apiClient{p: p}, Recorder: recorder{p}, Accounts: registry, Clock: processClock{p},
 		DeletionTimeout: cmp.Or(w.mutation.deletionTimeout, deletionTimeout),
