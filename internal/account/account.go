@@ -47,6 +47,8 @@ type class struct {
 	hold  *hold
 	queue queue
 	room  room
+	// lasting is how long its jobs take.
+	lasting lasting
 }
 
 // newAccount makes the account of an API key. before is until when calls of the process before this one may still

@@ -250,7 +250,7 @@ func (t *Tracker) Follow(jobID string, class dafty.Class) {
 		w.look, w.urgent = now, true
 	}
 	if t.job != nil && strings.EqualFold(t.job.Id, jobID) {
-		w.status = t.job.Status
+		w.status, w.made = t.job.Status, t.job.CreatedAt
 	}
 	t.watch, t.class = w, class
 	a.follow(t.registry.ctx, w)
@@ -296,9 +296,12 @@ func (t *Tracker) looked(w *watch, taken time.Time, held bool, job *dafty.Job, e
 	t.trouble, t.missed = nil, 0
 	t.hold(a)
 	if end {
+		if !cancelling {
+			w.endsByItself(job)
+		}
 		t.unwatch()
 	} else {
-		w.goesOn(job.Status, cancelling, held, taken)
+		w.goesOn(job, cancelling, held, taken)
 	}
 	t.mu.Unlock()
 	if end {

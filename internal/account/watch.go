@@ -44,8 +44,10 @@ type watch struct {
 	ctx     context.Context //nolint:containedctx // The watch is what it stands for.
 	stop    context.CancelFunc
 
-	// status is as last seen, empty where this process hasn't seen any.
+	// status is as last seen, empty where this process hasn't seen any, and made when Dafty made the job, as far as
+	// that is known.
 	status dafty.JobStatus
+	made   time.Time
 	// cancelling says that the cancel must be confirmed.
 	cancelling bool
 	// look is when the job is asked about by itself, zero where a held request or the lists tell of it. An urgent
@@ -207,14 +209,20 @@ func (w *watcher) next(now time.Time) (call func(), at time.Time) {
 	plan := w.plan(now)
 	inTurn := !plan.crowded || w.failures > 2 // the lists don't tell of the others
 	var first, unheld *watch
+	var likeliest float64
 	for each := range w.watches {
 		switch {
 		case each.busy:
 		case each.look.IsZero() && each.rest.After(now):
 			soonest(each.rest)
-		case each.look.IsZero():
-			if unheld == nil || inTurn && each.waitsLonger(unheld) || !inTurn && each.before(unheld) {
+		case each.look.IsZero() && inTurn:
+			if unheld == nil || each.waitsLonger(unheld) {
 				unheld = each
+			}
+		case each.look.IsZero():
+			likely := each.mayEnd(now)
+			if likely > 0 && (unheld == nil || likely > likeliest || likely == likeliest && each.before(unheld)) {
+				unheld, likeliest = each, likely
 			}
 		case each.look.After(now):
 			soonest(each.look)
@@ -320,6 +328,15 @@ func (w *watch) before(other *watch) bool {
 	return a.name.String() < b.name.String()
 }
 
+// mayEnd is how likely the job ends while a request that begins now is held.
+func (w *watch) mayEnd(now time.Time) float64 {
+	c := w.account.classes[w.class]
+	if c == nil || w.made.IsZero() {
+		return 1
+	}
+	return c.lasting.mayEnd(now.Sub(w.made))
+}
+
 // waitsLonger puts the jobs first that nobody has asked about for longest.
 func (w *watch) waitsLonger(other *watch) bool {
 	if !w.asked.Equal(other.asked) {
@@ -343,12 +360,15 @@ type plan struct {
 }
 
 func (w *watcher) plan(now time.Time) plan {
-	jobs, unheld, waiting := 0, 0, false
+	jobs, unheld, waiting, learnt := 0, 0, false, true
 	for each := range w.watches {
 		if each.cancelling {
 			continue
 		}
 		jobs++
+		if c := w.account.classes[each.class]; c == nil || !c.lasting.known() {
+			learnt = false
+		}
 		if !each.busy && each.look.IsZero() {
 			unheld++
 		}
@@ -357,8 +377,12 @@ func (w *watcher) plan(now time.Time) plan {
 	bound := w.account.classes[dafty.ClassOther].pace.bound(now)
 	calls := float64(max(1, bound-min(spareForLooks, bound/2)))
 	const minute = float64(windowLength)
-	// A few that wait for their turn to be held are better than a few dozen that the lists tell of.
-	const reach = 1.04
+	// Where nobody knows which will end, a few that wait for their turn to be held are better than a few dozen that the
+	// lists tell of. Where that is known, there is no need to go to the limit.
+	reach := 1.04
+	if learnt {
+		reach = 0.85
+	}
 	holdCost := minute / float64(max(w.lasts, pollInterval)) // calls a minute
 	p := plan{holds: jobs, every: sweepEvery}
 	if float64(jobs) > calls/2 {
@@ -440,10 +464,10 @@ func (w *watch) again(at time.Time, urgent bool) {
 }
 
 // goesOn follows a look that found the job running.
-func (w *watch) goesOn(status dafty.JobStatus, cancelling, held bool, taken time.Time) {
+func (w *watch) goesOn(job *dafty.Job, cancelling, held bool, taken time.Time) {
 	w.account.mu.Lock()
 	defer w.account.mu.Unlock()
-	w.busy, w.status, w.cancelling, w.asked = false, status, cancelling, time.Now()
+	w.busy, w.status, w.made, w.cancelling, w.asked = false, job.Status, job.CreatedAt, cancelling, time.Now()
 	w.look, w.rest = time.Time{}, time.Time{}
 	switch now := time.Now(); {
 	case cancelling:
@@ -454,6 +478,15 @@ func (w *watch) goesOn(status dafty.JobStatus, cancelling, held bool, taken time
 		w.rest = taken.Add(pollInterval)
 	}
 	w.account.watcher.kick()
+}
+
+// endsByItself learns how long the job took.
+func (w *watch) endsByItself(job *dafty.Job) {
+	w.account.mu.Lock()
+	defer w.account.mu.Unlock()
+	if c := w.account.classes[w.class]; c != nil && !job.CreatedAt.IsZero() {
+		c.lasting.add(time.Since(job.CreatedAt))
+	}
 }
 
 // lookNow has a job that is being cancelled looked at at once, in place of a held request.
