@@ -2,6 +2,7 @@ package main
 
 import (
 	"io"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
@@ -69,18 +70,29 @@ func TestMostWithin(t *testing.T) {
 
 func TestCreationRate(t *testing.T) {
 	start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	var atOnce, evenly []time.Time
+	var atOnce, evenly, late []time.Time
 	for i := range 60 {
 		atOnce = append(atOnce, start.Add(time.Duration(i/20)*time.Minute))
 		evenly = append(evenly, start.Add(time.Duration(i)*3*time.Second))
-	}
-	for name, created := range map[string][]time.Time{"20 at once each minute": atOnce, "one each 3 s": evenly} {
-		if got := creationRate(created, 20); got != 20 {
-			t.Errorf("%s: %g a minute, want 20", name, got)
+		if i < 20 {
+			late = append(late, start)
+		} else {
+			late = append(late, start.Add(time.Minute+12*time.Second+time.Duration(i-20)*3*time.Second))
 		}
 	}
-	if got := creationRate(atOnce[:20], 20); got != 0 {
-		t.Errorf("of the first minute alone: %g, want 0", got)
+	for _, tt := range []struct {
+		name    string
+		created []time.Time
+		want    float64
+	}{
+		{"20 at once each minute", atOnce, 40 / 1.05},
+		{"one each 3 s", evenly, 20},
+		{"one each 3 s, begun 12 s late", late, 40 / 2.2},
+		{"the first minute alone", atOnce[:20], 0},
+	} {
+		if got := creationRate(tt.created, 20); math.Abs(got-tt.want) > 1e-9 {
+			t.Errorf("%s: %g a minute, want %g", tt.name, got, tt.want)
+		}
 	}
 }
 

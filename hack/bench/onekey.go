@@ -37,12 +37,12 @@ func oneKey(window daftysim.RateWindow) func(context.Context, *stage) error {
 	}
 }
 
-// creationRate is the creates a minute once the first minute's are out, which may come all at once: those after the first
-// limit, over the time since its last.
+// creationRate is the creates a minute once the first minute is over: those after the first limit, over the time since. The
+// last has its share of a minute, too.
 func creationRate(created []time.Time, limit int) float64 {
 	if len(created) <= limit {
 		return 0
 	}
-	took := created[len(created)-1].Sub(created[limit-1])
+	took := created[len(created)-1].Sub(created[0].Add(time.Minute)) + time.Minute/time.Duration(limit)
 	return float64(len(created)-limit) / took.Minutes()
 }

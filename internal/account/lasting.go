@@ -8,7 +8,7 @@ import (
 const (
 	// remembered is how many jobs of a class tell how long the next will take.
 	remembered = 64
-	// fewToTell is how many must have ended before they tell anything.
+	// fewToTell is how many it takes to tell anything.
 	fewToTell = 8
 	// early is by how much of its age a job may end before others did.
 	early = 0.1
@@ -31,27 +31,28 @@ func (l *lasting) add(d time.Duration) {
 	l.took = append(l.took, d)
 }
 
-func (l *lasting) known() bool { return len(l.took) >= fewToTell }
-
 // mayEnd is the share of those that got as old as a job is which ended within the time that a held request lasts, 1
-// where that isn't known.
-func (l *lasting) mayEnd(age time.Duration) float64 {
-	if !l.known() {
-		return 1
-	}
+// where that isn't known. Those that run on although they are older tell, too.
+func (l *lasting) mayEnd(age time.Duration, ages []time.Duration) float64 {
 	margin := time.Duration(early * float64(age))
-	older, within := 0, 0
+	within, longer := 0, outlasting(ages, age+heldFor+margin)
 	for _, d := range l.took {
-		if d < age-margin {
-			continue
-		}
-		older++
-		if d <= age+heldFor+margin {
+		switch {
+		case d < age-margin:
+		case d <= age+heldFor+margin:
 			within++
+		default:
+			longer++
 		}
 	}
-	if older == 0 {
+	if within+longer < fewToTell {
 		return 1
 	}
-	return float64(within) / float64(older)
+	return float64(within) / float64(within+longer)
+}
+
+// outlasting is how many of the ages are beyond one.
+func outlasting(ages []time.Duration, age time.Duration) int {
+	i, _ := slices.BinarySearch(ages, age)
+	return len(ages) - i
 }

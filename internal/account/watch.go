@@ -2,6 +2,7 @@ package account
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -220,7 +221,7 @@ func (w *watcher) next(now time.Time) (call func(), at time.Time) {
 				unheld = each
 			}
 		case each.look.IsZero():
-			likely := each.mayEnd(now)
+			likely := each.mayEnd(now, plan.ages[each.class])
 			if likely > 0 && (unheld == nil || likely > likeliest || likely == likeliest && each.before(unheld)) {
 				unheld, likeliest = each, likely
 			}
@@ -328,13 +329,13 @@ func (w *watch) before(other *watch) bool {
 	return a.name.String() < b.name.String()
 }
 
-// mayEnd is how likely the job ends while a request that begins now is held.
-func (w *watch) mayEnd(now time.Time) float64 {
+// mayEnd is how likely the job ends while a request that begins now is held; ages are those of all of its class.
+func (w *watch) mayEnd(now time.Time, ages []time.Duration) float64 {
 	c := w.account.classes[w.class]
 	if c == nil || w.made.IsZero() {
 		return 1
 	}
-	return c.lasting.mayEnd(now.Sub(w.made))
+	return c.lasting.mayEnd(now.Sub(w.made), ages)
 }
 
 // waitsLonger puts the jobs first that nobody has asked about for longest.
@@ -357,17 +358,19 @@ type plan struct {
 	whole bool
 	// crowded says that not every job can have one.
 	crowded bool
+	// ages are those of the jobs of each class, as far as they are known, the youngest first.
+	ages map[dafty.Class][]time.Duration
 }
 
 func (w *watcher) plan(now time.Time) plan {
-	jobs, unheld, waiting, learnt := 0, 0, false, true
+	jobs, unheld, waiting, ages := 0, 0, false, map[dafty.Class][]time.Duration{}
 	for each := range w.watches {
 		if each.cancelling {
 			continue
 		}
 		jobs++
-		if c := w.account.classes[each.class]; c == nil || !c.lasting.known() {
-			learnt = false
+		if !each.made.IsZero() {
+			ages[each.class] = append(ages[each.class], now.Sub(each.made))
 		}
 		if !each.busy && each.look.IsZero() {
 			unheld++
@@ -377,14 +380,14 @@ func (w *watcher) plan(now time.Time) plan {
 	bound := w.account.classes[dafty.ClassOther].pace.bound(now)
 	calls := float64(max(1, bound-min(spareForLooks, bound/2)))
 	const minute = float64(windowLength)
-	// Where nobody knows which will end, a few that wait for their turn to be held are better than a few dozen that the
-	// lists tell of. Where that is known, there is no need to go to the limit.
-	reach := 1.04
-	if learnt {
-		reach = 0.85
+	for _, of := range ages {
+		slices.Sort(of)
 	}
+	// Where not each can have a held request at any time, the lists tell of those that are too young to end meanwhile.
+	// Where there are far more, most of the ends are told by the lists.
+	const reach, far = 0.85, 1.5
 	holdCost := minute / float64(max(w.lasts, pollInterval)) // calls a minute
-	p := plan{holds: jobs, every: sweepEvery}
+	p := plan{holds: jobs, every: sweepEvery, ages: ages}
 	if float64(jobs) > calls/2 {
 		// Many that begin at once would end at once, and want more of the next minute than it has.
 		p.spacing = time.Duration(minute / calls)
@@ -405,15 +408,18 @@ func (w *watcher) plan(now time.Time) plan {
 	p.crowded, p.whole = true, true
 	p.lists = []dafty.JobStatus{dafty.Pending, dafty.Processing}
 	pages = max(pages, 1+(jobs+dafty.PageSize-1)/dafty.PageSize)
-	// Three quarters for the lists at the most. A fifth is for looks at those that have ended without a held request,
-	// less the more of them have one.
-	const most, looks = 0.75, 0.2
+	// Three quarters for the lists at the most.
+	const most = 0.75
 	p.every = max(crowdedSweepEvery, time.Duration(minute*float64(pages)/(most*calls)))
-	lists := minute * float64(pages) / float64(p.every)
-	left := (1-looks)*calls - lists
-	p.holds = max(0, int(left/max(holdCost-looks*calls/float64(jobs), 0.1)))
 	// An even flow leaves a place for a look at any time.
 	p.spacing = time.Duration(minute / calls)
+	if float64(jobs)*holdCost > far*calls {
+		// A fifth is for looks at those that have ended without a held request.
+		const looks = 0.2
+		lists := minute * float64(pages) / float64(p.every)
+		left := (1-looks)*calls - lists
+		p.holds = max(0, int(left/max(holdCost-looks*calls/float64(jobs), 0.1)))
+	}
 	return p
 }
 
@@ -422,7 +428,7 @@ func (w *watch) ask(taken time.Time) {
 	ctx, rate := dafty.WithRate(w.ctx)
 	job, err := w.account.client.Job(ctx, w.jobID, false)
 	callErr := dafty.AsError(err)
-	w.account.called(taken, *rate, callErr)
+	w.account.called(dafty.ClassOther, taken, *rate, callErr)
 	w.tracker.looked(w, taken, false, job, callErr)
 }
 
@@ -524,7 +530,7 @@ func (w *watcher) page(taken time.Time) {
 	ctx, rate := dafty.WithRate(parent)
 	page, err := w.account.client.List(ctx, status, cursor)
 	callErr := dafty.AsError(err)
-	w.account.called(taken, *rate, callErr)
+	w.account.called(dafty.ClassOther, taken, *rate, callErr)
 
 	w.account.mu.Lock()
 	s.busy = false
