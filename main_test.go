@@ -23,7 +23,7 @@ func TestRunRefusesBadOptions(t *testing.T) {
 		{"no URL", func(o *options) { o.daftyURL = "dafty" }, "must begin with https://"},
 		{"a password in the URL", func(o *options) { o.daftyURL = "https://user:pa55@dafty.example.com" }, "must hold no user name or password"},
 		{"no deletion timeout", func(o *options) { o.deletionTimeout = 0 }, "--deletion-timeout must be more than 0"},
-		{"a limit of no class", func(o *options) { o.rateLimits = "images=20" }, "the classes are image_create, other, style_extract, video_create"},
+		{"a limit of no class", func(o *options) { o.rateLimits = "images=20" }, "the classes are image_create, other, style_extract, upload, video_create"},
 		{"a limit of nothing", func(o *options) { o.rateLimits = "image_create=0" }, "a number of at least 1"},
 		{"no workers", func(o *options) { o.concurrentReconcile = 0 }, "--max-concurrent-reconciles must be at least 1"},
 	} {

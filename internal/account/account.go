@@ -17,9 +17,13 @@ type Dafty interface {
 	Job(ctx context.Context, id string, wait bool) (*dafty.Job, error)
 	List(ctx context.Context, status dafty.JobStatus, cursor string) (*dafty.JobPage, error)
 	Cancel(ctx context.Context, id string) (*dafty.Job, error)
+	Reserve(ctx context.Context, filename, contentType string) (*dafty.Reservation, error)
+	Put(ctx context.Context, to, contentType string, content []byte) error
+	Complete(ctx context.Context, id string) (uploadID string, err error)
 }
 
-// Account is one API key: its client, its pacing, what holds its submissions back, and the watching of its jobs.
+// Account is one API key: its client, its pacing, what holds its submissions back, the watching of its jobs, and its
+// uploads.
 //
 // Trackers are never told anything under its lock: what is to be woken is collected under
 // it, and woken after.
@@ -30,6 +34,8 @@ type Account struct {
 	client Dafty
 	// label is its name in metrics.
 	label string
+	// uploads have a lock of their own, as they outlive the account.
+	uploads *uploads
 
 	mu      sync.Mutex
 	classes map[dafty.Class]*class
@@ -58,6 +64,7 @@ func newAccount(apiKey string, client Dafty, limits Limits, before time.Time) *A
 		id:      sha256.Sum256([]byte(apiKey)),
 		key:     func() string { return apiKey },
 		client:  measured{client},
+		uploads: newUploads(),
 		classes: map[dafty.Class]*class{},
 	}
 	for name, limit := range DefaultLimits {
@@ -65,7 +72,7 @@ func newAccount(apiKey string, client Dafty, limits Limits, before time.Time) *A
 			limit = own
 		}
 		c := &class{pace: newPace(limit, name != dafty.ClassOther), room: newRoom()}
-		if name == dafty.ClassOther {
+		if name == dafty.ClassOther || name == dafty.ClassUpload {
 			// Submissions are on record, and are recalled one by one.
 			c.pace.before = before
 		}
@@ -238,6 +245,7 @@ func (a *Account) ended(t *Tracker, name dafty.Class) {
 
 // leave drops t, and says who is to be woken in its place.
 func (a *Account) leave(t *Tracker) []*Tracker {
+	a.uploads.leave(t)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, c := range a.classes {
@@ -292,15 +300,15 @@ func (a *Account) hasten(c *class, now time.Time) []*Tracker {
 	return wake
 }
 
-// turn waits until a call that isn't a submission may go, leaving spare calls of the minute
-// alone, and says when it took its turn.
-func (a *Account) turn(ctx context.Context, spare int) (taken time.Time, err error) {
+// turn waits until a call that isn't a submission may go, leaving spare calls of its class's
+// minute alone, and says when it took its turn.
+func (a *Account) turn(ctx context.Context, name dafty.Class, spare int) (taken time.Time, err error) {
 	for {
 		if err := ctx.Err(); err != nil {
 			return time.Time{}, err
 		}
 		a.mu.Lock()
-		now, c := time.Now(), a.classes[dafty.ClassOther]
+		now, c := time.Now(), a.classes[name]
 		wait := c.rate(now, min(spare, c.pace.bound(now)/2))
 		if wait == nil {
 			c.pace.take(now, 0)
@@ -318,10 +326,10 @@ func (a *Account) turn(ctx context.Context, spare int) (taken time.Time, err err
 
 // called learns from the answer to a call that isn't a submission, whose turn was taken at
 // taken.
-func (a *Account) called(taken time.Time, rate dafty.Rate, err *dafty.CallError) {
+func (a *Account) called(name dafty.Class, taken time.Time, rate dafty.Rate, err *dafty.CallError) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.classes[dafty.ClassOther].pace.answered(taken, time.Now(), rate, err)
+	a.classes[name].pace.answered(taken, time.Now(), rate, err)
 }
 
 // calledHeld is called for a request that Dafty was asked to hold.

@@ -19,6 +19,7 @@ var DefaultLimits = Limits{
 	dafty.ClassImageCreate:  20,
 	dafty.ClassVideoCreate:  5,
 	dafty.ClassStyleExtract: 3,
+	dafty.ClassUpload:       30,
 	dafty.ClassOther:        120,
 }
 

@@ -52,6 +52,30 @@ func (m measured) Cancel(ctx context.Context, id string) (*dafty.Job, error) {
 	return job, err
 }
 
+// Reserve implements Dafty.
+func (m measured) Reserve(ctx context.Context, filename, contentType string) (*dafty.Reservation, error) {
+	began := time.Now()
+	reserved, err := m.dafty.Reserve(ctx, filename, contentType)
+	metrics.Called(metrics.OperationReserve, time.Since(began), dafty.AsError(err))
+	return reserved, err
+}
+
+// Put implements Dafty.
+func (m measured) Put(ctx context.Context, to, contentType string, content []byte) error {
+	began := time.Now()
+	err := m.dafty.Put(ctx, to, contentType, content)
+	metrics.Called(metrics.OperationPut, time.Since(began), dafty.AsError(err))
+	return err
+}
+
+// Complete implements Dafty.
+func (m measured) Complete(ctx context.Context, id string) (uploadID string, err error) {
+	began := time.Now()
+	uploadID, err = m.dafty.Complete(ctx, id)
+	metrics.Called(metrics.OperationComplete, time.Since(began), dafty.AsError(err))
+	return uploadID, err
+}
+
 // Load implements metrics.Accounts.
 func (r *Registry) Load() metrics.Load {
 	r.mu.Lock()

@@ -40,6 +40,8 @@ type Registry struct {
 	mu       sync.Mutex
 	accounts map[[sha256.Size]byte]*Account
 	trackers map[types.NamespacedName]*Tracker
+	// uploads are those of the accounts that were dropped.
+	uploads map[[sha256.Size]byte]*uploads
 	// before is until when calls of the process before this one may still count, recalled those of them that
 	// are on record.
 	before   time.Time
@@ -73,6 +75,7 @@ func NewRegistry(ctx context.Context, config Config) *Registry {
 		salt:     rand.Text(),
 		accounts: map[[sha256.Size]byte]*Account{},
 		trackers: map[types.NamespacedName]*Tracker{},
+		uploads:  map[[sha256.Size]byte]*uploads{},
 	}
 }
 
@@ -128,6 +131,10 @@ func (r *Registry) newAccount(apiKey string) *Account {
 	}
 	a := newAccount(apiKey, r.config.Client(apiKey), r.config.Limits, r.before)
 	a.label = label(r.salt, apiKey)
+	if uploads := r.uploads[a.id]; uploads != nil {
+		a.uploads = uploads
+		delete(r.uploads, a.id)
+	}
 	if !now.Before(r.before) {
 		r.recalled = nil
 	}
@@ -152,8 +159,8 @@ func (r *Registry) retain(a *Account) *Account {
 	return a
 }
 
-// release gives an account back. It is dropped once it is unused and has nothing to remember:
-// what a key has used of its minute counts for the next DaftyJob too.
+// release gives an account back. It is dropped once it is unused and has nothing to remember
+// but its uploads: what a key has used of its minute counts for the next DaftyJob too.
 func (r *Registry) release(a *Account) {
 	if a == nil {
 		return
@@ -170,6 +177,9 @@ func (r *Registry) dropWhenQuiet(a *Account) {
 	wait := time.Until(a.quietAt())
 	if wait <= 0 {
 		delete(r.accounts, a.id)
+		if a.uploads.any() {
+			r.uploads[a.id] = a.uploads
+		}
 		return
 	}
 	time.AfterFunc(wait, func() {

@@ -34,6 +34,8 @@ type Tracker struct {
 	used time.Time
 	// rejected is the account that was last told that its key, or the job under it, isn't known.
 	rejected *Account
+	// asked are the contents that the secret's account was asked to upload, by digest.
+	asked []string
 
 	claimed    claim
 	submission *lifecycle.SubmissionCall
@@ -47,6 +49,8 @@ type Tracker struct {
 	missed int
 	cancel *lifecycle.CancelCall
 	watch  *watch
+	// thumbnails is set while one is looked for.
+	thumbnails bool
 }
 
 // claim is a turn to submit that was taken from an account. It counts for a while only: what
@@ -78,6 +82,7 @@ func (t *Tracker) Use(apiKey string) {
 		t.secret = t.registry.acquire(apiKey)
 		t.trouble, t.missed, t.cancel, t.rejected = nil, 0, nil, nil
 	}
+	t.asked = nil
 	var wake []*Tracker
 	if before != nil {
 		wake = before.leave(t)
@@ -101,11 +106,23 @@ func (t *Tracker) Known() lifecycle.Known {
 	known := lifecycle.Known{Sender: t.registry.config.Sender, Since: t.since, Job: t.job, Trouble: copied(t.trouble), Cancel: copied(t.cancel), Submission: copied(t.submission)}
 	if t.secret != nil {
 		known.Credentials.Secret = Hash(t.uid, t.secret.key())
+		t.asked, known.Uploads = t.secret.uploads.known(t.asked)
 	}
 	if t.held != nil {
 		known.Credentials.Held = Hash(t.uid, t.held.key())
 	}
 	return known
+}
+
+// Smooth says that a request is on its way or was accepted, or that the job is followed, and that nothing is wrong: no
+// other API key is needed.
+func (t *Tracker) Smooth() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.trouble != nil {
+		return false
+	}
+	return t.watch != nil || t.submission != nil && (!t.submission.Done || t.submission.Err == nil)
 }
 
 func copied[T any](from *T) *T {
@@ -210,11 +227,16 @@ func (t *Tracker) submit(a *Account, create dafty.Create, call *lifecycle.Submis
 }
 
 // observe keeps the newest answer about the job, and says whether it is news, and whether
-// the news is the job's end. That is never taken back by an answer that is older.
+// the news is the job's end. That is never taken back by an answer that is older; a video's
+// thumbnail may come after it.
 func (t *Tracker) observe(job *dafty.Job) (news, end bool) {
 	before := t.job
 	if before != nil && strings.EqualFold(before.Id, job.Id) && ended(before) {
-		return false, false
+		late := before.Status == dafty.Completed && job.Status == dafty.Completed && hasThumbnail(job) && !hasThumbnail(before)
+		if late {
+			t.job = job
+		}
+		return late, false
 	}
 	t.job = job
 	if ended(job) {
@@ -367,14 +389,14 @@ func (t *Tracker) Cancel(jobID string) {
 
 func (t *Tracker) cancelJob(a *Account, jobID string, call *lifecycle.CancelCall) {
 	defer t.registry.release(a)
-	taken, err := a.turn(t.ctx, 0)
+	taken, err := a.turn(t.ctx, dafty.ClassOther, 0)
 	if err != nil {
 		return
 	}
 	ctx, rate := dafty.WithRate(t.ctx)
 	job, err := a.client.Cancel(ctx, jobID)
 	callErr := dafty.AsError(err)
-	a.called(taken, *rate, callErr)
+	a.called(dafty.ClassOther, taken, *rate, callErr)
 
 	t.mu.Lock()
 	end := false

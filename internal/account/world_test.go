@@ -3,6 +3,7 @@ package account
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -142,7 +143,7 @@ func (w *world) accounts() int {
 }
 
 // fakeDafty answers as it is told to, and keeps account of what was asked. Without an answer
-// to give, it takes jobs at once, says "pending" of them, and "failed" to a cancel.
+// to give, it takes jobs and uploads at once, says "pending" of jobs, and "failed" to a cancel.
 type fakeDafty struct {
 	began time.Time
 
@@ -152,10 +153,14 @@ type fakeDafty struct {
 	look   func(ctx context.Context, wait bool) (*dafty.Job, error)
 	cancel func(ctx context.Context) (*dafty.Job, error)
 	list   func(status dafty.JobStatus, cursor string) (*dafty.JobPage, error)
+	// upload answers a step of an upload.
+	upload func(ctx context.Context, step string) error
+	// uploads are the files as they were reserved and sent, in order.
+	uploads []lifecycle.File
 }
 
 type call struct {
-	what string // create, look, hold, list, cancel
+	what string // create, look, hold, list, cancel, reserve, put, complete
 	at   time.Duration
 }
 
@@ -275,6 +280,68 @@ func (f *fakeDafty) Cancel(ctx context.Context, id string) (*dafty.Job, error) {
 	return answer(ctx)
 }
 
+func (f *fakeDafty) onUpload(upload func(ctx context.Context, step string) error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.upload = upload
+}
+
+// step is one of an upload.
+func (f *fakeDafty) step(ctx context.Context, step string) error {
+	f.note(step)
+	f.mu.Lock()
+	answer := f.upload
+	f.mu.Unlock()
+	if answer == nil {
+		return nil
+	}
+	return answer(ctx, step)
+}
+
+func (f *fakeDafty) Reserve(ctx context.Context, filename, contentType string) (*dafty.Reservation, error) {
+	if err := f.step(ctx, "reserve"); err != nil {
+		return nil, err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.uploads = append(f.uploads, lifecycle.File{Name: filename, MediaType: contentType})
+	id := fmt.Sprintf("up_%d", len(f.uploads))
+	return &dafty.Reservation{ID: id, URL: "https://storage.test/" + id}, nil
+}
+
+func (f *fakeDafty) Put(ctx context.Context, to, contentType string, content []byte) error {
+	if err := f.step(ctx, "put"); err != nil {
+		return err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for i := range f.uploads {
+		if file := &f.uploads[i]; fmt.Sprintf("https://storage.test/up_%d", i+1) == to && file.MediaType == contentType {
+			file.Content = slices.Clone(content)
+			return nil
+		}
+	}
+	return errors.New("nothing was reserved at " + to)
+}
+
+func (f *fakeDafty) Complete(ctx context.Context, id string) (string, error) {
+	if err := f.step(ctx, "complete"); err != nil {
+		return "", err
+	}
+	return id + "_done", nil
+}
+
+// stored are the contents that were sent, by the upload's id.
+func (f *fakeDafty) stored() map[string]string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	stored := map[string]string{}
+	for i, file := range f.uploads {
+		stored[fmt.Sprintf("up_%d_done", i+1)] = string(file.Content)
+	}
+	return stored
+}
+
 // says answers every look at once.
 func says(status dafty.JobStatus) func(context.Context, bool) (*dafty.Job, error) {
 	return func(context.Context, bool) (*dafty.Job, error) { return job(status), nil }
@@ -344,6 +411,15 @@ func (w *world) submit(t *Tracker, create dafty.Create) {
 
 // alone says that no other process used a key a minute ago.
 func (w *world) alone() { w.registry.before = w.began }
+
+// take uses so many of the minute's other calls.
+func (a *Account) take(calls int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for range calls {
+		a.classes[dafty.ClassOther].pace.take(time.Now(), 0)
+	}
+}
 
 // warm has the key used already, so that nothing new goes alone.
 func (w *world) warm(key string) {

@@ -191,29 +191,18 @@ func (c *Client) job(ctx context.Context, req *http.Request, wantID string) (*Jo
 
 // do sends one request and gives the body of a 2xx answer; everything else is an *CallError.
 func (c *Client) do(ctx context.Context, req *http.Request) ([]byte, int, error) {
-	// The hook runs on the transport's goroutine, possibly after Do has given up.
-	var connected atomic.Bool
-	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		GotConn: func(httptrace.GotConnInfo) { connected.Store(true) },
-	})
-	req = req.WithContext(ctx)
 	req.Header.Set("X-Api-Key", c.key())
-	req.Header.Set("User-Agent", c.userAgent)
 	req.Header.Set("Accept", "application/json")
-
-	if err := ctx.Err(); err != nil {
-		return nil, 0, c.noAnswer(err, true)
-	}
-	resp, err := c.http.Do(req)
+	resp, unsent, err := c.send(ctx, req)
 	if err != nil {
-		return nil, 0, c.noAnswer(err, !connected.Load())
+		return nil, 0, c.noAnswer("Dafty", err, unsent)
 	}
 	defer func() { _ = resp.Body.Close() }()
 	noteRate(ctx, resp.Header)
 
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
 	if err != nil {
-		e := c.noAnswer(err, false)
+		e := c.noAnswer("Dafty", err, false)
 		e.Status = resp.StatusCode
 		return nil, resp.StatusCode, e
 	}
@@ -227,10 +216,26 @@ func (c *Client) do(ctx context.Context, req *http.Request) ([]byte, int, error)
 	return nil, resp.StatusCode, answerError(resp, body)
 }
 
-// noAnswer describes a request that got no answer. It keeps nothing of the error but its
-// text: a transport's error quotes what a server sent, the API key perhaps.
-func (c *Client) noAnswer(err error, unsent bool) *CallError {
-	e := &CallError{Kind: KindUnavailable, Message: "Dafty can't be reached", Unsent: unsent}
+// send sends one request. Where that fails, unsent says whether it surely never left.
+func (c *Client) send(ctx context.Context, req *http.Request) (resp *http.Response, unsent bool, err error) {
+	// The hook runs on the transport's goroutine, possibly after Do has given up.
+	var connected atomic.Bool
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GotConn: func(httptrace.GotConnInfo) { connected.Store(true) },
+	})
+	req = req.WithContext(ctx)
+	req.Header.Set("User-Agent", c.userAgent)
+	if err := ctx.Err(); err != nil {
+		return nil, true, err
+	}
+	resp, err = c.http.Do(req)
+	return resp, !connected.Load(), err
+}
+
+// noAnswer describes a request to a server that got no answer. It keeps nothing of the error
+// but its text: a transport's error quotes what a server sent, the API key perhaps.
+func (c *Client) noAnswer(server string, err error, unsent bool) *CallError {
+	e := &CallError{Kind: KindUnavailable, Message: server + " can't be reached", Unsent: unsent}
 	var (
 		urlErr *url.Error
 		netErr net.Error
@@ -239,13 +244,13 @@ func (c *Client) noAnswer(err error, unsent bool) *CallError {
 	case errors.Is(err, context.Canceled):
 		e.Message, e.cause = "the call was given up", context.Canceled
 	case errors.Is(err, context.DeadlineExceeded):
-		e.Message, e.cause = "Dafty didn't answer in time", context.DeadlineExceeded
+		e.Message, e.cause = server+" didn't answer in time", context.DeadlineExceeded
 	case errors.As(err, &netErr) && netErr.Timeout():
-		e.Message = "Dafty didn't answer in time"
+		e.Message = server + " didn't answer in time"
 	case errors.As(err, &urlErr):
 		e.Message += ": " + shortened(c.redact(withoutAddresses(urlErr.Err).Error()))
 	default:
-		e.Message = "Dafty's answer broke off"
+		e.Message = server + "'s answer broke off"
 	}
 	return e
 }

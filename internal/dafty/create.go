@@ -10,6 +10,7 @@ const (
 	ClassImageCreate  Class = "image_create"
 	ClassVideoCreate  Class = "video_create"
 	ClassStyleExtract Class = "style_extract"
+	ClassUpload       Class = "upload" // the reservations alone
 	ClassOther        Class = "other"
 )
 

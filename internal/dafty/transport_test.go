@@ -274,6 +274,11 @@ func TestTimeouts(t *testing.T) {
 		return func(ctx context.Context, c *dafty.Client) error { _, err := c.Job(ctx, jobID, wait); return err }
 	}
 	cancel := func(ctx context.Context, c *dafty.Client) error { _, err := c.Cancel(ctx, jobID); return err }
+	reserve := func(ctx context.Context, c *dafty.Client) error {
+		_, err := c.Reserve(ctx, "logo", "image/png")
+		return err
+	}
+	complete := func(ctx context.Context, c *dafty.Client) error { _, err := c.Complete(ctx, "up_1"); return err }
 	for _, tt := range []struct {
 		name  string
 		call  func(context.Context, *dafty.Client) error
@@ -283,6 +288,8 @@ func TestTimeouts(t *testing.T) {
 		{name: "look", call: look(false), after: 20 * time.Second},
 		{name: "held look outlasts the 55 s that Dafty holds it", call: look(true), after: 75 * time.Second},
 		{name: "cancel", call: cancel, after: 20 * time.Second},
+		{name: "reservation of an upload", call: reserve, after: 20 * time.Second},
+		{name: "end of an upload", call: complete, after: 20 * time.Second},
 		{name: "create, by its caller's deadline", call: create, limit: 29 * time.Second, after: 29 * time.Second},
 		{name: "held look, by its caller's deadline", call: look(true), limit: time.Second, after: time.Second},
 	} {
@@ -307,6 +314,23 @@ func TestTimeouts(t *testing.T) {
 			})
 		}
 	}
+}
+
+// The bytes of an upload have the time that a slow line takes.
+func TestPutTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		e := dafty.AsError(dafty.New("https://dafty.test", apiKey, "test", doer(func(req *http.Request) (*http.Response, error) {
+			<-req.Context().Done()
+			return nil, req.Context().Err()
+		})).Put(t.Context(), "https://storage.test/up_1", "image/png", []byte("x")))
+		if got := time.Since(began); got != 2*time.Minute {
+			t.Errorf("given up after %v", got)
+		}
+		if e == nil || e.Kind != dafty.KindUnavailable || !errors.Is(e, context.DeadlineExceeded) || e.Message != "the storage for uploads didn't answer in time" {
+			t.Errorf("got %+v", e)
+		}
+	})
 }
 
 func TestGivenUpOnTheWay(t *testing.T) {

@@ -13,11 +13,34 @@ type Input struct {
 	Job *v1alpha1.DaftyJob
 	// Known is what this process has heard about it.
 	Known Known
+	// Gathered is what Needs asked for.
+	Gathered Gathered
 	// Now is the time of the decision.
 	Now time.Time
 	// DeletionTimeout is how long a deletion waits for a confirmed cancel before the object
 	// is let go.
 	DeletionTimeout time.Duration
+}
+
+// Gathered is what was read of the objects that the spec refers to.
+type Gathered struct {
+	// Jobs are the DaftyJobs that are there, by name.
+	Jobs map[string]*v1alpha1.DaftyJob
+	// Cycle is the way back to the job itself (see the function of that name).
+	Cycle []string
+	// Files are the files, by FileName.
+	Files map[string]FileRead
+	// Adopter is the name of another DaftyJob that follows the job of spec.adoptJobID, empty where there is none.
+	Adopter string
+}
+
+// FileName is the name of a file within its namespace.
+func FileName(ref v1alpha1.ConfigMapKeyReference) string { return ref.Name + "/" + ref.Key }
+
+// FileRead is a key of a ConfigMap, or why there is none that can be used, for the user.
+type FileRead struct {
+	File              *File
+	Missing, Unusable string
 }
 
 // Known is what this process has heard about one DaftyJob. It lives in memory: after a
@@ -42,6 +65,8 @@ type Known struct {
 	Cancel *CancelCall
 	// Hold is why no submission of this API key can be sent now, nil where one can.
 	Hold *Hold
+	// Uploads are those of this API key that the job asked for, by the file's digest.
+	Uploads map[string]Upload
 }
 
 // Credentials are the API keys at hand, as hashes (see v1alpha1.Submission.CredentialsHash).
@@ -98,4 +123,25 @@ type Hold struct {
 	Message string
 	// Until is when to try again.
 	Until time.Time
+}
+
+// File is the content of a ConfigMap's key, to be uploaded.
+type File struct {
+	Name      string
+	MediaType string
+	Content   []byte
+	// Digest is the content's SHA-256, in hexadecimal digits.
+	Digest string
+}
+
+// Upload is what came of the upload of one content.
+type Upload struct {
+	// Done is false while it is under way.
+	Done bool
+	// ID is Dafty's, empty where the upload failed.
+	ID string
+	// Err is the failure, Failures how many there were in a row, and RetryAt when it may be tried again.
+	Err      *dafty.CallError
+	Failures int
+	RetryAt  time.Time
 }

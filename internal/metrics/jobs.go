@@ -67,8 +67,7 @@ func kindOf(job *v1alpha1.DaftyJob) kind {
 	}
 	if k.jobType == "" {
 		// A spec without a request is of no type that is known.
-		create, _ := lifecycle.Request(&job.Spec)
-		k.jobType = typeOf(create)
+		k.jobType = string(lifecycle.JobType(&job.Spec))
 	}
 	if !slices.Contains(types, k.jobType) {
 		k.jobType = other

@@ -27,6 +27,12 @@ const (
 	OperationList = "list"
 	// OperationCancel : a job is cancelled.
 	OperationCancel = "cancel"
+	// OperationReserve : a place for an upload is asked for.
+	OperationReserve = "reserve"
+	// OperationPut : the bytes of an upload are sent to the storage, which isn't Dafty itself.
+	OperationPut = "put"
+	// OperationComplete : Dafty judges the bytes of an upload.
+	OperationComplete = "complete"
 )
 
 const (
@@ -53,7 +59,10 @@ var (
 		string(dafty.ImageGenerate), string(dafty.ImageEdit), string(dafty.ImageResize), string(dafty.ImageUpscale),
 		string(dafty.VideoGenerate), string(dafty.StyleExtract),
 	}
-	operations = []string{OperationCreate, OperationJob, OperationWait, OperationList, OperationCancel}
+	operations = []string{
+		OperationCreate, OperationJob, OperationWait, OperationList, OperationCancel,
+		OperationReserve, OperationPut, OperationComplete,
+	}
 	// ends are how a DaftyJob can end: phase and reason.
 	ends = [][]string{
 		{string(v1alpha1.PhaseCompleted), v1alpha1.ReasonCompleted},
@@ -91,7 +100,7 @@ var (
 		"Time until a DaftyJob's final phase was written. Dafty doesn't tell when a job ended: it is measured from the arrival of the answer that said so.",
 		[]float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 15, 60})
 	requests = counter("dafty_api_requests_total",
-		"Calls to Dafty. operation: create, job (one look), wait (a look that Dafty holds until the job's end, up to 55 s), list (one page), cancel. code: the HTTP status (202 for each create that succeeded and 200 for any other call); none, where no answer came; given_up, where the operator ended the call itself, as it does with a held one when the job is cancelled; other, a status that isn't HTTP's.",
+		"Calls to Dafty. operation: create, job (one look), wait (a look that Dafty holds until the job's end, up to 55 s), list (one page), cancel, and reserve, put and complete, the steps of an upload, of which put goes to the storage that Dafty names. code: the HTTP status (202 for each create that succeeded and 200 for any other call); none, where no answer came; given_up, where the operator ended the call itself, as it does with a held one when the job is cancelled; other, a status that isn't HTTP's.",
 		[]string{"operation", "code"}, combinations(operations, []string{"401", "429", "500", "502", "503", "504", noAnswer, givenUp})...)
 	requestDuration = histogram("dafty_api_request_duration_seconds",
 		"Time until a call to Dafty was answered or failed; of all but those that were given up.",

@@ -1,0 +1,80 @@
+package account
+
+import (
+	"context"
+	"time"
+
+	"dafty.ai/dafty-operator/internal/dafty"
+	"dafty.ai/dafty-operator/internal/lifecycle"
+)
+
+const (
+	// thumbnailLook is when a thumbnail is looked for first, maxThumbnailLook the most between two looks, and
+	// thumbnailFor how long it is looked for.
+	thumbnailLook    = 5 * time.Second
+	maxThumbnailLook = 30 * time.Second
+	thumbnailFor     = 2 * time.Minute
+)
+
+// LookForThumbnail looks now and then whether the video of a job that has completed has its thumbnail. Nothing that goes
+// wrong meanwhile is told. It changes nothing while one is looked for already.
+func (t *Tracker) LookForThumbnail(jobID string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed || t.thumbnails {
+		return
+	}
+	t.thumbnails = true
+	go t.lookForThumbnail(jobID)
+}
+
+func (t *Tracker) lookForThumbnail(jobID string) {
+	ctx, cancel := context.WithTimeout(t.ctx, thumbnailFor)
+	defer cancel()
+	found := false
+	for looks := 1; !found && ctx.Err() == nil; looks++ {
+		select {
+		case <-time.After(lifecycle.Backoff(thumbnailLook, looks, maxThumbnailLook)):
+			found = t.findThumbnail(ctx, jobID)
+		case <-ctx.Done():
+		}
+	}
+	t.mu.Lock()
+	t.thumbnails = false
+	t.mu.Unlock()
+	if found {
+		t.wake()
+	}
+}
+
+// findThumbnail looks once.
+func (t *Tracker) findThumbnail(ctx context.Context, jobID string) bool {
+	t.mu.Lock()
+	a := t.caller(false)
+	if a == nil || t.closed {
+		t.mu.Unlock()
+		return false
+	}
+	t.registry.retain(a)
+	t.mu.Unlock()
+	defer t.registry.release(a)
+
+	taken, err := a.turn(ctx, dafty.ClassOther, spareForLooks)
+	if err != nil {
+		return false
+	}
+	rated, rate := dafty.WithRate(t.ctx)
+	job, err := a.client.Job(rated, jobID, false)
+	a.called(dafty.ClassOther, taken, *rate, dafty.AsError(err))
+	if err != nil || job.Status != dafty.Completed || !hasThumbnail(job) {
+		return false
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.observe(job)
+	return true
+}
+
+func hasThumbnail(job *dafty.Job) bool {
+	return job.Result != nil && job.Result.Video != nil && job.Result.Video.ThumbnailUrl != nil && *job.Result.Video.ThumbnailUrl != ""
+}

@@ -1,0 +1,153 @@
+package dafty
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"time"
+)
+
+const (
+	// putTimeout bounds the PUT of a picture: some MB, for which a line of 1 Mbit/s takes a
+	// minute or so.
+	putTimeout = 2 * time.Minute
+	// maxUploadURL bounds the URL of a reservation, in bytes. A signed one can have some
+	// thousand.
+	maxUploadURL = 8 << 10
+	// storage is what takes the bytes. It is another server than Dafty's.
+	storage = "the storage for uploads"
+
+	namesNoUpload = "Dafty's answer names no upload"
+)
+
+// Reservation is a place for the bytes of an upload.
+type Reservation struct {
+	// ID is the upload's.
+	ID string
+	// URL takes the bytes. Whoever knows it may write there.
+	URL string
+}
+
+// ImageType finds the media type of a picture from its bytes. It is false where they are none
+// of the kinds that Dafty takes.
+func ImageType(content []byte) (string, bool) {
+	found := http.DetectContentType(content)
+	return found, CreateUploadJSONBodyContentType(found).Valid()
+}
+
+// Reserve asks for a place for an upload, the first of its three steps. Put and Complete
+// follow.
+func (c *Client) Reserve(ctx context.Context, filename, contentType string) (*Reservation, error) {
+	req, err := NewCreateUploadRequest(c.server, CreateUploadJSONRequestBody{
+		Filename: filename, ContentType: CreateUploadJSONBodyContentType(contentType),
+	})
+	if err != nil {
+		return nil, &CallError{Kind: KindUnavailable, Message: "the request can't be encoded: " + err.Error(), Unsent: true, cause: err}
+	}
+	var data struct {
+		ID  string `json:"uploadId"`
+		URL string `json:"uploadUrl"`
+	}
+	status, err := c.upload(ctx, req, &data)
+	switch {
+	case err != nil:
+		return nil, err
+	case data.ID == "" || len(data.ID) > maxName || data.URL == "" || len(data.URL) > maxUploadURL:
+		return nil, &CallError{Kind: KindUnavailable, Status: status, Message: namesNoUpload}
+	}
+	return &Reservation{ID: data.ID, URL: data.URL}, nil
+}
+
+// Put sends the bytes of an upload to the URL of its reservation, with the media type that was
+// reserved. The URL is of another server, which is never sent the API key. What it refuses
+// says nothing about the key or the bytes: the upload is to begin anew.
+func (c *Client) Put(ctx context.Context, to, contentType string, content []byte) error {
+	ctx, cancel := context.WithTimeout(ctx, putTimeout)
+	defer cancel()
+	req, err := newPutRequest(ctx, to, content)
+	if err != nil {
+		return &CallError{Kind: KindUnavailable, Message: "Dafty names a URL for the upload that can't be used: " + shortened(c.redact(err.Error())), Unsent: true}
+	}
+	req.Header.Set("Content-Type", contentType)
+	resp, unsent, err := c.send(ctx, req)
+	if err != nil {
+		e := c.noAnswer(storage, err, unsent)
+		if !unsent && e.cause == nil {
+			// What came in place of an answer isn't quoted: it may repeat the URL's signature.
+			e.Message = storage + " gave no answer that can be read"
+		}
+		return e
+	}
+	defer func() { _ = resp.Body.Close() }()
+	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, maxBody)) // so that the connection can be used again
+	if resp.StatusCode >= 200 && resp.StatusCode < 300 {
+		return nil
+	}
+	e := &CallError{Kind: KindUnavailable, Status: resp.StatusCode, Message: storage + " didn't take the bytes", RetryAfter: retryAfter(resp.Header)}
+	if resp.StatusCode >= 300 && resp.StatusCode < 400 {
+		e.Message = storage + " answered with a redirect, which is not followed"
+	}
+	return e
+}
+
+// newPutRequest refuses a URL that would show the bytes to the network, or that isn't one. Its
+// errors quote no more of it than the host: the query holds a signature.
+func newPutRequest(ctx context.Context, to string, content []byte) (*http.Request, error) {
+	u, err := url.Parse(to)
+	switch {
+	case err != nil:
+		return nil, errors.New("it can't be parsed")
+	case u.Hostname() == "":
+		return nil, errors.New("it names no host")
+	case u.User != nil:
+		return nil, errors.New("it holds a user name or password")
+	case u.Scheme != "https" && (u.Scheme != "http" || !loopback(u.Hostname())):
+		return nil, errors.New("it isn't https: " + u.Scheme + "://" + u.Host)
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPut, to, bytes.NewReader(content))
+	if err != nil {
+		return nil, errors.New("it can't be parsed")
+	}
+	return req, nil
+}
+
+// Complete has Dafty judge the bytes that were sent, and gives the upload's id, which can
+// stand as a reference. What isn't a picture is refused as KindInvalid.
+func (c *Client) Complete(ctx context.Context, id string) (uploadID string, err error) {
+	req, err := NewCompleteUploadRequest(c.server, id)
+	if err = sendable(id, err); err != nil {
+		return "", &CallError{Kind: KindUnavailable, Message: "the upload's id can't be sent: " + err.Error(), Unsent: true, cause: err}
+	}
+	var data struct {
+		ID string `json:"id"`
+	}
+	status, err := c.upload(ctx, req, &data)
+	switch {
+	case err != nil:
+		return "", err
+	case data.ID == "" || len(data.ID) > maxName:
+		return "", &CallError{Kind: KindUnavailable, Status: status, Message: namesNoUpload}
+	}
+	return data.ID, nil
+}
+
+// upload sends a request about an upload, and reads the data of the answer.
+func (c *Client) upload(ctx context.Context, req *http.Request, data any) (status int, err error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	body, status, err := c.do(ctx, req)
+	if err != nil {
+		return status, err
+	}
+	envelope := struct {
+		Data any `json:"data"`
+	}{data}
+	if json.Unmarshal(body, &envelope) != nil {
+		return status, &CallError{Kind: KindUnavailable, Status: status, Message: "Dafty's answer can't be read"}
+	}
+	return status, nil
+}
