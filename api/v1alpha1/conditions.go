@@ -17,6 +17,9 @@ const (
 	ConditionReconciling = "Reconciling"
 	// ConditionStalled is True where the job can't go on without a person (kstatus).
 	ConditionStalled = "Stalled"
+	// ConditionResultStored is True once the result is in spec.resultConfigMap, False where it
+	// can't be written there.
+	ConditionResultStored = "ResultStored"
 )
 
 // Reasons of the conditions and of the events. Each says what the user should do.
@@ -43,6 +46,24 @@ const (
 	ReasonCompletedBeforeCancel = "CompletedBeforeCancel"
 	// ReasonSuspended : held back, as asked. To release it, set spec.desiredState to Completed.
 	ReasonSuspended = "Suspended"
+
+	// ReasonWaitingForDependency : a DaftyJob or ConfigMap that the spec refers to isn't there, or
+	// hasn't completed; the message names it. Create it if it is missing.
+	ReasonWaitingForDependency = "WaitingForDependency"
+	// ReasonDependencyCycle : DaftyJobs refer to each other in a circle, which the message shows.
+	// Delete one of them; those that refer to it fail, and can be created anew without the circle.
+	ReasonDependencyCycle = "DependencyCycle"
+	// ReasonUploading : a picture from a ConfigMap is being uploaded to Dafty. Nothing to do.
+	ReasonUploading = "Uploading"
+	// ReasonUnusableFile : the key of a ConfigMap that the spec refers to holds no picture that Dafty
+	// takes. Correct the ConfigMap; it goes on by itself.
+	ReasonUnusableFile = "UnusableFile"
+	// ReasonBackingOff : Dafty failed the job, and it is tried again at status.nextAttemptAt. Nothing
+	// to do; to do without the next try, cancel it.
+	ReasonBackingOff = "BackingOff"
+	// ReasonAlreadyAdopted : another DaftyJob of the namespace follows the job of spec.adoptJobID.
+	// Delete this one, or the other.
+	ReasonAlreadyAdopted = "AlreadyAdopted"
 
 	// ReasonWaitingForCredentials : the Secret, or the key in it, isn't there. Create it; the
 	// message names it.
@@ -80,9 +101,26 @@ const (
 	ReasonGenerationFailed = "GenerationFailed"
 	// ReasonExtractionFailed : Dafty could not extract the style; status.error says why.
 	ReasonExtractionFailed = "ExtractionFailed"
+	// ReasonDependencyFailed : a DaftyJob that the spec refers to failed, was cancelled, or was deleted
+	// before it completed. Mend that one, and create this one anew under a new name.
+	ReasonDependencyFailed = "DependencyFailed"
+	// ReasonInvalidReference : a DaftyJob that the spec refers to has completed, but made no such
+	// thing; the message says what it made. Create a corrected DaftyJob under a new name.
+	ReasonInvalidReference = "InvalidReference"
+	// ReasonDeadlineExceeded : the job took longer than spec.activeDeadlineSeconds and was cancelled.
+	// Create it anew under a new name, with more time.
+	ReasonDeadlineExceeded = "DeadlineExceeded"
 	// ReasonJobNotFound : Dafty doesn't know the job any more. What it made, if anything, can
 	// only be found in Dafty's own web page.
 	ReasonJobNotFound = "JobNotFound"
+)
+
+// Reasons of the ResultStored condition.
+const (
+	// ReasonStored : the result is in the ConfigMap.
+	ReasonStored = "Stored"
+	// ReasonNotStored : the ConfigMap can't be written; the message says why. It is tried again.
+	ReasonNotStored = "NotStored"
 )
 
 // Reasons of events alone.

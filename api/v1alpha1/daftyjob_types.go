@@ -3,6 +3,7 @@ package v1alpha1
 import (
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 )
 
 const (
@@ -59,6 +60,10 @@ const (
 //
 // +kubebuilder:validation:XValidation:rule="[has(self.imageGenerate), has(self.imageEdit), has(self.imageResize), has(self.imageUpscale), has(self.imageToVideo), has(self.videoFrames), has(self.styleExtract)].filter(given, given).size() == 1",message="give exactly one operation: imageGenerate, imageEdit, imageResize, imageUpscale, imageToVideo, videoFrames or styleExtract (for several operations, create one DaftyJob for each)"
 // +kubebuilder:validation:XValidation:rule="has(self.imageGenerate) == has(oldSelf.imageGenerate) && has(self.imageEdit) == has(oldSelf.imageEdit) && has(self.imageResize) == has(oldSelf.imageResize) && has(self.imageUpscale) == has(oldSelf.imageUpscale) && has(self.imageToVideo) == has(oldSelf.imageToVideo) && has(self.videoFrames) == has(oldSelf.videoFrames) && has(self.styleExtract) == has(oldSelf.styleExtract)",message="the operation can't be changed, as it may already be paid for: create another DaftyJob under a new name",reason=FieldValueForbidden
+// +kubebuilder:validation:XValidation:rule="has(self.adoptJobID) == has(oldSelf.adoptJobID)",message="adoptJobID can't be added or taken away, as a job may already be followed: create another DaftyJob under a new name",reason=FieldValueForbidden
+// +kubebuilder:validation:XValidation:rule="has(self.idempotencyKey) == has(oldSelf.idempotencyKey)",message="idempotencyKey can't be added or taken away, as a request may already be sent: create another DaftyJob under a new name",reason=FieldValueForbidden
+// +kubebuilder:validation:XValidation:rule="!has(self.adoptJobID) || !has(self.idempotencyKey)",message="give at most one of adoptJobID and idempotencyKey: leave out idempotencyKey, as an adopted job is never submitted"
+// +kubebuilder:validation:XValidation:rule="!has(self.adoptJobID) || !has(self.backoffLimit) || self.backoffLimit == 0",message="leave out backoffLimit beside adoptJobID: an adopted job is never submitted, nor tried again"
 type DaftyJobSpec struct {
 	// desiredState is what is to become of the job.
 	//
@@ -138,6 +143,76 @@ type DaftyJobSpec struct {
 	// +default="Cancel"
 	// +optional
 	DeletionPolicy DeletionPolicy `json:"deletionPolicy,omitempty"`
+
+	// backoffLimit is how often a job that Dafty failed is tried again: 0 to 10.
+	// The default is 0, as every try is paid for. Between two tries there are 10
+	// seconds, then 20, 40 and so on, up to 6 minutes. What Dafty refuses as
+	// invalid, what was cancelled and what is past its deadline isn't tried
+	// again.
+	//
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=10
+	// +optional
+	BackoffLimit *int32 `json:"backoffLimit,omitempty"`
+
+	// activeDeadlineSeconds is how many seconds after its first submission the
+	// job may take, all tries included: 1 to 31536000, which is a year. Past that
+	// it is cancelled, and the DaftyJob fails. The time before the first
+	// submission doesn't count. Unset: no limit.
+	//
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=31536000
+	// +optional
+	ActiveDeadlineSeconds *int64 `json:"activeDeadlineSeconds,omitempty"`
+
+	// ttlSecondsAfterFinished deletes this DaftyJob so many seconds after it
+	// ended: 0 to 315360000, which is ten years. Unset: it is kept. Don't set it
+	// where a GitOps tool restores what is deleted, as Argo CD does by
+	// self-healing: the job would be made, and paid for, again and again.
+	//
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=315360000
+	// +optional
+	TTLSecondsAfterFinished *int32 `json:"ttlSecondsAfterFinished,omitempty"`
+
+	// idempotencyKey takes the place of the key that is derived from this object,
+	// so that an object that is deleted and created again within about 24 hours
+	// finds its job again instead of paying for another: 1 to 200 printable
+	// characters. The number of the attempt is appended. Two DaftyJobs with the
+	// same key and the same API key share one job, whatever they ask for.
+	// Immutable.
+	//
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=200
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[!-~]+$')",message="must be of printable ASCII characters without blanks, such as spring-campaign-hero"
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="idempotencyKey can't be changed, as a request may already be sent with it: create another DaftyJob under a new name",reason=FieldValueForbidden
+	// +optional
+	IdempotencyKey string `json:"idempotencyKey,omitempty"`
+
+	// adoptJobID is the id, a UUID, of a job that Dafty already has. It is
+	// followed, cancelled and reported like one of this DaftyJob's own; nothing
+	// is submitted. The operation beside it says what kind of job it is. One
+	// DaftyJob of a namespace adopts it. Immutable.
+	//
+	// +kubebuilder:validation:MaxLength=2048
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$')",message="must be the id of a job at Dafty, a UUID such as 5f0c4c3e-8b1d-4e43-9d9c-0d7a3a1c2b4f: see status.jobID of the DaftyJob that submitted it, or the job at Dafty"
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="adoptJobID can't be changed, as that job is followed: create another DaftyJob under a new name",reason=FieldValueForbidden
+	// +optional
+	AdoptJobID string `json:"adoptJobID,omitempty"`
+
+	// resultConfigMap is the name of a ConfigMap that the operator writes on
+	// completion, for Deployments and other tools to use. It belongs to this
+	// DaftyJob and goes with it. Its keys are image_0_url, image_0_id,
+	// image_0_width and image_0_height, image_1_url and so on; video_url,
+	// video_id, video_width, video_height, video_duration_seconds and
+	// video_thumbnail_url; or style_id. A ConfigMap of that name that doesn't
+	// belong to this DaftyJob is never touched.
+	//
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="must be a name for a ConfigMap: lower-case letters, digits, '-' and '.', beginning and ending with a letter or digit"
+	// +optional
+	ResultConfigMap string `json:"resultConfigMap,omitempty"`
 }
 
 // SecretKeyReference names one key of a Secret in the DaftyJob's namespace.
@@ -232,7 +307,7 @@ type ImageGenerate struct {
 	// +optional
 	Style *StyleSource `json:"style,omitempty"`
 
-	// references are images to go by, each by its url or its id: at most 4.
+	// references are images to go by: at most 4.
 	//
 	// +kubebuilder:validation:MaxItems=4
 	// +listType=atomic
@@ -259,7 +334,7 @@ type ImageEdit struct {
 	// +required
 	Prompt Prompt `json:"prompt,omitempty"`
 
-	// references are images to go by, each by its url or its id: at most 4.
+	// references are images to go by: at most 4.
 	//
 	// +kubebuilder:validation:MaxItems=4
 	// +listType=atomic
@@ -300,7 +375,7 @@ type ImageUpscale struct {
 
 // ImageToVideo is a request to animate an image.
 type ImageToVideo struct {
-	// image to animate, by its url or its id.
+	// image to animate.
 	//
 	// +required
 	Image ImageReference `json:"image,omitzero"`
@@ -335,12 +410,12 @@ type ImageToVideo struct {
 
 // VideoFrames is a request to make a clip from a start frame and an end frame.
 type VideoFrames struct {
-	// startImage is the first frame, by its url or its id.
+	// startImage is the first frame.
 	//
 	// +required
 	StartImage ImageReference `json:"startImage,omitzero"`
 
-	// endImage is the last frame, by its url or its id.
+	// endImage is the last frame.
 	//
 	// +required
 	EndImage ImageReference `json:"endImage,omitzero"`
@@ -390,10 +465,61 @@ type StyleExtract struct {
 	URL string `json:"url,omitempty"`
 }
 
-// ImageTarget names the image that an operation works on. The id's MaxLength is wide so
-// that a URL in its place gets the rule's message and not one about bytes.
+// JobReference names an image that another DaftyJob of the namespace makes.
+type JobReference struct {
+	// name of the DaftyJob, in the same namespace. The job waits until that one
+	// completes, and fails if it fails, is cancelled, or is deleted before.
+	//
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="must be the name of a DaftyJob: lower-case letters, digits, '-' and '.', beginning and ending with a letter or digit"
+	// +required
+	Name string `json:"name,omitempty"`
+
+	// index of the variation, from 0. The default is 0.
+	//
+	// +default=0
+	// +kubebuilder:validation:Minimum=0
+	// +optional
+	Index int32 `json:"index,omitempty"`
+}
+
+// StyleJobReference names a brand style that another DaftyJob of the namespace extracts.
+type StyleJobReference struct {
+	// name of the DaftyJob, in the same namespace. The job waits until that one
+	// completes, and fails if it fails, is cancelled, or is deleted before.
+	//
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="must be the name of a DaftyJob: lower-case letters, digits, '-' and '.', beginning and ending with a letter or digit"
+	// +required
+	Name string `json:"name,omitempty"`
+}
+
+// ConfigMapKeyReference names one key of a ConfigMap in the DaftyJob's namespace, whose value
+// is a picture.
+type ConfigMapKeyReference struct {
+	// name of the ConfigMap.
+	//
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="must be the name of a ConfigMap: lower-case letters, digits, '-' and '.', beginning and ending with a letter or digit"
+	// +required
+	Name string `json:"name,omitempty"`
+
+	// key within the ConfigMap, of binaryData or data.
+	//
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[-._a-zA-Z0-9]+$')",message="must be a key of a ConfigMap: letters, digits, '-', '_' and '.'"
+	// +required
+	Key string `json:"key,omitempty"`
+}
+
+// ImageTarget names the image that an operation works on: exactly one field is given. The id's
+// MaxLength is wide so that a URL in its place gets the rule's message and not one about bytes.
 //
-// +kubebuilder:validation:XValidation:rule="has(self.id)",message="give the image's id: see status.result.images[].id of the job that made it"
+// +kubebuilder:validation:XValidation:rule="[has(self.id), has(self.jobRef)].filter(given, given).size() == 1",message="give exactly one of id (see status.result.images[].id of the job that made the image) or jobRef (the DaftyJob that makes it)"
 type ImageTarget struct {
 	// id of the image, a UUID: one variation's id, as status.result.images[].id
 	// of the DaftyJob that made it shows it.
@@ -402,11 +528,16 @@ type ImageTarget struct {
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$')",message="must be a UUID, such as 5f0c4c3e-8b1d-4e43-9d9c-0d7a3a1c2b4f: see status.result.images[].id of the job that made the image"
 	// +optional
 	ID string `json:"id,omitempty"`
+
+	// jobRef is another DaftyJob of the namespace that makes the image.
+	//
+	// +optional
+	JobRef *JobReference `json:"jobRef,omitempty"`
 }
 
 // ImageReference names an image to go by. Exactly one field is given.
 //
-// +kubebuilder:validation:XValidation:rule="[has(self.url), has(self.id)].filter(given, given).size() == 1",message="give exactly one of url or id"
+// +kubebuilder:validation:XValidation:rule="[has(self.url), has(self.id), has(self.jobRef), has(self.configMapKeyRef)].filter(given, given).size() == 1",message="give exactly one of url (an https URL), id (of an upload or of an earlier image), jobRef (the DaftyJob that makes the image) or configMapKeyRef (a picture in a ConfigMap)"
 type ImageReference struct {
 	// url of the image, https: at most 2048 characters.
 	//
@@ -423,11 +554,23 @@ type ImageReference struct {
 	// +kubebuilder:validation:XValidation:rule="self.matches(r'^[^/\\s]+$')",message="must be the id of an upload or of an earlier image, without '/' or blanks; a URL goes under url"
 	// +optional
 	ID string `json:"id,omitempty"`
+
+	// jobRef is another DaftyJob of the namespace that makes the image.
+	//
+	// +optional
+	JobRef *JobReference `json:"jobRef,omitempty"`
+
+	// configMapKeyRef is a picture in a ConfigMap of the namespace: PNG, JPEG,
+	// GIF or WebP. It is uploaded to Dafty before the job is submitted.
+	//
+	// +optional
+	ConfigMapKeyRef *ConfigMapKeyReference `json:"configMapKeyRef,omitempty"`
 }
 
-// StyleSource names a brand style. Its MaxLength is as wide as ImageTarget's.
+// StyleSource names a brand style: exactly one field is given. The id's MaxLength is as wide
+// as ImageTarget's.
 //
-// +kubebuilder:validation:XValidation:rule="has(self.id)",message="give the style's id: see status.result.style.id of the job that extracted it"
+// +kubebuilder:validation:XValidation:rule="[has(self.id), has(self.jobRef)].filter(given, given).size() == 1",message="give exactly one of id (see status.result.style.id of the job that extracted the style) or jobRef (the DaftyJob that extracts it)"
 type StyleSource struct {
 	// id of the style, a UUID, as status.result.style.id of the DaftyJob that
 	// extracted it shows it.
@@ -436,6 +579,11 @@ type StyleSource struct {
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$')",message="must be a UUID, such as 5f0c4c3e-8b1d-4e43-9d9c-0d7a3a1c2b4f: see status.result.style.id of the job that extracted the style"
 	// +optional
 	ID string `json:"id,omitempty"`
+
+	// jobRef is another DaftyJob of the namespace that extracts the style.
+	//
+	// +optional
+	JobRef *StyleJobReference `json:"jobRef,omitempty"`
 }
 
 // Phase is where a job stands, in one word.
@@ -490,6 +638,7 @@ type DaftyJobStatus struct {
 	// added when it becomes True, as in a batch/v1 Job. Ready is True when the
 	// desired state is reached, Unknown on the way there, False when it won't
 	// be; its reason and message say what the job waits for and who must act.
+	// ResultStored says whether the result is in spec.resultConfigMap.
 	// Reconciling is True on the way and absent at the end. Stalled is True
 	// where the job can't go on without a person.
 	//
@@ -523,7 +672,27 @@ type DaftyJobStatus struct {
 	// +optional
 	Submission *Submission `json:"submission,omitempty"`
 
-	// submittedAt is when Dafty took the job.
+	// failedJobIDs are Dafty's ids of the attempts that failed and were followed
+	// by another.
+	//
+	// +listType=atomic
+	// +optional
+	FailedJobIDs []string `json:"failedJobIDs,omitempty"`
+
+	// nextAttemptAt is when a job that Dafty failed is tried again.
+	//
+	// +optional
+	NextAttemptAt *metav1.Time `json:"nextAttemptAt,omitempty"`
+
+	// inputs are what the spec's jobRefs and configMapKeyRefs stand for. Every
+	// attempt is sent with these.
+	//
+	// +listType=map
+	// +listMapKey=field
+	// +optional
+	Inputs []Input `json:"inputs,omitempty"`
+
+	// submittedAt is when Dafty took the job, at the first attempt.
 	//
 	// +optional
 	SubmittedAt *metav1.Time `json:"submittedAt,omitempty"`
@@ -548,10 +717,42 @@ type DaftyJobStatus struct {
 	// +optional
 	Result *JobResult `json:"result,omitempty"`
 
-	// error is why the job failed, in Dafty's words where Dafty said it.
+	// resultConfigMap is the ConfigMap that the result was written to.
+	//
+	// +optional
+	ResultConfigMap string `json:"resultConfigMap,omitempty"`
+
+	// error is why the job, or its last attempt, failed, in Dafty's words where
+	// Dafty said it.
 	//
 	// +optional
 	Error *JobError `json:"error,omitempty"`
+}
+
+// Input is what one field of the spec stands for.
+type Input struct {
+	// field of the spec, such as imageUpscale.image or
+	// imageGenerate.references[0].
+	//
+	// +required
+	Field string `json:"field"`
+
+	// source is what the field refers to, such as "DaftyJob spring-hero, image 0"
+	// or "ConfigMap brand, key logo.png".
+	//
+	// +optional
+	Source string `json:"source,omitempty"`
+
+	// uid of the DaftyJob that the field refers to: one that is created later
+	// under the same name isn't meant.
+	//
+	// +optional
+	UID types.UID `json:"uid,omitempty"`
+
+	// id at Dafty of the image or style, once it is known.
+	//
+	// +optional
+	ID string `json:"id,omitempty"`
 }
 
 // Submission is an attempt to submit the job.
@@ -670,8 +871,8 @@ type Video struct {
 	// +optional
 	DurationSeconds *int32 `json:"durationSeconds,omitempty"`
 
-	// thumbnailUrl that a still of the clip is fetched from, where Dafty had
-	// one when the job completed.
+	// thumbnailUrl that a still of the clip is fetched from. Dafty may have it
+	// only a short while after the job completed.
 	//
 	// +optional
 	ThumbnailURL string `json:"thumbnailUrl,omitempty"`
@@ -716,6 +917,9 @@ type JobError struct {
 	Details *apiextensionsv1.JSON `json:"details,omitempty"`
 }
 
+// That a DaftyJob doesn't refer to itself is asked at its creation alone, as the request can't change later: a rule
+// of the whole object would be asked at each write, and could hold up a cancel.
+
 // DaftyJob is one job at Dafty: images, a video or a brand style to be made.
 //
 // Creating one submits the job, and it is paid for. Setting spec.desiredState to
@@ -724,6 +928,12 @@ type JobError struct {
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
 // +kubebuilder:resource:path=daftyjobs,shortName=dj,categories={all,dafty}
+// +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || (!self.spec.?imageGenerate.?style.?jobRef.hasValue() || self.spec.imageGenerate.style.jobRef.name != self.metadata.name) && (!self.spec.?imageGenerate.?references.hasValue() || self.spec.imageGenerate.references.all(r, !has(r.jobRef) || r.jobRef.name != self.metadata.name))",message="a DaftyJob can't refer to itself: under jobRef, name the DaftyJob that makes the style or the image",fieldPath=".spec.imageGenerate",optionalOldSelf=true
+// +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || (!self.spec.?imageEdit.?image.?jobRef.hasValue() || self.spec.imageEdit.image.jobRef.name != self.metadata.name) && (!self.spec.?imageEdit.?references.hasValue() || self.spec.imageEdit.references.all(r, !has(r.jobRef) || r.jobRef.name != self.metadata.name))",message="a DaftyJob can't refer to itself: under jobRef, name the DaftyJob that makes the image",fieldPath=".spec.imageEdit",optionalOldSelf=true
+// +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || !self.spec.?imageResize.?image.?jobRef.hasValue() || self.spec.imageResize.image.jobRef.name != self.metadata.name",message="a DaftyJob can't refer to itself: under jobRef, name the DaftyJob that makes the image",fieldPath=".spec.imageResize",optionalOldSelf=true
+// +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || !self.spec.?imageUpscale.?image.?jobRef.hasValue() || self.spec.imageUpscale.image.jobRef.name != self.metadata.name",message="a DaftyJob can't refer to itself: under jobRef, name the DaftyJob that makes the image",fieldPath=".spec.imageUpscale",optionalOldSelf=true
+// +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || !self.spec.?imageToVideo.?image.?jobRef.hasValue() || self.spec.imageToVideo.image.jobRef.name != self.metadata.name",message="a DaftyJob can't refer to itself: under jobRef, name the DaftyJob that makes the image",fieldPath=".spec.imageToVideo",optionalOldSelf=true
+// +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || (!self.spec.?videoFrames.?startImage.?jobRef.hasValue() || self.spec.videoFrames.startImage.jobRef.name != self.metadata.name) && (!self.spec.?videoFrames.?endImage.?jobRef.hasValue() || self.spec.videoFrames.endImage.jobRef.name != self.metadata.name)",message="a DaftyJob can't refer to itself: under jobRef, name the DaftyJob that makes the image",fieldPath=".spec.videoFrames",optionalOldSelf=true
 // +kubebuilder:printcolumn:name="Type",type=string,JSONPath=`.status.jobType`,description="Kind of job, in Dafty's words"
 // +kubebuilder:printcolumn:name="Phase",type=string,JSONPath=`.status.phase`,description="Where the job stands"
 // +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`,description="Why it stands there"

@@ -40,7 +40,8 @@ func TestKubectlExplainsEveryField(t *testing.T) {
 			})
 		})
 	}
-	for _, path := range []string{"spec", "spec.imageGenerate", "spec.videoFrames", "spec.imageEdit.references", "spec.credentialsSecretRef", "status", "status.result.images"} {
+	for _, path := range []string{"spec", "spec.imageGenerate", "spec.videoFrames", "spec.imageEdit.references", "spec.imageEdit.image.jobRef",
+		"spec.imageGenerate.style", "spec.imageToVideo.image.configMapKeyRef", "spec.credentialsSecretRef", "status", "status.inputs", "status.result.images"} {
 		t.Run(path, func(t *testing.T) {
 			said := unindent(env.MustKubectl(t, "explain", "daftyjob."+path))
 			at := schema
@@ -162,6 +163,42 @@ func TestKubectlApplySaysWhatToWriteInstead(t *testing.T) {
 		{
 			"reference of a kind that doesn't exist", named("x") + `spec: {imageEdit: {image: {url: "https://example.com/a.png"}, prompt: more snow}}`,
 			`unknown field "spec.imageEdit.image.url"` + "\n",
+		},
+		{
+			"image named in two ways", named("x") + `spec: {imageUpscale: {image: {id: ` + imageID + `, jobRef: {name: hero}}}}`,
+			`The DaftyJob "x" is invalid: spec.imageUpscale.image: Invalid value: ` + wantsTarget + "\n",
+		},
+		{
+			"picture named in two ways", named("x") + `spec: {imageGenerate: {prompt: a mountain, references: [{url: "https://example.com/a.png", jobRef: {name: hero}}]}}`,
+			`The DaftyJob "x" is invalid: spec.imageGenerate.references[0]: Invalid value: ` + wantsImage + "\n",
+		},
+		{
+			"misspelt jobRef", named("x") + `spec: {imageUpscale: {image: {jobref: {name: hero}}}}`,
+			`unknown field "spec.imageUpscale.image.jobref"` + "\n",
+		},
+		{
+			"DaftyJob of another namespace", named("x") + `spec: {imageUpscale: {image: {jobRef: {name: hero, namespace: shop}}}}`,
+			`unknown field "spec.imageUpscale.image.jobRef.namespace"` + "\n",
+		},
+		{
+			"index of a style", named("x") + `spec: {imageGenerate: {prompt: a mountain, style: {jobRef: {name: brand, index: 1}}}}`,
+			`unknown field "spec.imageGenerate.style.jobRef.index"` + "\n",
+		},
+		{
+			"DaftyJob that refers to itself", named("x") + `spec: {imageUpscale: {image: {jobRef: {name: x}}}}`,
+			`The DaftyJob "x" is invalid: spec.imageUpscale: Invalid value: a DaftyJob can't refer to itself: under jobRef, name the DaftyJob that makes the image` + "\n",
+		},
+		{
+			"too many tries", named("x") + `spec: {backoffLimit: 100, imageGenerate: {prompt: a mountain}}`,
+			`The DaftyJob "x" is invalid: spec.backoffLimit: Invalid value: 100: spec.backoffLimit in body should be less than or equal to 10` + "\n",
+		},
+		{
+			"name of a DaftyJob in place of a job's id", named("x") + `spec: {adoptJobID: hero, imageGenerate: {prompt: a mountain}}`,
+			`The DaftyJob "x" is invalid: spec.adoptJobID: Invalid value: "hero": ` + wantsJobID + "\n",
+		},
+		{
+			"key given to an existing job", named("hero") + `spec: {idempotencyKey: spring, imageGenerate: {prompt: a mountain}}`,
+			`The DaftyJob "hero" is invalid: spec: ` + keyStays + "\n",
 		},
 		{
 			"changed request", named("hero") + `spec: {imageGenerate: {prompt: a lake}}`,

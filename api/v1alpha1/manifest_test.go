@@ -14,6 +14,7 @@ const (
 	otherImageID = "6C1FAB34-90DE-4A77-B1D2-55E0F3A9C8D7"
 	styleID      = "7a9e2c40-5b1d-4f3e-8c6a-2b4d6f8091a3"
 	uploadID     = "up_4f1c9a"
+	jobID        = "5f0c4c3e-8b1d-4e43-9d9c-0d7a3a1c2b4f"
 	imageURL     = "https://example.com/logo.png"
 )
 
@@ -56,6 +57,20 @@ func most(operation string) fields {
 			"duration": int64(4), "resolution": "720p", "aspectRatio": "auto", "audio": true, "negativePrompt": "people",
 		},
 		"styleExtract": {"url": "http://example.com/brand?lang=en"},
+	}[operation]
+}
+
+// chained are the valid requests of an operation that name other objects of the namespace, in each way once.
+func chained(operation string) []fields {
+	hero := fields{"jobRef": fields{"name": "spring-hero", "index": int64(1)}}
+	logo := fields{"configMapKeyRef": fields{"name": "brand.2026", "key": "Logo_dark-2.png"}}
+	return map[string][]fields{
+		"imageGenerate": {{"prompt": "a lake", "style": fields{"jobRef": fields{"name": "brand-style"}}, "references": list(hero, logo)}},
+		"imageEdit":     {{"prompt": "more snow", "image": hero, "references": list(hero, logo)}},
+		"imageResize":   {{"aspectRatio": "21:9", "image": hero}},
+		"imageUpscale":  {{"image": hero}},
+		"imageToVideo":  {{"prompt": "clouds drift", "image": hero}, {"prompt": "clouds drift", "image": logo}},
+		"videoFrames":   {{"prompt": "the sun rises", "startImage": hero, "endImage": logo}, {"prompt": "the sun sets", "startImage": logo, "endImage": hero}},
 	}[operation]
 }
 

@@ -79,10 +79,10 @@ func rulesOf(t testing.TB, root *apiextensionsv1.JSONSchemaProps) []rule {
 			add("FieldValueTooLong", false, "Too long: may not be more than %d bytes", *s.MaxLength)
 		}
 		if s.Minimum != nil {
-			add(invalid, true, "%s in body should be greater than or equal to %v", path, *s.Minimum)
+			add(invalid, true, "%s in body should be greater than or equal to %.0f", path, *s.Minimum)
 		}
 		if s.Maximum != nil {
-			add(invalid, true, "%s in body should be less than or equal to %v", path, *s.Maximum)
+			add(invalid, true, "%s in body should be less than or equal to %.0f", path, *s.Maximum)
 		}
 		if s.MaxItems != nil {
 			add("FieldValueTooMany", true, "must have at most %d items", *s.MaxItems)
@@ -98,11 +98,12 @@ func rulesOf(t testing.TB, root *apiextensionsv1.JSONSchemaProps) []rule {
 			add(metav1.CauseTypeFieldValueNotSupported, true, "supported values: %s", strings.Join(values, ", "))
 		}
 		for _, v := range s.XValidations {
+			reason := invalid
 			if v.Reason != nil {
-				add(metav1.CauseType(*v.Reason), true, "%s", v.Message)
-			} else {
-				add(invalid, true, "%s", v.Message)
+				reason = metav1.CauseType(*v.Reason)
 			}
+			at := strings.TrimPrefix(path+v.FieldPath, ".")
+			rules = append(rules, rule{path: at, reason: reason, message: v.Message, suffix: true})
 		}
 		for _, name := range s.Required {
 			child := strings.TrimPrefix(path+"."+name, ".")

@@ -57,7 +57,11 @@ func goodManifests() []goodManifest {
 		{name: "suspended, to be orphaned", given: generate.with("spec.desiredState", "Suspended").with("spec.deletionPolicy", "Orphan")},
 		{name: "cancelled from the first", given: generate.with("spec.desiredState", "Cancelled")},
 	}
+	good = append(good, goodPolicies()...)
 	for _, operation := range operations {
+		for _, request := range chained(operation) {
+			good = append(good, goodManifest{name: operation + " of what others make", given: daftyJobOf(fields{operation: request})})
+		}
 		good = append(good,
 			goodManifest{name: operation + ", the least", given: daftyJob(operation)},
 			goodManifest{name: operation + ", the most", given: daftyJobOf(fields{operation: most(operation)})})
@@ -65,12 +69,46 @@ func goodManifests() []goodManifest {
 	return good
 }
 
+// goodPolicies are good ways to try again, to end, to be known by and to hand on.
+func goodPolicies() []goodManifest {
+	generate := daftyJob("imageGenerate")
+	return []goodManifest{
+		{
+			name:  "the first image, which needs no index",
+			given: daftyJobOf(fields{"imageUpscale": fields{"image": fields{"jobRef": fields{"name": "spring.hero-2"}}}}),
+			want:  fields{"imageUpscale": fields{"image": fields{"jobRef": fields{"name": "spring.hero-2", "index": int64(0)}}}},
+		},
+		{name: "the first image by its index", given: daftyJobOf(fields{"imageUpscale": fields{"image": fields{"jobRef": fields{"name": "hero", "index": int64(0)}}}})},
+		{
+			name:  "longest names",
+			given: generate.with("spec.imageGenerate.references", list(fields{"configMapKeyRef": fields{"name": strings.Repeat("x", 253), "key": strings.Repeat("x", 253)}})).with("spec.resultConfigMap", strings.Repeat("x", 253)),
+		},
+		{name: "tried once more, at most", given: generate.with("spec.backoffLimit", int64(1))},
+		{name: "never tried again", given: generate.with("spec.backoffLimit", int64(0))},
+		{name: "tried again as often as can be", given: generate.with("spec.backoffLimit", int64(10))},
+		{name: "a second to do it", given: generate.with("spec.activeDeadlineSeconds", int64(1))},
+		{name: "a year to do it", given: generate.with("spec.activeDeadlineSeconds", int64(31536000))},
+		{name: "gone at once", given: generate.with("spec.ttlSecondsAfterFinished", int64(0))},
+		{name: "gone in ten years", given: generate.with("spec.ttlSecondsAfterFinished", int64(315360000))},
+		{name: "a key of its own", given: generate.with("spec.idempotencyKey", "spring/2026:hero#1~!")},
+		{name: "the longest key of its own", given: generate.with("spec.idempotencyKey", strings.Repeat("x", 200))},
+		{name: "a job that is there", given: generate.with("spec.adoptJobID", strings.ToUpper(jobID))},
+		{name: "a job that is there, never tried again", given: generate.with("spec.adoptJobID", jobID).with("spec.backoffLimit", int64(0))},
+		{name: "a job that is there, of what another makes", given: daftyJobOf(fields{"adoptJobID": jobID, "imageUpscale": chained("imageUpscale")[0]})},
+		{name: "a ConfigMap of the result", given: generate.with("spec.resultConfigMap", "spring.hero-1")},
+	}
+}
+
 // longest is the request that costs the API server most to validate.
 func longest() manifest {
 	reference := fields{"url": longURL(2048)}
 	return daftyJob("imageGenerate").
+		with("metadata", fields{"generateName": strings.Repeat("x", 248)}).
 		with("spec.imageGenerate.prompt", strings.Repeat("\u00a0", 1999)+"x").
-		with("spec.imageGenerate.references", list(reference, reference, reference, reference))
+		with("spec.imageGenerate.style", fields{"jobRef": fields{"name": strings.Repeat("x", 253)}}).
+		with("spec.imageGenerate.references", list(reference, reference, reference, reference)).
+		with("spec.idempotencyKey", strings.Repeat("~", 200)).
+		with("spec.resultConfigMap", strings.Repeat("x", 253))
 }
 
 func TestGoodManifestsAreStored(t *testing.T) {
@@ -137,6 +175,20 @@ func TestWhatCanBeChanged(t *testing.T) {
 		{"keep what runs", job, job.with("spec.deletionPolicy", "Orphan")},
 		{"keep what is cancelled", job.with("spec.desiredState", "Cancelled"), job.with("spec.desiredState", "Cancelled").with("spec.deletionPolicy", "Orphan")},
 		{"another Secret", job, job.with("spec.credentialsSecretRef", fields{"name": "other"})},
+		{"try again after all", job, job.with("spec.backoffLimit", int64(3))},
+		{"try less often", job.with("spec.backoffLimit", int64(3)), job.with("spec.backoffLimit", int64(0))},
+		{"don't try again after all", job.with("spec.backoffLimit", int64(3)), job},
+		{"set a deadline", job, job.with("spec.activeDeadlineSeconds", int64(60))},
+		{"give more time", job.with("spec.activeDeadlineSeconds", int64(60)), job.with("spec.activeDeadlineSeconds", int64(600))},
+		{"give all the time", job.with("spec.activeDeadlineSeconds", int64(60)), job},
+		{"clean it up", job, job.with("spec.ttlSecondsAfterFinished", int64(0))},
+		{"keep it longer", job.with("spec.ttlSecondsAfterFinished", int64(0)), job.with("spec.ttlSecondsAfterFinished", int64(3600))},
+		{"keep it for good", job.with("spec.ttlSecondsAfterFinished", int64(0)), job},
+		{"hand the result on", job, job.with("spec.resultConfigMap", "hero")},
+		{"hand it on elsewhere", job.with("spec.resultConfigMap", "hero"), job.with("spec.resultConfigMap", "spring-hero")},
+		{"don't hand it on", job.with("spec.resultConfigMap", "hero"), job},
+		{"cancel what has a key of its own", job.with("spec.idempotencyKey", "spring"), job.with("spec.idempotencyKey", "spring").with("spec.desiredState", "Cancelled")},
+		{"cancel what is adopted", job.with("spec.adoptJobID", jobID), job.with("spec.adoptJobID", jobID).with("spec.desiredState", "Cancelled")},
 		{"the longest request, cancelled", longest(), longest().with("spec.desiredState", "Cancelled")},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -23,16 +23,28 @@ const (
 	requestIs     = "Forbidden: the request can't be changed, as it may already be paid for: create another DaftyJob under a new name"
 	cancelledIs   = "Forbidden: a cancelled job can't be taken up again: create another DaftyJob under a new name"
 	wantsWords    = "must say in words what to make, in 1 to 2000 characters"
-	wantsImageID  = "give the image's id: see status.result.images[].id of the job that made it"
-	wantsStyleID  = "give the style's id: see status.result.style.id of the job that extracted it"
+	wantsTarget   = "give exactly one of id (see status.result.images[].id of the job that made the image) or jobRef (the DaftyJob that makes it)"
+	wantsStyle    = "give exactly one of id (see status.result.style.id of the job that extracted the style) or jobRef (the DaftyJob that extracts it)"
 	wantsUUID     = "must be a UUID, such as 5f0c4c3e-8b1d-4e43-9d9c-0d7a3a1c2b4f: see status.result."
-	wantsURLOrID  = "give exactly one of url or id"
+	wantsImage    = "give exactly one of url (an https URL), id (of an upload or of an earlier image), jobRef (the DaftyJob that makes the image) or configMapKeyRef (a picture in a ConfigMap)"
 	wantsHTTPS    = "must be an https URL, such as https://example.com/logo.png, with any blank written as %20"
 	wantsWebPage  = "must be the full http or https address of a web page, such as https://example.com/brand, with any blank written as %20"
 	wantsUploadID = "must be the id of an upload or of an earlier image, without '/' or blanks; a URL goes under url"
 	wantsSecret   = "must be the name of a Secret: lower-case letters, digits, '-' and '.', beginning and ending with a letter or digit"
 	wantsKey      = "must be a key of a Secret: letters, digits, '-', '_' and '.'"
+	wantsFileKey  = "must be a key of a ConfigMap: letters, digits, '-', '_' and '.'"
+	wantsAscii    = "must be of printable ASCII characters without blanks, such as spring-campaign-hero"
+	wantsJobID    = "must be the id of a job at Dafty, a UUID such as 5f0c4c3e-8b1d-4e43-9d9c-0d7a3a1c2b4f: see status.jobID of the DaftyJob that submitted it, or the job at Dafty"
+	wantsNoKey    = "give at most one of adoptJobID and idempotencyKey: leave out idempotencyKey, as an adopted job is never submitted"
+	wantsNoRetry  = "leave out backoffLimit beside adoptJobID: an adopted job is never submitted, nor tried again"
+	keyIs         = "Forbidden: idempotencyKey can't be changed, as a request may already be sent with it: create another DaftyJob under a new name"
+	keyStays      = "Forbidden: idempotencyKey can't be added or taken away, as a request may already be sent: create another DaftyJob under a new name"
+	adoptionIs    = "Forbidden: adoptJobID can't be changed, as that job is followed: create another DaftyJob under a new name"
+	adoptionStays = "Forbidden: adoptJobID can't be added or taken away, as a job may already be followed: create another DaftyJob under a new name"
 )
+
+// The rule for names, as it is told of each kind of object.
+const nameRule = ": lower-case letters, digits, '-' and '.', beginning and ending with a letter or digit"
 
 // problem is one thing that the API server finds wrong with a manifest.
 type problem struct {
@@ -136,7 +148,8 @@ func badManifests() []badManifest {
 		created("clip of frames too short", daftyJob("videoFrames").with("spec.videoFrames.duration", int64(3)), at("spec.videoFrames.duration", "greater than or equal to 4")),
 		created("clip of frames too long", daftyJob("videoFrames").with("spec.videoFrames.duration", int64(16)), at("spec.videoFrames.duration", "less than or equal to 15")),
 
-		created("empty style", generate.with("spec.imageGenerate.style", fields{}), at("spec.imageGenerate.style", wantsStyleID)),
+		created("empty style", generate.with("spec.imageGenerate.style", fields{}), at("spec.imageGenerate.style", wantsStyle)),
+		created("style by both id and jobRef", generate.with("spec.imageGenerate.style", fields{"id": styleID, "jobRef": fields{"name": "brand-style"}}), at("spec.imageGenerate.style", wantsStyle)),
 		created("style by its name", generate.with("spec.imageGenerate.style.id", "brand-style"), at("spec.imageGenerate.style.id", wantsUUID+"style.id")),
 		created("style id too long", generate.with("spec.imageGenerate.style.id", strings.Repeat("7", 2049)), at("spec.imageGenerate.style.id", "may not be more than 2048")),
 
@@ -147,6 +160,35 @@ func badManifests() []badManifest {
 		created("web page with a blank", daftyJob("styleExtract").with("spec.styleExtract.url", "https://example.com/our brand"), at("spec.styleExtract.url", wantsWebPage)),
 		created("web page by ftp", daftyJob("styleExtract").with("spec.styleExtract.url", "ftp://example.com"), at("spec.styleExtract.url", wantsWebPage)),
 		created("web page too long", daftyJob("styleExtract").with("spec.styleExtract.url", longURL(2049)), at("spec.styleExtract.url", "may not be more than 2048")),
+
+		created("backoffLimit negative", generate.with("spec.backoffLimit", int64(-1)), at("spec.backoffLimit", "greater than or equal to 0")),
+		created("backoffLimit without end", generate.with("spec.backoffLimit", int64(11)), at("spec.backoffLimit", "less than or equal to 10")),
+		created("deadline at once", generate.with("spec.activeDeadlineSeconds", int64(0)), at("spec.activeDeadlineSeconds", "greater than or equal to 1")),
+		created("deadline past a year", generate.with("spec.activeDeadlineSeconds", int64(31536001)), at("spec.activeDeadlineSeconds", "less than or equal to 31536000")),
+		created("deadline in words", generate.with("spec.activeDeadlineSeconds", "10m"), at("spec.activeDeadlineSeconds", "must be of type integer")),
+		created("ttl negative", generate.with("spec.ttlSecondsAfterFinished", int64(-1)), at("spec.ttlSecondsAfterFinished", "greater than or equal to 0")),
+		created("ttl past ten years", generate.with("spec.ttlSecondsAfterFinished", int64(315360001)), at("spec.ttlSecondsAfterFinished", "less than or equal to 315360000")),
+
+		created("empty idempotency key", generate.with("spec.idempotencyKey", ""), at("spec.idempotencyKey", tooShort), at("spec.idempotencyKey", wantsAscii)),
+		created("idempotency key with a blank", generate.with("spec.idempotencyKey", "spring hero"), at("spec.idempotencyKey", wantsAscii)),
+		created("idempotency key with a line break", generate.with("spec.idempotencyKey", "spring\n"), at("spec.idempotencyKey", wantsAscii)),
+		created("idempotency key with an umlaut", generate.with("spec.idempotencyKey", "frühling"), at("spec.idempotencyKey", wantsAscii)),
+		created("idempotency key too long", generate.with("spec.idempotencyKey", strings.Repeat("x", 201)), at("spec.idempotencyKey", "may not be more than 200")),
+		changed("another idempotency key", generate.with("spec.idempotencyKey", "spring"), generate.with("spec.idempotencyKey", "summer"), at("spec.idempotencyKey", keyIs)),
+		changed("an idempotency key added", generate, generate.with("spec.idempotencyKey", "spring"), at("spec", keyStays)),
+		changed("the idempotency key taken away", generate.with("spec.idempotencyKey", "spring"), generate, at("spec", keyStays)),
+
+		created("empty job to adopt", generate.with("spec.adoptJobID", ""), at("spec.adoptJobID", wantsJobID)),
+		created("job to adopt by the name of a DaftyJob", generate.with("spec.adoptJobID", "spring-hero"), at("spec.adoptJobID", wantsJobID)),
+		created("job to adopt by its URL", generate.with("spec.adoptJobID", longURL(500)), at("spec.adoptJobID", wantsJobID)),
+		created("id of the job to adopt too long", generate.with("spec.adoptJobID", strings.Repeat("7", 2049)), at("spec.adoptJobID", "may not be more than 2048")),
+		created("only a job to adopt", daftyJobOf(fields{"adoptJobID": jobID}), at("spec", wantsOneOp)),
+		created("job to adopt beside a key for a new one", generate.with("spec.adoptJobID", jobID).with("spec.idempotencyKey", "spring"), at("spec", wantsNoKey)),
+		created("job to adopt, tried again", generate.with("spec.adoptJobID", jobID).with("spec.backoffLimit", int64(1)), at("spec", wantsNoRetry)),
+		changed("an adopted job tried again", generate.with("spec.adoptJobID", jobID), generate.with("spec.adoptJobID", jobID).with("spec.backoffLimit", int64(1)), at("spec", wantsNoRetry)),
+		changed("another job to adopt", generate.with("spec.adoptJobID", jobID), generate.with("spec.adoptJobID", imageID), at("spec.adoptJobID", adoptionIs)),
+		changed("a job to adopt added", generate, generate.with("spec.adoptJobID", jobID), at("spec", adoptionStays)),
+		changed("the job to adopt taken away", generate.with("spec.adoptJobID", jobID), generate, at("spec", adoptionStays)),
 
 		changed("un-cancel", generate.with("spec.desiredState", "Cancelled"), generate.with("spec.desiredState", "Completed"), at("spec.desiredState", cancelledIs)),
 		changed("un-cancel to suspended", generate.with("spec.desiredState", "Cancelled"), generate.with("spec.desiredState", "Suspended"), at("spec.desiredState", cancelledIs)),
@@ -162,11 +204,15 @@ func badManifests() []badManifest {
 			at("status.result.images[0].id", required), at("status.result.images[0].url", required),
 			at("status.result.video.id", required), at("status.result.video.url", required),
 			at("status.result.style.id", required)),
+		reported("an input without what names it", fields{"inputs": list(fields{"id": imageID})}, at("status.inputs[0].field", required)),
 		reported("details of an error that are no object", fields{"error": fields{"details": list("prompt")}}, at("status.error.details", "must be of type object")),
 	}
 	for _, operation := range operations {
 		bad = append(bad, badRequest(operation)...)
 	}
+	bad = append(bad, badName("spec.resultConfigMap", "a name for a ConfigMap", func(name any) manifest { return generate.with("spec.resultConfigMap", name) })...)
+	bad = append(bad, badJobRef("spec.imageGenerate.style", false, func(style fields) manifest { return generate.with("spec.imageGenerate.style", style) })...)
+	bad = append(bad, toItself()...)
 	for _, operation := range []string{"imageGenerate", "imageEdit", "imageToVideo", "videoFrames"} {
 		bad = append(bad, badPrompt(operation)...)
 	}
@@ -238,10 +284,12 @@ func badPrompt(operation string) []badManifest {
 func badTarget(operation string) []badManifest {
 	field := "spec." + operation + ".image"
 	job := daftyJob(operation)
-	return []badManifest{
+	bad := []badManifest{
 		created(field+" missing", job.without(field), at(field, required)),
-		created(field+" empty", job.with(field, fields{}), at(field, wantsImageID)),
-		created(field+" by url alone", job.with(field, fields{"url": imageURL}), at(field, wantsImageID)),
+		created(field+" empty", job.with(field, fields{}), at(field, wantsTarget)),
+		created(field+" by url alone", job.with(field, fields{"url": imageURL}), at(field, wantsTarget)),
+		created(field+" by configMapKeyRef alone", job.with(field, fields{"configMapKeyRef": fields{"name": "brand", "key": "logo.png"}}), at(field, wantsTarget)),
+		created(field+" by both id and jobRef", job.with(field, fields{"id": imageID, "jobRef": fields{"name": "hero"}}), at(field, wantsTarget)),
 		created(field+" with an empty id", job.with(field+".id", ""), at(field+".id", wantsUUID+"images[].id")),
 		created(field+" by an upload's id", job.with(field+".id", uploadID), at(field+".id", wantsUUID+"images[].id")),
 		created(field+" by a URL as its id", job.with(field+".id", longURL(500)), at(field+".id", wantsUUID+"images[].id")),
@@ -249,13 +297,16 @@ func badTarget(operation string) []badManifest {
 		created(field+" with an id of two lines", job.with(field+".id", imageID+"\n"), at(field+".id", wantsUUID+"images[].id")),
 		created(field+" with an id too long", job.with(field+".id", strings.Repeat("7", 2049)), at(field+".id", "may not be more than 2048")),
 	}
+	return append(bad, badJobRef(field, true, func(image fields) manifest { return job.with(field, image) })...)
 }
 
 // badReference holds what is wrong with an image reference at field, where job makes a DaftyJob with it.
 func badReference(field string, job func(fields) manifest) []badManifest {
-	return []badManifest{
-		created(field+" empty", job(fields{}), at(field, wantsURLOrID)),
-		created(field+" by both url and id", job(fields{"url": imageURL, "id": imageID}), at(field, wantsURLOrID)),
+	bad := []badManifest{
+		created(field+" empty", job(fields{}), at(field, wantsImage)),
+		created(field+" by both url and id", job(fields{"url": imageURL, "id": imageID}), at(field, wantsImage)),
+		created(field+" by all four", job(fields{"url": imageURL, "id": imageID, "jobRef": fields{"name": "hero"}, "configMapKeyRef": fields{"name": "brand", "key": "logo.png"}}), at(field, wantsImage)),
+		created(field+" by both jobRef and configMapKeyRef", job(fields{"jobRef": fields{"name": "hero"}, "configMapKeyRef": fields{"name": "brand", "key": "logo.png"}}), at(field, wantsImage)),
 		created(field+" by plain http", job(fields{"url": "http://example.com/logo.png"}), at(field+".url", wantsHTTPS)),
 		created(field+" by a data URL", job(fields{"url": "data:image/png;base64,iVBORw0KGgo="}), at(field+".url", wantsHTTPS)),
 		created(field+" by a relative URL", job(fields{"url": "/logo.png"}), at(field+".url", wantsHTTPS)),
@@ -269,7 +320,80 @@ func badReference(field string, job func(fields) manifest) []badManifest {
 		created(field+" by an id with a blank", job(fields{"id": "up_ 4f1c9a"}), at(field+".id", wantsUploadID)),
 		created(field+" by an id too long", job(fields{"id": strings.Repeat("x", 2049)}), at(field+".id", "may not be more than 2048")),
 	}
+	bad = append(bad, badJobRef(field, true, job)...)
+	file := field + ".configMapKeyRef"
+	bad = append(bad, badName(file+".name", "the name of a ConfigMap", func(name any) manifest {
+		return job(fields{"configMapKeyRef": fields{"name": name, "key": "logo.png"}})
+	})...)
+	fileAt := func(key any) manifest { return job(fields{"configMapKeyRef": fields{"name": "brand", "key": key}}) }
+	return append(bad,
+		created(file+" of nothing", job(fields{"configMapKeyRef": fields{}}), at(file+".name", required), at(file+".key", required)),
+		created(file+" of the whole ConfigMap", job(fields{"configMapKeyRef": fields{"name": "brand"}}), at(file+".key", required)),
+		created(file+" at an empty key", fileAt(""), at(file+".key", tooShort), at(file+".key", wantsFileKey)),
+		created(file+" at a path", fileAt("logos/logo.png"), at(file+".key", wantsFileKey)),
+		created(file+" at a key too long", fileAt(strings.Repeat("x", 254)), at(file+".key", "may not be more than 253")),
+	)
 }
+
+// badName holds what is wrong with the name of an object at field, where job makes a DaftyJob with it.
+func badName(field, of string, job func(name any) manifest) []badManifest {
+	wantsName := "must be " + of + nameRule
+	return []badManifest{
+		created(field+" empty", job(""), at(field, tooShort), at(field, wantsName)),
+		created(field+" impossible", job("Spring Hero"), at(field, wantsName)),
+		created(field+" of another namespace", job("other/hero"), at(field, wantsName)),
+		created(field+" too long", job(strings.Repeat("x", 254)), at(field, "may not be more than 253")),
+	}
+}
+
+// badJobRef holds what is wrong with a jobRef in the object at field, where job makes a DaftyJob with that object. A style's
+// has no index.
+func badJobRef(field string, indexed bool, job func(fields) manifest) []badManifest {
+	field += ".jobRef"
+	ref := func(ref fields) manifest { return job(fields{"jobRef": ref}) }
+	bad := []badManifest{
+		created(field+" of nothing", ref(fields{}), at(field+".name", required)),
+		created(field+" a word", job(fields{"jobRef": "hero"}), at(field, "must be of type object")),
+	}
+	if indexed {
+		bad = append(bad,
+			created(field+" of an index alone", ref(fields{"index": int64(1)}), at(field+".name", required)),
+			created(field+" with an index below 0", ref(fields{"name": "hero", "index": int64(-1)}), at(field+".index", "greater than or equal to 0")),
+			created(field+" with an index in quotes", ref(fields{"name": "hero", "index": "1"}), at(field+".index", "must be of type integer")))
+	}
+	return append(bad, badName(field+".name", "the name of a DaftyJob", func(name any) manifest { return ref(fields{"name": name}) })...)
+}
+
+// toItself holds a DaftyJob for each way to refer to itself.
+func toItself() []badManifest {
+	var bad []badManifest
+	for _, way := range []struct {
+		field, what string
+		value       func(ref fields) any
+	}{
+		{"imageGenerate.style", "style or the image", nil},
+		{"imageGenerate.references", "style or the image", second},
+		{"imageEdit.image", "image", nil},
+		{"imageEdit.references", "image", second},
+		{"imageResize.image", "image", nil},
+		{"imageUpscale.image", "image", nil},
+		{"imageToVideo.image", "image", nil},
+		{"videoFrames.startImage", "image", nil},
+		{"videoFrames.endImage", "image", nil},
+	} {
+		operation, _, _ := strings.Cut(way.field, ".")
+		var value any = fields{"jobRef": fields{"name": "snake"}}
+		if way.value != nil {
+			value = way.value(value.(fields))
+		}
+		bad = append(bad, created(way.field+" made by the DaftyJob itself", daftyJob(operation).with("metadata", fields{"name": "snake"}).with("spec."+way.field, value),
+			at("spec."+operation, "a DaftyJob can't refer to itself: under jobRef, name the DaftyJob that makes the "+way.what)))
+	}
+	return bad
+}
+
+// second puts a reference behind a good one.
+func second(ref fields) any { return list(fields{"url": imageURL}, ref) }
 
 func TestBadManifestsAreRefused(t *testing.T) {
 	env := kubetest.Start(t)

@@ -49,6 +49,9 @@ func TestDemoEndsByItself(t *testing.T) {
 	for _, want := range []string{
 		`(?m)^\$ kubectl apply -k config/samples$`,
 		`(?m)^daftyjob.dafty.ai/spring-hero created$`,
+		`(?m)^\$ kubectl apply -k config/samples/campaign$`,
+		`(?m)^\[ *[0-9.]+s\] launch-hero +image.generate +Pending +WaitingForDependency .*launch-style`,
+		`(?m)^\$ kubectl get configmap launch-clip -o 'jsonpath={.data.video_url}'\nhttp://127.0.0.1:`,
 		`(?m)^\$ kubectl patch daftyjob autumn-clip --type merge -p '{"spec":{"desiredState":"Cancelled"}}'$`,
 		`(?m)^\$ kubectl delete daftyjob winter-draft$`,
 		`(?m)^daftyjob.dafty.ai/spring-hero condition met$`,
@@ -57,8 +60,9 @@ func TestDemoEndsByItself(t *testing.T) {
 		`(?m)^\[ *[0-9.]+s\] winter-draft +video.generate +Deleted `,
 		`(?m)^competitor-parody +image.generate +Failed +GenerationFailed +\w+$`,
 		`(?m)^spring-hero +2 CU +\w+ +pictures/spring-hero-0.png$`,
+		`(?m)^launch-poster +1 CU +\w+ +pictures/launch-poster.png$`,
 		`(?m)^autumn-clip +10\+1 CU +\w+ +cancelled$`,
-		`11 jobs in .*, each charged once: 49 CU; 2 cancels: 2 CU; nothing still runs at Dafty`,
+		`15 jobs in .*, each charged once: 64 CU; 2 cancels: 2 CU; nothing still runs at Dafty`,
 	} {
 		if !regexp.MustCompile(want).MatchString(out.String()) {
 			t.Errorf("the output lacks %s", want)
@@ -68,6 +72,7 @@ func TestDemoEndsByItself(t *testing.T) {
 		t.Error("there are control sequences in the output, which goes to no terminal")
 	}
 	wantKept(t, tmp, "logs/dafty.log", "logs/etcd.log", "logs/kube-apiserver.log", "logs/kube-controller-manager.log", "logs/operator.log",
+		"pictures/launch-clip.gif", "pictures/launch-hero-0.png", "pictures/launch-hero-1.png", "pictures/launch-poster.png",
 		"pictures/spring-banner.png", "pictures/spring-hero-0.png", "pictures/spring-hero-1.png", "pictures/spring-hero-shoe.png",
 		"pictures/spring-opener.gif", "pictures/spring-shop-window.png", "pictures/spring-teaser.gif", "pictures/summer-hero.png")
 	if t.Failed() {

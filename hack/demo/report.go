@@ -34,6 +34,8 @@ func (st *stage) report(samplesTook time.Duration) (problems int) {
 			"  export KUBECONFIG="+st.kubeconfig()+" PATH="+st.bin()+":$PATH",
 			"  kubectl get daftyjobs -o wide",
 			"  kubectl describe daftyjob competitor-parody",
+			"  kubectl describe daftyjob "+sampleHandedOn,
+			"  kubectl delete -k "+filepath.Join(st.root, campaignPath),
 			"  kubectl delete -k "+filepath.Join(st.root, samplesPath),
 		)
 	}

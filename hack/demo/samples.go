@@ -15,8 +15,12 @@ import (
 	"dafty.ai/dafty-operator/internal/daftysim"
 )
 
-// samplesPath is where the samples are, from the top of the repository.
-const samplesPath = "config/samples"
+// Where the samples are, from the top of the repository: each by itself, and a campaign of which each is made of the one
+// before.
+const (
+	samplesPath  = "config/samples"
+	campaignPath = samplesPath + "/campaign"
+)
 
 // Samples that the demo does something to.
 const (
@@ -24,6 +28,7 @@ const (
 	sampleCancelled = "autumn-clip"
 	sampleDeleted   = "winter-draft"
 	sampleAwaited   = "spring-hero"
+	sampleHandedOn  = "launch-clip"
 )
 
 // samples are the manifests that kubectl will apply, read to know what Dafty must have before them.
@@ -33,48 +38,60 @@ type samples struct {
 }
 
 func readSamples(root string) (*samples, error) {
-	dir := filepath.Join(root, samplesPath)
+	all := &samples{jobs: map[string]*v1alpha1.DaftyJob{}}
+	for _, dir := range []string{samplesPath, campaignPath} {
+		if err := all.read(filepath.Join(root, dir)); err != nil {
+			return nil, err
+		}
+	}
+	for name := range endings {
+		if all.jobs[name] == nil {
+			return nil, fmt.Errorf("%s has no DaftyJob %s, which hack/demo knows an ending for", samplesPath, name)
+		}
+	}
+	for name := range all.jobs {
+		if _, known := endings[name]; !known {
+			return nil, fmt.Errorf("%s has a DaftyJob %s; say in hack/demo's endings how it should end", samplesPath, name)
+		}
+	}
+	return all, nil
+}
+
+// read takes in the files that the kustomization of a folder lists.
+func (s *samples) read(dir string) error {
 	var kustomization struct {
 		Resources []string `json:"resources"`
 	}
 	if err := readYAML(filepath.Join(dir, "kustomization.yaml"), &kustomization); err != nil {
-		return nil, err
+		return err
 	}
-	all := &samples{jobs: map[string]*v1alpha1.DaftyJob{}}
 	for _, name := range kustomization.Resources {
 		file := filepath.Join(dir, name)
 		var kind metav1.TypeMeta
 		if err := readYAML(file, &kind); err != nil {
-			return nil, err
+			return err
 		}
 		switch kind.Kind {
 		case "Secret":
 			var secret corev1.Secret
 			if err := readYAML(file, &secret); err != nil {
-				return nil, err
+				return err
 			}
-			all.apiKey = secret.StringData[v1alpha1.DefaultSecretKey]
+			s.apiKey = secret.StringData[v1alpha1.DefaultSecretKey]
 		case "DaftyJob":
 			job := &v1alpha1.DaftyJob{}
 			if err := readYAML(file, job); err != nil {
-				return nil, err
+				return err
 			}
-			all.jobs[job.Name] = job
+			if s.jobs[job.Name] != nil {
+				return fmt.Errorf("%s: there is another DaftyJob %s", file, job.Name)
+			}
+			s.jobs[job.Name] = job
 		default:
-			return nil, fmt.Errorf("%s: a %q is nothing that the demo knows", file, kind.Kind)
+			return fmt.Errorf("%s: a %q is nothing that the demo knows", file, kind.Kind)
 		}
 	}
-	for name := range endings {
-		if all.jobs[name] == nil {
-			return nil, fmt.Errorf("%s has no DaftyJob %s, which hack/demo knows an ending for", dir, name)
-		}
-	}
-	for name := range all.jobs {
-		if _, known := endings[name]; !known {
-			return nil, fmt.Errorf("%s has a DaftyJob %s; say in hack/demo's endings how it should end", dir, name)
-		}
-	}
-	return all, nil
+	return nil
 }
 
 func readYAML(file string, into any) error {
@@ -95,6 +112,9 @@ func (s *samples) names() []string { return slices.Sorted(maps.Keys(s.jobs)) }
 func (s *samples) account() daftysim.Account {
 	account := daftysim.Account{Name: "demo", APIKeys: []string{s.apiKey}}
 	image := func(target v1alpha1.ImageTarget) {
+		if target.ID == "" { // another sample makes it
+			return
+		}
 		// Wide as a hero image is, so that what becomes of it looks right.
 		account.Images = append(account.Images, daftysim.Image{
 			ID: target.ID, Width: 1536, Height: 864, Prompt: "A runner on a ridge above a sea of morning fog",
@@ -109,7 +129,7 @@ func (s *samples) account() daftysim.Account {
 			image(spec.ImageResize.Image)
 		case spec.ImageUpscale != nil:
 			image(spec.ImageUpscale.Image)
-		case spec.ImageGenerate != nil && spec.ImageGenerate.Style != nil:
+		case spec.ImageGenerate != nil && spec.ImageGenerate.Style != nil && spec.ImageGenerate.Style.ID != "":
 			account.Styles = append(account.Styles, daftysim.Style{ID: spec.ImageGenerate.Style.ID, Name: "https://example.com/brand"})
 		}
 	}

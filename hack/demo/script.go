@@ -17,6 +17,7 @@ func (st *stage) playSamples(ctx context.Context) error {
 	st.screen.show(st.board.lines)
 	for _, act := range []func() error{
 		func() error { return st.kubectl(ctx, "apply", "-k", samplesPath) },
+		func() error { return st.kubectl(ctx, "apply", "-k", campaignPath) },
 		func() error { return st.awaitProcessing(ctx, sampleCancelled) },
 		func() error { return st.patch(ctx, sampleCancelled, v1alpha1.DesiredCancelled) },
 		func() error { return st.awaitProcessing(ctx, sampleDeleted) },
@@ -26,6 +27,9 @@ func (st *stage) playSamples(ctx context.Context) error {
 		},
 		func() error { return st.patch(ctx, sampleReleased, v1alpha1.DesiredCompleted) },
 		func() error { return st.board.await(ctx, st.ended) },
+		func() error {
+			return st.kubectl(ctx, "get", "configmap", st.samples.jobs[sampleHandedOn].Spec.ResultConfigMap, "-o", "jsonpath={.data.video_url}")
+		},
 	} {
 		if err := act(); err != nil {
 			return fmt.Errorf("%w%s", err, st.unended())

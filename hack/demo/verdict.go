@@ -32,6 +32,10 @@ var endings = map[string]ending{
 	"competitor-parody":  {phase: v1alpha1.PhaseFailed, reason: v1alpha1.ReasonGenerationFailed},
 	"autumn-clip":        {phase: v1alpha1.PhaseCancelled, reason: v1alpha1.ReasonCancelled, cancelled: true},
 	"winter-draft":       {gone: true, cancelled: true},
+	"launch-style":       completed(0),
+	"launch-hero":        completed(2),
+	"launch-poster":      completed(1),
+	"launch-clip":        completed(1),
 }
 
 func completed(pictures int) ending {
