@@ -95,6 +95,34 @@ func style(job *v1alpha1.DaftyJob) {
 	job.Spec.ImageGenerate, job.Spec.StyleExtract = nil, &v1alpha1.StyleExtract{URL: "https://example.com"}
 }
 
+// upscaleOf has it work on an image of another.
+func upscaleOf(other string, index int32) change {
+	return func(job *v1alpha1.DaftyJob) {
+		job.Spec.ImageGenerate = nil
+		job.Spec.ImageUpscale = &v1alpha1.ImageUpscale{Image: v1alpha1.ImageTarget{JobRef: &v1alpha1.JobReference{Name: other, Index: index}}}
+	}
+}
+
+// withLogo has it go by a picture in a ConfigMap.
+func withLogo(job *v1alpha1.DaftyJob) {
+	job.Spec.ImageGenerate = &v1alpha1.ImageGenerate{Prompt: "a mountain", References: []v1alpha1.ImageReference{
+		{ConfigMapKeyRef: &v1alpha1.ConfigMapKeyReference{Name: "brand", Key: "logo.png"}},
+	}}
+}
+
+// dependency is another DaftyJob in a phase, which has made an image if it has completed.
+func dependency(phase v1alpha1.Phase) *v1alpha1.DaftyJob {
+	job := newJob()
+	job.Name, job.UID = "other", "other-1"
+	if phase != "" {
+		says(phase, string(phase))(job)
+	}
+	if phase == v1alpha1.PhaseCompleted {
+		job.Status.Result = &v1alpha1.JobResult{Images: []v1alpha1.Image{{ID: otherID, URL: "https://example.com/a.png"}}}
+	}
+	return job
+}
+
 // Changes of status: where a job stands.
 
 // says has status tell a phase and a reason, as a decision would have written it.
@@ -140,7 +168,7 @@ func says(phase v1alpha1.Phase, reason string) change {
 // stalling are the reasons that wait for a person.
 var stalling = []string{
 	v1alpha1.ReasonCredentialsRejected, v1alpha1.ReasonInsufficientCredits, v1alpha1.ReasonSubscriptionRequired, v1alpha1.ReasonSubmissionUnknown,
-	v1alpha1.ReasonInvalidRequest,
+	v1alpha1.ReasonInvalidRequest, v1alpha1.ReasonDependencyCycle, v1alpha1.ReasonUnusableFile, v1alpha1.ReasonAlreadyAdopted,
 }
 
 // withoutTimes has the times of its submission taken out.

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
@@ -37,16 +38,16 @@ func (d *decider) follow() Decision {
 	case d.deleting():
 	case !d.finalizer():
 		return d.on(now, AddFinalizer, 0)
-	case !d.cancelWanted() && d.annotated() != d.status.JobID:
+	case !d.stopWanted() && Annotated(d.Job) != d.status.JobID:
 		// A cancel waits for nothing, as each second may be paid for.
 		return d.on(now, Annotate, 0)
 	}
 	credentials := d.Known.Credentials
-	if credentials.Secret == "" && !(d.cancelWanted() && credentials.Held != "") {
+	if credentials.Secret == "" && !(d.stopWanted() && credentials.Held != "") {
 		return d.on(onTheWay(now.phase, v1alpha1.ReasonWaitingForCredentials,
 			credentials.Problem+"; job "+d.status.JobID+" goes on at Dafty meanwhile"+d.deletionWords()), Rest, d.credentialsPoll())
 	}
-	if d.cancelWanted() {
+	if d.stopWanted() {
 		return d.cancel(now)
 	}
 	if now.stalled {
@@ -109,8 +110,8 @@ func (d *decider) underway(job *dafty.Job) verdict {
 	switch trouble := d.Known.Trouble; {
 	case absent(trouble) && d.maker() == "":
 		return stuck(phase, v1alpha1.ReasonCredentialsRejected, fmt.Sprintf(
-			"Dafty doesn't know job %s, which is from the annotation %s, under the API key in %s. If that key is of another account than the job, put the right one there; if it is the right one, Dafty has forgotten the job, and this DaftyJob can be deleted%s",
-			d.status.JobID, v1alpha1.JobAnnotation, d.secretWords(), d.deletionWords()))
+			"Dafty doesn't know job %s, which is from %s, under the API key in %s. If that key is of another account than the job, put the right one there; if it is the right one, Dafty has forgotten the job, and this DaftyJob can be deleted%s",
+			d.status.JobID, d.originWords(), d.secretWords(), d.deletionWords()))
 	case absent(trouble):
 		return stuck(phase, v1alpha1.ReasonCredentialsRejected, fmt.Sprintf(
 			"Dafty doesn't know job %s under the API key in %s, which isn't the one it was submitted with; put that one back%s",
@@ -119,6 +120,14 @@ func (d *decider) underway(job *dafty.Job) verdict {
 		return troubled(phase, trouble.Err.Kind, trouble.Err.Error()+"; job "+d.status.JobID+" goes on at Dafty meanwhile"+d.deletionWords(), d.secretWords())
 	}
 	return onTheWay(phase, string(phase), message)
+}
+
+// originWords say where the id of a job comes from that this object didn't submit.
+func (d *decider) originWords() string {
+	if d.Job.Spec.AdoptJobID != "" {
+		return "spec.adoptJobID"
+	}
+	return "the annotation " + v1alpha1.JobAnnotation
 }
 
 // telling says whether a trouble is worth the user's attention: one look that failed isn't,
@@ -170,21 +179,28 @@ func (d *decider) completed(job *dafty.Job) Decision {
 	if raw, err := json.Marshal(result); err != nil || len(raw) > maxResult {
 		result, words = nil, "Dafty completed the job; its result is too long to keep here, look for it at Dafty"
 	}
-	d.status.Result = result
-	if d.cancelWanted() {
-		return d.end(reached(v1alpha1.PhaseCompleted, v1alpha1.ReasonCompletedBeforeCancel,
-			"the job completed before the cancel reached it, and is paid for: "+words))
+	d.status.Result, d.status.Error = result, nil
+	v := reached(v1alpha1.PhaseCompleted, v1alpha1.ReasonCompleted, words)
+	if d.stopWanted() {
+		v.reason, v.message = v1alpha1.ReasonCompletedBeforeCancel, "the job completed before the cancel reached it, and is paid for: "+words
 	}
-	return d.end(reached(v1alpha1.PhaseCompleted, v1alpha1.ReasonCompleted, words))
+	decision := d.end(v)
+	if d.deleting() {
+		return decision // and nothing is for anybody to use
+	}
+	decision.Store = d.storeWanted()
+	return d.afterwards(decision)
 }
 
 // failed ends a job that reads failed, which a cancelled one does too: it was cancelled if
 // a cancel was on its way.
 func (d *decider) failed(job *dafty.Job) Decision {
 	if d.status.Phase == v1alpha1.PhaseCancelling {
+		if !d.cancelWanted() && d.Job.Spec.ActiveDeadlineSeconds != nil {
+			return d.end(lost(v1alpha1.ReasonDeadlineExceeded, d.overdueWords()+"; job "+job.Id+" is cancelled at Dafty"))
+		}
 		return d.end(reached(v1alpha1.PhaseCancelled, v1alpha1.ReasonCancelled, "job "+job.Id+" is cancelled at Dafty"))
 	}
-	reason := v1alpha1.ReasonGenerationFailed
 	d.status.Error = &v1alpha1.JobError{Message: "Dafty gave no reason"}
 	if job.Error != nil {
 		d.status.Error.Code = string(job.Error.Code)
@@ -192,10 +208,53 @@ func (d *decider) failed(job *dafty.Job) Decision {
 			d.status.Error.Message = job.Error.Message
 		}
 	}
-	if job.Type == dafty.StyleExtract || d.status.Error.Code == string(dafty.EXTRACTIONFAILED) {
+	reason, message := d.failure()
+	if job.Type == dafty.StyleExtract {
 		reason = v1alpha1.ReasonExtractionFailed
 	}
-	return d.end(lost(reason, "Dafty could not make it: "+d.status.Error.Message))
+	limit := d.backoffLimit()
+	switch {
+	case limit == 0 || d.Job.Spec.AdoptJobID != "" || d.stopWanted():
+		return d.end(lost(reason, message))
+	case d.status.Attempts > limit:
+		return d.end(lost(reason, fmt.Sprintf("%s; that was attempt %d of %d", message, d.status.Attempts, limit+1)))
+	}
+	return d.retry()
+}
+
+// retry prepares another attempt.
+func (d *decider) retry() Decision {
+	next := metav1.NewTime(d.Now.Add(Backoff(retryAfter, len(d.status.FailedJobIDs)+1, maxRetryAfter))).Rfc3339Copy()
+	d.status.FailedJobIDs = append(d.status.FailedJobIDs, d.status.JobID)
+	d.status.JobID, d.status.Submission, d.status.NextAttemptAt = "", nil, &next
+	meta.RemoveStatusCondition(&d.status.Conditions, v1alpha1.ConditionSubmitted)
+	return d.on(d.backingOff(), Rest, next.Sub(d.Now))
+}
+
+// failure is why the last attempt failed.
+func (d *decider) failure() (reason, message string) {
+	reason, message = v1alpha1.ReasonGenerationFailed, "the last attempt failed"
+	err := d.status.Error
+	if err != nil {
+		message = "Dafty could not make it: " + err.Message
+	}
+	if d.Job.Spec.StyleExtract != nil || err != nil && err.Code == string(dafty.EXTRACTIONFAILED) {
+		reason = v1alpha1.ReasonExtractionFailed
+	}
+	return reason, message
+}
+
+func (d *decider) backoffLimit() int32 {
+	if limit := d.Job.Spec.BackoffLimit; limit != nil {
+		return *limit
+	}
+	return 0
+}
+
+func (d *decider) backingOff() verdict {
+	_, message := d.failure()
+	return onTheWay(v1alpha1.PhasePending, v1alpha1.ReasonBackingOff, fmt.Sprintf("%s; it is tried again at %s, as attempt %d of %d",
+		message, d.status.NextAttemptAt.UTC().Format(time.RFC3339), d.status.Attempts+1, d.backoffLimit()+1))
 }
 
 // absent says whether Dafty surely denies the job. A first look can meet a replica that hasn't

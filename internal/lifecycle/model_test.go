@@ -3,6 +3,8 @@ package lifecycle_test
 import (
 	"fmt"
 	"reflect"
+	"regexp"
+	"strings"
 	"testing"
 	"time"
 
@@ -20,7 +22,9 @@ import (
 type world struct {
 	job   *v1alpha1.DaftyJob
 	known lifecycle.Known
-	now   time.Time
+	// gathered is what was read of what it refers to. It is never changed, but replaced.
+	gathered lifecycle.Gathered
+	now      time.Time
 	// after is when the operator looks again by itself, 0 where it doesn't.
 	after time.Duration
 }
@@ -51,6 +55,45 @@ func (w *world) deleting() bool { return w.job.DeletionTimestamp != nil }
 // forget empties the memory, as a restart does.
 func (w *world) forget() {
 	w.known = lifecycle.Known{Since: w.now, Credentials: lifecycle.Credentials{Secret: w.known.Credentials.Secret, Problem: "no Secret"}}
+}
+
+// wholeMoves are those of the worlds that are about what a spec says beside its operation: of the other moves those that
+// matter to it, and what becomes of what it refers to.
+func wholeMoves() []move {
+	var list []move
+	matter := regexp.MustCompile(`^(the time that was asked|desiredState|delete$|restart$|the submission is answered|a look finds|the cancel is accepted)`)
+	for _, m := range moves() {
+		if matter.MatchString(m.name) && !strings.HasSuffix(m.name, "paused") {
+			list = append(list, m)
+		}
+	}
+	add := func(name string, possible func(*world) bool, happen func(*world)) {
+		list = append(list, move{name, possible, happen})
+	}
+	refers := func(w *world) bool { return w.job.Spec.ImageUpscale != nil }
+	for _, phase := range []v1alpha1.Phase{v1alpha1.PhaseProcessing, v1alpha1.PhaseCompleted, v1alpha1.PhaseFailed} {
+		add("the other is "+string(phase), refers, func(w *world) { w.gathered = depends(dependency(phase)) })
+	}
+	add("the other is gone", refers, func(w *world) { w.gathered = depends(nil) })
+	add("the other waits for it", refers, func(w *world) {
+		w.gathered = depends(dependency(v1alpha1.PhasePending))
+		w.gathered.Cycle = []string{name, "other", name}
+	})
+	logo := func(w *world) bool {
+		return w.job.Spec.ImageGenerate != nil && len(w.job.Spec.ImageGenerate.References) > 0
+	}
+	for what, file := range map[string]lifecycle.FileRead{"there": picture, "none": {Unusable: "what is none"}, "missing": {Missing: "what isn't there"}} {
+		add("the picture is "+what, logo, func(w *world) { w.gathered = around(nil, file) })
+	}
+	for what, upload := range map[string]lifecycle.Upload{"succeeds": {Done: true, ID: "up_1"}, "fails": {Done: true, Err: noAnswer, Failures: 1}} {
+		add("the upload "+what, func(w *world) bool { return w.known.Uploads != nil }, func(w *world) { uploaded(upload)(&w.known) })
+	}
+	add("another adopts it", func(w *world) bool { return w.job.Spec.AdoptJobID != "" }, func(w *world) { w.gathered.Adopter = "another" })
+	add("the other adopter goes", func(w *world) bool { return w.gathered.Adopter != "" }, func(w *world) { w.gathered.Adopter = "" })
+	films := func(w *world) bool { return w.job.Spec.ImageToVideo != nil && w.job.Status.JobID != "" }
+	add("a look finds a clip", films, func(w *world) { w.known.Trouble = nil; w.observe(clip(nil)) })
+	add("its thumbnail comes", films, func(w *world) { w.known.Job = clip(new("https://example.com/t.png")) })
+	return list
 }
 
 func moves() []move {
@@ -161,14 +204,21 @@ func (w *world) observe(job *dafty.Job) {
 	}
 }
 
+func (w *world) input() lifecycle.Input {
+	return lifecycle.Input{Job: w.job, Known: w.known, Gathered: w.gathered, Now: w.now, DeletionTimeout: deletionTimeout}
+}
+
 // reconcile decides and acts until there is nothing more to do, and gives the phases on the
 // way. It gives false where the object is gone.
 func (w *world) reconcile(t *testing.T, saw func(in lifecycle.Input, got lifecycle.Decision)) bool {
 	t.Helper()
 	for range 8 {
-		in := lifecycle.Input{Job: w.job, Known: w.known, Now: w.now, DeletionTimeout: deletionTimeout}
+		in := w.input()
 		got := lifecycle.Next(in)
 		saw(in, got)
+		if got.Store {
+			got = lifecycle.Stored(in, got, "")
+		}
 		before := w.copy()
 		w.after = got.After
 		w.job.Status = got.Status
@@ -183,7 +233,11 @@ func (w *world) reconcile(t *testing.T, saw func(in lifecycle.Input, got lifecyc
 			w.known.Credentials.Held = submission.CredentialsHash
 		case lifecycle.Cancel:
 			w.known.Cancel = &lifecycle.CancelCall{}
-		case lifecycle.RemoveFinalizer:
+		case lifecycle.UploadFiles:
+			if w.known.Uploads == nil {
+				uploaded(lifecycle.Upload{})(&w.known)
+			}
+		case lifecycle.RemoveFinalizer, lifecycle.Delete:
 			return false
 		}
 		if equality.Semantic.DeepEqual(before.job, w.job) && reflect.DeepEqual(before.known.Cancel, w.known.Cancel) {
@@ -210,10 +264,20 @@ func (w *world) sketch() string {
 	if ready := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionReady); ready != nil {
 		told = ready.Reason != v1alpha1.ReasonSubmitting
 	}
-	if status.Phase.Final() {
-		return string(status.Phase)
+	whole := fmt.Sprint(jobType(w.job), w.job.Spec.ActiveDeadlineSeconds != nil, w.job.Spec.AdoptJobID != "", len(status.FailedJobIDs), w.gathered.Adopter, len(w.gathered.Cycle), asJSON(status.Inputs), asJSON(w.known.Uploads), asJSON(w.gathered.Files))
+	for _, other := range w.gathered.Jobs {
+		whole += string(other.Status.Phase)
 	}
-	sketch := fmt.Sprint(status.Phase, w.job.Spec.DesiredState, len(w.job.Finalizers), w.known.Credentials.Secret != "")
+	if next := status.NextAttemptAt; next != nil {
+		whole += fmt.Sprint(w.now.Before(next.Time))
+	}
+	if submitted := status.SubmittedAt; submitted != nil && w.job.Spec.ActiveDeadlineSeconds != nil {
+		whole += fmt.Sprint(age(submitted.Time, time.Minute))
+	}
+	if status.Phase.Final() {
+		return whole + string(status.Phase) + asJSON(status.Result) + fmt.Sprint(age(status.FinishedAt.Time, 2*time.Minute, 5*time.Minute), status.ResultConfigMap)
+	}
+	sketch := whole + fmt.Sprint(status.Phase, w.job.Spec.DesiredState, len(w.job.Finalizers), w.known.Credentials.Secret != "")
 	if w.deleting() {
 		sketch += fmt.Sprint(" deleting ", age(w.job.DeletionTimestamp.Time, deletionTimeout))
 	}
@@ -267,7 +331,6 @@ func explore(t *testing.T) explored {
 		}
 		seen.steps[got.Step] = true
 	}
-	all := moves()
 	been := map[string]bool{}
 	var queue []*world
 	visit := func(w *world) {
@@ -276,33 +339,47 @@ func explore(t *testing.T) explored {
 		}
 		if sketch := w.sketch(); !been[sketch] {
 			been[sketch] = true
-			decide(t, lifecycle.Input{Job: w.job, Known: w.known, Now: w.now, DeletionTimeout: deletionTimeout})
+			decide(t, w.input())
 			if t.Failed() {
 				t.FailNow()
 			}
 			queue = append(queue, w)
 		}
 	}
-	for _, start := range []change{func(*v1alpha1.DaftyJob) {}, style, noOperation, desired(v1alpha1.DesiredSuspended), desired(v1alpha1.DesiredCancelled), note(ownNote)} {
-		job := newJob(noFinalizer, start)
-		job.Generation = 1
-		visit(&world{job: job, known: with(keyA), now: t0})
-	}
-	for len(queue) > 0 {
-		w := queue[0]
-		queue = queue[1:]
-		for _, move := range all {
-			if !move.possible(w) {
-				continue
+	walk := func(all []move, starts ...change) {
+		for _, start := range starts {
+			job := newJob(noFinalizer, start)
+			job.Generation = 1
+			visit(&world{job: job, known: with(keyA), now: t0})
+		}
+		for len(queue) > 0 {
+			w := queue[0]
+			queue = queue[1:]
+			for _, move := range all {
+				if !move.possible(w) {
+					continue
+				}
+				next := w.copy()
+				move.happen(next)
+				visit(next)
 			}
-			next := w.copy()
-			move.happen(next)
-			visit(next)
-		}
-		if len(been) > 20_000 {
-			t.Fatal("the model doesn't end")
+			if len(been) > 20_000 {
+				t.Fatal("the model doesn't end")
+			}
 		}
 	}
+	walk(moves(), func(*v1alpha1.DaftyJob) {}, style, noOperation, desired(v1alpha1.DesiredSuspended), desired(v1alpha1.DesiredCancelled), note(ownNote))
+	film := func(job *v1alpha1.DaftyJob) {
+		job.Spec.ImageGenerate, job.Spec.ImageToVideo = nil, &v1alpha1.ImageToVideo{Image: v1alpha1.ImageReference{ID: otherID}, Prompt: "it moves"}
+		kept(300)(job)
+		stores(job)
+	}
+	hurried := func(job *v1alpha1.DaftyJob) { deadline(60)(job); tries(1)(job) }
+	visit(&world{job: newJob(noFinalizer, adopts), known: with(keyA), gathered: lifecycle.Gathered{Adopter: "another"}, now: t0})
+	walk(wholeMoves(), tries(1), hurried, upscaleOf("other", 0), upscaleOf("other", 1), withLogo, adopts, film)
 	t.Logf("%d worlds", len(been))
 	return seen
 }
+
+// jobType tells the operations apart.
+func jobType(job *v1alpha1.DaftyJob) string { return string(lifecycle.JobType(&job.Spec)) }

@@ -1,6 +1,7 @@
 package lifecycle
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -19,14 +20,21 @@ func Next(in Input) Decision {
 	d.restoreRecord()
 	d.completeTimes()
 	decision := d.next()
+	if due := d.due(); !due.IsZero() && !decision.Status.Phase.Final() && decision.Step != RemoveFinalizer && due.After(in.Now) {
+		decision.soonest(due.Sub(in.Now))
+	}
 	if d.deleting() && decision.Step != RemoveFinalizer && d.finalizer() {
 		// Whatever it waits for, a deletion ends.
-		left := d.deadline().Sub(in.Now)
-		if decision.After == 0 || decision.After > left {
-			decision.After = left
-		}
+		decision.soonest(d.deadline().Sub(in.Now))
 	}
 	return decision
+}
+
+// soonest has the decision made anew after a time at the latest.
+func (d *Decision) soonest(after time.Duration) {
+	if d.After == 0 || d.After > after {
+		d.After = after
+	}
 }
 
 func (d *decider) next() Decision {
@@ -40,15 +48,19 @@ func (d *decider) next() Decision {
 	case d.deleting() && !d.Now.Before(d.deadline()):
 		return d.abandon()
 	case d.status.Phase.Final():
-		return d.keep(Rest, 0)
+		return d.finished()
 	case d.status.JobID != "":
 		return d.follow()
 	case d.status.InDoubt():
 		return d.resolve()
 	case d.annotated() != "":
 		return d.pickUp()
+	case d.Job.Spec.AdoptJobID != "":
+		return d.adopt()
 	case d.cancelWanted():
 		return d.cancelledBeforeSubmission()
+	case d.overdue():
+		return d.tooLate()
 	case d.Job.Spec.DesiredState == v1alpha1.DesiredSuspended:
 		return d.suspended()
 	default:
@@ -80,12 +92,43 @@ func (d *decider) finalizer() bool {
 
 // untouched says that no request can have reached Dafty.
 func (d *decider) untouched() bool {
-	return d.status.JobID == "" && !d.status.InDoubt() && d.annotated() == ""
+	return d.status.JobID == "" && !d.status.InDoubt() && d.annotated() == "" && d.Job.Spec.AdoptJobID == ""
 }
 
 // cancelWanted says that the job must not run, or run on.
 func (d *decider) cancelWanted() bool {
 	return d.deleting() || d.Job.Spec.DesiredState == v1alpha1.DesiredCancelled
+}
+
+// stopWanted says that a job at Dafty must not run on. What was begun isn't taken back, should the deadline be.
+func (d *decider) stopWanted() bool {
+	return d.cancelWanted() || d.overdue() || d.status.Phase == v1alpha1.PhaseCancelling
+}
+
+// due is when spec.activeDeadlineSeconds is over, zero where there is none or nothing was submitted yet.
+func (d *decider) due() time.Time {
+	seconds, from := d.Job.Spec.ActiveDeadlineSeconds, d.status.SubmittedAt
+	if from == nil && d.status.InDoubt() {
+		from = d.status.Submission.StartedAt
+	}
+	if seconds == nil || from == nil {
+		return time.Time{}
+	}
+	return from.Add(time.Duration(*seconds) * time.Second)
+}
+
+func (d *decider) overdue() bool {
+	due := d.due()
+	return !due.IsZero() && !d.Now.Before(due)
+}
+
+// tooLate ends a job whose deadline came between two attempts.
+func (d *decider) tooLate() Decision {
+	return d.end(lost(v1alpha1.ReasonDeadlineExceeded, d.overdueWords()+"; it isn't tried again"))
+}
+
+func (d *decider) overdueWords() string {
+	return fmt.Sprintf("the job took longer than the %d seconds of spec.activeDeadlineSeconds", *d.Job.Spec.ActiveDeadlineSeconds)
 }
 
 // Annotation is the value of v1alpha1.JobAnnotation for a job's id.
@@ -103,7 +146,14 @@ func Annotated(job *v1alpha1.DaftyJob) string {
 	return id
 }
 
-func (d *decider) annotated() string { return Annotated(d.Job) }
+// annotated leaves out an attempt that has failed: another is wanted.
+func (d *decider) annotated() string {
+	id := Annotated(d.Job)
+	if slices.ContainsFunc(d.status.FailedJobIDs, func(failed string) bool { return strings.EqualFold(failed, id) }) {
+		return ""
+	}
+	return id
+}
 
 // keep changes nothing but the generation that status is about.
 func (d *decider) keep(step Step, after time.Duration) Decision {
@@ -140,22 +190,48 @@ func (d *decider) jobWords() string {
 		return fmt.Sprintf("the job of idempotency key %s (sent %s; whether Dafty made it isn't known)",
 			d.status.Submission.IdempotencyKey, d.status.Submission.StartedAt.UTC().Format(time.RFC3339))
 	default:
-		return "job " + d.annotated()
+		return "job " + cmp.Or(d.annotated(), d.Job.Spec.AdoptJobID)
 	}
+}
+
+// adopt takes the job of the spec as this object's own.
+func (d *decider) adopt() Decision {
+	id := d.Job.Spec.AdoptJobID
+	if d.Gathered.Adopter != "" {
+		if d.cancelWanted() {
+			return d.cancelledBeforeSubmission()
+		}
+		return d.on(stuck(v1alpha1.PhasePending, v1alpha1.ReasonAlreadyAdopted, fmt.Sprintf(
+			"job %s is followed by DaftyJob %q of this namespace; delete this one, or that one", id, d.Gathered.Adopter)), Rest, maxCredentialsPoll)
+	}
+	if !d.finalizer() {
+		return Decision{Status: d.status, Step: AddFinalizer} // or a deletion would leave it running
+	}
+	d.status.JobID = id
+	decision := d.follow()
+	if event := decision.Event; event != nil {
+		event.Message = fmt.Sprintf("adopted job %s; %s", id, event.Message)
+	}
+	return decision
 }
 
 // pickUp takes the job of the annotation as this object's own instead of paying for another.
 func (d *decider) pickUp() Decision {
-	d.status.JobID = d.annotated()
+	id := d.annotated()
+	d.status.JobID, d.status.NextAttemptAt = id, nil
 	d.status.Attempts = max(d.status.Attempts, 1)
 	decision := d.follow()
 	if event := decision.Event; event != nil {
-		event.Message = fmt.Sprintf("found job %s in the annotation %s; %s", d.status.JobID, v1alpha1.JobAnnotation, event.Message)
+		event.Message = fmt.Sprintf("found job %s in the annotation %s; %s", id, v1alpha1.JobAnnotation, event.Message)
 	}
 	return decision
 }
 
 func (d *decider) cancelledBeforeSubmission() Decision {
+	if n := len(d.status.FailedJobIDs); n > 0 {
+		return d.end(reached(v1alpha1.PhaseCancelled, v1alpha1.ReasonCancelled,
+			fmt.Sprintf("called off before it was tried again; %d attempts failed before", n)))
+	}
 	return d.end(reached(v1alpha1.PhaseCancelled, v1alpha1.ReasonCancelledBeforeSubmission,
 		"called off before Dafty took the job; nothing was paid"))
 }
@@ -167,9 +243,24 @@ func (d *decider) suspended() Decision {
 
 // submit begins an attempt, if nothing stands in its way.
 func (d *decider) submit() Decision {
-	if _, err := Request(&d.Job.Spec); err != nil {
+	if jobType(&d.Job.Spec) == "" {
 		// The CRD is newer than the operator. Dafty hasn't judged the request, so it isn't the end.
-		return d.on(stuck(v1alpha1.PhasePending, v1alpha1.ReasonInvalidRequest, err.Error()), Rest, 0)
+		return d.on(stuck(v1alpha1.PhasePending, v1alpha1.ReasonInvalidRequest, errNoOperation.Error()), Rest, 0)
+	}
+	if failed := len(d.status.FailedJobIDs); failed > int(d.backoffLimit()) {
+		// It was lowered since: what isn't wanted isn't to be paid for.
+		reason, message := d.failure()
+		return d.end(lost(reason, fmt.Sprintf("%s; spec.backoffLimit allows no other attempt after %d", message, failed)))
+	}
+	// A clock that was wrong may have written any time.
+	if next := d.status.NextAttemptAt; next != nil && d.Now.Before(next.Time) && next.Sub(d.Now) <= maxRetryAfter {
+		return d.on(d.backingOff(), Rest, next.Sub(d.Now))
+	}
+	if len(d.status.FailedJobIDs) > 0 && d.onItsWay() {
+		return d.keep(Rest, repeatAfter) // a repeat of the last attempt, whose job was found otherwise
+	}
+	if instead := d.gather(); instead != nil {
+		return *instead
 	}
 	if d.Known.Credentials.Secret == "" {
 		return d.on(onTheWay(v1alpha1.PhasePending, v1alpha1.ReasonWaitingForCredentials, d.Known.Credentials.Problem), Rest, d.credentialsPoll())
@@ -186,7 +277,7 @@ func (d *decider) submit() Decision {
 		refusals = last.Refusals
 	}
 	now := metav1.NewTime(d.Now).Rfc3339Copy()
-	d.status.Attempts = attempt
+	d.status.Attempts, d.status.NextAttemptAt = attempt, nil
 	d.status.Submission = &v1alpha1.Submission{
 		Attempt:         attempt,
 		IdempotencyKey:  idempotencyKey(d.Job, attempt, refusals),
@@ -199,11 +290,11 @@ func (d *decider) submit() Decision {
 	return d.send("sending the request to Dafty")
 }
 
-// idempotencyKey is derived from the object alone, so that whoever repeats the request uses
+// idempotencyKey is derived from the object alone, or given in it, so that whoever repeats the request uses
 // the same. A refused request made no job, and Dafty may answer its key with the same
 // refusal for ever: the next try has another.
 func idempotencyKey(job *v1alpha1.DaftyJob, attempt, refusals int32) string {
-	key := fmt.Sprintf("%s-%d", job.UID, attempt)
+	key := fmt.Sprintf("%s-%d", cmp.Or(job.Spec.IdempotencyKey, string(job.UID)), attempt)
 	if refusals > 0 {
 		key += fmt.Sprintf(".%d", refusals)
 	}
@@ -315,7 +406,7 @@ func (d *decider) mendTimes() {
 // repeatWait is how long after a submission that failed it is repeated.
 func (d *decider) repeatWait(call *SubmissionCall) time.Duration {
 	wait := Backoff(answeredRepeatAfter, call.Failures, maxBackoff)
-	if d.cancelWanted() {
+	if d.stopWanted() {
 		// The sooner the job's id is known, the less of it is paid for.
 		wait = min(wait, repeatAfter)
 	}
@@ -413,12 +504,44 @@ func (d *decider) repeat(err *dafty.CallError, wait time.Duration) Decision {
 	default:
 		return d.unknown("the API key that it was sent with is no longer in "+d.secretWords()+", and repeated with another it could be paid for twice", d.credentialsPoll())
 	}
+	if instead := d.regather(); instead != nil {
+		return *instead
+	}
 	if hold := d.Known.Hold; hold != nil {
 		return d.on(troubled(v1alpha1.PhaseSubmitting, hold.Kind, hold.Message, d.secretWords()), Rest, max(hold.Until.Sub(d.Now), time.Second))
 	}
 	now := metav1.NewTime(d.Now).Rfc3339Copy()
 	submission.SentAt, submission.Sender = &now, d.Known.Sender
 	return d.send("repeating the request with the same idempotency key, as its answer isn't known")
+}
+
+// regather finds anew what the references of a request in doubt stand for, where somebody took that out of status.
+func (d *decider) regather() *Decision {
+	if _, err := resolved(&d.Job.Spec, d.status.Inputs); err == nil {
+		return nil
+	}
+	before := d.status.DeepCopy()
+	instead := d.gather()
+	if instead == nil {
+		if _, err := resolved(&d.Job.Spec, d.status.Inputs); err == nil {
+			return nil
+		}
+		d.status = *before
+		decision := d.on(onTheWay(v1alpha1.PhaseSubmitting, v1alpha1.ReasonWaitingForCredentials,
+			d.Known.Credentials.Problem+"; a request was sent and its answer isn't known, and its pictures must be uploaded again to repeat it"), Rest, d.credentialsPoll())
+		return &decision
+	}
+	why := "what it refers to is no longer on record"
+	if ready := findReady(&v1alpha1.DaftyJob{Status: instead.Status}); ready != nil {
+		why += ": " + ready.Message
+	}
+	step, files := instead.Step, instead.Files
+	d.status = *before
+	decision := d.unknown(why, d.credentialsPoll())
+	if step == UploadFiles && decision.Status.InDoubt() {
+		decision.Step, decision.Files = step, files
+	}
+	return &decision
 }
 
 // unknown gives an attempt up without an answer, unless a person found its job, or found that
@@ -473,9 +596,12 @@ func (d *decider) accepted(job *dafty.Job) Decision {
 
 // credentialsPoll is when to look for a key again: soon for a user who is just creating it,
 // and rarer the longer nobody has.
-func (d *decider) credentialsPoll() time.Duration {
+func (d *decider) credentialsPoll() time.Duration { return d.poll(credentialsReasons) }
+
+// poll is when to look again for what a person is to bring, and that no watch tells of.
+func (d *decider) poll(reasons []string) time.Duration {
 	var waited time.Duration
-	if ready := d.ready(); ready != nil && !d.deleting() && slices.Contains(credentialsReasons, ready.Reason) {
+	if ready := d.ready(); ready != nil && !d.deleting() && slices.Contains(reasons, ready.Reason) {
 		waited = d.Now.Sub(ready.LastTransitionTime.Time)
 	}
 	return min(max(waited/16, credentialsPoll), maxCredentialsPoll)

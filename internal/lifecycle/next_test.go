@@ -22,6 +22,12 @@ type row struct {
 	known lifecycle.Known
 	when  time.Duration
 	then  then
+	// gathered is what was read of what the object refers to.
+	gathered lifecycle.Gathered
+}
+
+func (r row) input() lifecycle.Input {
+	return lifecycle.Input{Job: r.given, Known: r.known, Gathered: r.gathered, Now: t0.Add(r.when), DeletionTimeout: deletionTimeout}
 }
 
 // then is what a row expects. An empty reason means that status says nothing, an empty event
@@ -38,12 +44,12 @@ type then struct {
 	also   func(*testing.T, lifecycle.Decision)
 }
 
-var rows = slices.Concat(beforeSubmission, submission, doubt, picking, following, cancels, deletions, ends, kindRows())
+var rows = slices.Concat(beforeSubmission, submission, doubt, picking, following, cancels, deletions, ends, references, attempts, afterwards, kindRows())
 
 func TestNext(t *testing.T) {
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
-			got := decide(t, lifecycle.Input{Job: row.given, Known: row.known, Now: t0.Add(row.when), DeletionTimeout: deletionTimeout})
+			got := decide(t, row.input())
 
 			way, _ := standing(&got.Status)
 			reason, message, event := "", "", ""

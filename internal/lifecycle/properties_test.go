@@ -15,6 +15,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	"pgregory.net/rapid"
 	kstatus "sigs.k8s.io/cli-utils/pkg/kstatus/status"
 
@@ -43,6 +44,7 @@ func standing(status *v1alpha1.DaftyJobStatus) (string, error) {
 	var is []string
 	for _, condition := range status.Conditions {
 		switch condition.Type {
+		case v1alpha1.ConditionResultStored: // beside all others
 		case v1alpha1.ConditionReady:
 			is = append(is, condition.Type+"="+string(condition.Status))
 		default:
@@ -104,11 +106,10 @@ func wrong(in lifecycle.Input, got lifecycle.Decision) (problems []string) {
 
 	// A final phase is final.
 	if before.Phase.Final() {
-		same := *after.DeepCopy()
-		same.ObservedGeneration = before.ObservedGeneration
-		must(equality.Semantic.DeepEqual(*before, same), "status changed after a final phase")
-		must(got.Step == lifecycle.Rest || got.Step == lifecycle.RemoveFinalizer, "step %s after a final phase", got.Step)
-		must(got.Event == nil && got.After == 0, "something follows a final phase")
+		must(equality.Semantic.DeepEqual(lasting(before), lasting(after)), "status changed after a final phase")
+		must(slices.Contains([]lifecycle.Step{lifecycle.Rest, lifecycle.RemoveFinalizer, lifecycle.LookForThumbnail, lifecycle.Delete}, got.Step), "step %s after a final phase", got.Step)
+		must(got.Event == nil, "something is told after a final phase")
+		must(got.After == 0 || got.Store || got.Step == lifecycle.LookForThumbnail || in.Job.Spec.TTLSecondsAfterFinished != nil, "something follows a final phase")
 	}
 
 	// Status is whole, and about this generation.
@@ -156,16 +157,34 @@ func wrong(in lifecycle.Input, got lifecycle.Decision) (problems []string) {
 		case v1alpha1.PhaseCancelled:
 			must(after.JobID == "" || says(dafty.Failed) && before.Phase == v1alpha1.PhaseCancelling, "cancelled, which Dafty doesn't say")
 		case v1alpha1.PhaseFailed:
-			must(says(dafty.Failed) || denied || disproved(in), "failed, which Dafty doesn't say")
+			reason := meta.FindStatusCondition(after.Conditions, v1alpha1.ConditionReady).Reason
+			referred := slices.Contains([]string{v1alpha1.ReasonDependencyFailed, v1alpha1.ReasonInvalidReference}, reason) && after.JobID == "" && (!before.InDoubt() || forgone(in))
+			between := reason == v1alpha1.ReasonDeadlineExceeded && after.JobID == "" && !before.InDoubt() && overdue(in)
+			lowered := len(before.FailedJobIDs) > 0 && after.JobID == "" && !before.InDoubt()
+			must(says(dafty.Failed) || denied || disproved(in) || referred || between || lowered, "failed, which Dafty doesn't say")
+			must(reason != v1alpha1.ReasonDeadlineExceeded || in.Job.Spec.ActiveDeadlineSeconds != nil, "a deadline that there isn't is exceeded")
 		}
 	}
-	if before.InDoubt() && !after.InDoubt() && after.JobID == "" {
+	retried := len(after.FailedJobIDs) > len(before.FailedJobIDs)
+	if retried {
+		must(after.JobID == "" && after.Phase == v1alpha1.PhasePending && after.NextAttemptAt != nil && after.NextAttemptAt.After(in.Now), "tried again at once")
+		must(before.Attempts <= *in.Job.Spec.BackoffLimit, "tried again after %d attempts", before.Attempts)
+		must(!unwanted && !overdue(in) && before.Phase != v1alpha1.PhaseCancelling && in.Job.Spec.AdoptJobID == "", "tried again although it isn't wanted")
+	}
+	if before.InDoubt() && !after.InDoubt() && after.JobID == "" && !retried {
 		must(disproved(in) || forgone(in), "a request in doubt is forgotten")
 	}
 
 	// What was learnt stays.
-	must(before.JobID == "" || after.JobID == before.JobID, "the job's id changed")
-	must(!slices.Contains([]v1alpha1.Phase{v1alpha1.PhaseProcessing, v1alpha1.PhaseCancelling}, before.Phase) || before.JobID == "" ||
+	must(before.JobID == "" || after.JobID == before.JobID || retried, "the job's id changed")
+	for i, input := range before.Inputs {
+		must(input.ID == "" || i < len(after.Inputs) && after.Inputs[i] == input, "what %s stands for changed", input.Field)
+	}
+	if due := in.Job.Spec.ActiveDeadlineSeconds; due != nil && !after.Phase.Final() && after.SubmittedAt != nil && got.Step != lifecycle.RemoveFinalizer {
+		left := after.SubmittedAt.Add(time.Duration(*due) * time.Second).Sub(in.Now)
+		must(left <= 0 || got.After > 0 && got.After <= left, "the deadline passes unseen: decided anew after %s, %s are left", got.After, left)
+	}
+	must(!slices.Contains([]v1alpha1.Phase{v1alpha1.PhaseProcessing, v1alpha1.PhaseCancelling}, before.Phase) || before.JobID == "" || retried ||
 		slices.Index(phases, after.Phase) >= slices.Index(phases, before.Phase), "from %s back to %s", before.Phase, after.Phase)
 	must(before.Phase.Final() || after.Phase.Final() == (after.FinishedAt != nil && before.FinishedAt == nil), "finishedAt %v in phase %s", after.FinishedAt, after.Phase)
 
@@ -180,6 +199,8 @@ func wrong(in lifecycle.Input, got lifecycle.Decision) (problems []string) {
 		must(after.Attempts == submission.Attempt, "attempt %d, of %d", submission.Attempt, after.Attempts)
 		must(finalizer, "submitted without the finalizer")
 		must(in.Known.Submission == nil || in.Known.Submission.Done, "submitted beside another request")
+		_, err := lifecycle.Request(&in.Job.Spec, after.Inputs)
+		must(err == nil || in.Job.Status.InDoubt(), "submitted without a request: %v", err)
 		if before.InDoubt() && !forgone(in) {
 			old := before.Submission
 			must(submission.IdempotencyKey == old.IdempotencyKey && submission.StartedAt.Equal(old.StartedAt) &&
@@ -192,24 +213,33 @@ func wrong(in lifecycle.Input, got lifecycle.Decision) (problems []string) {
 		} else {
 			must(!unwanted && in.Job.Spec.DesiredState != v1alpha1.DesiredSuspended, "submitted although it isn't wanted")
 			id, own := strings.CutPrefix(in.Job.Annotations[v1alpha1.JobAnnotation], namespace+"/"+name+":")
-			must(!own || id == "", "submitted although the annotation names a job")
+			must(!own || id == "" || slices.Contains(after.FailedJobIDs, id), "submitted although the annotation names a job")
+			must(after.NextAttemptAt == nil && (before.NextAttemptAt == nil || !in.Now.Before(before.NextAttemptAt.Time) || before.NextAttemptAt.Sub(in.Now) > 6*time.Minute), "submitted before its time")
+			must((!overdue(in) || forgone(in)) && in.Job.Spec.AdoptJobID == "", "submitted although it is past its deadline, or adopts a job")
 			must(submission.StartedAt.Equal(submission.SentAt), "a first request is dated like a repeat")
 		}
 	case lifecycle.Follow, lifecycle.Cancel, lifecycle.Annotate:
 		must(after.JobID != "" && !after.Phase.Final(), "%s in phase %s with job id %q", got.Step, after.Phase, after.JobID)
-		must(got.Step != lifecycle.Cancel || unwanted && after.Phase == v1alpha1.PhaseCancelling, "cancelled in phase %s", after.Phase)
+		must(got.Step != lifecycle.Cancel || (unwanted || overdue(in) || before.Phase == v1alpha1.PhaseCancelling) && after.Phase == v1alpha1.PhaseCancelling, "cancelled in phase %s", after.Phase)
 		must(deleting || finalizer, "%s without the finalizer", got.Step)
 	case lifecycle.AddFinalizer:
 		must(!finalizer && !deleting, "a finalizer that is there, or can't be added")
 	case lifecycle.RemoveFinalizer:
-		untouched := before.JobID == "" && !before.InDoubt() && in.Job.Annotations[v1alpha1.JobAnnotation] != ownNote
+		untouched := before.JobID == "" && in.Job.Spec.AdoptJobID == "" && !before.InDoubt() && (in.Job.Annotations[v1alpha1.JobAnnotation] != ownNote || slices.Contains(before.FailedJobIDs, jobID))
 		timeout := !in.Now.Before(in.Job.DeletionTimestamp.Add(in.DeletionTimeout))
 		must(deleting && finalizer, "a finalizer that isn't there, or is wanted")
 		must(before.Phase.Final() || untouched || disproved(in) || forgone(in) || timeout || in.Job.Spec.DeletionPolicy == v1alpha1.DeletionOrphan, "let go too early")
 		must(!got.Abandoned || timeout && got.Event != nil && got.Event.Warning, "abandoned too early or in silence")
+	case lifecycle.UploadFiles:
+		must(len(got.Files) > 0 && after.JobID == "" && (!unwanted || before.InDoubt()), "uploads %d files", len(got.Files))
+	case lifecycle.LookForThumbnail:
+		must(after.Phase == v1alpha1.PhaseCompleted && got.After > 0, "looks for a thumbnail in phase %s", after.Phase)
+	case lifecycle.Delete:
+		must(before.Phase.Final() && !deleting && !in.Now.Before(before.FinishedAt.Add(time.Duration(*in.Job.Spec.TTLSecondsAfterFinished)*time.Second)), "deleted too early")
 	case lifecycle.Rest:
 		must(!(way == onTheWay && !deleting) || got.After > 0, "on the way, and nothing goes on")
 	}
+	must(!got.Store || after.Phase == v1alpha1.PhaseCompleted && in.Job.Spec.ResultConfigMap != "", "a result is stored in phase %s", after.Phase)
 	must(slices.Contains(lifecycle.Steps, got.Step), "step %q", got.Step)
 	must(got.After >= 0, "after %s", got.After)
 	if deleting && finalizer && got.Step != lifecycle.RemoveFinalizer {
@@ -220,9 +250,30 @@ func wrong(in lifecycle.Input, got lifecycle.Decision) (problems []string) {
 	if event := got.Event; event != nil {
 		must(event.Reason != "" && event.Message != "", "an empty event")
 		old := meta.FindStatusCondition(before.Conditions, v1alpha1.ConditionReady)
-		must(got.Step == lifecycle.RemoveFinalizer || old == nil || old.Reason != event.Reason, "the event %s is no news", event.Reason)
+		must(got.Step == lifecycle.RemoveFinalizer || old == nil || old.Reason != event.Reason || retried, "the event %s is no news", event.Reason)
 	}
 	return problems
+}
+
+// lasting is what of a status never changes after the end.
+func lasting(of *v1alpha1.DaftyJobStatus) v1alpha1.DaftyJobStatus {
+	status := *of.DeepCopy()
+	status.ObservedGeneration, status.ResultConfigMap = 0, ""
+	if status.Result != nil && status.Result.Video != nil {
+		status.Result.Video.ThumbnailURL = ""
+	}
+	return status
+}
+
+// overdue says whether the job's deadline has passed. It counts from the submission, which this decision may put on record.
+func overdue(in lifecycle.Input) bool {
+	seconds, from := in.Job.Spec.ActiveDeadlineSeconds, lifecycle.Next(in).Status.SubmittedAt
+	if from == nil && in.Job.Status.InDoubt() {
+		if from = in.Job.Status.Submission.StartedAt; from == nil {
+			from = &in.Job.CreationTimestamp
+		}
+	}
+	return seconds != nil && from != nil && !in.Now.Before(from.Add(time.Duration(*seconds)*time.Second))
 }
 
 // ownCall is this process's call that the submission in status is the record of, nil where it is another's.
@@ -261,7 +312,8 @@ func forgone(in lifecycle.Input) bool {
 	revoked := failed && call.Err.Kind == dafty.KindUnauthorized
 	mendable := []dafty.Kind{dafty.KindInsufficientCredits, dafty.KindSubscriptionRequired, dafty.KindUsageLimit, dafty.KindConcurrency}
 	refused := failed && slices.Contains(mendable, call.Err.Kind) && in.Now.Sub(call.Record.SentAt.Time) >= 45*time.Second
-	return in.Now.Sub(begun) >= 23*time.Hour || refused ||
+	_, lost := lifecycle.Request(&in.Job.Spec, in.Job.Status.Inputs) // what it was made of
+	return in.Now.Sub(begun) >= 23*time.Hour || refused || lost != nil && in.Job.Spec.ImageGenerate != nil || lost != nil && in.Job.Spec.ImageUpscale != nil ||
 		credentials.Secret != "" && credentials.Secret != request.CredentialsHash && (credentials.Held != request.CredentialsHash || revoked)
 }
 
@@ -326,9 +378,24 @@ func TestDecisionsComeToRest(t *testing.T) {
 			if got.Step == lifecycle.RemoveFinalizer {
 				return
 			}
+			if got.Store {
+				got = lifecycle.Stored(in, got, oneOf(t, "store", "", "it can't be written"))
+			}
 			after := in.Job.DeepCopy()
 			after.Status = got.Status
 			switch got.Step {
+			case lifecycle.Delete:
+				return
+			case lifecycle.UploadFiles:
+				if in.Known.Uploads == nil {
+					in.Known.Uploads = map[string]lifecycle.Upload{}
+				}
+				for _, file := range got.Files {
+					if upload := in.Known.Uploads[file.Digest]; upload.Done {
+						upload.Done = false
+						in.Known.Uploads[file.Digest] = upload
+					}
+				}
 			case lifecycle.AddFinalizer:
 				after.Finalizers = append(after.Finalizers, v1alpha1.CancelFinalizer)
 			case lifecycle.Annotate:
@@ -374,7 +441,32 @@ func drawInput(t *rapid.T) lifecycle.Input {
 	in := lifecycle.Input{Job: drawJob(t), DeletionTimeout: deletionTimeout}
 	in.Now = t0.Add(drawTime(t, "now"))
 	in.Known = drawKnown(t, in.Job)
+	in.Gathered = drawGathered(t)
+	if rapid.Bool().Draw(t, "uploaded") {
+		in.Known.Uploads = map[string]lifecycle.Upload{"digest": oneOf(t, "upload", lifecycle.Upload{}, lifecycle.Upload{Done: true, ID: "up_1"},
+			lifecycle.Upload{Done: true, Err: drawError(t, "upload error"), Failures: 1, RetryAt: t0.Add(drawTime(t, "upload again"))})}
+	}
 	return in
+}
+
+// drawGathered is what there may be of the things that a spec refers to.
+func drawGathered(t *rapid.T) lifecycle.Gathered {
+	gathered := lifecycle.Gathered{Jobs: map[string]*v1alpha1.DaftyJob{}, Files: map[string]lifecycle.FileRead{
+		"brand/logo.png": oneOf(t, "file", lifecycle.FileRead{Missing: "what isn't there"}, lifecycle.FileRead{Unusable: "what is none"},
+			lifecycle.FileRead{File: &lifecycle.File{Name: "logo.png", MediaType: "image/png", Content: []byte("png"), Digest: "digest"}}),
+	}}
+	if oneOf(t, "other", true, true, false) {
+		other := dependency(oneOf(t, "other phase", "", v1alpha1.PhasePending, v1alpha1.PhaseProcessing, v1alpha1.PhaseCompleted, v1alpha1.PhaseCompleted, v1alpha1.PhaseFailed, v1alpha1.PhaseCancelled))
+		other.UID = oneOf(t, "other uid", types.UID("other-1"), "other-1", "other-2")
+		gathered.Jobs["other"] = other
+	}
+	if rapid.IntRange(0, 5).Draw(t, "circle") == 0 {
+		gathered.Cycle = []string{name, "other", name}
+	}
+	if rapid.IntRange(0, 3).Draw(t, "adopted by another") == 0 {
+		gathered.Adopter = "another"
+	}
+	return gathered
 }
 
 // drawTime is mostly near t0, and now and then far off, as clocks are.
@@ -392,7 +484,7 @@ func oneOf[T any](t *rapid.T, label string, values ...T) T {
 func drawJob(t *rapid.T) *v1alpha1.DaftyJob {
 	job := newJob(
 		desired(oneOf(t, "desired", v1alpha1.DesiredCompleted, v1alpha1.DesiredCompleted, v1alpha1.DesiredSuspended, v1alpha1.DesiredCancelled)),
-		oneOf(t, "operation", func(*v1alpha1.DaftyJob) {}, func(*v1alpha1.DaftyJob) {}, style, noOperation),
+		oneOf(t, "operation", func(*v1alpha1.DaftyJob) {}, func(*v1alpha1.DaftyJob) {}, style, noOperation, upscaleOf("other", 0), upscaleOf("other", 1), withLogo),
 		oneOf(t, "policy", func(*v1alpha1.DaftyJob) {}, func(*v1alpha1.DaftyJob) {}, orphan),
 	)
 	if value := oneOf(t, "annotation", "", ownNote, ownNote, namespace+"/"+name+":"+otherID, namespace+"/"+name+":", "shop/other:"+otherID, "rubbish"); value != "" {
@@ -439,8 +531,49 @@ func drawJob(t *rapid.T) *v1alpha1.DaftyJob {
 			job.Status.JobID = jobID
 		}
 		says(oneOf(t, "phase", v1alpha1.PhaseCompleted, v1alpha1.PhaseFailed, v1alpha1.PhaseCancelled), reason)(job)
+		if job.Status.Phase == v1alpha1.PhaseCompleted {
+			job.Status.Result = oneOf(t, "result", nil, &v1alpha1.JobResult{Images: []v1alpha1.Image{{ID: "i", URL: "u"}}}, &v1alpha1.JobResult{Video: &v1alpha1.Video{ID: jobID, URL: "u"}})
+		}
 	}
+	drawRest(t, job)
 	return job
+}
+
+// drawRest draws what a spec may say beside its operation, and what status keeps of it.
+func drawRest(t *rapid.T, job *v1alpha1.DaftyJob) {
+	if rapid.Bool().Draw(t, "retries") {
+		job.Spec.BackoffLimit = new(oneOf(t, "backoffLimit", int32(0), 1, 2))
+	}
+	if rapid.IntRange(0, 3).Draw(t, "deadline") == 0 {
+		job.Spec.ActiveDeadlineSeconds = new(oneOf(t, "activeDeadlineSeconds", int64(1), 60, 86400))
+	}
+	if rapid.IntRange(0, 3).Draw(t, "ttl") == 0 {
+		job.Spec.TTLSecondsAfterFinished = new(oneOf(t, "ttlSecondsAfterFinished", int32(0), 30))
+	}
+	if rapid.IntRange(0, 3).Draw(t, "stores") == 0 {
+		job.Spec.ResultConfigMap = "result"
+	}
+	if rapid.IntRange(0, 7).Draw(t, "adopts") == 0 && job.Status.Submission == nil {
+		job.Spec.AdoptJobID, job.Spec.BackoffLimit = jobID, nil
+	}
+	if job.Status.Phase == "" {
+		return
+	}
+	if rapid.IntRange(0, 2).Draw(t, "failed before") == 0 && job.Status.Attempts <= 1 && job.Status.Submission == nil {
+		job.Status.Attempts, job.Status.FailedJobIDs = 1, []string{oneOf(t, "failed", otherID, otherID, jobID)}
+		job.Status.SubmittedAt = at(drawTime(t, "first submitted").Truncate(time.Second))
+		if job.Status.Phase == v1alpha1.PhasePending {
+			job.Status.NextAttemptAt = at(drawTime(t, "next attempt").Truncate(time.Second))
+		}
+	}
+	for _, field := range []string{"imageUpscale.image", "imageGenerate.references[0]"} {
+		switch oneOf(t, field, "unseen", "seen", "known", "known") {
+		case "seen":
+			job.Status.Inputs = append(job.Status.Inputs, v1alpha1.Input{Field: field, UID: "other-1"})
+		case "known":
+			job.Status.Inputs = append(job.Status.Inputs, v1alpha1.Input{Field: field, UID: "other-1", ID: "an-id"})
+		}
+	}
 }
 
 func drawError(t *rapid.T, label string) *dafty.CallError {

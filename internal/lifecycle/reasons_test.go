@@ -52,7 +52,15 @@ func TestReasons(t *testing.T) {
 	camelCase := regexp.MustCompile(`^([A-Z][a-z]+|API)+$`)
 	produced := map[string]bool{}
 	for _, row := range rows {
-		decision := lifecycle.Next(lifecycle.Input{Job: row.given, Known: row.known, Now: t0.Add(row.when), DeletionTimeout: deletionTimeout})
+		in := row.input()
+		decision := lifecycle.Next(in)
+		if decision.Store {
+			for _, problem := range []string{"it can't be written", ""} {
+				for _, condition := range lifecycle.Stored(in, decision, problem).Status.Conditions {
+					produced[condition.Reason] = true
+				}
+			}
+		}
 		for _, condition := range decision.Status.Conditions {
 			produced[condition.Reason] = true
 		}
@@ -78,7 +86,8 @@ func TestReasons(t *testing.T) {
 		if !produced[value] {
 			t.Errorf("%s is in no row of the tables", name)
 		}
-		if value != v1alpha1.ReasonSubmitted && strings.HasPrefix(name, "Reason") && !slices.Contains(allReasons, value) {
+		other := []string{v1alpha1.ReasonSubmitted, v1alpha1.ReasonStored, v1alpha1.ReasonNotStored}
+		if !slices.Contains(other, value) && strings.HasPrefix(name, "Reason") && !slices.Contains(allReasons, value) {
 			t.Errorf("%s is missing in allReasons", name)
 		}
 	}
@@ -92,4 +101,7 @@ var allReasons = []string{
 	v1alpha1.ReasonWaitingForConcurrency, v1alpha1.ReasonInsufficientCredits, v1alpha1.ReasonSubscriptionRequired,
 	v1alpha1.ReasonUsageLimitExceeded, v1alpha1.ReasonAPIUnavailable, v1alpha1.ReasonSubmissionUnknown, v1alpha1.ReasonInvalidRequest,
 	v1alpha1.ReasonGenerationFailed, v1alpha1.ReasonExtractionFailed, v1alpha1.ReasonJobNotFound,
+	v1alpha1.ReasonWaitingForDependency, v1alpha1.ReasonDependencyCycle, v1alpha1.ReasonUploading, v1alpha1.ReasonUnusableFile,
+	v1alpha1.ReasonBackingOff, v1alpha1.ReasonAlreadyAdopted, v1alpha1.ReasonDependencyFailed, v1alpha1.ReasonInvalidReference,
+	v1alpha1.ReasonDeadlineExceeded,
 }

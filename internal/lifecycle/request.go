@@ -7,9 +7,28 @@ import (
 	"dafty.ai/dafty-operator/internal/dafty"
 )
 
-// Request is what the spec asks of Dafty. It fails where the spec has no operation that
-// this version of the operator knows.
-func Request(spec *v1alpha1.DaftyJobSpec) (dafty.Create, error) {
+// Request is what the spec asks of Dafty, where its references stand for these inputs. It fails where the spec has no
+// operation that this version of the operator knows, and where an input is missing.
+func Request(spec *v1alpha1.DaftyJobSpec, inputs []v1alpha1.Input) (dafty.Create, error) {
+	spec, err := resolved(spec, inputs)
+	if err != nil {
+		return nil, err
+	}
+	return request(spec)
+}
+
+// Class is the class of the create that makes the job of a spec, dafty.ClassOther where it isn't known.
+func Class(spec *v1alpha1.DaftyJobSpec) dafty.Class {
+	if spec.VideoFrames != nil || spec.ImageToVideo != nil {
+		return dafty.ClassVideoCreate
+	}
+	return dafty.JobType(jobType(spec)).CreateClass()
+}
+
+var errNoOperation = errors.New("spec holds no operation that this version of the operator knows; upgrade the operator")
+
+// request is that of a spec without references.
+func request(spec *v1alpha1.DaftyJobSpec) (dafty.Create, error) {
 	switch {
 	case spec.ImageGenerate != nil:
 		r := spec.ImageGenerate
@@ -70,11 +89,13 @@ func Request(spec *v1alpha1.DaftyJobSpec) (dafty.Create, error) {
 	case spec.StyleExtract != nil:
 		return dafty.ExtractStyleRequest{Url: spec.StyleExtract.URL}, nil
 	default:
-		return nil, errors.New("spec holds no operation that this version of the operator knows; upgrade the operator")
+		return nil, errNoOperation
 	}
 }
 
-// jobType is Dafty's word for the operation of the spec.
+// JobType is Dafty's word for the operation of a spec, empty where this version of the operator knows none.
+func JobType(spec *v1alpha1.DaftyJobSpec) dafty.JobType { return dafty.JobType(jobType(spec)) }
+
 func jobType(spec *v1alpha1.DaftyJobSpec) string {
 	switch {
 	case spec.ImageGenerate != nil:

@@ -47,7 +47,7 @@ func TestRequest(t *testing.T) {
 		{"style", v1alpha1.DaftyJobSpec{StyleExtract: &v1alpha1.StyleExtract{URL: "https://example.com"}}, dafty.ClassStyleExtract, "style.extract", `{"url":"https://example.com"}`},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			request, err := lifecycle.Request(&row.spec)
+			request, err := lifecycle.Request(&row.spec, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -65,7 +65,7 @@ func TestRequest(t *testing.T) {
 			}
 		})
 	}
-	if _, err := lifecycle.Request(&v1alpha1.DaftyJobSpec{}); err == nil {
+	if _, err := lifecycle.Request(&v1alpha1.DaftyJobSpec{}, nil); err == nil {
 		t.Error("a spec without an operation is a request")
 	}
 }

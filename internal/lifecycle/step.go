@@ -15,6 +15,8 @@ const (
 	Rest Step = "Rest"
 	// AddFinalizer to the object, so that nothing is submitted that a deletion couldn't cancel.
 	AddFinalizer Step = "AddFinalizer"
+	// UploadFiles of the decision to Dafty.
+	UploadFiles Step = "UploadFiles"
 	// Submit the request under status.submission.idempotencyKey.
 	Submit Step = "Submit"
 	// Annotate the object with the job's id, which survives a lost status.
@@ -23,12 +25,16 @@ const (
 	Follow Step = "Follow"
 	// Cancel the job at Dafty, and follow it.
 	Cancel Step = "Cancel"
+	// LookForThumbnail of a video that has completed without one.
+	LookForThumbnail Step = "LookForThumbnail"
+	// Delete the object, which has been kept for as long as was asked.
+	Delete Step = "Delete"
 	// RemoveFinalizer and let the object go.
 	RemoveFinalizer Step = "RemoveFinalizer"
 )
 
 // Steps are all of them.
-var Steps = []Step{Rest, AddFinalizer, Submit, Annotate, Follow, Cancel, RemoveFinalizer}
+var Steps = []Step{Rest, AddFinalizer, UploadFiles, Submit, Annotate, Follow, Cancel, LookForThumbnail, Delete, RemoveFinalizer}
 
 // Decision is what Next decides.
 type Decision struct {
@@ -38,6 +44,11 @@ type Decision struct {
 	Step Step
 	// After is when to decide anew at the latest, 0 where only news can change anything.
 	After time.Duration
+	// Files are to be uploaded.
+	Files []*File
+	// Store says that the result is to be written to spec.resultConfigMap before Status is, and what came of it put
+	// into Status (see Stored).
+	Store bool
 	// Event is to be told to the user, nil where there is nothing new.
 	Event *Event
 	// Abandoned is true where the object is let go although its job may still run and cost.
@@ -77,6 +88,15 @@ const (
 	// to read all of them.
 	credentialsPoll    = 5 * time.Second
 	maxCredentialsPoll = time.Minute
+	// uploadAsk is after which time it is asked again what became of an upload, should its end not be heard of.
+	uploadAsk = time.Minute
+	// retryAfter is how long after its first failure a job is tried again, and maxRetryAfter after many: as a batch/v1 Job.
+	retryAfter    = 10 * time.Second
+	maxRetryAfter = 6 * time.Minute
+	// thumbnailFor is for how long after its end a video's thumbnail is looked for.
+	thumbnailFor = 2 * time.Minute
+	// storePoll is how soon a result that can't be written to its ConfigMap is tried again at first.
+	storePoll = 10 * time.Second
 	// maxBackoff is the longest time between two tries of anything.
 	maxBackoff = 5 * time.Minute
 )

@@ -64,8 +64,14 @@ func troubled(phase v1alpha1.Phase, kind dafty.Kind, message, secret string) ver
 }
 
 // ready is the Ready condition as it was read, nil where there is none.
-func (d *decider) ready() *metav1.Condition {
-	return meta.FindStatusCondition(d.Job.Status.Conditions, v1alpha1.ConditionReady)
+func (d *decider) ready() *metav1.Condition { return findReady(d.Job) }
+
+func findReady(job *v1alpha1.DaftyJob) *metav1.Condition {
+	return findCondition(job, v1alpha1.ConditionReady)
+}
+
+func findCondition(job *v1alpha1.DaftyJob, condition string) *metav1.Condition {
+	return meta.FindStatusCondition(job.Status.Conditions, condition)
 }
 
 // on writes a verdict into status, and tells an event where the reason is new.
@@ -100,7 +106,7 @@ var warningReasons = []string{
 // end writes a final verdict. Nothing follows it.
 func (d *decider) end(v verdict) Decision {
 	finished := metav1.NewTime(d.Now)
-	d.status.FinishedAt = &finished
+	d.status.FinishedAt, d.status.NextAttemptAt = &finished, nil
 	if from := d.status.SubmittedAt; from != nil {
 		d.status.Duration = duration.HumanDuration(max(0, d.Now.Sub(from.Time)))
 	}
