@@ -16,24 +16,25 @@ import (
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
 	"dafty.ai/dafty-operator/internal/account"
+	"dafty.ai/dafty-operator/internal/lifecycle"
 )
 
 const (
 	// keyAge is how long an API key that was read is taken for the one in the Secret.
 	keyAge = 5 * time.Second
-	// followingKeyAge is the same for a job that is followed without trouble: that the key is no longer accepted
-	// shows there first.
+	// followingKeyAge is the same for a job that is submitted or followed without trouble: that the key is no longer
+	// accepted shows there first.
 	followingKeyAge = time.Minute
 )
 
 // readCredentials tells the tracker the API key, or gives the problem why there is none, for
 // the user. The Secret is read from the object's own namespace and from no other.
 func (r *Reconciler) readCredentials(ctx context.Context, job *v1alpha1.DaftyJob, tracker *account.Tracker) (problem string, err error) {
-	if job.Status.Phase.Final() {
+	if job.Status.Phase.Final() && !lifecycle.ThumbnailWanted(job, r.Clock.Now()) {
 		return "", nil
 	}
 	age := keyAge
-	if wanted := job.DeletionTimestamp.IsZero() && job.Spec.DesiredState != v1alpha1.DesiredCancelled; wanted && job.Status.JobID != "" && tracker.Known().Trouble == nil {
+	if wanted := job.DeletionTimestamp.IsZero() && job.Spec.DesiredState != v1alpha1.DesiredCancelled; wanted && tracker.Smooth() {
 		age = followingKeyAge
 	}
 	if tracker.UsedWithin(age) {

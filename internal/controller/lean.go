@@ -26,6 +26,10 @@ func Lean(object any) (any, error) {
 			DesiredState:         job.Spec.DesiredState,
 			DeletionPolicy:       job.Spec.DeletionPolicy,
 			CredentialsSecretRef: job.Spec.CredentialsSecretRef,
+
+			AdoptJobID:              job.Spec.AdoptJobID,
+			ResultConfigMap:         job.Spec.ResultConfigMap,
+			TTLSecondsAfterFinished: job.Spec.TTLSecondsAfterFinished,
 		}
 	}
 	return job, nil

@@ -27,8 +27,8 @@ type recalled struct {
 // classOf is the class of the create that made a job. The request of one that has ended isn't in memory; the type of
 // one that hasn't may be new to this version.
 func classOf(job *v1alpha1.DaftyJob) dafty.Class {
-	if create, err := lifecycle.Request(&job.Spec); err == nil {
-		return create.Class()
+	if class := lifecycle.Class(&job.Spec); class != dafty.ClassOther {
+		return class
 	}
 	return dafty.JobType(job.Status.JobType).CreateClass()
 }

@@ -38,15 +38,19 @@ const Name = "dafty-operator"
 // event bring it back before.
 const conflictRetry = time.Second
 
-// +kubebuilder:rbac:groups=dafty.ai,resources=daftyjobs,verbs=get;list;watch;patch
+// +kubebuilder:rbac:groups=dafty.ai,resources=daftyjobs,verbs=get;list;watch;patch;delete
 // +kubebuilder:rbac:groups=dafty.ai,resources=daftyjobs/status,verbs=patch
 // +kubebuilder:rbac:groups="",resources=secrets,verbs=get
+// +kubebuilder:rbac:groups="",resources=configmaps,verbs=get;create;patch
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
+
+// ReadLive are read when they are needed, by their names: no right to list them is needed, and none is kept for longer
+// than a moment.
+var ReadLive = []client.Object{&corev1.Secret{}, &corev1.ConfigMap{}}
 
 // Reconciler reconciles DaftyJobs.
 type Reconciler struct {
-	// Client reads DaftyJobs from a cache and Secrets live: no right to list Secrets is needed,
-	// and none is kept for longer than a moment (see secretReads).
+	// Client reads DaftyJobs from a cache and what ReadLive names live.
 	client.Client
 	// Recorder takes the events.
 	Recorder events.EventRecorder
@@ -62,15 +66,21 @@ type Reconciler struct {
 	secrets  secretReads
 }
 
-// SetupWithManager has mgr run the reconciler for DaftyJobs, up to workers at a time, and for
-// those that wakeups tells of.
-func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, wakeups *Wakeups, workers int) error {
+// SetupWithManager has mgr run the reconciler for DaftyJobs, up to workers at a time, for those
+// that wait for them, and for those that wakeups tells of.
+func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, wakeups *Wakeups, workers int) error {
+	for field, values := range Indexes {
+		if err := mgr.GetFieldIndexer().IndexField(ctx, &v1alpha1.DaftyJob{}, field, values); err != nil {
+			return err
+		}
+	}
 	if err := mgr.Add(metrics.NewRunning(mgr.GetCache(), r.Accounts)); err != nil {
 		return err
 	}
 	return ctrl.NewControllerManagedBy(mgr).
 		Named(Name).
 		For(&v1alpha1.DaftyJob{}).
+		Watches(&v1alpha1.DaftyJob{}, handler.EnqueueRequestsFromMapFunc(r.dependents)).
 		WatchesRawSource(source.Func(wakeups.start)).
 		WithOptions(controller.Options{MaxConcurrentReconciles: workers}).
 		Complete(r)
@@ -99,9 +109,30 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if err != nil {
 		return ctrl.Result{}, err
 	}
+	gathered, err := r.gather(ctx, job)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
 
+	result, err := r.act(ctx, job, tracker, gathered, problem)
+	if err == nil && result.finalized {
+		// It need not come back for the submission: the object is as it was written.
+		result, err = r.act(ctx, job, tracker, gathered, problem)
+	}
+	return result.Result, err
+}
+
+// acted is what became of one decision.
+type acted struct {
+	ctrl.Result
+	// finalized says that the object got its finalizer, before anything was submitted.
+	finalized bool
+}
+
+// act makes one decision and carries it out.
+func (r *Reconciler) act(ctx context.Context, job *v1alpha1.DaftyJob, tracker *account.Tracker, gathered lifecycle.Gathered, problem string) (acted, error) {
 	// 2. Decide.
-	decision, create := r.decide(job, tracker, problem)
+	decision, create := r.decide(ctx, job, tracker, gathered, problem)
 
 	// 3. Write status. Where that fails, the step isn't taken.
 	before := job.Status.Phase
@@ -116,26 +147,31 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if !letGo {
 		r.tell(ctx, job, decision)
 	}
-	if err := r.take(ctx, job, decision.Step, tracker, create); err != nil {
+	if err := r.take(ctx, job, decision, tracker, create); err != nil {
 		return lost(err)
 	}
 	if letGo {
 		r.tell(ctx, job, decision)
 	}
-	if decision.Step == lifecycle.Rest && decision.After > 0 {
+	done := acted{Result: ctrl.Result{RequeueAfter: decision.After}}
+	switch {
+	case decision.Step == lifecycle.AddFinalizer:
+		done.finalized = job.Status.JobID == ""
+	case decision.Step == lifecycle.Rest && decision.After > 0:
 		// What only waits must not hold up what can go on, as after a restart with many objects.
-		return ctrl.Result{RequeueAfter: decision.After, Priority: new(handler.LowPriority)}, nil
+		done.Priority = new(handler.LowPriority)
 	}
-	return ctrl.Result{RequeueAfter: decision.After}, nil
+	return done, nil
 }
 
-// decide asks lifecycle, and once more where a submission must wait for its turn.
-func (r *Reconciler) decide(job *v1alpha1.DaftyJob, tracker *account.Tracker, problem string) (lifecycle.Decision, dafty.Create) {
-	in := lifecycle.Input{Job: job, Known: tracker.Known(), Now: r.Clock.Now(), DeletionTimeout: r.DeletionTimeout}
+// decide asks lifecycle, once more where a submission must wait for its turn, and has a result stored: whoever waits for
+// the job's end finds it there.
+func (r *Reconciler) decide(ctx context.Context, job *v1alpha1.DaftyJob, tracker *account.Tracker, gathered lifecycle.Gathered, problem string) (lifecycle.Decision, dafty.Create) {
+	in := lifecycle.Input{Job: job, Known: tracker.Known(), Gathered: gathered, Now: r.Clock.Now(), DeletionTimeout: r.DeletionTimeout}
 	in.Known.Credentials.Problem = problem
-	// A spec without a request is for lifecycle to report: it never asks to submit one.
-	create, _ := lifecycle.Request(&job.Spec)
 	decision := lifecycle.Next(in)
+	// A spec without a request is for lifecycle to report: it never asks to submit one.
+	create, _ := lifecycle.Request(&job.Spec, decision.Status.Inputs)
 	if decision.Step != lifecycle.Submit && job.Status.JobID == "" {
 		tracker.Withdraw()
 	}
@@ -143,6 +179,9 @@ func (r *Reconciler) decide(job *v1alpha1.DaftyJob, tracker *account.Tracker, pr
 		if in.Known.Hold = tracker.Claim(create, decision.Status.Submission); in.Known.Hold != nil {
 			decision = lifecycle.Next(in)
 		}
+	}
+	if decision.Store {
+		decision = lifecycle.Stored(in, decision, r.storeResult(ctx, job, decision.Status.Result))
 	}
 	return decision, create
 }
@@ -162,17 +201,18 @@ func (r *Reconciler) writeStatus(ctx context.Context, job *v1alpha1.DaftyJob, st
 }
 
 // take takes a step, which is on record in status by now.
-func (r *Reconciler) take(ctx context.Context, job *v1alpha1.DaftyJob, step lifecycle.Step, tracker *account.Tracker, create dafty.Create) error {
-	class := dafty.ClassOther
-	if create != nil { // A job picked up may be of an operation that this version doesn't know.
-		class = create.Class()
-	}
+func (r *Reconciler) take(ctx context.Context, job *v1alpha1.DaftyJob, decision lifecycle.Decision, tracker *account.Tracker, create dafty.Create) error {
+	step, class := decision.Step, lifecycle.Class(&job.Spec)
 	if id := job.Status.JobID; id != "" && (step == lifecycle.AddFinalizer || step == lifecycle.Annotate) {
 		// The API server may refuse to write metadata for good, as where the annotations are full:
 		// the job is looked after all the same.
 		tracker.Follow(id, class)
 	}
 	switch step {
+	case lifecycle.UploadFiles:
+		for _, file := range decision.Files {
+			tracker.Upload(*file)
+		}
 	case lifecycle.Submit:
 		tracker.Submit(create, job.Status.Submission)
 	case lifecycle.Follow:
@@ -189,6 +229,13 @@ func (r *Reconciler) take(ctx context.Context, job *v1alpha1.DaftyJob, step life
 			}
 			job.Annotations[v1alpha1.JobAnnotation] = lifecycle.Annotation(job, job.Status.JobID)
 		})
+	case lifecycle.LookForThumbnail:
+		tracker.LookForThumbnail(job.Status.JobID)
+	case lifecycle.Delete:
+		err := r.Delete(ctx, job, client.Preconditions{UID: &job.UID, ResourceVersion: &job.ResourceVersion})
+		if client.IgnoreNotFound(err) != nil {
+			return fmt.Errorf("deleting the DaftyJob, as spec.ttlSecondsAfterFinished asks: %w", err)
+		}
 	case lifecycle.RemoveFinalizer:
 		err := r.patchMetadata(ctx, job, func() { controllerutil.RemoveFinalizer(job, v1alpha1.CancelFinalizer) })
 		if client.IgnoreNotFound(err) != nil {
@@ -246,11 +293,11 @@ func (r *Reconciler) tell(ctx context.Context, job *v1alpha1.DaftyJob, decision 
 
 // lost says what to do after a write that failed. Losing against another write is no error:
 // whatever was decided rested on an object that is no more.
-func lost(err error) (ctrl.Result, error) {
+func lost(err error) (acted, error) {
 	if apierrors.IsConflict(err) {
-		return ctrl.Result{RequeueAfter: conflictRetry}, nil
+		return acted{Result: ctrl.Result{RequeueAfter: conflictRetry}}, nil
 	}
-	return ctrl.Result{}, client.IgnoreNotFound(err)
+	return acted{}, client.IgnoreNotFound(err)
 }
 
 // Wakeups brings DaftyJobs to be reconciled because Dafty has answered.

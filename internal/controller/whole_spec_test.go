@@ -1,0 +1,328 @@
+package controller_test
+
+import (
+	"bytes"
+	"encoding/base64"
+	"fmt"
+	"image"
+	"image/png"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"dafty.ai/dafty-operator/api/v1alpha1"
+	"dafty.ai/dafty-operator/internal/daftysim"
+)
+
+// aPicture is a PNG of this size, in base64.
+func aPicture(t *testing.T, side int) string {
+	t.Helper()
+	var to bytes.Buffer
+	if err := png.Encode(&to, image.NewGray(image.Rect(0, 0, side, side))); err != nil {
+		t.Fatal(err)
+	}
+	return base64.StdEncoding.EncodeToString(to.Bytes())
+}
+
+func (w *world) putConfigMap(name, data string) {
+	w.t.Helper()
+	w.MustApply(w.t, fmt.Sprintf("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: %s}\n%s\n", name, data))
+}
+
+func (w *world) configMap(name string) (*corev1.ConfigMap, error) {
+	found := &corev1.ConfigMap{}
+	return found, w.Client.Get(w.t.Context(), types.NamespacedName{Namespace: w.Namespace, Name: name}, found)
+}
+
+// requestsTo are those of a method whose path ends so.
+func (w *world) requestsTo(method, suffix string) []daftysim.Request {
+	return slices.DeleteFunc(w.sim.Requests(), func(r daftysim.Request) bool {
+		return r.Method != method || !strings.HasSuffix(r.Path, suffix)
+	})
+}
+
+// A campaign, applied with its last part first: a style, an image in that style with a logo, an upscale of its second
+// variation, and a video of that.
+func TestChain(t *testing.T) {
+	w := newWorld(t, daftysim.Options{ThumbnailAfter: -1})
+	w.apply("video", `{imageToVideo: {image: {jobRef: {name: upscale}}, prompt: Slow zoom}, resultConfigMap: campaign}`)
+	w.eventually("video", v1alpha1.PhasePending, v1alpha1.ReasonWaitingForDependency)
+	w.apply("upscale", `{imageUpscale: {image: {jobRef: {name: hero, index: 1}}, resolution: 4K}}`)
+	w.apply("hero", `{imageGenerate: {prompt: A hero, variations: 2, style: {jobRef: {name: style}},
+	  references: [{configMapKeyRef: {name: brand, key: logo.png}}, {url: "https://example.com/a.png"}]}}`)
+	w.apply("style", `{styleExtract: {url: "https://example.com/brand"}}`)
+	w.eventually("style", v1alpha1.PhaseCompleted, v1alpha1.ReasonCompleted)
+	waiting := w.eventually("hero", v1alpha1.PhasePending, v1alpha1.ReasonWaitingForDependency)
+	w.Expect(ready(waiting).Message).To(ContainSubstring("kubectl create configmap -n " + w.Namespace + " brand --from-file=logo.png=FILE"))
+	w.putConfigMap("brand", "binaryData: {logo.png: "+aPicture(t, 8)+"}")
+
+	for _, name := range []string{"hero", "upscale", "video"} {
+		w.eventuallyWithin(longPatience, name, v1alpha1.PhaseCompleted, v1alpha1.ReasonCompleted)
+	}
+	w.wantCharges(4)
+	hero, err := w.get("hero")
+	w.Expect(err).NotTo(HaveOccurred())
+	upscale, err := w.get("upscale")
+	w.Expect(err).NotTo(HaveOccurred())
+	style, err := w.get("style")
+	w.Expect(err).NotTo(HaveOccurred())
+	w.Expect(hero.Status.Inputs).To(HaveLen(2))
+	w.Expect(hero.Status.Inputs[0]).To(Equal(v1alpha1.Input{Field: "imageGenerate.style", Source: "DaftyJob style", UID: style.UID, ID: style.Status.Result.Style.ID}))
+	w.Expect(hero.Status.Inputs[1].ID).To(HavePrefix("up_"))
+	w.Expect(string(w.requestsTo("POST", "/images/generate")[0].Body)).To(ContainSubstring(`"references":["` + hero.Status.Inputs[1].ID + `","https://example.com/a.png"]`))
+	w.Expect(string(w.requestsTo("POST", "/images/upscale")[0].Body)).To(ContainSubstring(`"imageId":"` + hero.Status.Result.Images[1].ID + `"`))
+	w.Expect(string(w.requestsTo("POST", "/videos/image-to-video")[0].Body)).To(ContainSubstring(`"image":"` + upscale.Status.Result.Images[0].ID + `"`))
+
+	video, err := w.get("video")
+	w.Expect(err).NotTo(HaveOccurred())
+	w.Expect(video.Status.ResultConfigMap).To(Equal("campaign"))
+	stored, err := w.configMap("campaign")
+	w.Expect(err).NotTo(HaveOccurred())
+	w.Expect(stored.Data).To(HaveKeyWithValue("video_url", video.Status.Result.Video.URL))
+	w.Expect(stored.Data).To(HaveKeyWithValue("video_id", video.Status.Result.Video.ID))
+	w.Expect(stored.OwnerReferences).To(HaveLen(1))
+	w.Expect(stored.OwnerReferences[0].UID).To(Equal(video.UID))
+
+	// What was used can go.
+	w.delete("hero")
+	w.eventuallyGone(patience, "hero")
+	after, err := w.get("upscale")
+	w.Expect(err).NotTo(HaveOccurred())
+	w.Expect(after.Status.Phase).To(Equal(v1alpha1.PhaseCompleted))
+}
+
+func TestDependencies(t *testing.T) {
+	w := newWorld(t, daftysim.Options{Manual: true})
+	upscale := func(of string, index int) string {
+		return fmt.Sprintf(`{imageUpscale: {image: {jobRef: {name: %s, index: %d}}}}`, of, index)
+	}
+	finish := func(name string, outcome daftysim.Outcome) {
+		t.Helper()
+		w.Expect(w.sim.Finish(w.submitted(name), outcome)).To(Succeed())
+	}
+	w.apply("first", aLogo)
+	w.apply("good", upscale("first", 0))
+	w.apply("beyond", upscale("first", 1))
+	w.apply("kind", `{imageGenerate: {prompt: A logo, style: {jobRef: {name: first}}}}`)
+	w.eventually("good", v1alpha1.PhasePending, v1alpha1.ReasonWaitingForDependency)
+	w.Eventually(func() string { job, _ := w.get("good"); return ready(job).Message }).WithTimeout(patience).
+		Should(Equal(`imageUpscale.image waits for DaftyJob "first", which is Queued`))
+	finish("first", daftysim.Succeed)
+	w.submitted("good")
+	beyond := w.eventually("beyond", v1alpha1.PhaseFailed, v1alpha1.ReasonInvalidReference)
+	w.Expect(ready(beyond).Message).To(Equal("imageUpscale.image refers to DaftyJob first, image 1, but that one made 1 image, and counting begins at 0; nothing was submitted"))
+	kind := w.eventually("kind", v1alpha1.PhaseFailed, v1alpha1.ReasonInvalidReference)
+	w.Expect(ready(kind).Message).To(ContainSubstring("that one made 1 image, and no style"))
+
+	w.apply("failing", aLogo)
+	w.apply("after-failing", upscale("failing", 0))
+	finish("failing", daftysim.Fail)
+	failed := w.eventually("after-failing", v1alpha1.PhaseFailed, v1alpha1.ReasonDependencyFailed)
+	w.Expect(ready(failed).Message).To(Equal(`imageUpscale.image refers to DaftyJob "failing", which is Failed (GenerationFailed); nothing was submitted`))
+
+	w.apply("cancelled", aLogo)
+	w.apply("after-cancelled", upscale("cancelled", 0))
+	w.submitted("cancelled")
+	w.cancel("cancelled")
+	w.eventually("after-cancelled", v1alpha1.PhaseFailed, v1alpha1.ReasonDependencyFailed)
+
+	w.apply("deleted", `{imageGenerate: {prompt: A logo}, deletionPolicy: Orphan}`)
+	w.apply("after-deleted", upscale("deleted", 0))
+	w.submitted("deleted")
+	w.Eventually(func() []v1alpha1.Input { job, _ := w.get("after-deleted"); return job.Status.Inputs }).WithTimeout(patience).ShouldNot(BeEmpty())
+	w.delete("deleted")
+	gone := w.eventually("after-deleted", v1alpha1.PhaseFailed, v1alpha1.ReasonDependencyFailed)
+	w.Expect(ready(gone).Message).To(ContainSubstring(`DaftyJob "deleted", which was deleted before it completed`))
+}
+
+// A circle is told on each of its members, whichever was applied last.
+func TestCycle(t *testing.T) {
+	w := newWorld(t, daftysim.Options{})
+	members := []string{"one", "two", "three"}
+	for i, name := range members {
+		w.apply(name, fmt.Sprintf(`{imageUpscale: {image: {jobRef: {name: %s}}}}`, members[(i+1)%len(members)]))
+	}
+	for _, name := range members {
+		job := w.eventually(name, v1alpha1.PhasePending, v1alpha1.ReasonDependencyCycle)
+		w.Expect(ready(job).Message).To(ContainSubstring(name + " → "))
+		w.Expect(ready(job).Message).To(ContainSubstring(" → " + name + "; delete one of them"))
+	}
+	w.delete("two")
+	w.eventually("one", v1alpha1.PhaseFailed, v1alpha1.ReasonDependencyFailed)
+	w.eventually("three", v1alpha1.PhaseFailed, v1alpha1.ReasonDependencyFailed)
+	w.wantCharges(0)
+}
+
+// Ten jobs with the same logo upload it once, and storage never sees the API key.
+func TestUploads(t *testing.T) {
+	w := newWorld(t, daftysim.Options{})
+	w.putConfigMap("brand", "binaryData: {logo.png: "+aPicture(t, 8)+", other.png: "+aPicture(t, 9)+"}\ndata: {words.txt: just words}")
+	withLogo := func(key string) string {
+		return `{imageGenerate: {prompt: A logo, references: [{configMapKeyRef: {name: brand, key: ` + key + `}}]}}`
+	}
+	for i := range 10 {
+		w.apply(fmt.Sprintf("same-%d", i), withLogo("logo.png"))
+	}
+	w.apply("other", withLogo("other.png"))
+	w.apply("words", withLogo("words.txt"))
+	w.apply("missing", withLogo("missing.png"))
+	for i := range 10 {
+		w.eventually(fmt.Sprintf("same-%d", i), v1alpha1.PhaseCompleted, v1alpha1.ReasonCompleted)
+	}
+	w.eventually("other", v1alpha1.PhaseCompleted, v1alpha1.ReasonCompleted)
+	puts := slices.DeleteFunc(w.sim.Requests(), func(r daftysim.Request) bool { return r.Method != http.MethodPut })
+	w.Expect(puts).To(HaveLen(2))
+	for _, put := range puts {
+		w.Expect(put.Header).NotTo(HaveKey("X-Api-Key"))
+		w.Expect(put.Header).NotTo(HaveKey("Authorization"))
+		w.Expect(put.Header.Get("Content-Type")).To(Equal("image/png"))
+	}
+	w.Expect(w.requestsTo("POST", "/uploads")).To(HaveLen(2))
+
+	words := w.eventually("words", v1alpha1.PhasePending, v1alpha1.ReasonUnusableFile)
+	w.Expect(ready(words).Message).To(ContainSubstring(`key "words.txt" of ConfigMap "brand", which holds no PNG, JPEG, GIF or WebP picture (10 bytes)`))
+	missing := w.eventually("missing", v1alpha1.PhasePending, v1alpha1.ReasonWaitingForDependency)
+	w.Expect(ready(missing).Message).To(ContainSubstring(`key "missing.png" of ConfigMap "brand", which isn't there; add it`))
+	w.putConfigMap("brand", "binaryData: {logo.png: "+aPicture(t, 8)+", missing.png: "+aPicture(t, 8)+", words.txt: "+aPicture(t, 8)+"}")
+	w.eventually("words", v1alpha1.PhaseCompleted, v1alpha1.ReasonCompleted)
+	w.eventually("missing", v1alpha1.PhaseCompleted, v1alpha1.ReasonCompleted)
+	w.Expect(w.requestsTo("POST", "/uploads")).To(HaveLen(2), "the same content is at Dafty already")
+}
+
+// A job that Dafty failed is tried again, each time with a key of its own, and across a restart.
+func TestBackoffLimit(t *testing.T) {
+	w := newWorld(t, daftysim.Options{})
+	w.apply("stubborn", `{imageGenerate: {prompt: "`+daftysim.DefaultFailWord+`"}, backoffLimit: 1}`)
+	waiting := w.eventually("stubborn", v1alpha1.PhasePending, v1alpha1.ReasonBackingOff)
+	w.Expect(waiting.Status.FailedJobIDs).To(HaveLen(1))
+	w.Expect(time.Until(waiting.Status.NextAttemptAt.Time)).To(BeNumerically("<=", 10*time.Second))
+	w.restartOperator()
+	failed := w.eventually("stubborn", v1alpha1.PhaseFailed, v1alpha1.ReasonGenerationFailed)
+	w.Expect(failed.Status.Attempts).To(BeEquivalentTo(2))
+	w.Expect(failed.Status.JobID).NotTo(Equal(failed.Status.FailedJobIDs[0]))
+	w.Expect(failed.Status.Error.Code).To(Equal("GENERATION_FAILED"))
+	w.Expect(ready(failed).Message).To(HaveSuffix("that was attempt 2 of 2"))
+	w.wantCharges(2)
+	keys := []string{w.sim.Ledger()[0].IdempotencyKey, w.sim.Ledger()[1].IdempotencyKey}
+	w.Expect(keys).To(Equal([]string{string(failed.UID) + "-1", string(failed.UID) + "-2"}))
+
+	w.apply("invalid", `{imageGenerate: {prompt: A logo, variations: 99}, backoffLimit: 3}`)
+	w.eventually("invalid", v1alpha1.PhaseFailed, v1alpha1.ReasonInvalidRequest)
+	w.wantCharges(2)
+}
+
+func TestActiveDeadline(t *testing.T) {
+	w := newWorld(t, daftysim.Options{Manual: true})
+	w.apply("late", `{imageGenerate: {prompt: A logo}, activeDeadlineSeconds: 2, backoffLimit: 3}`)
+	late := w.eventually("late", v1alpha1.PhaseFailed, v1alpha1.ReasonDeadlineExceeded)
+	w.Expect(ready(late).Message).To(ContainSubstring("the job took longer than the 2 seconds of spec.activeDeadlineSeconds; job " + late.Status.JobID + " is cancelled at Dafty"))
+	w.wantCharges(1)
+	w.Expect(w.sim.Ledger()[0].Cancelled).To(BeTrue())
+}
+
+func TestTTL(t *testing.T) {
+	w := newWorld(t, daftysim.Options{})
+	w.apply("brief", `{imageGenerate: {prompt: A logo}, ttlSecondsAfterFinished: 2}`)
+	w.eventually("brief", v1alpha1.PhaseCompleted, v1alpha1.ReasonCompleted)
+	w.eventuallyGone(patience, "brief")
+	w.wantCharges(1)
+}
+
+// An object that is created again finds its job by the user's own key.
+func TestIdempotencyKey(t *testing.T) {
+	w := newWorld(t, daftysim.Options{})
+	spec := `{imageGenerate: {prompt: A logo}, idempotencyKey: spring-hero}`
+	w.apply("hero", spec)
+	first := w.eventually("hero", v1alpha1.PhaseCompleted, v1alpha1.ReasonCompleted)
+	w.delete("hero")
+	w.eventuallyGone(patience, "hero")
+	w.apply("hero", spec)
+	again := w.eventually("hero", v1alpha1.PhaseCompleted, v1alpha1.ReasonCompleted)
+	w.Expect(again.UID).NotTo(Equal(first.UID))
+	w.Expect(again.Status.JobID).To(Equal(first.Status.JobID))
+	w.wantCharges(1)
+	w.Expect(w.sim.Ledger()[0].IdempotencyKey).To(Equal("spring-hero-1"))
+}
+
+func TestAdoption(t *testing.T) {
+	w := newWorld(t, daftysim.Options{Manual: true})
+	adopts := func(id string) string { return `{imageGenerate: {prompt: A logo}, adoptJobID: ` + id + `}` }
+	kept, cancelled, deleted := w.sim.AddJob(accountName, daftysim.PersonJob{}), w.sim.AddJob(accountName, daftysim.PersonJob{}), w.sim.AddJob(accountName, daftysim.PersonJob{})
+	w.apply("kept", adopts(kept))
+	w.apply("cancelled", adopts(cancelled))
+	w.apply("deleted", adopts(deleted))
+	for name, id := range map[string]string{"kept": kept, "cancelled": cancelled, "deleted": deleted} {
+		w.Expect(w.submitted(name)).To(Equal(id))
+	}
+	w.apply("second", adopts(kept))
+	second := w.eventually("second", v1alpha1.PhasePending, v1alpha1.ReasonAlreadyAdopted)
+	w.Expect(ready(second).Message).To(ContainSubstring(`is followed by DaftyJob "kept" of this namespace`))
+	w.delete("second")
+	w.eventuallyGone(patience, "second")
+
+	w.cancel("cancelled")
+	w.eventually("cancelled", v1alpha1.PhaseCancelled, v1alpha1.ReasonCancelled)
+	w.delete("deleted")
+	w.eventuallyGone(patience, "deleted")
+	entry, _ := w.sim.Job(deleted)
+	w.Expect(entry.Cancelled).To(BeTrue())
+	entry, _ = w.sim.Job(kept)
+	w.Expect(entry.Cancelled).To(BeFalse(), "the deletion of one that doesn't follow it does nothing to it")
+	w.Expect(w.sim.Finish(kept, daftysim.Succeed)).To(Succeed())
+	done := w.eventually("kept", v1alpha1.PhaseCompleted, v1alpha1.ReasonCompleted)
+	w.Expect(done.Status.Attempts).To(BeZero())
+	w.Expect(w.requestsTo("POST", "/images/generate")).To(BeEmpty())
+}
+
+// A video's thumbnail comes a short while after its end, and reaches status and ConfigMap.
+func TestLateThumbnail(t *testing.T) {
+	w := newWorld(t, daftysim.Options{ThumbnailAfter: 3 * time.Second})
+	w.apply("clip", `{imageToVideo: {image: {url: "https://example.com/a.png"}, prompt: Slow zoom}, resultConfigMap: clip}`)
+	done := w.eventually("clip", v1alpha1.PhaseCompleted, v1alpha1.ReasonCompleted)
+	w.Expect(done.Status.Result.Video.ThumbnailURL).To(BeEmpty())
+	w.Eventually(func() (string, error) {
+		job, err := w.get("clip")
+		return job.Status.Result.Video.ThumbnailURL, err
+	}).WithTimeout(patience).ShouldNot(BeEmpty())
+	w.Eventually(func() (map[string]string, error) { stored, err := w.configMap("clip"); return stored.Data, err }).WithTimeout(patience).
+		Should(HaveKey("video_thumbnail_url"))
+}
+
+func TestResultConfigMap(t *testing.T) {
+	w := newWorld(t, daftysim.Options{})
+	w.putConfigMap("foreign", "data: {mine: alone}")
+	w.apply("hero", `{imageGenerate: {prompt: A logo, variations: 2}, resultConfigMap: foreign}`)
+	job := w.eventually("hero", v1alpha1.PhaseCompleted, v1alpha1.ReasonCompleted)
+	w.Expect(conditionOf(job, v1alpha1.ConditionResultStored)).To(Equal(
+		`False NotStored: ConfigMap "foreign" is there already and doesn't belong to this DaftyJob, so it is left alone; delete it, or name another in spec.resultConfigMap`))
+	foreign, err := w.configMap("foreign")
+	w.Expect(err).NotTo(HaveOccurred())
+	w.Expect(foreign.Data).To(Equal(map[string]string{"mine": "alone"}))
+
+	w.MustKubectl(t, "patch", "daftyjob", "hero", "--type", "merge", "-p", `{"spec":{"resultConfigMap":"hero"}}`)
+	w.Eventually(func() (string, error) {
+		job, err := w.get("hero")
+		return conditionOf(job, v1alpha1.ConditionResultStored), err
+	}).WithTimeout(patience).Should(Equal("True Stored: the result is in ConfigMap hero"))
+	stored, err := w.configMap("hero")
+	w.Expect(err).NotTo(HaveOccurred())
+	w.Expect(stored.Data).To(Equal(map[string]string{
+		"image_0_url": job.Status.Result.Images[0].URL, "image_0_id": job.Status.Result.Images[0].ID, "image_0_width": "1024", "image_0_height": "1024",
+		"image_1_url": job.Status.Result.Images[1].URL, "image_1_id": job.Status.Result.Images[1].ID, "image_1_width": "1024", "image_1_height": "1024",
+	}))
+}
+
+func conditionOf(job *v1alpha1.DaftyJob, name string) string {
+	for _, c := range job.Status.Conditions {
+		if c.Type == name {
+			return fmt.Sprintf("%s %s: %s", c.Status, c.Reason, c.Message)
+		}
+	}
+	return ""
+}
