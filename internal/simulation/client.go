@@ -5,18 +5,21 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
+	"dafty.ai/dafty-operator/internal/controller"
 )
 
 // apiClient is a process's client of the API server: DaftyJobs are read from the process's
-// view, Secrets live. What the operator must not call panics.
+// view, Secrets and ConfigMaps live. What the operator must not call panics.
 type apiClient struct {
 	client.Client
 	p *process
@@ -39,40 +42,138 @@ func (c apiClient) Get(_ context.Context, key client.ObjectKey, obj client.Objec
 		}
 		return nil
 	case *corev1.Secret:
-		what := "get secret " + key.Name
-		if err := c.travel(what); err != nil {
+		if err := c.reads("get secret " + key.Name); err != nil {
 			return err
 		}
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		if w.apiWeather.spoils(w, what) {
-			return apierrors.NewInternalError(errors.New("etcdserver: request timed out"))
-		}
 		secret := w.cluster.secrets[key.Name]
 		if secret == nil {
 			return apierrors.NewNotFound(schema.GroupResource{Resource: "secrets"}, key.Name)
 		}
 		secret.DeepCopyInto(obj)
 		return nil
+	case *corev1.ConfigMap:
+		if err := c.reads("get configmap " + key.Name); err != nil {
+			return err
+		}
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		configMap := w.cluster.configMaps[key.Name]
+		if configMap == nil {
+			return apierrors.NewNotFound(configMapResource, key.Name)
+		}
+		configMap.DeepCopyInto(obj)
+		return nil
 	}
 	panic(fmt.Sprintf("simulation: the operator reads a %T", obj))
 }
 
-// List implements client.Reader.
-func (c apiClient) List(_ context.Context, list client.ObjectList, _ ...client.ListOption) error {
-	w, jobs := c.p.w, list.(*v1alpha1.DaftyJobList)
+// reads is a way to the API server and back that changes nothing.
+func (c apiClient) reads(what string) error {
+	if err := c.travel(what); err != nil {
+		return err
+	}
+	w := c.p.w
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for _, name := range jobNames {
-		if job := c.p.view.jobs[name].job; job != nil {
-			jobs.Items = append(jobs.Items, *job.DeepCopy())
-		}
+	if w.apiWeather.spoils(w, what) {
+		return apierrors.NewInternalError(errors.New("etcdserver: request timed out"))
 	}
 	return nil
 }
 
+// List implements client.Reader.
+func (c apiClient) List(_ context.Context, list client.ObjectList, opts ...client.ListOption) error {
+	w, jobs := c.p.w, list.(*v1alpha1.DaftyJobList)
+	o := (&client.ListOptions{}).ApplyOptions(opts)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, name := range jobNames {
+		job := c.p.view.jobs[name].job
+		if job == nil || o.FieldSelector != nil && !selected(job, o.FieldSelector) {
+			continue
+		}
+		jobs.Items = append(jobs.Items, *job.DeepCopy())
+	}
+	return nil
+}
+
+// selected says whether a field index has the object under the values that are asked for.
+func selected(job *v1alpha1.DaftyJob, selector fields.Selector) bool {
+	for _, r := range selector.Requirements() {
+		if !slices.Contains(controller.Indexes[r.Field](job), r.Value) {
+			return false
+		}
+	}
+	return true
+}
+
+// Create implements client.Writer, for ConfigMaps.
+func (c apiClient) Create(_ context.Context, obj client.Object, _ ...client.CreateOption) error {
+	return c.effect("create configmap "+obj.GetName(), func() error { return c.p.w.cluster.createConfigMap(obj.(*corev1.ConfigMap)) })
+}
+
+// Delete implements client.Writer, for DaftyJobs.
+func (c apiClient) Delete(_ context.Context, obj client.Object, opts ...client.DeleteOption) error {
+	o := (&client.DeleteOptions{}).ApplyOptions(opts)
+	return c.effect("delete "+obj.GetName(), func() error {
+		stored := c.p.w.cluster.get(obj.GetName())
+		switch {
+		case stored == nil:
+			return apierrors.NewNotFound(jobResource, obj.GetName())
+		case *o.Preconditions.UID != stored.UID, *o.Preconditions.ResourceVersion != stored.ResourceVersion:
+			return apierrors.NewConflict(jobResource, obj.GetName(), errors.New("the preconditions don't hold"))
+		}
+		c.p.w.cluster.delete(obj.GetName())
+		return nil
+	})
+}
+
+// effect is a write that isn't a patch of a DaftyJob.
+func (c apiClient) effect(what string, write func() error) error {
+	if err := c.travel(what); err != nil {
+		return err
+	}
+	err := c.writes(what, write)
+	if goneErr := c.travel(what + " answer"); goneErr != nil {
+		return goneErr
+	}
+	return err
+}
+
+func (c apiClient) writes(what string, write func() error) error {
+	w := c.p.w
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	n, alive := c.p.effect(what)
+	if !alive {
+		return context.Canceled
+	}
+	spoilt := w.apiWeather.spoils(w, what)
+	if spoilt && w.chance.oneIn(2, what+" has no effect") {
+		w.trace.add(c.p.id, "%s: fails, without effect", what)
+		return apierrors.NewInternalError(errors.New("etcdserver: leader changed"))
+	}
+	err := write()
+	if err != nil {
+		w.trace.add(c.p.id, "%s: %s", what, apierrors.ReasonForError(err))
+	} else {
+		w.trace.add(c.p.id, "%s", what)
+	}
+	c.p.done(n)
+	if err == nil && spoilt {
+		w.trace.add(c.p.id, "%s: the answer is lost", what)
+		return apierrors.NewTimeoutError("the server was unable to return a response in the time allotted", 1)
+	}
+	return err
+}
+
 // Patch implements client.Writer.
 func (c apiClient) Patch(_ context.Context, obj client.Object, patch client.Patch, _ ...client.PatchOption) error {
+	if configMap, ok := obj.(*corev1.ConfigMap); ok {
+		return c.effect("patch configmap "+obj.GetName(), func() error { return c.p.w.cluster.patchConfigMap(configMap) })
+	}
 	return c.patch(obj, patch, false)
 }
 

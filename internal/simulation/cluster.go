@@ -23,7 +23,10 @@ import (
 // namespace holds all objects of a history.
 const namespace = "ns"
 
-var jobResource = schema.GroupResource{Group: v1alpha1.GroupVersion.Group, Resource: "daftyjobs"}
+var (
+	jobResource       = schema.GroupResource{Group: v1alpha1.GroupVersion.Group, Resource: "daftyjobs"}
+	configMapResource = schema.GroupResource{Resource: "configmaps"}
+)
 
 // version is one state of a DaftyJob. It is never changed.
 type version struct {
@@ -43,6 +46,8 @@ type cluster struct {
 	// history are all versions there ever were, for those who read an old one.
 	history []version
 	secrets map[string]*corev1.Secret
+	// configMaps hold pictures, or results.
+	configMaps map[string]*corev1.ConfigMap
 	// terminating is set once the namespace is deleted: nothing new is taken.
 	terminating bool
 	created     int
@@ -51,7 +56,7 @@ type cluster struct {
 }
 
 func newCluster(w *world) *cluster {
-	return &cluster{w: w, jobs: map[string]version{}, secrets: map[string]*corev1.Secret{}, everNamed: map[string]bool{}}
+	return &cluster{w: w, jobs: map[string]version{}, secrets: map[string]*corev1.Secret{}, configMaps: map[string]*corev1.ConfigMap{}, everNamed: map[string]bool{}}
 }
 
 // create stores a new object with the CRD's defaults.
@@ -263,4 +268,49 @@ func (c *cluster) putSecret(apiKey string) {
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: v1alpha1.DefaultSecretName},
 		Data:       map[string][]byte{v1alpha1.DefaultSecretKey: []byte(apiKey)},
 	}
+}
+
+// putPicture creates or changes the ConfigMap of a picture.
+func (c *cluster) putPicture(content []byte) {
+	c.configMaps[pictures] = &corev1.ConfigMap{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: pictures},
+		BinaryData: map[string][]byte{pictureKey: content},
+	}
+}
+
+const (
+	pictures   = "brand"
+	pictureKey = "logo.png"
+)
+
+// createConfigMap is the operator's create.
+func (c *cluster) createConfigMap(configMap *corev1.ConfigMap) error {
+	switch {
+	case c.terminating:
+		return apierrors.NewForbidden(configMapResource, configMap.Name, errors.New("the namespace is being terminated"))
+	case c.configMaps[configMap.Name] != nil:
+		return apierrors.NewAlreadyExists(configMapResource, configMap.Name)
+	}
+	return c.storeConfigMap(configMap)
+}
+
+// patchConfigMap is the operator's patch of what it has read.
+func (c *cluster) patchConfigMap(configMap *corev1.ConfigMap) error {
+	stored := c.configMaps[configMap.Name]
+	switch {
+	case stored == nil:
+		return apierrors.NewNotFound(configMapResource, configMap.Name)
+	case stored.ResourceVersion != configMap.ResourceVersion:
+		return apierrors.NewConflict(configMapResource, configMap.Name, errors.New("it has changed"))
+	}
+	return c.storeConfigMap(configMap)
+}
+
+func (c *cluster) storeConfigMap(configMap *corev1.ConfigMap) error {
+	c.revision++
+	stored := configMap.DeepCopy()
+	stored.ResourceVersion = strconv.FormatInt(c.revision, 10)
+	c.w.judge.stored(c.configMaps[configMap.Name], stored)
+	c.configMaps[configMap.Name] = stored
+	return nil
 }

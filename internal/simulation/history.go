@@ -1,7 +1,10 @@
 package simulation
 
 import (
+	"bytes"
 	"fmt"
+	stdimage "image"
+	"image/png"
 	"math/rand/v2"
 	"strings"
 	"time"
@@ -41,6 +44,7 @@ var kinds = []struct {
 	{"delete", 10, deleteJob},
 	{"namespace gone", 1, namespaceGone},
 	{"secret", 6, putSecret},
+	{"picture", 3, putPicture},
 	{"secret gone", 3, secretGone},
 	{"crash", 6, crashNow},
 	{"crash at effect", 14, crashSoon},
@@ -167,7 +171,30 @@ func createJob(w *world, p picker) {
 	job := &v1alpha1.DaftyJob{}
 	job.Name = name
 	what := "an image"
-	switch p.n(8) {
+	switch p.n(14) {
+	case 8:
+		of := &v1alpha1.JobReference{Name: p.job(), Index: pick(&p, int32(0), 1)}
+		what = "an upscale of " + of.Name
+		job.Spec.ImageUpscale = &v1alpha1.ImageUpscale{Image: v1alpha1.ImageTarget{JobRef: of}}
+	case 9:
+		of := p.job()
+		what = "an image in the style of " + of
+		job.Spec.ImageGenerate = &v1alpha1.ImageGenerate{Prompt: "a mountain", Style: &v1alpha1.StyleSource{JobRef: &v1alpha1.StyleJobReference{Name: of}}}
+	case 10:
+		of := p.job()
+		what = "an image with a logo and the image of " + of
+		job.Spec.ImageGenerate = &v1alpha1.ImageGenerate{Prompt: "a mountain", References: []v1alpha1.ImageReference{
+			{ConfigMapKeyRef: &v1alpha1.ConfigMapKeyReference{Name: pictures, Key: pictureKey}}, {JobRef: &v1alpha1.JobReference{Name: of}},
+		}}
+	case 11:
+		what = "an image with a logo"
+		job.Spec.ImageGenerate = &v1alpha1.ImageGenerate{Prompt: "a mountain", References: []v1alpha1.ImageReference{
+			{ConfigMapKeyRef: &v1alpha1.ConfigMapKeyReference{Name: pictures, Key: pictureKey}},
+		}}
+	case 12:
+		what = "what a person made"
+		job.Spec.ImageGenerate = &v1alpha1.ImageGenerate{Prompt: "a mountain"}
+		job.Spec.AdoptJobID = w.madeByPerson(p.n(2) == 0)
 	case 0:
 		what = "a style"
 		job.Spec.StyleExtract = &v1alpha1.StyleExtract{URL: "https://example.com/brand"}
@@ -188,12 +215,71 @@ func createJob(w *world, p picker) {
 	if p.n(8) == 0 {
 		job.Spec.DeletionPolicy = v1alpha1.DeletionOrphan
 	}
-	w.trace.add("user", "creates %s: %s, %s %s", name, what, job.Spec.DesiredState, job.Spec.DeletionPolicy)
+	if p.n(3) == 0 && job.Spec.AdoptJobID == "" {
+		job.Spec.BackoffLimit = new(pick(&p, int32(1), 2))
+	}
+	if p.n(6) == 0 {
+		job.Spec.ActiveDeadlineSeconds = new(pick(&p, int64(1), 10, 60, 3600))
+	}
+	if p.n(8) == 0 {
+		job.Spec.TTLSecondsAfterFinished = new(pick(&p, int32(0), 10, 600))
+	}
+	if p.n(6) == 0 {
+		job.Spec.ResultConfigMap = "result-of-" + p.job()
+	}
+	w.trace.add("user", "creates %s: %s, %s %s%s", name, what, job.Spec.DesiredState, job.Spec.DeletionPolicy, limits(job))
 	if len(w.cluster.history) == 0 && p.n(8) != 0 {
 		w.trace.add("user", "creates the Secret")
 		w.cluster.putSecret(keyOne)
 	}
 	w.cluster.create(job)
+}
+
+// limits are what a spec sets of these, in a few words.
+func limits(job *v1alpha1.DaftyJob) string {
+	var text string
+	if n := job.Spec.BackoffLimit; n != nil {
+		text += fmt.Sprintf(", backoffLimit %d", *n)
+	}
+	if n := job.Spec.ActiveDeadlineSeconds; n != nil {
+		text += fmt.Sprintf(", activeDeadlineSeconds %d", *n)
+	}
+	if n := job.Spec.TTLSecondsAfterFinished; n != nil {
+		text += fmt.Sprintf(", ttlSecondsAfterFinished %d", *n)
+	}
+	return text
+}
+
+// madeByPerson is the id of a job that a person made at Dafty, of the newest one or of a new one.
+func (w *world) madeByPerson(anew bool) string {
+	if w.lastByPerson == "" || anew {
+		w.lastByPerson = w.sim.AddJob(acme, daftysim.PersonJob{})
+	}
+	return w.lastByPerson
+}
+
+// logo is a picture that Dafty takes.
+var logo = func() []byte {
+	var to bytes.Buffer
+	if err := png.Encode(&to, stdimage.NewGray(stdimage.Rect(0, 0, 8, 8))); err != nil {
+		panic(err)
+	}
+	return to.Bytes()
+}()
+
+// putPicture creates or changes the ConfigMap of the picture, or takes it away.
+func putPicture(w *world, p picker) {
+	switch p.n(4) {
+	case 0:
+		w.trace.add("user", "deletes the picture")
+		delete(w.cluster.configMaps, pictures)
+	case 1:
+		w.trace.add("user", "puts what is no picture in its place")
+		w.cluster.putPicture([]byte("no picture"))
+	default:
+		w.trace.add("user", "puts the picture there")
+		w.cluster.putPicture(logo)
+	}
 }
 
 // desire changes desiredState; what is cancelled stays so, as the CRD has it.

@@ -9,13 +9,16 @@ import (
 	"sync"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
 	"dafty.ai/dafty-operator/internal/account"
 	"dafty.ai/dafty-operator/internal/daftysim"
+	"dafty.ai/dafty-operator/internal/lifecycle"
 )
 
 // judge holds what happens against the invariants.
@@ -67,8 +70,9 @@ func (j *judge) sent(req *http.Request) {
 	if req.URL.Host != daftyHost || req.URL.Scheme != "https" {
 		j.find("leaked: a request goes to %s://%s", req.URL.Scheme, req.URL.Host)
 	}
+	storage := req.Method == http.MethodPut
 	for name, values := range req.Header {
-		if name != "X-Api-Key" {
+		if name != "X-Api-Key" || storage {
 			j.secret("header "+name, strings.Join(values, " "))
 		}
 	}
@@ -109,10 +113,35 @@ func (j *judge) saw(before, after version) {
 		}
 		return
 	}
-	old, changed := was.Status, job.Status
-	old.ObservedGeneration = changed.ObservedGeneration
+	old, changed := lasting(was), lasting(job)
 	if !reflect.DeepEqual(old, changed) {
 		j.find("false: %s changed after its end: %s, then %s", job.Name, describe(was), describe(job))
+	}
+}
+
+// lasting is what of a status never changes after the end.
+func lasting(job *v1alpha1.DaftyJob) v1alpha1.DaftyJobStatus {
+	status := *job.Status.DeepCopy()
+	status.ObservedGeneration, status.ResultConfigMap = 0, ""
+	meta.RemoveStatusCondition(&status.Conditions, v1alpha1.ConditionResultStored)
+	if status.Result != nil && status.Result.Video != nil {
+		status.Result.Video.ThumbnailURL = "" // may come late
+	}
+	return status
+}
+
+// stored looks at each ConfigMap that the operator writes.
+func (j *judge) stored(before, after *corev1.ConfigMap) {
+	owner := metav1.GetControllerOf(after)
+	if owner == nil || j.newest[owner.UID] == nil {
+		j.find("false: ConfigMap %s belongs to nobody", after.Name)
+		return
+	}
+	if before != nil && !metav1.IsControlledBy(before, j.newest[owner.UID]) {
+		j.find("false: ConfigMap %s of another is changed", after.Name)
+	}
+	if result := j.newest[owner.UID].Status.Result; result != nil && len(result.Images) > 0 && after.Data["image_0_url"] != result.Images[0].URL {
+		j.find("false: ConfigMap %s says %q", after.Name, after.Data["image_0_url"])
 	}
 }
 
@@ -127,13 +156,24 @@ func (j *judge) ended(job *v1alpha1.DaftyJob) {
 			untrue("at Dafty it is " + entry.Status)
 		}
 	case v1alpha1.ReasonGenerationFailed, v1alpha1.ReasonExtractionFailed, v1alpha1.ReasonCancelled:
-		if !known || entry.Status != daftysim.StatusFailed {
+		between := reason == v1alpha1.ReasonCancelled && job.Status.JobID == "" && len(job.Status.FailedJobIDs) > 0
+		if !between && (!known || entry.Status != daftysim.StatusFailed) {
 			untrue("at Dafty it is " + entry.Status)
 		}
 		// Dafty shows a cancelled job as a failed one. That it was cancelled stood in the status alone.
-		if reason != v1alpha1.ReasonCancelled && entry.Cancelled && !j.lostStatus[job.UID] {
+		if reason != v1alpha1.ReasonCancelled && entry.Cancelled && !j.lostStatus[job.UID] && entry.Key != 0 {
 			untrue("it was cancelled")
 		}
+	case v1alpha1.ReasonDeadlineExceeded:
+		if known && entry.Status != daftysim.StatusFailed || !known && len(job.Status.FailedJobIDs) == 0 {
+			untrue("at Dafty it is " + entry.Status)
+		}
+		if due := j.due(job); time.Now().Before(due.Add(-maxSkew)) && j.w.clockOff == 0 {
+			untrue("its deadline is " + due.String())
+		}
+	case v1alpha1.ReasonDependencyFailed:
+		j.dependencyFailed(job, untrue)
+	case v1alpha1.ReasonInvalidReference:
 	case v1alpha1.ReasonJobNotFound:
 		if known && !j.forgotten(entry) {
 			untrue("Dafty has it as " + entry.Status)
@@ -143,6 +183,27 @@ func (j *judge) ended(job *v1alpha1.DaftyJob) {
 	default:
 		untrue("nothing ends so")
 	}
+}
+
+// due is when a job's deadline is over, far off where it has none.
+func (j *judge) due(job *v1alpha1.DaftyJob) time.Time {
+	seconds, from := job.Spec.ActiveDeadlineSeconds, job.Status.SubmittedAt
+	if seconds == nil || from == nil {
+		return time.Now().Add(forever)
+	}
+	return from.Add(time.Duration(*seconds) * time.Second)
+}
+
+// dependencyFailed holds against the objects that something a job refers to came to nothing.
+func (j *judge) dependencyFailed(job *v1alpha1.DaftyJob, untrue func(string)) {
+	for _, name := range lifecycle.DependsOn(&job.Spec) {
+		other := j.w.cluster.get(name)
+		seen := lifecycle.SeenUID(job, name)
+		if other == nil || seen != "" && other.UID != seen || other.Status.Phase == v1alpha1.PhaseFailed || other.Status.Phase == v1alpha1.PhaseCancelled {
+			return
+		}
+	}
+	untrue("nothing that it refers to has failed")
 }
 
 // owner is the object that a job was made for, from its idempotency key UID-ATTEMPT.
@@ -157,6 +218,8 @@ func (j *judge) unwanted() []string {
 	for _, entry := range j.w.sim.Running() {
 		job := j.holder(entry)
 		switch {
+		case entry.Key == 0 && (job == nil || j.gone(job) && job.Status.JobID == ""):
+			// A person made it, and nobody ever followed it.
 		case job == nil:
 			found = append(found, fmt.Sprintf("job %s of nobody", brief(entry.JobID)))
 		case j.gone(job):
@@ -168,6 +231,8 @@ func (j *judge) unwanted() []string {
 			found = append(found, fmt.Sprintf("job %s of %s, which is %s", brief(entry.JobID), job.Name, describe(job)))
 		case job.Spec.DesiredState == v1alpha1.DesiredCancelled, job.DeletionTimestamp != nil:
 			found = append(found, fmt.Sprintf("job %s of %s, which is to be cancelled", brief(entry.JobID), job.Name))
+		case time.Since(j.due(job)) > time.Minute:
+			found = append(found, fmt.Sprintf("job %s of %s, which is past its deadline", brief(entry.JobID), job.Name))
 		}
 	}
 	return found
@@ -177,6 +242,16 @@ func (j *judge) unwanted() []string {
 // made for.
 func (j *judge) holder(entry daftysim.Entry) *v1alpha1.DaftyJob {
 	holder := j.newest[owner(entry)]
+	if entry.Key == 0 {
+		// The one that follows it, else the first that wants to.
+		for _, job := range j.newest {
+			if job.Spec.AdoptJobID == entry.JobID && !(j.gone(job) && job.Status.JobID == "") &&
+				(holder == nil || j.gone(holder) && !j.gone(job) || j.gone(holder) == j.gone(job) && later(holder, job)) {
+				holder = job
+			}
+		}
+		return holder
+	}
 	for uid, id := range j.heirs {
 		if heir := j.newest[uid]; id == entry.JobID && (holder == nil || later(heir, holder)) {
 			holder = heir
@@ -213,7 +288,7 @@ func (j *judge) unfinished() []string {
 		reason := readyOf(job).Reason
 		suspended := job.Spec.DesiredState == v1alpha1.DesiredSuspended && reason == v1alpha1.ReasonSuspended
 		// Whoever is asked to look at Dafty does. The key of another account isn't put back.
-		waits := reason != v1alpha1.ReasonSubmissionUnknown && j.waitsForPerson(job)
+		waits := reason != v1alpha1.ReasonSubmissionUnknown && j.waitsForPerson(job) || j.waitsForOther(job, 0)
 		if !job.Status.Phase.Final() && !suspended && !waits {
 			found = append(found, fmt.Sprintf("%s: %s", job.Name, describe(job)))
 		}
@@ -231,6 +306,29 @@ func (j *judge) waitsForPerson(job *v1alpha1.DaftyJob) bool {
 		return known && (entry.Account != acme || j.forgotten(entry))
 	}
 	return false
+}
+
+// waitsForOther says whether an object says that it waits for what isn't there or doesn't go on, and rightly so.
+func (j *judge) waitsForOther(job *v1alpha1.DaftyJob, depth int) bool {
+	reason := readyOf(job).Reason
+	switch {
+	case reason == v1alpha1.ReasonAlreadyAdopted:
+		return slices.ContainsFunc(j.objects(), func(other *v1alpha1.DaftyJob) bool {
+			return other.UID != job.UID && other.Spec.AdoptJobID == job.Spec.AdoptJobID
+		})
+	case reason == v1alpha1.ReasonDependencyCycle:
+		return len(lifecycle.Cycle(job, j.w.cluster.get)) > 0
+	case reason != v1alpha1.ReasonWaitingForDependency, depth > len(jobNames):
+		return false
+	}
+	return slices.ContainsFunc(lifecycle.DependsOn(&job.Spec), func(name string) bool {
+		other := j.w.cluster.get(name)
+		if other == nil {
+			return true
+		}
+		return readyOf(other).Reason == v1alpha1.ReasonSuspended || j.waitsForPerson(other) || j.waitsForOther(other, depth+1) ||
+			readyOf(other).Reason == v1alpha1.ReasonDependencyCycle
+	})
 }
 
 // forgotten says whether Dafty may not know a job any more.
@@ -287,8 +385,11 @@ func (j *judge) conclude() {
 	for _, violation := range j.w.sim.Violations() {
 		j.find("contract: %s", violation)
 	}
-	paid := map[string]int{}
+	paid, attempts := map[string]int{}, map[types.UID]int{}
 	for _, entry := range j.w.sim.Ledger() {
+		if entry.Key == 0 {
+			continue // a person made it
+		}
 		// What was refused is tried again as UID-ATTEMPT.N.
 		attempt, _, _ := strings.Cut(entry.IdempotencyKey, ".")
 		if paid[attempt]++; paid[attempt] == 2 {
@@ -298,17 +399,30 @@ func (j *judge) conclude() {
 		if job == nil {
 			continue
 		}
-		if id, is := j.heirs[job.UID]; is {
+		tries := int(ptr.Deref(job.Spec.BackoffLimit, 0)) + 1
+		if attempts[job.UID]++; attempts[job.UID] > tries && !j.lostStatus[job.UID] {
+			j.find("paid twice: %s was made %d times, of %d that it may be", job.Name, attempts[job.UID], tries)
+		}
+		if tries > 1 && entry.Status == daftysim.StatusFailed && !entry.Cancelled {
+			continue // it was tried again
+		}
+		if id, is := j.heirs[job.UID]; is && !j.tried(job, id) {
 			j.find("paid twice: %s came with job %s, and Dafty made %s for it", job.Name, brief(id), brief(entry.JobID))
 		}
 		switch readyOf(job).Reason {
-		case v1alpha1.ReasonInvalidRequest, v1alpha1.ReasonCancelledBeforeSubmission:
+		case v1alpha1.ReasonInvalidRequest, v1alpha1.ReasonCancelledBeforeSubmission, v1alpha1.ReasonDependencyFailed, v1alpha1.ReasonInvalidReference:
 			j.find("false: %s is %s, but Dafty made job %s for it", job.Name, describe(job), brief(entry.JobID))
 		}
 		if id := job.Status.JobID; id != "" && id != entry.JobID {
 			j.find("paid twice: %s is about job %s, and Dafty made %s for it", job.Name, brief(id), brief(entry.JobID))
 		}
 	}
+}
+
+// tried says whether a job has failed, and may be tried again.
+func (j *judge) tried(job *v1alpha1.DaftyJob, id string) bool {
+	entry, known := j.w.sim.Job(id)
+	return known && entry.Status == daftysim.StatusFailed && ptr.Deref(job.Spec.BackoffLimit, 0) > 0
 }
 
 func readyOf(job *v1alpha1.DaftyJob) metav1.Condition {

@@ -124,6 +124,17 @@ var mutants = []mutant{
 			delete(job.Annotations, v1alpha1.ResubmitAnnotation)
 		}
 	}, play: refusalRemembered}, finds: "stuck", where: "a refusal that is remembered"},
+	{name: "a job is tried again more often than it may be", mutation: mutation{read: func(job *v1alpha1.DaftyJob) {
+		if job.Spec.BackoffLimit != nil {
+			job.Spec.BackoffLimit = new(*job.Spec.BackoffLimit + 1)
+		}
+	}}, finds: "paid twice"},
+	{name: "the jobs of failed attempts aren't remembered", mutation: mutation{read: func(job *v1alpha1.DaftyJob) {
+		job.Status.FailedJobIDs = nil
+	}}, finds: "stuck|paid twice|false"},
+	{name: "the deadline isn't heeded", mutation: mutation{read: func(job *v1alpha1.DaftyJob) {
+		job.Spec.ActiveDeadlineSeconds = nil
+	}}, finds: "left running"},
 	{name: "the API key is in the User-Agent", mutation: mutation{request: func(req *http.Request) {
 		req.Header.Set("User-Agent", "dafty-operator "+req.Header.Get("X-Api-Key"))
 	}}, finds: "leaked"},
@@ -164,7 +175,7 @@ func TestMutations(t *testing.T) {
 
 // seeds are those of the histories of a short form, as many as it takes.
 var seeds = func() (all []uint64) {
-	for seed := range uint64(300) {
+	for seed := range uint64(1500) {
 		all = append(all, seed)
 	}
 	return all

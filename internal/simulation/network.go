@@ -242,6 +242,7 @@ func (w *world) ask(recorded http.ResponseWriter, req *http.Request, body []byte
 	}()
 	arrived := req.Clone(req.Context())
 	arrived.Host, arrived.Body = daftyHost, io.NopCloser(bytes.NewReader(body))
+	arrived.Header.Set("X-Forwarded-Proto", "https")
 	w.sim.ServeHTTP(recorded, arrived)
 	return nil
 }

@@ -79,6 +79,7 @@ func scenarios() []scenario {
 		}},
 	}
 	list = append(list, meddled()...)
+	list = append(list, whole()...)
 	for _, moment := range []struct {
 		name  string
 		after time.Duration
@@ -150,6 +151,137 @@ func scenarios() []scenario {
 		}})
 	}
 	return list
+}
+
+// whole are the scenarios of what a spec says beside its operation.
+func whole() []scenario {
+	both := func(first, second func() *v1alpha1.DaftyJob) func(*world) {
+		return func(w *world) {
+			w.begin(first)
+			w.pass(200 * time.Millisecond)
+			w.do(func() { w.trace.add("user", "creates two"); w.cluster.create(second()) })
+		}
+	}
+	upscale := func(name, of string) func() *v1alpha1.DaftyJob {
+		return func() *v1alpha1.DaftyJob {
+			job := named(v1alpha1.DaftyJobSpec{ImageUpscale: &v1alpha1.ImageUpscale{Image: v1alpha1.ImageTarget{JobRef: &v1alpha1.JobReference{Name: of}}}})
+			job.Name = name
+			return job
+		}
+	}
+	called := func(name string, of func() *v1alpha1.DaftyJob) func() *v1alpha1.DaftyJob {
+		return func() *v1alpha1.DaftyJob { job := of(); job.Name = name; return job }
+	}
+	withLogo := func() *v1alpha1.DaftyJob {
+		job := image()
+		job.Spec.ImageGenerate.References = []v1alpha1.ImageReference{{ConfigMapKeyRef: &v1alpha1.ConfigMapKeyReference{Name: pictures, Key: pictureKey}}}
+		return job
+	}
+	stubborn := func() *v1alpha1.DaftyJob {
+		job := impossible()
+		job.Spec.BackoffLimit = new(int32(2))
+		return job
+	}
+	hurried := func() *v1alpha1.DaftyJob {
+		job := image()
+		job.Spec.ActiveDeadlineSeconds = new(int64(6))
+		return job
+	}
+	deleteTwo := func(w *world) { w.trace.add("user", "deletes two"); w.cluster.delete("two") }
+	return []scenario{
+		{"a chain", false, func(w *world) { both(image, upscale("two", "one"))(w); w.pass(time.Minute) }},
+		{"a chain, applied in reverse", false, func(w *world) { both(upscale("one", "two"), called("two", image))(w); w.pass(time.Minute) }},
+		{"a chain whose first fails", false, func(w *world) { both(impossible, upscale("two", "one"))(w); w.pass(time.Minute) }},
+		{"a chain whose first is cancelled", true, func(w *world) {
+			both(image, upscale("two", "one"))(w)
+			w.pass(queued)
+			w.do(w.cancelOne)
+			w.pass(time.Minute)
+		}},
+		{"a chain whose first is deleted", true, func(w *world) {
+			both(image, upscale("two", "one"))(w)
+			w.pass(queued)
+			w.do(w.deleteOne)
+			w.pass(time.Minute)
+		}},
+		{"a chain whose first is deleted after it was used", false, func(w *world) {
+			both(image, upscale("two", "one"))(w)
+			w.pass(12 * time.Second)
+			w.do(w.deleteOne)
+			w.pass(time.Minute)
+		}},
+		{"a chain whose second is deleted while it waits", true, func(w *world) {
+			both(image, upscale("two", "one"))(w)
+			w.pass(queued)
+			w.do(func() { deleteTwo(w) })
+			w.pass(time.Minute)
+		}},
+		{"a circle that is broken", false, func(w *world) {
+			both(upscale("one", "two"), upscale("two", "one"))(w)
+			w.pass(20 * time.Second)
+			w.do(func() { deleteTwo(w) })
+			w.pass(time.Minute)
+		}},
+		{"a picture is uploaded", false, func(w *world) {
+			w.do(func() { w.cluster.putPicture(logo) })
+			w.begin(withLogo)
+			w.pass(time.Minute)
+		}},
+		{"a picture comes later", false, func(w *world) {
+			w.begin(withLogo)
+			w.pass(20 * time.Second)
+			w.do(func() { w.cluster.putPicture(logo) })
+			w.pass(time.Minute)
+		}},
+		{"it fails and is tried again", false, func(w *world) { w.begin(stubborn); w.pass(3 * time.Minute) }},
+		{"it fails and is cancelled before it is tried again", false, func(w *world) {
+			w.begin(stubborn)
+			w.pass(15 * time.Second)
+			w.do(w.cancelOne)
+			w.pass(time.Minute)
+		}},
+		{"it fails and is deleted while it is tried again", false, func(w *world) {
+			w.begin(stubborn)
+			w.pass(28 * time.Second)
+			w.do(w.deleteOne)
+			w.pass(time.Minute)
+		}},
+		{"its status is lost while it is tried again", false, func(w *world) {
+			w.begin(stubborn)
+			w.pass(28 * time.Second)
+			w.do(w.loseStatusOfOne)
+			w.pass(3 * time.Minute)
+		}},
+		{"past its deadline", true, func(w *world) { w.begin(hurried); w.pass(time.Minute) }},
+		{"past its deadline in doubt", true, func(w *world) { w.meet(hangAfter); w.begin(hurried); w.pass(2 * time.Minute) }},
+		{"deleted when it has been kept for long enough", false, func(w *world) {
+			w.begin(func() *v1alpha1.DaftyJob {
+				job := image()
+				job.Spec.TTLSecondsAfterFinished = new(int32(5))
+				return job
+			})
+			w.pass(time.Minute)
+		}},
+		{"a result is stored", false, func(w *world) {
+			w.begin(func() *v1alpha1.DaftyJob { job := image(); job.Spec.ResultConfigMap = "result"; return job })
+			w.pass(time.Minute)
+		}},
+		{"adopt, and cancel", true, func(w *world) { w.begin(w.adopted); w.pass(queued); w.do(w.cancelOne); w.pass(time.Minute) }},
+		{"adopt, and delete", true, func(w *world) { w.begin(w.adopted); w.pass(queued); w.do(w.deleteOne); w.pass(time.Minute) }},
+		{"adopted twice", true, func(w *world) {
+			both(w.adopted, called("two", w.adopted))(w)
+			w.pass(queued)
+			w.do(w.deleteOne)
+			w.pass(2 * time.Minute)
+		}},
+	}
+}
+
+// adopted is an object for the job that a person made.
+func (w *world) adopted() *v1alpha1.DaftyJob {
+	job := image()
+	job.Spec.AdoptJobID = w.madeByPerson(false)
+	return job
 }
 
 // meddled are the scenarios in which somebody takes away what the operator goes by, and those in which it asks a

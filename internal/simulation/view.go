@@ -1,6 +1,7 @@
 package simulation
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"time"
@@ -8,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
+	"dafty.ai/dafty-operator/internal/controller"
 )
 
 // view is what a process sees of the cluster: a cache that a watch keeps up to date, late, and
@@ -64,15 +66,35 @@ func (v *view) arrive(revision int64, connection int) {
 	for v.connection == connection && len(v.stream) > 0 && v.stream[0].revision <= revision {
 		changed := v.stream[0]
 		v.stream = v.stream[1:]
+		before := v.jobs[changed.name].job
 		if changed.job == nil {
 			delete(v.jobs, changed.name)
 		} else {
 			v.jobs[changed.name] = changed
 		}
 		v.p.queue.add(changed.name, 0)
+		v.wakeDependents(cmp.Or(changed.job, before))
 		if v.p.w.chance.oneIn(16, v.p.id+" event again "+changed.name) {
 			v.p.queue.add(changed.name, v.p.w.chance.between(0, time.Second, v.p.id+" event again when"))
 		}
+	}
+}
+
+// wakeDependents brings those back that wait for an object.
+func (v *view) wakeDependents(job *v1alpha1.DaftyJob) {
+	if job == nil {
+		return // it came and went unseen
+	}
+	names, _ := controller.Dependents(job, func(name string) (waiting []string, err error) {
+		for _, other := range jobNames {
+			if depends := v.jobs[other].job; depends != nil && slices.Contains(controller.Indexes["dependsOn"](depends), name) {
+				waiting = append(waiting, other)
+			}
+		}
+		return waiting, nil
+	})
+	for _, name := range names {
+		v.p.queue.add(name, 0)
 	}
 }
 
@@ -97,6 +119,7 @@ func (v *view) relist() {
 	slices.Sort(names)
 	for _, name := range names {
 		v.p.queue.add(name, 0)
+		v.wakeDependents(cmp.Or(v.jobs[name].job, before[name].job))
 	}
 }
 

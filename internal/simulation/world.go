@@ -10,6 +10,7 @@ import (
 	"dafty.ai/dafty-operator/api/v1alpha1"
 	"dafty.ai/dafty-operator/internal/account"
 	"dafty.ai/dafty-operator/internal/daftysim"
+	"dafty.ai/dafty-operator/internal/lifecycle"
 )
 
 const (
@@ -92,6 +93,8 @@ type world struct {
 	// watch is told each moment of a submission: "before" its POST, as its write-ahead is done,
 	// "within" it, and "after" it had its effect. Nil where nobody asks.
 	watch func(moment string)
+	// lastByPerson is the newest job that a person made at Dafty.
+	lastByPerson string
 	// healed is set once nothing is to go wrong any more, over stops all that is still due.
 	healed, over bool
 }
@@ -212,7 +215,7 @@ func (w *world) passUntil(most time.Duration, holds func() bool) {
 func (w *world) heal() {
 	w.trace.add("world", "everything is well again")
 	w.healed = true
-	w.weather, w.apiWeather, w.clockOff = weather{}, weather{}, 0
+	w.weather, w.apiWeather = weather{}, weather{}
 	for _, name := range []string{acme, other} {
 		w.sim.SetCredits(name, daftysim.DefaultCredits)
 		w.sim.SetAllowance(name, daftysim.Unlimited)
@@ -224,6 +227,7 @@ func (w *world) heal() {
 	w.sim.AddKey(other, keyOther)
 	if !w.cluster.terminating {
 		w.cluster.putSecret(keyOne)
+		w.cluster.putPicture(logo)
 	}
 	for _, p := range w.processes {
 		p.resume()
@@ -231,9 +235,22 @@ func (w *world) heal() {
 	}
 }
 
+// setClocksRight does so while no request is on its way: a jump meanwhile is more than the operator promises to survive.
+func (w *world) setClocksRight() bool {
+	for _, job := range w.cluster.jobs {
+		if status := &job.job.Status; w.clockOff != 0 && status.InDoubt() && status.Submission.SentAt != nil &&
+			time.Now().Add(w.clockOff).Sub(status.Submission.SentAt.Time) < lifecycle.SubmitTimeout+time.Minute {
+			return false
+		}
+	}
+	w.clockOff = 0
+	return true
+}
+
 // conclude heals the world, waits until it is quiet, and has it judged.
 func (w *world) conclude() {
 	w.do(w.heal)
+	w.passUntil(time.Hour, w.setClocksRight)
 	// Also for who is down at this moment, and because the healed clocks may date what is on its way too early.
 	w.pass(carefully)
 	// What nobody wants must stop by itself.
