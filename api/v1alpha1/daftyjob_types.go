@@ -753,6 +753,12 @@ type Input struct {
 	//
 	// +optional
 	ID string `json:"id,omitempty"`
+
+	// credentialsHash tells with which API key a picture was uploaded, as
+	// submission.credentialsHash does: with another it is uploaded again.
+	//
+	// +optional
+	CredentialsHash string `json:"credentialsHash,omitempty"`
 }
 
 // Submission is an attempt to submit the job.

@@ -242,7 +242,8 @@ func (t *Tracker) observe(job *dafty.Job) (news, end bool) {
 	if ended(job) {
 		t.endTold = time.Now()
 	}
-	return before == nil || before.Id != job.Id || before.Status != job.Status, ended(job)
+	dated := before != nil && before.CreatedAt.IsZero() && !job.CreatedAt.IsZero() // a list told of it before
+	return before == nil || before.Id != job.Id || before.Status != job.Status || dated, ended(job)
 }
 
 func ended(job *dafty.Job) bool {

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -100,7 +101,7 @@ func (r *Reconciler) gather(ctx context.Context, job *v1alpha1.DaftyJob) (lifecy
 	if err != nil {
 		return gathered, err
 	}
-	if !job.DeletionTimestamp.IsZero() && !job.Status.InDoubt() {
+	if wanted := job.DeletionTimestamp.IsZero() && job.Spec.DesiredState == v1alpha1.DesiredCompleted; !wanted && !job.Status.InDoubt() {
 		return gathered, nil
 	}
 	names, files := lifecycle.Needs(job)
@@ -150,9 +151,22 @@ func (r *Reconciler) other(ctx context.Context, job *v1alpha1.DaftyJob, name str
 	return other, nil
 }
 
+// awaited says whether another DaftyJob still waits for what this one made.
+func (r *Reconciler) awaited(ctx context.Context, job *v1alpha1.DaftyJob) (bool, error) {
+	jobs := &v1alpha1.DaftyJobList{}
+	err := r.List(ctx, jobs, client.InNamespace(job.Namespace), client.MatchingFields{dependsOn: job.Name}, client.UnsafeDisableDeepCopy)
+	if err != nil {
+		return false, fmt.Errorf("listing DaftyJobs: %w", err)
+	}
+	return slices.ContainsFunc(jobs.Items, func(other v1alpha1.DaftyJob) bool {
+		return other.DeletionTimestamp.IsZero() && other.Spec.DesiredState == v1alpha1.DesiredCompleted
+	}), nil
+}
+
 // readFile reads a picture from a ConfigMap. Like a Secret it is read when it is needed, and by its name.
 func (r *Reconciler) readFile(ctx context.Context, namespace string, ref v1alpha1.ConfigMapKeyReference) (read lifecycle.FileRead, err error) {
 	from := &corev1.ConfigMap{}
+	var refusal apierrors.APIStatus
 	err = r.Get(ctx, types.NamespacedName{Namespace: namespace, Name: ref.Name}, from)
 	switch {
 	case apierrors.IsNotFound(err):
@@ -160,6 +174,11 @@ func (r *Reconciler) readFile(ctx context.Context, namespace string, ref v1alpha
 		return read, nil
 	case apierrors.IsForbidden(err):
 		read.Missing = fmt.Sprintf("ConfigMap %q in namespace %q, which the operator may not read; give its service account the right to get it", ref.Name, namespace)
+		return read, nil
+	case errors.As(err, &refusal):
+		// The API server answers, but can't give this one. That may last, and must not keep the job from being cancelled.
+		log.FromContext(ctx).Error(err, "reading the ConfigMap", "configMap", ref.Name)
+		read.Missing = fmt.Sprintf("ConfigMap %q, which can't be read (%s); it is tried again, and if it lasts, a cluster administrator must look at the API server", ref.Name, apierrors.ReasonForError(err))
 		return read, nil
 	case err != nil:
 		return read, fmt.Errorf("reading ConfigMap %q: %w", ref.Name, err)
@@ -200,7 +219,7 @@ func (r *Reconciler) adopter(ctx context.Context, job *v1alpha1.DaftyJob) (strin
 		if other.UID == job.UID {
 			continue
 		}
-		if other.Status.JobID != "" || olderThan(other, job) {
+		if other.Status.JobID != "" || !other.Status.Phase.Final() && olderThan(other, job) {
 			return other.Name, nil
 		}
 	}

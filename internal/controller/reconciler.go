@@ -232,6 +232,10 @@ func (r *Reconciler) take(ctx context.Context, job *v1alpha1.DaftyJob, decision 
 	case lifecycle.LookForThumbnail:
 		tracker.LookForThumbnail(job.Status.JobID)
 	case lifecycle.Delete:
+		// One that waits for it and hasn't got what it made yet would fail.
+		if awaited, err := r.awaited(ctx, job); awaited || err != nil {
+			return err
+		}
 		err := r.Delete(ctx, job, client.Preconditions{UID: &job.UID, ResourceVersion: &job.ResourceVersion})
 		if client.IgnoreNotFound(err) != nil {
 			return fmt.Errorf("deleting the DaftyJob, as spec.ttlSecondsAfterFinished asks: %w", err)

@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -11,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
 )
@@ -37,7 +39,9 @@ func (r *Reconciler) storeResult(ctx context.Context, job *v1alpha1.DaftyJob, re
 		err = r.Patch(ctx, stored, client.MergeFromWithOptions(base, client.MergeFromWithOptimisticLock{}))
 	}
 	if err != nil {
-		return fmt.Sprintf("ConfigMap %q can't be written: %s; it is tried again", name, err)
+		// The reason alone: a text that is another each time would be written each time.
+		log.FromContext(ctx).Error(err, "writing the result", "configMap", name)
+		return fmt.Sprintf("ConfigMap %q can't be written (%s; the operator's log has more); it is tried again", name, cmp.Or(apierrors.ReasonForError(err), "no answer"))
 	}
 	return ""
 }

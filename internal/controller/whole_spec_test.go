@@ -40,6 +40,13 @@ func (w *world) configMap(name string) (*corev1.ConfigMap, error) {
 	return found, w.Client.Get(w.t.Context(), types.NamespacedName{Namespace: w.Namespace, Name: name}, found)
 }
 
+func (w *world) uid(name string) types.UID {
+	w.t.Helper()
+	job, err := w.get(name)
+	w.Expect(err).NotTo(HaveOccurred())
+	return job.UID
+}
+
 // requestsTo are those of a method whose path ends so.
 func (w *world) requestsTo(method, suffix string) []daftysim.Request {
 	return slices.DeleteFunc(w.sim.Requests(), func(r daftysim.Request) bool {
@@ -58,8 +65,7 @@ func TestChain(t *testing.T) {
 	  references: [{configMapKeyRef: {name: brand, key: logo.png}}, {url: "https://example.com/a.png"}]}}`)
 	w.apply("style", `{styleExtract: {url: "https://example.com/brand"}}`)
 	w.eventually("style", v1alpha1.PhaseCompleted, v1alpha1.ReasonCompleted)
-	waiting := w.eventually("hero", v1alpha1.PhasePending, v1alpha1.ReasonWaitingForDependency)
-	w.Expect(ready(waiting).Message).To(ContainSubstring("kubectl create configmap -n " + w.Namespace + " brand --from-file=logo.png=FILE"))
+	w.Eventually(func() string { job, _ := w.get("hero"); return ready(job).Message }).WithTimeout(patience).Should(ContainSubstring("kubectl create configmap -n " + w.Namespace + " brand --from-file=logo.png=FILE"))
 	w.putConfigMap("brand", "binaryData: {logo.png: "+aPicture(t, 8)+"}")
 
 	for _, name := range []string{"hero", "upscale", "video"} {
@@ -228,7 +234,7 @@ func TestActiveDeadline(t *testing.T) {
 
 func TestTTL(t *testing.T) {
 	w := newWorld(t, daftysim.Options{})
-	w.apply("brief", `{imageGenerate: {prompt: A logo}, ttlSecondsAfterFinished: 2}`)
+	w.apply("brief", `{imageGenerate: {prompt: A logo}, ttlSecondsAfterFinished: 5}`)
 	w.eventually("brief", v1alpha1.PhaseCompleted, v1alpha1.ReasonCompleted)
 	w.eventuallyGone(patience, "brief")
 	w.wantCharges(1)
@@ -284,12 +290,17 @@ func TestAdoption(t *testing.T) {
 func TestLateThumbnail(t *testing.T) {
 	w := newWorld(t, daftysim.Options{ThumbnailAfter: 3 * time.Second})
 	w.apply("clip", `{imageToVideo: {image: {url: "https://example.com/a.png"}, prompt: Slow zoom}, resultConfigMap: clip}`)
-	done := w.eventually("clip", v1alpha1.PhaseCompleted, v1alpha1.ReasonCompleted)
-	w.Expect(done.Status.Result.Video.ThumbnailURL).To(BeEmpty())
+	w.eventually("clip", v1alpha1.PhaseCompleted, v1alpha1.ReasonCompleted)
 	w.Eventually(func() (string, error) {
 		job, err := w.get("clip")
 		return job.Status.Result.Video.ThumbnailURL, err
 	}).WithTimeout(patience).ShouldNot(BeEmpty())
+	w.mu.Lock()
+	without := slices.ContainsFunc(w.seen[w.uid("clip")], func(job *v1alpha1.DaftyJob) bool {
+		return job.Status.Phase == v1alpha1.PhaseCompleted && job.Status.Result.Video.ThumbnailURL == ""
+	})
+	w.mu.Unlock()
+	w.Expect(without).To(BeTrue(), "it was late")
 	w.Eventually(func() (map[string]string, error) { stored, err := w.configMap("clip"); return stored.Data, err }).WithTimeout(patience).
 		Should(HaveKey("video_thumbnail_url"))
 }

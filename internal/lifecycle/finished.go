@@ -32,7 +32,7 @@ func (d *decider) afterwards(decision Decision) Decision {
 	case left > 0:
 		decision.soonest(left)
 	case left < 0 && d.Job.Status.Phase.Final():
-		decision.Step, decision.Store = Delete, false
+		decision.Step, decision.Store, decision.After = Delete, false, deleteAgain
 		return decision
 	case left < 0:
 		decision.soonest(time.Second) // once the end is on record

@@ -63,7 +63,7 @@ func (d *decider) observe(job *dafty.Job) {
 		// new is shown as it came.
 		d.status.JobType = string(job.Type)
 	}
-	if d.status.SubmittedAt == nil {
+	if unread := job.CreatedAt.IsZero() && job.Status != dafty.Completed && job.Status != dafty.Failed; d.status.SubmittedAt == nil && !unread {
 		created := metav1.NewTime(job.CreatedAt)
 		if year := created.UTC().Year(); year < 2000 || year > 9999 {
 			// None, or one that no status could hold.
@@ -181,7 +181,7 @@ func (d *decider) completed(job *dafty.Job) Decision {
 	}
 	d.status.Result, d.status.Error = result, nil
 	v := reached(v1alpha1.PhaseCompleted, v1alpha1.ReasonCompleted, words)
-	if d.stopWanted() {
+	if d.cancelWanted() || d.status.Phase == v1alpha1.PhaseCancelling {
 		v.reason, v.message = v1alpha1.ReasonCompletedBeforeCancel, "the job completed before the cancel reached it, and is paid for: "+words
 	}
 	decision := d.end(v)

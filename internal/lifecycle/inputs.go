@@ -97,7 +97,7 @@ func Needs(job *v1alpha1.DaftyJob) (jobs []string, files []v1alpha1.ConfigMapKey
 	}
 	for _, s := range sources(&job.Spec) {
 		switch {
-		case inputID(job.Status.Inputs, s) != "":
+		case inputID(job.Status.Inputs, s) != "" && (s.file == nil || job.Status.InDoubt()):
 		case s.file != nil && !slices.Contains(files, *s.file):
 			files = append(files, *s.file)
 		case s.job != nil && !slices.Contains(jobs, s.job.Name):
@@ -198,7 +198,7 @@ func (d *decider) gather() *Decision {
 			d.status.Inputs = append(d.status.Inputs, v1alpha1.Input{Field: s.field, Source: s.String()})
 			in = &d.status.Inputs[len(d.status.Inputs)-1]
 		}
-		if in.ID != "" {
+		if in.ID != "" && !d.uploadedElsewhere(s, in) {
 			continue
 		}
 		var met *obstacle
@@ -312,6 +312,16 @@ func madeWords(result *v1alpha1.JobResult) string {
 	}
 }
 
+// uploadedElsewhere says whether a picture was uploaded with another API key, perhaps of another account.
+func (d *decider) uploadedElsewhere(s source, in *v1alpha1.Input) bool {
+	secret := d.Known.Credentials.Secret
+	if s.file == nil || secret == "" || in.CredentialsHash == secret {
+		return false
+	}
+	in.ID, in.CredentialsHash = "", ""
+	return true
+}
+
 // gatherFile has a picture uploaded, and finds its id.
 func (d *decider) gatherFile(s source, in *v1alpha1.Input) *obstacle {
 	read := d.Gathered.Files[FileName(*s.file)]
@@ -324,7 +334,7 @@ func (d *decider) gatherFile(s source, in *v1alpha1.Input) *obstacle {
 	upload := d.Known.Uploads[read.File.Digest]
 	switch {
 	case upload.ID != "":
-		in.ID = upload.ID
+		in.ID, in.CredentialsHash = upload.ID, d.Known.Credentials.Secret
 		return nil
 	case upload.Err != nil && upload.Err.Kind == dafty.KindInvalid:
 		met := d.waitFor(v1alpha1.ReasonUnusableFile, fmt.Sprintf("%s refers to %s, which Dafty doesn't take: %s", s.field, s, upload.Err.Error()), true)

@@ -199,7 +199,8 @@ func (d *decider) adopt() Decision {
 	id := d.Job.Spec.AdoptJobID
 	if d.Gathered.Adopter != "" {
 		if d.cancelWanted() {
-			return d.cancelledBeforeSubmission()
+			return d.end(reached(v1alpha1.PhaseCancelled, v1alpha1.ReasonCancelledBeforeSubmission,
+				fmt.Sprintf("called off before it followed anything; job %s is left to DaftyJob %q", id, d.Gathered.Adopter)))
 		}
 		return d.on(stuck(v1alpha1.PhasePending, v1alpha1.ReasonAlreadyAdopted, fmt.Sprintf(
 			"job %s is followed by DaftyJob %q of this namespace; delete this one, or that one", id, d.Gathered.Adopter)), Rest, maxCredentialsPoll)
@@ -503,6 +504,9 @@ func (d *decider) repeat(err *dafty.CallError, wait time.Duration) Decision {
 			credentials.Problem+"; a request was sent and its answer isn't known, which the API key it was sent with will tell"), Rest, d.credentialsPoll())
 	default:
 		return d.unknown("the API key that it was sent with is no longer in "+d.secretWords()+", and repeated with another it could be paid for twice", d.credentialsPoll())
+	}
+	if jobType(&d.Job.Spec) == "" {
+		return d.unknown("this version of the operator doesn't know its operation; upgrade the operator", d.credentialsPoll())
 	}
 	if instead := d.regather(); instead != nil {
 		return *instead

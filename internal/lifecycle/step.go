@@ -95,6 +95,8 @@ const (
 	maxRetryAfter = 6 * time.Minute
 	// thumbnailFor is for how long after its end a video's thumbnail is looked for.
 	thumbnailFor = 2 * time.Minute
+	// deleteAgain is how soon an object is to go after all whose deletion had to wait for another that refers to it.
+	deleteAgain = 10 * time.Second
 	// storePoll is how soon a result that can't be written to its ConfigMap is tried again at first.
 	storePoll = 10 * time.Second
 	// maxBackoff is the longest time between two tries of anything.

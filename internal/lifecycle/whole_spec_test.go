@@ -144,6 +144,18 @@ var references = []row{
 		then: then{phase: PhaseSubmitting, way: onTheWay, reason: ReasonSubmitting, step: lifecycle.Submit, after: 45 * time.Second, also: stands("up_1")},
 	},
 	{
+		name: "a picture that was uploaded with another key", given: newJob(withLogo, func(job *DaftyJob) {
+			job.Status.Inputs = []Input{{Field: "imageGenerate.references[0]", ID: "up_other", CredentialsHash: keyB}}
+		}), known: with(keyA), gathered: around(nil, picture),
+		then: then{phase: PhasePending, way: onTheWay, reason: ReasonUploading, step: lifecycle.UploadFiles, after: time.Minute, event: "Normal Uploading", also: stands("")},
+	},
+	{
+		name: "a picture that was uploaded with the key", given: newJob(withLogo, func(job *DaftyJob) {
+			job.Status.Inputs = []Input{{Field: "imageGenerate.references[0]", ID: "up_1", CredentialsHash: keyA}}
+		}), known: with(keyA), gathered: around(nil, picture),
+		then: then{phase: PhaseSubmitting, way: onTheWay, reason: ReasonSubmitting, step: lifecycle.Submit, after: 45 * time.Second, also: stands("up_1")},
+	},
+	{
 		name: "an upload that failed", given: newJob(withLogo), gathered: around(nil, picture),
 		known: with(keyA, uploaded(lifecycle.Upload{Done: true, Err: noAnswer, Failures: 3, RetryAt: t0.Add(8 * time.Second)})),
 		then: then{phase: PhasePending, way: onTheWay, reason: ReasonAPIUnavailable, says: "the upload of ConfigMap brand, key logo.png failed: Dafty didn't answer in time; trying again",
@@ -320,7 +332,24 @@ var attempts = []row{
 	},
 	{
 		name: "another adopted it, and this one is cancelled", given: newJob(adopts, desired(DesiredCancelled)), known: with(keyA), gathered: lifecycle.Gathered{Adopter: "first"},
-		then: then{phase: PhaseCancelled, way: reached, reason: ReasonCancelledBeforeSubmission, step: lifecycle.Rest, event: "Normal CancelledBeforeSubmission"},
+		then: then{phase: PhaseCancelled, way: reached, reason: ReasonCancelledBeforeSubmission, says: "job " + jobID + " is left to DaftyJob \"first\"", step: lifecycle.Rest, event: "Normal CancelledBeforeSubmission"},
+	},
+	{
+		name: "completed in time, and seen late", given: newJob(deadline(60), taken(PhaseProcessing)), known: with(keyA, looked(daftys(dafty.Completed))), when: time.Hour,
+		then: then{phase: PhaseCompleted, way: reached, reason: ReasonCompleted, step: lifecycle.Rest, event: "Normal Completed"},
+	},
+	{
+		name: "a list tells of it, and not of when it was made", given: newJob(deadline(60), adopts, taken(PhaseSubmitting), func(job *DaftyJob) { job.Status.SubmittedAt, job.Status.Submission = nil, nil }),
+		known: with(keyA, looked(&dafty.Job{Id: jobID, Status: dafty.Processing})), when: time.Hour,
+		then: then{phase: PhaseProcessing, way: onTheWay, reason: ReasonProcessing, step: lifecycle.Follow, event: "Normal Processing", also: func(t *testing.T, got lifecycle.Decision) {
+			if got.Status.SubmittedAt != nil {
+				t.Errorf("submitted at %v", got.Status.SubmittedAt)
+			}
+		}},
+	},
+	{
+		name: "in doubt, and the operation isn't known any more", given: newJob(sent, noOperation), known: with(keyA), when: time.Minute,
+		then: then{phase: PhaseSubmitting, way: stuck, reason: ReasonSubmissionUnknown, says: "this version of the operator doesn't know its operation", step: lifecycle.Rest, after: 5 * time.Second, event: "Warning SubmissionUnknown"},
 	},
 	{
 		name: "an adopted job that failed isn't tried again", given: newJob(adopts, tries(3), taken(PhaseProcessing)), known: with(keyA, looked(failedJob)),
@@ -406,7 +435,7 @@ var afterwards = []row{
 	},
 	{
 		name: "kept for long enough", given: newJob(kept(300), ended), known: with(""), when: 5 * time.Minute,
-		then: then{phase: PhaseCompleted, way: reached, reason: ReasonCompleted, step: lifecycle.Delete},
+		then: then{phase: PhaseCompleted, way: reached, reason: ReasonCompleted, step: lifecycle.Delete, after: 10 * time.Second},
 	},
 	{
 		name: "not kept at all, once the end is on record", given: newJob(kept(0), taken(PhaseProcessing)), known: with(keyA, looked(daftys(dafty.Completed))),

@@ -71,6 +71,9 @@ var (
 		{string(v1alpha1.PhaseFailed), v1alpha1.ReasonGenerationFailed},
 		{string(v1alpha1.PhaseFailed), v1alpha1.ReasonExtractionFailed},
 		{string(v1alpha1.PhaseFailed), v1alpha1.ReasonJobNotFound},
+		{string(v1alpha1.PhaseFailed), v1alpha1.ReasonDependencyFailed},
+		{string(v1alpha1.PhaseFailed), v1alpha1.ReasonInvalidReference},
+		{string(v1alpha1.PhaseFailed), v1alpha1.ReasonDeadlineExceeded},
 		{string(v1alpha1.PhaseCancelled), v1alpha1.ReasonCancelled},
 		{string(v1alpha1.PhaseCancelled), v1alpha1.ReasonCancelledBeforeSubmission},
 	}
