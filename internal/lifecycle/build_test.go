@@ -1,6 +1,8 @@
 package lifecycle_test
 
 import (
+	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -8,6 +10,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
 	"dafty.ai/dafty-operator/internal/dafty"
@@ -95,32 +98,56 @@ func style(job *v1alpha1.DaftyJob) {
 	job.Spec.ImageGenerate, job.Spec.StyleExtract = nil, &v1alpha1.StyleExtract{URL: "https://example.com"}
 }
 
-// upscaleOf has it work on an image of another.
-func upscaleOf(other string, index int32) change {
-	return func(job *v1alpha1.DaftyJob) {
-		job.Spec.ImageGenerate = nil
-		job.Spec.ImageUpscale = &v1alpha1.ImageUpscale{Image: v1alpha1.ImageTarget{JobRef: &v1alpha1.JobReference{Name: other, Index: index}}}
+// spec has any of its fields set.
+func spec(set func(*v1alpha1.DaftyJobSpec)) change {
+	return func(job *v1alpha1.DaftyJob) { set(&job.Spec) }
+}
+
+func backoffLimit(n int32) change {
+	return spec(func(s *v1alpha1.DaftyJobSpec) { s.BackoffLimit = &n })
+}
+
+// deadline is in seconds, from the first submission.
+func deadline(seconds int64) change {
+	return spec(func(s *v1alpha1.DaftyJobSpec) { s.ActiveDeadlineSeconds = &seconds })
+}
+
+func ttl(seconds int32) change {
+	return spec(func(s *v1alpha1.DaftyJobSpec) { s.TTLSecondsAfterFinished = &seconds })
+}
+
+func adopting(job *v1alpha1.DaftyJob) { job.Spec.AdoptJobID = jobID }
+
+func resultIn(configMap string) change {
+	return spec(func(s *v1alpha1.DaftyJobSpec) { s.ResultConfigMap = configMap })
+}
+
+// upscaling is of an image of the DaftyJob base.
+func upscaling(index int32) change {
+	return spec(func(s *v1alpha1.DaftyJobSpec) {
+		s.ImageGenerate, s.ImageUpscale = nil, &v1alpha1.ImageUpscale{Image: v1alpha1.ImageTarget{JobRef: &v1alpha1.JobReference{Name: "base", Index: index}}}
+	})
+}
+
+// styled is by a style that the DaftyJob base extracts.
+func styled(job *v1alpha1.DaftyJob) {
+	job.Spec.ImageGenerate.Style = &v1alpha1.StyleSource{JobRef: &v1alpha1.StyleJobReference{Name: "base"}}
+}
+
+// framed is a clip from a picture in a ConfigMap to an image of the DaftyJob base.
+func framed(job *v1alpha1.DaftyJob) {
+	job.Spec.ImageGenerate, job.Spec.VideoFrames = nil, &v1alpha1.VideoFrames{
+		StartImage: v1alpha1.ImageReference{ConfigMapKeyRef: &v1alpha1.ConfigMapKeyReference{Name: "brand", Key: "a.png"}},
+		EndImage:   v1alpha1.ImageReference{JobRef: &v1alpha1.JobReference{Name: "base"}},
+		Prompt:     "a",
 	}
 }
 
-// withLogo has it go by a picture in a ConfigMap.
-func withLogo(job *v1alpha1.DaftyJob) {
-	job.Spec.ImageGenerate = &v1alpha1.ImageGenerate{Prompt: "a mountain", References: []v1alpha1.ImageReference{
-		{ConfigMapKeyRef: &v1alpha1.ConfigMapKeyReference{Name: "brand", Key: "logo.png"}},
-	}}
-}
-
-// dependency is another DaftyJob in a phase, which has made an image if it has completed.
-func dependency(phase v1alpha1.Phase) *v1alpha1.DaftyJob {
-	job := newJob()
-	job.Name, job.UID = "other", "other-1"
-	if phase != "" {
-		says(phase, string(phase))(job)
+// animated is a clip of a picture in a ConfigMap.
+func animated(job *v1alpha1.DaftyJob) {
+	job.Spec.ImageGenerate, job.Spec.ImageToVideo = nil, &v1alpha1.ImageToVideo{
+		Image: v1alpha1.ImageReference{ConfigMapKeyRef: &v1alpha1.ConfigMapKeyReference{Name: "brand", Key: "a.png"}}, Prompt: "a",
 	}
-	if phase == v1alpha1.PhaseCompleted {
-		job.Status.Result = &v1alpha1.JobResult{Images: []v1alpha1.Image{{ID: otherID, URL: "https://example.com/a.png"}}}
-	}
-	return job
 }
 
 // Changes of status: where a job stands.
@@ -211,7 +238,137 @@ func taken(phase v1alpha1.Phase) change {
 	}
 }
 
+// failedBefore has attempts failed at Dafty, the last at t0, and another to follow so long after it.
+func failedBefore(attempts int32, next time.Duration) change {
+	return func(job *v1alpha1.DaftyJob) {
+		job.Status.Attempts, job.Status.NextAttemptAt, job.Status.SubmittedAt = attempts, at(next), at(-time.Minute)
+		job.Status.Error = &v1alpha1.JobError{Code: "GENERATION_FAILED", Message: "too odd"}
+		for i := range attempts {
+			job.Status.FailedJobIDs = append(job.Status.FailedJobIDs, fmt.Sprintf("%08d%s", i+1, jobID[8:]))
+		}
+		says(v1alpha1.PhasePending, v1alpha1.ReasonBackingOff)(job)
+	}
+}
+
+// input is on record: what a field stands for, as far as that is known.
+func input(field string, uid types.UID, id string) change {
+	return func(job *v1alpha1.DaftyJob) {
+		job.Status.Inputs = append(job.Status.Inputs, v1alpha1.Input{Field: field, Source: "so it was", UID: uid, ID: id})
+	}
+}
+
+// uploadedWith has the picture uploaded with an API key.
+func uploadedWith(field, secret string) change {
+	return func(job *v1alpha1.DaftyJob) {
+		job.Status.Inputs = append(job.Status.Inputs, v1alpha1.Input{Field: field, Source: "so it was", ID: uploadID, CredentialsHash: secret})
+	}
+}
+
+// filmed has a video made so long after t0, that has a thumbnail or none.
+func filmed(after time.Duration, thumbnail string) change {
+	return func(job *v1alpha1.DaftyJob) {
+		taken(v1alpha1.PhaseCompleted)(job)
+		job.Status.FinishedAt = at(after)
+		job.Status.Result = &v1alpha1.JobResult{Primary: "u", Video: &v1alpha1.Video{ID: jobID, URL: "u", ThumbnailURL: thumbnail}}
+	}
+}
+
+// stored has the result in a ConfigMap.
+func stored(name string) change {
+	return func(job *v1alpha1.DaftyJob) {
+		job.Status.ResultConfigMap = name
+		meta.SetStatusCondition(&job.Status.Conditions, metav1.Condition{Type: v1alpha1.ConditionResultStored, Status: metav1.ConditionTrue,
+			Reason: v1alpha1.ReasonStored, Message: "so it was", LastTransitionTime: *at(-time.Minute)})
+	}
+}
+
+// notStored has a problem with that, since so long after t0.
+func notStored(since time.Duration, problem string) change {
+	return func(job *v1alpha1.DaftyJob) {
+		meta.SetStatusCondition(&job.Status.Conditions, metav1.Condition{Type: v1alpha1.ConditionResultStored, Status: metav1.ConditionFalse,
+			Reason: v1alpha1.ReasonNotStored, Message: problem, LastTransitionTime: *at(since)})
+	}
+}
+
+// What the spec refers to.
+
+const (
+	baseUID  = types.UID("ba5e")
+	imageID  = "11111111-8b1d-4e43-9d9c-0d7a3a1c2b4f"
+	styleID  = "22222222-8b1d-4e43-9d9c-0d7a3a1c2b4f"
+	uploadID = "up_1"
+	digest   = "d1"
+)
+
+// base is the DaftyJob that others refer to.
+func base(phase v1alpha1.Phase, reason string, changes ...change) *v1alpha1.DaftyJob {
+	job := newJob(says(phase, reason), func(job *v1alpha1.DaftyJob) { job.Name, job.UID = "base", baseUID })
+	for _, change := range changes {
+		change(job)
+	}
+	return job
+}
+
+// made is a base that has completed.
+func made(result v1alpha1.JobResult) *v1alpha1.DaftyJob {
+	return base(v1alpha1.PhaseCompleted, v1alpha1.ReasonCompleted, func(job *v1alpha1.DaftyJob) { job.Status.Result = &result })
+}
+
+func madeImages(n int) *v1alpha1.DaftyJob {
+	images := make([]v1alpha1.Image, n)
+	for i := range images {
+		images[i] = v1alpha1.Image{ID: fmt.Sprintf("%d%s", i+1, imageID[1:]), URL: "u"}
+	}
+	return made(v1alpha1.JobResult{Images: images})
+}
+
+// there are these DaftyJobs.
+func there(jobs ...*v1alpha1.DaftyJob) lifecycle.Gathered {
+	gathered := lifecycle.Gathered{Jobs: map[string]*v1alpha1.DaftyJob{}}
+	for _, job := range jobs {
+		gathered.Jobs[job.Name] = job
+	}
+	return gathered
+}
+
+var (
+	picture  = lifecycle.FileRead{File: &lifecycle.File{Name: "a.png", MediaType: "image/png", Content: []byte("a"), Digest: digest}}
+	missing  = lifecycle.FileRead{Missing: `ConfigMap "brand", which isn't there`}
+	unusable = lifecycle.FileRead{Unusable: `key "a.png" of ConfigMap "brand", which holds no picture`}
+)
+
+// reading adds what the ConfigMap holds.
+func reading(file lifecycle.FileRead, jobs ...*v1alpha1.DaftyJob) lifecycle.Gathered {
+	gathered := there(jobs...)
+	gathered.Files = map[string]lifecycle.FileRead{"brand/a.png": file}
+	return gathered
+}
+
 // What this process knows.
+
+// upload is what came of the picture's.
+func upload(is lifecycle.Upload) func(*lifecycle.Known) {
+	return func(known *lifecycle.Known) { known.Uploads = map[string]lifecycle.Upload{digest: is} }
+}
+
+// uploadFailed may be tried again so long after t0.
+func uploadFailed(err *dafty.CallError, again time.Duration) func(*lifecycle.Known) {
+	return upload(lifecycle.Upload{Done: true, Err: err, Failures: 1, RetryAt: t0.Add(again)})
+}
+
+// film is a job of Dafty's that made a video.
+func film(thumbnail string) *dafty.Job {
+	job := daftys(dafty.Completed)
+	raw := fmt.Sprintf(`{"video":{"id":%q,"url":"u","thumbnailUrl":%q}}`, jobID, thumbnail)
+	if thumbnail == "" {
+		raw = fmt.Sprintf(`{"video":{"id":%q,"url":"u","thumbnailUrl":null}}`, jobID)
+	}
+	job.Result = &dafty.JobResult{}
+	if err := json.Unmarshal([]byte(raw), job.Result); err != nil {
+		panic(err)
+	}
+	return job
+}
 
 // with is an API key in the Secret.
 func with(secret string, news ...func(*lifecycle.Known)) lifecycle.Known {

@@ -315,8 +315,8 @@ func madeWords(result *v1alpha1.JobResult) string {
 // uploadedElsewhere says whether a picture was uploaded with another API key, perhaps of another account.
 func (d *decider) uploadedElsewhere(s source, in *v1alpha1.Input) bool {
 	secret := d.Known.Credentials.Secret
-	if s.file == nil || secret == "" || in.CredentialsHash == secret {
-		return false
+	if s.file == nil || secret == "" || in.CredentialsHash == secret || d.status.InDoubt() {
+		return false // each repeat is of the same request
 	}
 	in.ID, in.CredentialsHash = "", ""
 	return true

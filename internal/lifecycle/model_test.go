@@ -2,9 +2,8 @@ package lifecycle_test
 
 import (
 	"fmt"
+	"maps"
 	"reflect"
-	"regexp"
-	"strings"
 	"testing"
 	"time"
 
@@ -22,11 +21,15 @@ import (
 type world struct {
 	job   *v1alpha1.DaftyJob
 	known lifecycle.Known
-	// gathered is what was read of what it refers to. It is never changed, but replaced.
-	gathered lifecycle.Gathered
-	now      time.Time
+	now   time.Time
 	// after is when the operator looks again by itself, 0 where it doesn't.
 	after time.Duration
+	// plain says that the spec has nothing but an operation.
+	plain bool
+	// refers is what the spec refers to.
+	refers lifecycle.Gathered
+	// unstorable is why the result can't be stored, empty where it can.
+	unstorable string
 }
 
 // move is one thing that happens to a world. It isn't possible everywhere.
@@ -39,6 +42,7 @@ type move struct {
 func (w world) copy() *world {
 	w.job = w.job.DeepCopy()
 	w.known.Submission, w.known.Trouble, w.known.Cancel = copied(w.known.Submission), copied(w.known.Trouble), copied(w.known.Cancel)
+	w.known.Uploads, w.refers.Jobs, w.refers.Files = maps.Clone(w.known.Uploads), maps.Clone(w.refers.Jobs), maps.Clone(w.refers.Files)
 	return &w
 }
 
@@ -57,49 +61,24 @@ func (w *world) forget() {
 	w.known = lifecycle.Known{Since: w.now, Credentials: lifecycle.Credentials{Secret: w.known.Credentials.Secret, Problem: "no Secret"}}
 }
 
-// wholeMoves are those of the worlds that are about what a spec says beside its operation: of the other moves those that
-// matter to it, and what becomes of what it refers to.
-func wholeMoves() []move {
-	var list []move
-	matter := regexp.MustCompile(`^(the time that was asked|desiredState|delete$|restart$|the submission is answered|a look finds|the cancel is accepted)`)
-	for _, m := range moves() {
-		if matter.MatchString(m.name) && !strings.HasSuffix(m.name, "paused") {
-			list = append(list, m)
-		}
-	}
-	add := func(name string, possible func(*world) bool, happen func(*world)) {
-		list = append(list, move{name, possible, happen})
-	}
-	refers := func(w *world) bool { return w.job.Spec.ImageUpscale != nil }
-	for _, phase := range []v1alpha1.Phase{v1alpha1.PhaseProcessing, v1alpha1.PhaseCompleted, v1alpha1.PhaseFailed} {
-		add("the other is "+string(phase), refers, func(w *world) { w.gathered = depends(dependency(phase)) })
-	}
-	add("the other is gone", refers, func(w *world) { w.gathered = depends(nil) })
-	add("the other waits for it", refers, func(w *world) {
-		w.gathered = depends(dependency(v1alpha1.PhasePending))
-		w.gathered.Cycle = []string{name, "other", name}
-	})
-	logo := func(w *world) bool {
-		return w.job.Spec.ImageGenerate != nil && len(w.job.Spec.ImageGenerate.References) > 0
-	}
-	for what, file := range map[string]lifecycle.FileRead{"there": picture, "none": {Unusable: "what is none"}, "missing": {Missing: "what isn't there"}} {
-		add("the picture is "+what, logo, func(w *world) { w.gathered = around(nil, file) })
-	}
-	for what, upload := range map[string]lifecycle.Upload{"succeeds": {Done: true, ID: "up_1"}, "fails": {Done: true, Err: noAnswer, Failures: 1}} {
-		add("the upload "+what, func(w *world) bool { return w.known.Uploads != nil }, func(w *world) { uploaded(upload)(&w.known) })
-	}
-	add("another adopts it", func(w *world) bool { return w.job.Spec.AdoptJobID != "" }, func(w *world) { w.gathered.Adopter = "another" })
-	add("the other adopter goes", func(w *world) bool { return w.gathered.Adopter != "" }, func(w *world) { w.gathered.Adopter = "" })
-	films := func(w *world) bool { return w.job.Spec.ImageToVideo != nil && w.job.Status.JobID != "" }
-	add("a look finds a clip", films, func(w *world) { w.known.Trouble = nil; w.observe(clip(nil)) })
-	add("its thumbnail comes", films, func(w *world) { w.known.Job = clip(new("https://example.com/t.png")) })
-	return list
-}
-
 func moves() []move {
 	var list []move
 	add := func(name string, possible func(*world) bool, happen func(*world)) {
 		list = append(list, move{name, possible, happen})
+	}
+	// rarely is for what has been seen to the end with a plain spec: with every other, the worlds would be too many.
+	rarely := func(name string, possible func(*world) bool, happen func(*world)) {
+		add(name, func(w *world) bool { return w.plain && possible(w) }, happen)
+	}
+	often := func(err *dafty.CallError) bool {
+		return err.Kind == dafty.KindInvalid || err == failures[len(failures)-1]
+	}
+	meet := func(name string, err *dafty.CallError, possible func(*world) bool, happen func(*world)) {
+		if often(err) {
+			add(name+err.Error(), possible, happen)
+		} else {
+			rarely(name+err.Error(), possible, happen)
+		}
 	}
 
 	// Time.
@@ -117,25 +96,83 @@ func moves() []move {
 		w.job.DeletionTimestamp = at(now.Sub(t0))
 		w.job.Generation++
 	})
-	add("policy Orphan", (*world).deleting, func(w *world) { w.job.Spec.DeletionPolicy = v1alpha1.DeletionOrphan; w.job.Generation++ })
-	add("the finalizer is taken off", func(w *world) bool { return len(w.job.Finalizers) > 0 }, func(w *world) { w.job.Finalizers = nil })
-	add("the annotation is taken off", func(w *world) bool { return w.job.Annotations != nil }, func(w *world) { w.job.Annotations = nil })
-	add("the annotation is given", func(w *world) bool { return w.job.Annotations == nil && w.job.Status.JobID == "" }, func(w *world) { note(ownNote)(w.job) })
-	add("a person says that the request made no job", func(w *world) bool { return w.job.Annotations == nil && w.job.Status.InDoubt() }, func(w *world) {
+	rarely("policy Orphan", (*world).deleting, func(w *world) { w.job.Spec.DeletionPolicy = v1alpha1.DeletionOrphan; w.job.Generation++ })
+	rarely("the finalizer is taken off", func(w *world) bool { return len(w.job.Finalizers) > 0 }, func(w *world) { w.job.Finalizers = nil })
+	rarely("the annotation is taken off", func(w *world) bool { return w.job.Annotations != nil }, func(w *world) { w.job.Annotations = nil })
+	rarely("the annotation is given", func(w *world) bool { return w.job.Annotations == nil && w.job.Status.JobID == "" }, func(w *world) { note(ownNote)(w.job) })
+	rarely("a person says that the request made no job", func(w *world) bool { return w.job.Annotations == nil && w.job.Status.InDoubt() }, func(w *world) {
 		resubmit(w.job.Status.Submission.IdempotencyKey)(w.job)
 	})
 	for _, secret := range []string{keyA, keyB, ""} {
-		add("Secret "+secret, func(w *world) bool { return w.known.Credentials.Secret != secret }, func(w *world) {
+		add("Secret "+secret, func(w *world) bool { return w.known.Credentials.Secret != secret && (w.plain || secret != keyB) }, func(w *world) {
 			w.known.Credentials.Secret, w.known.Credentials.Problem = secret, "no Secret"
+			w.known.Uploads = nil // which were of another key
 			if secret != "" {
 				w.known.Trouble, w.known.Cancel = nil, nil
 			}
 		})
 	}
 
+	add("the deadline is taken away", func(w *world) bool {
+		return w.job.Spec.ActiveDeadlineSeconds != nil && w.job.Status.Phase == v1alpha1.PhaseCancelling
+	}, func(w *world) {
+		w.job.Spec.ActiveDeadlineSeconds = nil
+	})
+	add("backoffLimit is lowered", func(w *world) bool { return backoffLimitOf(w.job) > 0 && w.job.Status.NextAttemptAt != nil }, func(w *world) { w.job.Spec.BackoffLimit = nil })
+	add("the inputs are taken out of status", func(w *world) bool { return len(w.job.Status.Inputs) > 0 && w.job.Status.InDoubt() }, func(w *world) { w.job.Status.Inputs = nil })
+
+	// What the spec refers to.
+	waiting := func(w *world) bool {
+		jobs, _ := lifecycle.Needs(w.job)
+		return len(jobs) > 0
+	}
+	for name, other := range map[string]*v1alpha1.DaftyJob{
+		"isn't there": nil, "waits": base(v1alpha1.PhasePending, v1alpha1.ReasonSuspended), "failed": base(v1alpha1.PhaseFailed, v1alpha1.ReasonGenerationFailed), "made an image": madeImages(1),
+		"made a style":  made(v1alpha1.JobResult{Style: &v1alpha1.Style{ID: styleID}}),
+		"was made anew": func() *v1alpha1.DaftyJob { job := madeImages(1); job.UID = "anew"; return job }(),
+	} {
+		add("the other DaftyJob "+name, waiting, func(w *world) {
+			w.refers.Jobs, w.refers.Cycle = map[string]*v1alpha1.DaftyJob{}, nil
+			if other != nil {
+				w.refers.Jobs["base"] = other
+			}
+		})
+	}
+	add("the other DaftyJob refers back", waiting, func(w *world) {
+		w.refers.Jobs = map[string]*v1alpha1.DaftyJob{"base": base(v1alpha1.PhasePending, v1alpha1.ReasonWaitingForDependency)}
+		w.refers.Cycle = []string{name, "base", name}
+	})
+	reading := func(w *world) bool {
+		_, files := lifecycle.Needs(w.job)
+		return len(files) > 0
+	}
+	for name, file := range map[string]lifecycle.FileRead{"is missing": missing, "is unusable": unusable, "is there": picture} {
+		add("the picture "+name, reading, func(w *world) { w.refers.Files = map[string]lifecycle.FileRead{"brand/a.png": file} })
+	}
+	uploading := func(w *world) bool {
+		upload, ok := w.known.Uploads[digest]
+		return ok && !upload.Done
+	}
+	add("the picture is uploaded", uploading, func(w *world) { w.known.Uploads[digest] = lifecycle.Upload{Done: true, ID: uploadID} })
+	for _, err := range failures {
+		meet("the upload meets ", err, uploading, func(w *world) {
+			w.known.Uploads[digest] = lifecycle.Upload{Done: true, Err: err, Failures: 1, RetryAt: w.now.Add(time.Minute)}
+		})
+	}
+	add("another DaftyJob follows the job", func(w *world) bool { return w.job.Spec.AdoptJobID != "" && w.job.Status.JobID == "" }, func(w *world) { w.refers.Adopter = "older" })
+	add("no other DaftyJob follows the job", func(w *world) bool { return w.refers.Adopter != "" }, func(w *world) { w.refers.Adopter = "" })
+
+	// After the end.
+	add("the thumbnail is there", func(w *world) bool {
+		return w.job.Status.Phase == v1alpha1.PhaseCompleted && w.job.Spec.ImageToVideo != nil
+	}, func(w *world) { w.known.Job = film("t") })
+	storing := func(w *world) bool { return w.job.Spec.ResultConfigMap != "" }
+	add("the result can't be stored", storing, func(w *world) { w.unstorable = "it is another's" })
+	add("the result can be stored", storing, func(w *world) { w.unstorable = "" })
+
 	// The operator and the object's place.
 	add("restart", func(*world) bool { return true }, (*world).forget)
-	add("created anew without its status", func(w *world) bool { return w.job.Annotations != nil && !w.deleting() }, func(w *world) {
+	rarely("created anew without its status", func(w *world) bool { return w.job.Annotations != nil && !w.deleting() }, func(w *world) {
 		w.job.Status = v1alpha1.DaftyJobStatus{ObservedGeneration: -1}
 		w.job.Generation = 1
 		w.forget()
@@ -145,12 +182,13 @@ func moves() []move {
 	posting := func(w *world) bool { return w.known.Submission != nil && !w.known.Submission.Done }
 	for _, job := range answers {
 		add("the submission is answered with "+string(job.Status), posting, func(w *world) {
+			job := w.ownJob(job)
 			w.known.Submission.Done, w.known.Submission.Job, w.known.Submission.Failures = true, job, 0
 			w.observe(job)
 		})
 	}
 	for _, err := range failures {
-		add("the submission meets "+err.Error(), posting, func(w *world) {
+		meet("the submission meets ", err, posting, func(w *world) {
 			w.known.Submission.Done, w.known.Submission.Err, w.known.Submission.Failures = true, err, 2
 		})
 	}
@@ -160,10 +198,10 @@ func moves() []move {
 		return w.job.Status.JobID != "" && !w.job.Status.Phase.Final() && w.caller() != ""
 	}
 	for _, job := range answers {
-		add("a look finds "+string(job.Status), looking, func(w *world) { w.known.Trouble = nil; w.observe(job) })
+		add("a look finds "+string(job.Status), looking, func(w *world) { w.known.Trouble = nil; w.observe(w.ownJob(job)) })
 	}
 	for _, err := range failures {
-		add("two looks meet "+err.Error(), looking, func(w *world) {
+		meet("two looks meet ", err, looking, func(w *world) {
 			w.known.Trouble = &lifecycle.Trouble{Err: err, Credentials: w.caller(), Failures: 2}
 		})
 	}
@@ -172,7 +210,7 @@ func moves() []move {
 	cancelling := func(w *world) bool { return w.known.Cancel != nil && !w.known.Cancel.Done }
 	add("the cancel is accepted", cancelling, func(w *world) { w.known.Cancel.Done, w.known.Cancel.At = true, w.now })
 	for _, err := range failures {
-		add("the cancel meets "+err.Error(), cancelling, func(w *world) {
+		meet("the cancel meets ", err, cancelling, func(w *world) {
 			w.known.Cancel.Done, w.known.Cancel.At, w.known.Cancel.Err, w.known.Cancel.Failures = true, w.now, err, 2
 		})
 	}
@@ -197,15 +235,32 @@ func (w *world) caller() string {
 	return w.known.Credentials.Held
 }
 
+// ownJob is what Dafty says of the job of the attempt that is under way: each has one of its own, and a video where one
+// is asked for.
+func (w *world) ownJob(job *dafty.Job) *dafty.Job {
+	if job.Status == dafty.Completed && w.job.Spec.ImageToVideo != nil {
+		job = film("")
+	}
+	to := *job
+	to.CreatedAt = w.now
+	switch {
+	case w.job.Status.JobID != "":
+		to.Id = w.job.Status.JobID
+	case len(w.job.Status.FailedJobIDs) > 0:
+		to.Id = otherID
+	}
+	return &to
+}
+
 // observe is the tracker's: the end of a job is never taken back.
 func (w *world) observe(job *dafty.Job) {
-	if before := w.known.Job; before == nil || before.Status != dafty.Completed && before.Status != dafty.Failed {
+	if before := w.known.Job; before == nil || before.Id != job.Id || before.Status != dafty.Completed && before.Status != dafty.Failed {
 		w.known.Job = job
 	}
 }
 
 func (w *world) input() lifecycle.Input {
-	return lifecycle.Input{Job: w.job, Known: w.known, Gathered: w.gathered, Now: w.now, DeletionTimeout: deletionTimeout}
+	return lifecycle.Input{Job: w.job, Known: w.known, Gathered: w.refers, Now: w.now, DeletionTimeout: deletionTimeout}
 }
 
 // reconcile decides and acts until there is nothing more to do, and gives the phases on the
@@ -217,7 +272,7 @@ func (w *world) reconcile(t *testing.T, saw func(in lifecycle.Input, got lifecyc
 		got := lifecycle.Next(in)
 		saw(in, got)
 		if got.Store {
-			got = lifecycle.Stored(in, got, "")
+			got = lifecycle.Stored(in, got, w.unstorable)
 		}
 		before := w.copy()
 		w.after = got.After
@@ -234,11 +289,19 @@ func (w *world) reconcile(t *testing.T, saw func(in lifecycle.Input, got lifecyc
 		case lifecycle.Cancel:
 			w.known.Cancel = &lifecycle.CancelCall{}
 		case lifecycle.UploadFiles:
-			if w.known.Uploads == nil {
-				uploaded(lifecycle.Upload{})(&w.known)
+			if upload, ok := w.known.Uploads[digest]; !ok || upload.Done && !w.now.Before(upload.RetryAt) {
+				upload.Done = false
+				w.known.Uploads = map[string]lifecycle.Upload{digest: upload}
 			}
-		case lifecycle.RemoveFinalizer, lifecycle.Delete:
+		case lifecycle.Delete:
+			if len(w.job.Finalizers) == 0 {
+				return false
+			}
+			w.job.DeletionTimestamp = at(w.now.Sub(t0))
+		case lifecycle.RemoveFinalizer:
 			return false
+		case lifecycle.Rest, lifecycle.Follow, lifecycle.LookForThumbnail:
+			// What comes of them are moves.
 		}
 		if equality.Semantic.DeepEqual(before.job, w.job) && reflect.DeepEqual(before.known.Cancel, w.known.Cancel) {
 			return !(w.deleting() && len(w.job.Finalizers) == 0)
@@ -264,20 +327,38 @@ func (w *world) sketch() string {
 	if ready := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionReady); ready != nil {
 		told = ready.Reason != v1alpha1.ReasonSubmitting
 	}
-	whole := fmt.Sprint(jobType(w.job), w.job.Spec.ActiveDeadlineSeconds != nil, w.job.Spec.AdoptJobID != "", len(status.FailedJobIDs), w.gathered.Adopter, len(w.gathered.Cycle), asJSON(status.Inputs), asJSON(w.known.Uploads), asJSON(w.gathered.Files))
-	for _, other := range w.gathered.Jobs {
-		whole += string(other.Status.Phase)
-	}
-	if next := status.NextAttemptAt; next != nil {
-		whole += fmt.Sprint(w.now.Before(next.Time))
-	}
-	if submitted := status.SubmittedAt; submitted != nil && w.job.Spec.ActiveDeadlineSeconds != nil {
-		whole += fmt.Sprint(age(submitted.Time, time.Minute))
-	}
+	spec := w.job.Spec
+	kind := fmt.Sprint(spec.ImageUpscale != nil, spec.ImageToVideo != nil, backoffLimitOf(w.job), spec.ActiveDeadlineSeconds != nil, spec.TTLSecondsAfterFinished != nil, spec.AdoptJobID != "", spec.ResultConfigMap)
 	if status.Phase.Final() {
-		return whole + string(status.Phase) + asJSON(status.Result) + fmt.Sprint(age(status.FinishedAt.Time, 2*time.Minute, 5*time.Minute), status.ResultConfigMap)
+		kind += string(status.Phase)
+		if w.deleting() {
+			kind += " deleting"
+		}
+		if status.Result == nil {
+			return kind
+		}
+		film := status.Result.Video
+		return kind + fmt.Sprint(status.ResultConfigMap, w.unstorable, film != nil && film.ThumbnailURL == "", age(status.FinishedAt.Time, time.Minute, 2*time.Minute), w.known.Job != nil, len(w.job.Finalizers))
 	}
-	sketch := whole + fmt.Sprint(status.Phase, w.job.Spec.DesiredState, len(w.job.Finalizers), w.known.Credentials.Secret != "")
+	kind += fmt.Sprint(len(status.FailedJobIDs), status.NextAttemptAt != nil && w.now.Before(status.NextAttemptAt.Time), w.refers.Adopter)
+	for _, in := range status.Inputs {
+		if status.JobID == "" {
+			kind += fmt.Sprint(" input ", in.UID, in.ID)
+		}
+	}
+	if jobs, files := lifecycle.Needs(w.job); len(jobs)+len(files) > 0 {
+		if other := w.refers.Jobs["base"]; other != nil {
+			kind += fmt.Sprint(" base ", other.UID, other.Status.Phase, other.Status.Result, len(w.refers.Cycle))
+		}
+		kind += fmt.Sprint(" file ", w.refers.Files["brand/a.png"].File != nil, w.refers.Files["brand/a.png"].Missing != "")
+		if upload, ok := w.known.Uploads[digest]; ok {
+			kind += fmt.Sprint(" upload ", upload.Done, upload.ID, upload.Err, w.now.Before(upload.RetryAt))
+		}
+	}
+	if due := due(w.input(), &w.job.Status); !due.IsZero() {
+		kind += fmt.Sprint(" due ", w.now.Before(due))
+	}
+	sketch := kind + fmt.Sprint(status.Phase, w.job.Spec.DesiredState, len(w.job.Finalizers), w.known.Credentials.Secret != "")
 	if w.deleting() {
 		sketch += fmt.Sprint(" deleting ", age(w.job.DeletionTimestamp.Time, deletionTimeout))
 	}
@@ -331,6 +412,7 @@ func explore(t *testing.T) explored {
 		}
 		seen.steps[got.Step] = true
 	}
+	all := moves()
 	been := map[string]bool{}
 	var queue []*world
 	visit := func(w *world) {
@@ -346,40 +428,34 @@ func explore(t *testing.T) explored {
 			queue = append(queue, w)
 		}
 	}
-	walk := func(all []move, starts ...change) {
-		for _, start := range starts {
-			job := newJob(noFinalizer, start)
-			job.Generation = 1
-			visit(&world{job: job, known: with(keyA), now: t0})
+	start := func(plain bool, refers lifecycle.Gathered, changes ...change) {
+		job := newJob(append([]change{noFinalizer}, changes...)...)
+		job.Generation = 1
+		visit(&world{job: job, plain: plain, known: with(keyA), refers: refers, now: t0})
+	}
+	for _, plain := range []change{func(*v1alpha1.DaftyJob) {}, style, noOperation, desired(v1alpha1.DesiredSuspended), desired(v1alpha1.DesiredCancelled), note(ownNote)} {
+		start(true, lifecycle.Gathered{}, plain)
+	}
+	start(false, lifecycle.Gathered{}, upscaling(0))
+	start(false, there(base(v1alpha1.PhaseFailed, v1alpha1.ReasonGenerationFailed)), upscaling(0))
+	start(false, reading(picture), animated, ttl(60), resultIn("hero-result"))
+	start(false, lifecycle.Gathered{}, backoffLimit(1), deadline(300))
+	start(false, lifecycle.Gathered{Adopter: "older"}, adopting)
+	for len(queue) > 0 {
+		w := queue[0]
+		queue = queue[1:]
+		for _, move := range all {
+			if !move.possible(w) {
+				continue
+			}
+			next := w.copy()
+			move.happen(next)
+			visit(next)
 		}
-		for len(queue) > 0 {
-			w := queue[0]
-			queue = queue[1:]
-			for _, move := range all {
-				if !move.possible(w) {
-					continue
-				}
-				next := w.copy()
-				move.happen(next)
-				visit(next)
-			}
-			if len(been) > 20_000 {
-				t.Fatal("the model doesn't end")
-			}
+		if len(been) > 30_000 {
+			t.Fatal("the model doesn't end")
 		}
 	}
-	walk(moves(), func(*v1alpha1.DaftyJob) {}, style, noOperation, desired(v1alpha1.DesiredSuspended), desired(v1alpha1.DesiredCancelled), note(ownNote))
-	film := func(job *v1alpha1.DaftyJob) {
-		job.Spec.ImageGenerate, job.Spec.ImageToVideo = nil, &v1alpha1.ImageToVideo{Image: v1alpha1.ImageReference{ID: otherID}, Prompt: "it moves"}
-		kept(300)(job)
-		stores(job)
-	}
-	hurried := func(job *v1alpha1.DaftyJob) { deadline(60)(job); tries(1)(job) }
-	visit(&world{job: newJob(noFinalizer, adopts), known: with(keyA), gathered: lifecycle.Gathered{Adopter: "another"}, now: t0})
-	walk(wholeMoves(), tries(1), hurried, upscaleOf("other", 0), upscaleOf("other", 1), withLogo, adopts, film)
 	t.Logf("%d worlds", len(been))
 	return seen
 }
-
-// jobType tells the operations apart.
-func jobType(job *v1alpha1.DaftyJob) string { return string(lifecycle.JobType(&job.Spec)) }

@@ -44,7 +44,8 @@ type then struct {
 	also   func(*testing.T, lifecycle.Decision)
 }
 
-var rows = slices.Concat(beforeSubmission, submission, doubt, picking, following, cancels, deletions, ends, references, attempts, afterwards, kindRows())
+var rows = slices.Concat(beforeSubmission, submission, doubt, picking, following, cancels, deletions, ends, kindRows(),
+	dependencies, files, lostInputs, retries, deadlines, adoptions, keys, kept, thumbnails, results)
 
 func TestNext(t *testing.T) {
 	for _, row := range rows {

@@ -1,9 +1,11 @@
 package lifecycle_test
 
 import (
+	"cmp"
 	"encoding/json"
 	"flag"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -15,7 +17,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/types"
 	"pgregory.net/rapid"
 	kstatus "sigs.k8s.io/cli-utils/pkg/kstatus/status"
 
@@ -44,9 +45,12 @@ func standing(status *v1alpha1.DaftyJobStatus) (string, error) {
 	var is []string
 	for _, condition := range status.Conditions {
 		switch condition.Type {
-		case v1alpha1.ConditionResultStored: // beside all others
 		case v1alpha1.ConditionReady:
 			is = append(is, condition.Type+"="+string(condition.Status))
+		case v1alpha1.ConditionResultStored:
+			if status.Phase != v1alpha1.PhaseCompleted {
+				return "", fmt.Errorf("%s in phase %s", condition.Type, status.Phase)
+			}
 		default:
 			if condition.Status != metav1.ConditionTrue {
 				return "", fmt.Errorf("%s is %s, where it must be True or absent", condition.Type, condition.Status)
@@ -104,12 +108,8 @@ func wrong(in lifecycle.Input, got lifecycle.Decision) (problems []string) {
 	must(reflect.DeepEqual(got, lifecycle.Next(in)), "another answer to the same question")
 	must(asked == asJSON(in), "the input was changed")
 
-	// A final phase is final.
-	if before.Phase.Final() {
-		must(equality.Semantic.DeepEqual(lasting(before), lasting(after)), "status changed after a final phase")
-		must(slices.Contains([]lifecycle.Step{lifecycle.Rest, lifecycle.RemoveFinalizer, lifecycle.LookForThumbnail, lifecycle.Delete}, got.Step), "step %s after a final phase", got.Step)
-		must(got.Event == nil, "something is told after a final phase")
-		must(got.After == 0 || got.Store || got.Step == lifecycle.LookForThumbnail || in.Job.Spec.TTLSecondsAfterFinished != nil, "something follows a final phase")
+	for _, hold := range []func(lifecycle.Input, lifecycle.Decision, func(bool, string, ...any)){finality, inputsStand, attemptsCount, deadlineHolds} {
+		hold(in, got, must)
 	}
 
 	// Status is whole, and about this generation.
@@ -151,40 +151,37 @@ func wrong(in lifecycle.Input, got lifecycle.Decision) (problems []string) {
 			return in.Known.Job != nil && in.Known.Job.Status == status || call != nil && call.Job != nil && call.Job.Status == status
 		}
 		denied := in.Known.Trouble != nil && in.Known.Trouble.Err.Kind == dafty.KindNotFound
-		switch after.Phase {
-		case v1alpha1.PhaseCompleted:
+		reason := readyReason(after)
+		switch {
+		case after.Phase == v1alpha1.PhaseCompleted:
 			must(says(dafty.Completed), "completed, which Dafty doesn't say")
-		case v1alpha1.PhaseCancelled:
-			must(after.JobID == "" || says(dafty.Failed) && before.Phase == v1alpha1.PhaseCancelling, "cancelled, which Dafty doesn't say")
-		case v1alpha1.PhaseFailed:
-			reason := meta.FindStatusCondition(after.Conditions, v1alpha1.ConditionReady).Reason
-			referred := slices.Contains([]string{v1alpha1.ReasonDependencyFailed, v1alpha1.ReasonInvalidReference}, reason) && after.JobID == "" && (!before.InDoubt() || forgone(in))
-			between := reason == v1alpha1.ReasonDeadlineExceeded && after.JobID == "" && !before.InDoubt() && overdue(in)
-			lowered := len(before.FailedJobIDs) > 0 && after.JobID == "" && !before.InDoubt()
-			must(says(dafty.Failed) || denied || disproved(in) || referred || between || lowered, "failed, which Dafty doesn't say")
-			must(reason != v1alpha1.ReasonDeadlineExceeded || in.Job.Spec.ActiveDeadlineSeconds != nil, "a deadline that there isn't is exceeded")
+		case after.Phase == v1alpha1.PhaseCancelled && after.JobID == "":
+			must(unwanted && !after.InDoubt(), "cancelled, which nobody asked for, or what it was isn't known")
+		case after.Phase == v1alpha1.PhaseCancelled:
+			must(says(dafty.Failed) && before.Phase == v1alpha1.PhaseCancelling, "cancelled, which Dafty doesn't say")
+			must(unwanted || in.Job.Spec.ActiveDeadlineSeconds == nil, "cancelled, which nobody asked for")
+		case reason == v1alpha1.ReasonDependencyFailed || reason == v1alpha1.ReasonInvalidReference:
+			must(after.JobID == "" && !after.InDoubt() && lostReference(in) == reason, "%s with %s", reason, asJSON(in.Gathered))
+		case reason == v1alpha1.ReasonDeadlineExceeded:
+			confirmed := says(dafty.Failed) && before.Phase == v1alpha1.PhaseCancelling
+			between := after.JobID == "" && !after.InDoubt() && pastDeadline(in, after)
+			must(in.Job.Spec.ActiveDeadlineSeconds != nil && !unwanted && (confirmed || between), "the deadline ended what may still run")
+		case reason == v1alpha1.ReasonJobNotFound:
+			must(denied, "not found, which Dafty doesn't say")
+		case reason == v1alpha1.ReasonInvalidRequest:
+			must(disproved(in), "invalid, which Dafty doesn't say")
+		default:
+			lowered := after.JobID == "" && !after.InDoubt() && len(before.FailedJobIDs) > backoffLimitOf(in.Job)
+			must(says(dafty.Failed) || lowered, "failed, which Dafty doesn't say")
 		}
 	}
 	retried := len(after.FailedJobIDs) > len(before.FailedJobIDs)
-	if retried {
-		must(after.JobID == "" && after.Phase == v1alpha1.PhasePending && after.NextAttemptAt != nil && after.NextAttemptAt.After(in.Now), "tried again at once")
-		must(before.Attempts <= *in.Job.Spec.BackoffLimit, "tried again after %d attempts", before.Attempts)
-		must(!unwanted && !overdue(in) && before.Phase != v1alpha1.PhaseCancelling && in.Job.Spec.AdoptJobID == "", "tried again although it isn't wanted")
-	}
 	if before.InDoubt() && !after.InDoubt() && after.JobID == "" && !retried {
 		must(disproved(in) || forgone(in), "a request in doubt is forgotten")
 	}
 
 	// What was learnt stays.
 	must(before.JobID == "" || after.JobID == before.JobID || retried, "the job's id changed")
-	for i, input := range before.Inputs {
-		again := input.Field == "imageGenerate.references[0]" && !before.InDoubt() // a picture, for another API key
-		must(input.ID == "" || again || i < len(after.Inputs) && after.Inputs[i] == input, "what %s stands for changed", input.Field)
-	}
-	if due := in.Job.Spec.ActiveDeadlineSeconds; due != nil && !after.Phase.Final() && after.SubmittedAt != nil && got.Step != lifecycle.RemoveFinalizer {
-		left := after.SubmittedAt.Add(time.Duration(*due) * time.Second).Sub(in.Now)
-		must(left <= 0 || got.After > 0 && got.After <= left, "the deadline passes unseen: decided anew after %s, %s are left", got.After, left)
-	}
 	must(!slices.Contains([]v1alpha1.Phase{v1alpha1.PhaseProcessing, v1alpha1.PhaseCancelling}, before.Phase) || before.JobID == "" || retried ||
 		slices.Index(phases, after.Phase) >= slices.Index(phases, before.Phase), "from %s back to %s", before.Phase, after.Phase)
 	must(before.Phase.Final() || after.Phase.Final() == (after.FinishedAt != nil && before.FinishedAt == nil), "finishedAt %v in phase %s", after.FinishedAt, after.Phase)
@@ -202,8 +199,7 @@ func wrong(in lifecycle.Input, got lifecycle.Decision) (problems []string) {
 		must(in.Known.Submission == nil || in.Known.Submission.Done, "submitted beside another request")
 		_, err := lifecycle.Request(&in.Job.Spec, after.Inputs)
 		must(err == nil || in.Job.Status.InDoubt(), "submitted without a request: %v", err)
-		if before.InDoubt() && !forgone(in) {
-			old := before.Submission
+		if old := before.Submission; before.InDoubt() && submission.Attempt == old.Attempt {
 			must(submission.IdempotencyKey == old.IdempotencyKey && submission.StartedAt.Equal(old.StartedAt) &&
 				submission.CredentialsHash == old.CredentialsHash && submission.Attempt == old.Attempt, "the repeat isn't of the same request")
 			waited := in.Now.Sub(old.SentAt.Time)
@@ -212,35 +208,33 @@ func wrong(in lifecycle.Input, got lifecycle.Decision) (problems []string) {
 			must(waited >= 45*time.Second || answered && waited >= 5*time.Second, "repeated after %s", waited)
 			must(in.Now.Sub(old.StartedAt.Time) < 23*time.Hour, "repeated after %s", in.Now.Sub(old.StartedAt.Time))
 		} else {
+			must(!before.InDoubt() || forgone(in), "submitted anew, and the request before is in doubt")
 			must(!unwanted && in.Job.Spec.DesiredState != v1alpha1.DesiredSuspended, "submitted although it isn't wanted")
-			id, own := strings.CutPrefix(in.Job.Annotations[v1alpha1.JobAnnotation], namespace+"/"+name+":")
-			must(!own || id == "" || slices.Contains(after.FailedJobIDs, id), "submitted although the annotation names a job")
-			must(after.NextAttemptAt == nil && (before.NextAttemptAt == nil || !in.Now.Before(before.NextAttemptAt.Time) || before.NextAttemptAt.Sub(in.Now) > 6*time.Minute), "submitted before its time")
-			must((!overdue(in) || forgone(in)) && in.Job.Spec.AdoptJobID == "", "submitted although it is past its deadline, or adopts a job")
+			must(ownAnnotation(in.Job) == "", "submitted although the annotation names a job")
+			must(in.Job.Spec.AdoptJobID == "", "submitted beside a job that is to be adopted")
+			must(!pastDeadline(in, before) || before.InDoubt(), "submitted past the deadline")
 			must(submission.StartedAt.Equal(submission.SentAt), "a first request is dated like a repeat")
+			must(strings.HasPrefix(submission.IdempotencyKey, fmt.Sprintf("%s-%d", cmp.Or(in.Job.Spec.IdempotencyKey, uid), submission.Attempt)), "key %s of attempt %d", submission.IdempotencyKey, submission.Attempt)
 		}
 	case lifecycle.Follow, lifecycle.Cancel, lifecycle.Annotate:
 		must(after.JobID != "" && !after.Phase.Final(), "%s in phase %s with job id %q", got.Step, after.Phase, after.JobID)
-		must(got.Step != lifecycle.Cancel || (unwanted || overdue(in) || before.Phase == v1alpha1.PhaseCancelling) && after.Phase == v1alpha1.PhaseCancelling, "cancelled in phase %s", after.Phase)
+		stop := unwanted || pastDeadline(in, after) || before.Phase == v1alpha1.PhaseCancelling
+		must(got.Step != lifecycle.Cancel || stop && after.Phase == v1alpha1.PhaseCancelling, "cancelled in phase %s", after.Phase)
+		must(got.Step != lifecycle.Annotate || !stop, "a cancel waits for the annotation")
 		must(deleting || finalizer, "%s without the finalizer", got.Step)
 	case lifecycle.AddFinalizer:
 		must(!finalizer && !deleting, "a finalizer that is there, or can't be added")
 	case lifecycle.RemoveFinalizer:
-		untouched := before.JobID == "" && in.Job.Spec.AdoptJobID == "" && !before.InDoubt() && (in.Job.Annotations[v1alpha1.JobAnnotation] != ownNote || slices.Contains(before.FailedJobIDs, jobID))
+		untouched := before.JobID == "" && !before.InDoubt() && ownAnnotation(in.Job) == "" && in.Job.Spec.AdoptJobID == ""
 		timeout := !in.Now.Before(in.Job.DeletionTimestamp.Add(in.DeletionTimeout))
 		must(deleting && finalizer, "a finalizer that isn't there, or is wanted")
 		must(before.Phase.Final() || untouched || disproved(in) || forgone(in) || timeout || in.Job.Spec.DeletionPolicy == v1alpha1.DeletionOrphan, "let go too early")
 		must(!got.Abandoned || timeout && got.Event != nil && got.Event.Warning, "abandoned too early or in silence")
-	case lifecycle.UploadFiles:
-		must(len(got.Files) > 0 && after.JobID == "" && (!unwanted || before.InDoubt()), "uploads %d files", len(got.Files))
-	case lifecycle.LookForThumbnail:
-		must(after.Phase == v1alpha1.PhaseCompleted && got.After > 0, "looks for a thumbnail in phase %s", after.Phase)
-	case lifecycle.Delete:
-		must(before.Phase.Final() && !deleting && !in.Now.Before(before.FinishedAt.Add(time.Duration(*in.Job.Spec.TTLSecondsAfterFinished)*time.Second)), "deleted too early")
+	case lifecycle.UploadFiles, lifecycle.LookForThumbnail, lifecycle.Delete:
+		// See inputsStand and finality.
 	case lifecycle.Rest:
 		must(!(way == onTheWay && !deleting) || got.After > 0, "on the way, and nothing goes on")
 	}
-	must(!got.Store || after.Phase == v1alpha1.PhaseCompleted && in.Job.Spec.ResultConfigMap != "", "a result is stored in phase %s", after.Phase)
 	must(slices.Contains(lifecycle.Steps, got.Step), "step %q", got.Step)
 	must(got.After >= 0, "after %s", got.After)
 	if deleting && finalizer && got.Step != lifecycle.RemoveFinalizer {
@@ -254,27 +248,6 @@ func wrong(in lifecycle.Input, got lifecycle.Decision) (problems []string) {
 		must(got.Step == lifecycle.RemoveFinalizer || old == nil || old.Reason != event.Reason || retried, "the event %s is no news", event.Reason)
 	}
 	return problems
-}
-
-// lasting is what of a status never changes after the end.
-func lasting(of *v1alpha1.DaftyJobStatus) v1alpha1.DaftyJobStatus {
-	status := *of.DeepCopy()
-	status.ObservedGeneration, status.ResultConfigMap = 0, ""
-	if status.Result != nil && status.Result.Video != nil {
-		status.Result.Video.ThumbnailURL = ""
-	}
-	return status
-}
-
-// overdue says whether the job's deadline has passed. It counts from the submission, which this decision may put on record.
-func overdue(in lifecycle.Input) bool {
-	seconds, from := in.Job.Spec.ActiveDeadlineSeconds, lifecycle.Next(in).Status.SubmittedAt
-	if from == nil && in.Job.Status.InDoubt() {
-		if from = in.Job.Status.Submission.StartedAt; from == nil {
-			from = &in.Job.CreationTimestamp
-		}
-	}
-	return seconds != nil && from != nil && !in.Now.Before(from.Add(time.Duration(*seconds)*time.Second))
 }
 
 // ownCall is this process's call that the submission in status is the record of, nil where it is another's.
@@ -313,7 +286,7 @@ func forgone(in lifecycle.Input) bool {
 	revoked := failed && call.Err.Kind == dafty.KindUnauthorized
 	mendable := []dafty.Kind{dafty.KindInsufficientCredits, dafty.KindSubscriptionRequired, dafty.KindUsageLimit, dafty.KindConcurrency}
 	refused := failed && slices.Contains(mendable, call.Err.Kind) && in.Now.Sub(call.Record.SentAt.Time) >= 45*time.Second
-	_, lost := lifecycle.Request(&in.Job.Spec, in.Job.Status.Inputs) // what it was made of
+	_, lost := lifecycle.Request(&in.Job.Spec, in.Job.Status.Inputs)
 	return in.Now.Sub(begun) >= 23*time.Hour || refused || lost != nil ||
 		credentials.Secret != "" && credentials.Secret != request.CredentialsHash && (credentials.Held != request.CredentialsHash || revoked)
 }
@@ -350,7 +323,7 @@ func fromJSON(t *testing.T, raw string, to any) {
 
 // A decision takes microseconds, so more of them are tried than rapid's 100.
 func init() {
-	if err := flag.Set("rapid.checks", "5000"); err != nil {
+	if err := flag.Set("rapid.checks", "20000"); err != nil {
 		panic(err)
 	}
 }
@@ -372,6 +345,7 @@ func TestEveryDecision(t *testing.T) {
 func TestDecisionsComeToRest(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		in := drawInput(t)
+		problem := oneOf(t, "store", "", "it can't be written")
 		var got lifecycle.Decision
 		const rounds = 5
 		for round := 0; ; round++ {
@@ -380,23 +354,26 @@ func TestDecisionsComeToRest(t *testing.T) {
 				return
 			}
 			if got.Store {
-				got = lifecycle.Stored(in, got, oneOf(t, "store", "", "it can't be written"))
+				got = lifecycle.Stored(in, got, problem)
 			}
 			after := in.Job.DeepCopy()
 			after.Status = got.Status
 			switch got.Step {
 			case lifecycle.Delete:
-				return
-			case lifecycle.UploadFiles:
-				if in.Known.Uploads == nil {
-					in.Known.Uploads = map[string]lifecycle.Upload{}
+				if len(after.Finalizers) == 0 {
+					return
 				}
+				after.DeletionTimestamp = at(in.Now.Sub(t0))
+			case lifecycle.UploadFiles:
+				in.Known.Uploads = maps.Clone(in.Known.Uploads)
 				for _, file := range got.Files {
-					if upload := in.Known.Uploads[file.Digest]; upload.Done {
+					if upload := in.Known.Uploads[file.Digest]; upload.Done && !in.Now.Before(upload.RetryAt) {
 						upload.Done = false
 						in.Known.Uploads[file.Digest] = upload
 					}
 				}
+			case lifecycle.LookForThumbnail, lifecycle.Follow, lifecycle.Rest:
+				// What comes of them is news.
 			case lifecycle.AddFinalizer:
 				after.Finalizers = append(after.Finalizers, v1alpha1.CancelFinalizer)
 			case lifecycle.Annotate:
@@ -422,6 +399,9 @@ func TestDecisionsComeToRest(t *testing.T) {
 		for range 3 {
 			in.Now = in.Now.Add(time.Second)
 			later := lifecycle.Next(in)
+			if later.Store {
+				later = lifecycle.Stored(in, later, problem)
+			}
 			if later.Step != got.Step || later.Event != nil {
 				return
 			}
@@ -442,32 +422,57 @@ func drawInput(t *rapid.T) lifecycle.Input {
 	in := lifecycle.Input{Job: drawJob(t), DeletionTimeout: deletionTimeout}
 	in.Now = t0.Add(drawTime(t, "now"))
 	in.Known = drawKnown(t, in.Job)
-	in.Gathered = drawGathered(t)
-	if rapid.Bool().Draw(t, "uploaded") {
-		in.Known.Uploads = map[string]lifecycle.Upload{"digest": oneOf(t, "upload", lifecycle.Upload{}, lifecycle.Upload{Done: true, ID: "up_1"},
-			lifecycle.Upload{Done: true, Err: drawError(t, "upload error"), Failures: 1, RetryAt: t0.Add(drawTime(t, "upload again"))})}
+	in.Gathered = drawGathered(t, in.Job)
+	if in.Known.Credentials.Secret != "" { // whose they are
+		in.Known.Uploads = drawUploads(t)
 	}
 	return in
 }
 
 // drawGathered is what there may be of the things that a spec refers to.
-func drawGathered(t *rapid.T) lifecycle.Gathered {
-	gathered := lifecycle.Gathered{Jobs: map[string]*v1alpha1.DaftyJob{}, Files: map[string]lifecycle.FileRead{
-		"brand/logo.png": oneOf(t, "file", lifecycle.FileRead{Missing: "what isn't there"}, lifecycle.FileRead{Unusable: "what is none"},
-			lifecycle.FileRead{File: &lifecycle.File{Name: "logo.png", MediaType: "image/png", Content: []byte("png"), Digest: "digest"}}),
-	}}
-	if oneOf(t, "other", true, true, false) {
-		other := dependency(oneOf(t, "other phase", "", v1alpha1.PhasePending, v1alpha1.PhaseProcessing, v1alpha1.PhaseCompleted, v1alpha1.PhaseCompleted, v1alpha1.PhaseFailed, v1alpha1.PhaseCancelled))
-		other.UID = oneOf(t, "other uid", types.UID("other-1"), "other-1", "other-2")
-		gathered.Jobs["other"] = other
-	}
-	if rapid.IntRange(0, 5).Draw(t, "circle") == 0 {
-		gathered.Cycle = []string{name, "other", name}
-	}
+func drawGathered(t *rapid.T, job *v1alpha1.DaftyJob) (gathered lifecycle.Gathered) {
 	if rapid.IntRange(0, 3).Draw(t, "adopted by another") == 0 {
-		gathered.Adopter = "another"
+		gathered.Adopter = "older"
 	}
+	names, _ := lifecycle.Needs(job)
+	gathered.Jobs = map[string]*v1alpha1.DaftyJob{}
+	for _, other := range names {
+		phase := oneOf(t, other, "absent", "", v1alpha1.PhasePending, v1alpha1.PhaseProcessing, v1alpha1.PhaseFailed, v1alpha1.PhaseCancelled,
+			v1alpha1.PhaseCompleted, v1alpha1.PhaseCompleted, v1alpha1.PhaseCompleted, v1alpha1.PhaseCompleted)
+		if phase == "absent" {
+			continue
+		}
+		is := base(phase, oneOf(t, other+" reason", allReasons...))
+		is.Name, is.UID = other, oneOf(t, other+" uid", baseUID, baseUID, baseUID, "another")
+		if phase == v1alpha1.PhaseCompleted {
+			is.Status.Result = drawResult(t, other)
+		}
+		gathered.Jobs[other] = is
+		if rapid.IntRange(0, 3).Draw(t, "circle") == 0 {
+			gathered.Cycle = []string{job.Name, other, job.Name}
+		}
+	}
+	gathered.Files = map[string]lifecycle.FileRead{"brand/a.png": oneOf(t, "file", picture, picture, picture, missing, unusable)}
 	return gathered
+}
+
+func drawResult(t *rapid.T, label string) *v1alpha1.JobResult {
+	return oneOf(t, label+" result", nil, &v1alpha1.JobResult{}, madeImages(1).Status.Result, madeImages(2).Status.Result, &v1alpha1.JobResult{Images: []v1alpha1.Image{{URL: "u"}}},
+		&v1alpha1.JobResult{Style: &v1alpha1.Style{ID: styleID}}, &v1alpha1.JobResult{Video: &v1alpha1.Video{ID: jobID, URL: "u"}}, &v1alpha1.JobResult{Video: &v1alpha1.Video{ID: jobID, URL: "u", ThumbnailURL: "t"}})
+}
+
+func drawUploads(t *rapid.T) map[string]lifecycle.Upload {
+	switch oneOf(t, "upload", "none", "under way", "done", "failed", "again") {
+	case "under way":
+		return map[string]lifecycle.Upload{digest: {}}
+	case "done":
+		return map[string]lifecycle.Upload{digest: {Done: true, ID: uploadID}}
+	case "failed":
+		return map[string]lifecycle.Upload{digest: {Done: true, Err: drawError(t, "upload error"), Failures: 1, RetryAt: t0.Add(drawTime(t, "upload again"))}}
+	case "again":
+		return map[string]lifecycle.Upload{digest: {Err: drawError(t, "upload error"), Failures: 1, RetryAt: t0.Add(drawTime(t, "upload again"))}}
+	}
+	return nil
 }
 
 // drawTime is mostly near t0, and now and then far off, as clocks are.
@@ -485,7 +490,7 @@ func oneOf[T any](t *rapid.T, label string, values ...T) T {
 func drawJob(t *rapid.T) *v1alpha1.DaftyJob {
 	job := newJob(
 		desired(oneOf(t, "desired", v1alpha1.DesiredCompleted, v1alpha1.DesiredCompleted, v1alpha1.DesiredSuspended, v1alpha1.DesiredCancelled)),
-		oneOf(t, "operation", func(*v1alpha1.DaftyJob) {}, func(*v1alpha1.DaftyJob) {}, style, noOperation, upscaleOf("other", 0), upscaleOf("other", 1), withLogo),
+		oneOf(t, "operation", func(*v1alpha1.DaftyJob) {}, func(*v1alpha1.DaftyJob) {}, style, noOperation, upscaling(0), upscaling(1), styled, framed, animated, edited),
 		oneOf(t, "policy", func(*v1alpha1.DaftyJob) {}, func(*v1alpha1.DaftyJob) {}, orphan),
 	)
 	if value := oneOf(t, "annotation", "", ownNote, ownNote, namespace+"/"+name+":"+otherID, namespace+"/"+name+":", "shop/other:"+otherID, "rubbish"); value != "" {
@@ -533,47 +538,80 @@ func drawJob(t *rapid.T) *v1alpha1.DaftyJob {
 		}
 		says(oneOf(t, "phase", v1alpha1.PhaseCompleted, v1alpha1.PhaseFailed, v1alpha1.PhaseCancelled), reason)(job)
 		if job.Status.Phase == v1alpha1.PhaseCompleted {
-			job.Status.Result = oneOf(t, "result", nil, &v1alpha1.JobResult{Images: []v1alpha1.Image{{ID: "i", URL: "u"}}}, &v1alpha1.JobResult{Video: &v1alpha1.Video{ID: jobID, URL: "u"}})
+			job.Status.Result = drawResult(t, "its")
+			job.Status.ResultConfigMap = oneOf(t, "stored in", "", "", "hero-result", "other")
+			if rapid.IntRange(0, 2).Draw(t, "not stored") == 0 {
+				notStored(drawTime(t, "not stored since").Truncate(time.Second), "so it was")(job)
+			}
 		}
+		job.Status.FinishedAt = seconds("finished")
 	}
-	drawRest(t, job)
+	drawWhole(t, job)
 	return job
 }
 
-// drawRest draws what a spec may say beside its operation, and what status keeps of it.
-func drawRest(t *rapid.T, job *v1alpha1.DaftyJob) {
-	if rapid.Bool().Draw(t, "retries") {
-		job.Spec.BackoffLimit = new(oneOf(t, "backoffLimit", int32(0), 1, 2))
+// drawWhole draws what a spec may say beside its operation, and what status keeps of it.
+func drawWhole(t *rapid.T, job *v1alpha1.DaftyJob) {
+	seconds := func(label string) *metav1.Time { return at(drawTime(t, label).Truncate(time.Second)) }
+	sometimes := func(label string) bool { return rapid.IntRange(0, 2).Draw(t, label) == 0 }
+	if rapid.Bool().Draw(t, "backoff") {
+		backoffLimit(rapid.Int32Range(0, 3).Draw(t, "backoffLimit"))(job)
 	}
-	if rapid.IntRange(0, 3).Draw(t, "deadline") == 0 {
-		job.Spec.ActiveDeadlineSeconds = new(oneOf(t, "activeDeadlineSeconds", int64(1), 60, 86400))
+	if sometimes("deadline") {
+		deadline(oneOf[int64](t, "activeDeadlineSeconds", 1, 60, 100_000))(job)
 	}
-	if rapid.IntRange(0, 3).Draw(t, "ttl") == 0 {
-		job.Spec.TTLSecondsAfterFinished = new(oneOf(t, "ttlSecondsAfterFinished", int32(0), 30))
+	if sometimes("ttl") {
+		ttl(oneOf[int32](t, "ttlSecondsAfterFinished", 0, 60, 100_000))(job)
 	}
-	if rapid.IntRange(0, 3).Draw(t, "stores") == 0 {
-		job.Spec.ResultConfigMap = "result"
+	if sometimes("result in") {
+		resultIn("hero-result")(job)
 	}
-	if rapid.IntRange(0, 7).Draw(t, "adopts") == 0 && job.Status.Submission == nil {
-		job.Spec.AdoptJobID, job.Spec.BackoffLimit = jobID, nil
+	if sometimes("own key") {
+		ownKey(job)
 	}
-	if job.Status.Phase == "" {
+	status := &job.Status
+	if sometimes("adopting") && status.Submission == nil {
+		adopting(job)
+	}
+	if status.Phase == "" && status.JobID == "" {
 		return
 	}
-	if rapid.IntRange(0, 2).Draw(t, "failed before") == 0 && job.Status.Attempts <= 1 && job.Status.Submission == nil {
-		job.Status.Attempts, job.Status.FailedJobIDs = 1, []string{oneOf(t, "failed", otherID, otherID, jobID)}
-		job.Status.SubmittedAt = at(drawTime(t, "first submitted").Truncate(time.Second))
-		if job.Status.Phase == v1alpha1.PhasePending {
-			job.Status.NextAttemptAt = at(drawTime(t, "next attempt").Truncate(time.Second))
+	if sometimes("submitted before") {
+		status.SubmittedAt = seconds("submitted")
+	}
+	if sometimes("failed before") {
+		failed := rapid.Int32Range(1, 3).Draw(t, "failed")
+		status.Attempts += failed
+		if status.Submission != nil {
+			status.Submission.Attempt = status.Attempts
+			if status.Submission.IdempotencyKey != "" {
+				status.Submission.IdempotencyKey = fmt.Sprintf("%s-%d", uid, status.Attempts)
+			}
+		}
+		for range failed {
+			status.FailedJobIDs = append(status.FailedJobIDs, oneOf(t, "failed id", failedID, otherID, jobID))
+		}
+		status.SubmittedAt = seconds("submitted")
+		if rapid.Bool().Draw(t, "error") {
+			status.Error = &v1alpha1.JobError{Code: oneOf(t, "code", "GENERATION_FAILED", "EXTRACTION_FAILED"), Message: "too odd"}
+		}
+		if status.JobID == "" && rapid.Bool().Draw(t, "next attempt") {
+			status.NextAttemptAt = seconds("nextAttemptAt")
 		}
 	}
-	for _, field := range []string{"imageUpscale.image", "imageGenerate.references[0]"} {
-		switch oneOf(t, field, "unseen", "seen", "known", "known") {
-		case "seen":
-			job.Status.Inputs = append(job.Status.Inputs, v1alpha1.Input{Field: field, UID: "other-1"})
-		case "known":
-			job.Status.Inputs = append(job.Status.Inputs, v1alpha1.Input{Field: field, UID: "other-1", ID: "an-id"})
+	for _, ref := range references(job) {
+		if rapid.IntRange(0, 3).Draw(t, "no input") == 0 {
+			continue
 		}
+		in := v1alpha1.Input{Field: ref.field, Source: "so it was"}
+		if ref.job != "" && rapid.Bool().Draw(t, "seen") {
+			in.UID = baseUID
+		}
+		in.ID = oneOf(t, "input", "", "known", "known")
+		if ref.file != "" && in.ID != "" {
+			in.CredentialsHash = oneOf(t, "uploaded with", keyA, keyA, keyB, "")
+		}
+		status.Inputs = append(status.Inputs, in)
 	}
 }
 
@@ -606,7 +644,10 @@ func drawKnown(t *rapid.T, job *v1alpha1.DaftyJob) lifecycle.Known {
 		call := &lifecycle.SubmissionCall{Record: v1alpha1.Submission{Attempt: 1, IdempotencyKey: oneOf(t, "key", firstKey, firstKey, firstKey+".1"),
 			StartedAt: at(0), SentAt: at(0), CredentialsHash: keyA}}
 		if submission := job.Status.Submission; submission != nil && submission.SentAt != nil && rapid.IntRange(0, 4).Draw(t, "of this status") > 0 {
-			call.Record.SentAt = submission.SentAt
+			call.Record.SentAt, call.Record.Attempt = submission.SentAt, submission.Attempt
+			if submission.Attempt > 1 {
+				call.Record.IdempotencyKey = submission.IdempotencyKey
+			}
 		}
 		switch oneOf(t, "call", "on its way", "done", "failed", "failed") {
 		case "done":

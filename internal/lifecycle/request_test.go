@@ -1,6 +1,8 @@
 package lifecycle_test
 
 import (
+	"strconv"
+	"strings"
 	"testing"
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
@@ -67,6 +69,57 @@ func TestRequest(t *testing.T) {
 	}
 	if _, err := lifecycle.Request(&v1alpha1.DaftyJobSpec{}, nil); err == nil {
 		t.Error("a spec without an operation is a request")
+	}
+}
+
+// What the spec refers to stands in its field of the request, and nothing is a request before all of it is known.
+func TestRequestInputs(t *testing.T) {
+	target := v1alpha1.ImageTarget{JobRef: &v1alpha1.JobReference{Name: "a"}}
+	byJob := v1alpha1.ImageReference{JobRef: &v1alpha1.JobReference{Name: "a", Index: 1}}
+	byFile := v1alpha1.ImageReference{ConfigMapKeyRef: &v1alpha1.ConfigMapKeyReference{Name: "brand", Key: "a.png"}}
+	byID := v1alpha1.ImageReference{ID: "up_9"}
+	for _, row := range []struct {
+		name   string
+		spec   v1alpha1.DaftyJobSpec
+		fields []string // stand for 0, 1, …
+		want   string
+	}{
+		{"generate", v1alpha1.DaftyJobSpec{ImageGenerate: &v1alpha1.ImageGenerate{Prompt: "a", Style: &v1alpha1.StyleSource{JobRef: &v1alpha1.StyleJobReference{Name: "a"}}, References: []v1alpha1.ImageReference{byJob, byID, byFile}}},
+			[]string{"imageGenerate.style", "imageGenerate.references[0]", "imageGenerate.references[2]"}, `{"prompt":"a","references":["1","up_9","2"],"styleId":"0"}`},
+		{"edit", v1alpha1.DaftyJobSpec{ImageEdit: &v1alpha1.ImageEdit{Image: target, Prompt: "a", References: []v1alpha1.ImageReference{byFile, byJob}}},
+			[]string{"imageEdit.image", "imageEdit.references[0]", "imageEdit.references[1]"}, `{"imageId":"0","prompt":"a","references":["1","2"]}`},
+		{"resize", v1alpha1.DaftyJobSpec{ImageResize: &v1alpha1.ImageResize{Image: target, AspectRatio: "1:1"}}, []string{"imageResize.image"}, `{"aspectRatio":"1:1","imageId":"0"}`},
+		{"upscale", v1alpha1.DaftyJobSpec{ImageUpscale: &v1alpha1.ImageUpscale{Image: target}}, []string{"imageUpscale.image"}, `{"imageId":"0"}`},
+		{"video of a file", v1alpha1.DaftyJobSpec{ImageToVideo: &v1alpha1.ImageToVideo{Image: byFile, Prompt: "a"}}, []string{"imageToVideo.image"}, `{"image":"0","prompt":"a"}`},
+		{"video of a job", v1alpha1.DaftyJobSpec{ImageToVideo: &v1alpha1.ImageToVideo{Image: byJob, Prompt: "a"}}, []string{"imageToVideo.image"}, `{"image":"0","prompt":"a"}`},
+		{"frames", v1alpha1.DaftyJobSpec{VideoFrames: &v1alpha1.VideoFrames{StartImage: byJob, EndImage: byFile, Prompt: "a"}},
+			[]string{"videoFrames.startImage", "videoFrames.endImage"}, `{"endImage":"1","prompt":"a","startImage":"0"}`},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			var inputs []v1alpha1.Input
+			for i, field := range row.fields {
+				inputs = append(inputs, v1alpha1.Input{Field: field, ID: strconv.Itoa(i)})
+			}
+			asked := asJSON(row.spec)
+			request, err := lifecycle.Request(&row.spec, inputs)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := asJSON(request); got != row.want {
+				t.Errorf("request is\n%s, want\n%s", got, row.want)
+			}
+			if asJSON(row.spec) != asked {
+				t.Error("the spec was changed")
+			}
+			for i := range inputs {
+				known := inputs[i].ID
+				inputs[i].ID = ""
+				if _, err := lifecycle.Request(&row.spec, inputs); err == nil || !strings.Contains(err.Error(), inputs[i].Field) {
+					t.Errorf("without %s: %v", inputs[i].Field, err)
+				}
+				inputs[i].ID = known
+			}
+		})
 	}
 }
 

@@ -1,0 +1,344 @@
+package lifecycle_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"dafty.ai/dafty-operator/api/v1alpha1"
+	"dafty.ai/dafty-operator/internal/dafty"
+	"dafty.ai/dafty-operator/internal/lifecycle"
+)
+
+// check fails a decision where what must be isn't.
+type check = func(is bool, format string, args ...any)
+
+func readyReason(status *v1alpha1.DaftyJobStatus) string {
+	if ready := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionReady); ready != nil {
+		return ready.Reason
+	}
+	return ""
+}
+
+func backoffLimitOf(job *v1alpha1.DaftyJob) int {
+	if limit := job.Spec.BackoffLimit; limit != nil {
+		return int(*limit)
+	}
+	return 0
+}
+
+// ownAnnotation is the id in the annotation, where it is this object's and not of an attempt that failed.
+func ownAnnotation(job *v1alpha1.DaftyJob) string {
+	id, own := strings.CutPrefix(job.Annotations[v1alpha1.JobAnnotation], namespace+"/"+name+":")
+	if !own || slices.ContainsFunc(job.Status.FailedJobIDs, func(failed string) bool { return strings.EqualFold(failed, id) }) {
+		return ""
+	}
+	return id
+}
+
+// finality : after the end comes a late thumbnail, the ConfigMap and the object's own end, each at its time, and nothing
+// else.
+func finality(in lifecycle.Input, got lifecycle.Decision, must check) {
+	before, after := &in.Job.Status, &got.Status
+	deleting := in.Job.DeletionTimestamp != nil
+	video := func(status *v1alpha1.DaftyJobStatus) *v1alpha1.Video {
+		if status.Result == nil {
+			return nil
+		}
+		return status.Result.Video
+	}
+	looksFor := after.Phase == v1alpha1.PhaseCompleted && after.JobID != "" && after.FinishedAt != nil && video(after) != nil && video(after).ThumbnailURL == "" &&
+		in.Now.Before(after.FinishedAt.Add(2*time.Minute)) && !deleting
+	stores := after.Phase == v1alpha1.PhaseCompleted && after.Result != nil && in.Job.Spec.ResultConfigMap != "" && after.ResultConfigMap != in.Job.Spec.ResultConfigMap && !deleting
+	over := time.Duration(0) // until the object is to go
+	kept := after.Phase.Final() && in.Job.Spec.TTLSecondsAfterFinished != nil && after.FinishedAt != nil && !deleting
+	if kept {
+		over = after.FinishedAt.Add(time.Duration(*in.Job.Spec.TTLSecondsAfterFinished) * time.Second).Sub(in.Now)
+	}
+
+	must((got.Step == lifecycle.Delete) == (before.Phase.Final() && kept && over <= 0), "step %s, %s before the object's end", got.Step, over)
+	must(got.Store == (stores && got.Step != lifecycle.Delete), "store %t", got.Store)
+	must((got.Step == lifecycle.LookForThumbnail) == (looksFor && got.Step != lifecycle.Delete), "step %s for a thumbnail", got.Step)
+	if got.Step == lifecycle.LookForThumbnail {
+		must(got.After > 0 && got.After <= after.FinishedAt.Add(2*time.Minute).Sub(in.Now), "looks for a thumbnail for %s", got.After)
+	}
+	if before.Phase.Final() && kept && over > 0 {
+		must(got.After > 0 && got.After <= over, "decided anew after %s, where it is to go after %s", got.After, over)
+	}
+	if got.Store {
+		storing(in, got, must)
+	}
+	if !before.Phase.Final() {
+		return
+	}
+	same := after.DeepCopy()
+	same.ObservedGeneration = before.ObservedGeneration
+	if late := video(same); late != nil && video(before) != nil && video(before).ThumbnailURL == "" && late.ThumbnailURL != "" {
+		job := in.Known.Job
+		must(job != nil && strings.EqualFold(job.Id, before.JobID) && job.Result != nil && job.Result.Video != nil && *job.Result.Video.ThumbnailUrl == late.ThumbnailURL, "a thumbnail that isn't Dafty's")
+		must(in.Now.Before(before.FinishedAt.Add(2*time.Minute)), "a thumbnail that came too late")
+		must(in.Job.Spec.ResultConfigMap == "" || deleting || got.Store || got.Step == lifecycle.Delete, "the stored result lacks the thumbnail")
+		late.ThumbnailURL, same.ResultConfigMap = "", before.ResultConfigMap
+	}
+	must(equality.Semantic.DeepEqual(*before, *same), "status changed after a final phase")
+	must(slices.Contains([]lifecycle.Step{lifecycle.Rest, lifecycle.RemoveFinalizer, lifecycle.LookForThumbnail, lifecycle.Delete}, got.Step), "step %s after a final phase", got.Step)
+	must(got.Event == nil, "an event after a final phase")
+	must(got.After == 0 || kept || looksFor || stores, "something follows a final phase")
+}
+
+// storing : what came of writing a result changes the words about it alone.
+func storing(in lifecycle.Input, got lifecycle.Decision, must check) {
+	for _, problem := range []string{"", "it can't be written"} {
+		stored := lifecycle.Stored(in, lifecycle.Next(in), problem)
+		condition := meta.FindStatusCondition(stored.Status.Conditions, v1alpha1.ConditionResultStored)
+		must(condition != nil && condition.Reason != "" && condition.Message != "" && (condition.Status == metav1.ConditionTrue) == (problem == ""), "ResultStored is %s", asJSON(condition))
+		must((stored.Status.ResultConfigMap == in.Job.Spec.ResultConfigMap) == (problem == ""), "resultConfigMap is %q", stored.Status.ResultConfigMap)
+		must(problem == "" || stored.After > 0 && stored.After <= 5*time.Minute, "tried again after %s", stored.After)
+		must(got.After == 0 || stored.After <= got.After, "later than it was to be decided anew")
+		must(stored.Step == got.Step, "step %s", stored.Step)
+		_, err := standing(&stored.Status)
+		must(err == nil, "%v", err)
+		stored.Status.ResultConfigMap = got.Status.ResultConfigMap
+		other := func(status v1alpha1.DaftyJobStatus) v1alpha1.DaftyJobStatus {
+			status = *status.DeepCopy()
+			meta.RemoveStatusCondition(&status.Conditions, v1alpha1.ConditionResultStored)
+			return status
+		}
+		must(equality.Semantic.DeepEqual(other(stored.Status), other(got.Status)), "more than that changed")
+	}
+}
+
+// reference is a field of a spec that refers to another DaftyJob, or to a file.
+type reference struct {
+	field, job, file string
+	index            int
+	style            bool
+}
+
+// references are all of a spec.
+func references(job *v1alpha1.DaftyJob) (all []reference) {
+	add := func(field string, job *v1alpha1.JobReference, file *v1alpha1.ConfigMapKeyReference) {
+		switch {
+		case job != nil:
+			all = append(all, reference{field: field, job: job.Name, index: int(job.Index)})
+		case file != nil:
+			all = append(all, reference{field: field, file: file.Name + "/" + file.Key})
+		}
+	}
+	list := func(field string, refs []v1alpha1.ImageReference) {
+		for i, ref := range refs {
+			add(fmt.Sprintf("%s[%d]", field, i), ref.JobRef, ref.ConfigMapKeyRef)
+		}
+	}
+	spec := &job.Spec
+	if r := spec.ImageGenerate; r != nil {
+		if r.Style != nil && r.Style.JobRef != nil {
+			all = append(all, reference{field: "imageGenerate.style", job: r.Style.JobRef.Name, style: true})
+		}
+		list("imageGenerate.references", r.References)
+	}
+	if r := spec.ImageEdit; r != nil {
+		add("imageEdit.image", r.Image.JobRef, nil)
+		list("imageEdit.references", r.References)
+	}
+	if r := spec.ImageResize; r != nil {
+		add("imageResize.image", r.Image.JobRef, nil)
+	}
+	if r := spec.ImageUpscale; r != nil {
+		add("imageUpscale.image", r.Image.JobRef, nil)
+	}
+	if r := spec.ImageToVideo; r != nil {
+		add("imageToVideo.image", r.Image.JobRef, r.Image.ConfigMapKeyRef)
+	}
+	if r := spec.VideoFrames; r != nil {
+		add("videoFrames.startImage", r.StartImage.JobRef, r.StartImage.ConfigMapKeyRef)
+		add("videoFrames.endImage", r.EndImage.JobRef, r.EndImage.ConfigMapKeyRef)
+	}
+	return all
+}
+
+func inputOf(status *v1alpha1.DaftyJobStatus, field string) v1alpha1.Input {
+	for _, in := range status.Inputs {
+		if in.Field == field {
+			return in
+		}
+	}
+	return v1alpha1.Input{}
+}
+
+// uploadedElsewhere says that a file was uploaded with another key, and no request with it is in doubt.
+func uploadedElsewhere(in lifecycle.Input, ref reference) bool {
+	secret := in.Known.Credentials.Secret
+	return ref.file != "" && secret != "" && inputOf(&in.Job.Status, ref.field).CredentialsHash != secret && (!in.Job.Status.InDoubt() || forgone(in) || disproved(in))
+}
+
+// standsFor is the id of what a field refers to, as far as it is known, or the reason for which it never will be.
+func standsFor(in lifecycle.Input, ref reference) (id, lost string) {
+	known := inputOf(&in.Job.Status, ref.field)
+	if known.ID != "" && !uploadedElsewhere(in, ref) {
+		return known.ID, ""
+	}
+	if ref.file != "" {
+		if file := in.Gathered.Files[ref.file].File; file != nil {
+			id = in.Known.Uploads[file.Digest].ID
+		}
+		return id, ""
+	}
+	other := in.Gathered.Jobs[ref.job]
+	switch {
+	case other == nil && known.UID == "":
+		return "", ""
+	case other == nil, known.UID != "" && known.UID != other.UID:
+		return "", v1alpha1.ReasonDependencyFailed
+	case other.Status.Phase == v1alpha1.PhaseFailed, other.Status.Phase == v1alpha1.PhaseCancelled:
+		return "", v1alpha1.ReasonDependencyFailed
+	case other.Status.Phase != v1alpha1.PhaseCompleted:
+		return "", ""
+	}
+	if result := other.Status.Result; result != nil {
+		switch {
+		case ref.style && result.Style != nil:
+			id = result.Style.ID
+		case !ref.style && ref.index < len(result.Images):
+			id = result.Images[ref.index].ID
+		}
+	}
+	if id == "" {
+		return "", v1alpha1.ReasonInvalidReference
+	}
+	return id, ""
+}
+
+// lostReference is the reason of the first reference that will never stand for anything, empty where there is none.
+func lostReference(in lifecycle.Input) string {
+	for _, ref := range references(in.Job) {
+		if _, lost := standsFor(in, ref); lost != "" {
+			return lost
+		}
+	}
+	return ""
+}
+
+// inputsStand : nothing is submitted before all is known that the spec refers to, and what is known stays.
+func inputsStand(in lifecycle.Input, got lifecycle.Decision, must check) {
+	before, after := &in.Job.Status, &got.Status
+	waits := false
+	for _, ref := range references(in.Job) {
+		was, is := inputOf(before, ref.field), inputOf(after, ref.field)
+		id, _ := standsFor(in, ref)
+		must(was.ID == "" || is.ID == was.ID || uploadedElsewhere(in, ref), "%s stood for %q, and stands for %q", ref.field, was.ID, is.ID)
+		must(was.UID == "" || is.UID == was.UID, "%s was of %q, and is of %q", ref.field, was.UID, is.UID)
+		must(is.ID == "" || is.ID == id || is.ID == was.ID && got.Step != lifecycle.Submit, "%s stands for %q, and not for %q", ref.field, is.ID, id)
+		waits = waits || id == ""
+	}
+	if got.Step == lifecycle.Submit {
+		must(!waits, "submitted although it must wait")
+		_, err := lifecycle.Request(&in.Job.Spec, after.Inputs)
+		must(err == nil, "submitted, where %v", err)
+	}
+	if readyReason(after) == v1alpha1.ReasonWaitingForDependency && readyReason(before) != v1alpha1.ReasonWaitingForDependency {
+		must(waits, "waits for what is there")
+	}
+
+	must((got.Step == lifecycle.UploadFiles) == (len(got.Files) > 0), "step %s with %d files", got.Step, len(got.Files))
+	if got.Step != lifecycle.UploadFiles {
+		return
+	}
+	must(in.Known.Credentials.Secret != "", "uploads without a key")
+	must(after.JobID == "" && (after.Phase == v1alpha1.PhasePending || after.InDoubt()), "uploads in phase %s with job id %q", after.Phase, after.JobID)
+	unwanted := in.Job.DeletionTimestamp != nil || in.Job.Spec.DesiredState != v1alpha1.DesiredCompleted
+	must(!unwanted || after.InDoubt(), "uploads what isn't wanted")
+	must(got.After > 0, "an upload whose end may never be seen")
+	for _, file := range got.Files {
+		upload := in.Known.Uploads[file.Digest]
+		must(upload.ID == "", "uploads what is uploaded")
+		must(file == in.Gathered.Files["brand/a.png"].File, "uploads what isn't there")
+	}
+	for _, ref := range references(in.Job) {
+		if id, _ := standsFor(in, ref); ref.job != "" {
+			must(id != "", "uploads before %s is there", ref.job)
+		}
+	}
+}
+
+// attemptsCount : another attempt follows one that Dafty failed, as often as was asked, and under no other circumstances.
+func attemptsCount(in lifecycle.Input, got lifecycle.Decision, must check) {
+	before, after := &in.Job.Status, &got.Status
+	limit := backoffLimitOf(in.Job)
+	if got.Step == lifecycle.Submit && !before.InDoubt() {
+		must(len(after.FailedJobIDs) <= limit, "submitted after %d failures", len(after.FailedJobIDs))
+	}
+	if got.Step == lifecycle.Submit {
+		next := before.NextAttemptAt
+		must(after.NextAttemptAt == nil || before.InDoubt(), "submitted, and another attempt is announced")
+		must(next == nil || before.InDoubt() || !in.Now.Before(next.Time) || next.Sub(in.Now) > 6*time.Minute, "submitted before its time")
+	}
+	if !before.Phase.Final() && after.Phase.Final() {
+		must(after.NextAttemptAt == nil, "another attempt is announced at the end")
+	}
+	if slices.Equal(before.FailedJobIDs, after.FailedJobIDs) {
+		return
+	}
+	must(len(after.FailedJobIDs) == len(before.FailedJobIDs)+1 && slices.Equal(before.FailedJobIDs, after.FailedJobIDs[:len(before.FailedJobIDs)]), "failedJobIDs is %v", after.FailedJobIDs)
+	failed := after.FailedJobIDs[len(after.FailedJobIDs)-1]
+	if before.JobID != "" {
+		must(failed == before.JobID, "job %s is followed, and %s failed", before.JobID, failed)
+	}
+	is := func(job *dafty.Job) bool {
+		return job != nil && strings.EqualFold(job.Id, failed) && job.Status == dafty.Failed
+	}
+	must(is(in.Known.Job) || in.Known.Submission != nil && is(in.Known.Submission.Job), "job %s is tried again, which Dafty doesn't call failed", failed)
+	must(int(after.Attempts) <= limit, "tried again after %d attempts", after.Attempts)
+	unwanted := in.Job.DeletionTimestamp != nil || in.Job.Spec.DesiredState == v1alpha1.DesiredCancelled
+	must(!unwanted && before.Phase != v1alpha1.PhaseCancelling && !pastDeadline(in, after), "tried again, and isn't wanted")
+	must(in.Job.Spec.AdoptJobID == "", "an adopted job is tried again")
+	must(after.JobID == "" && after.Submission == nil && after.Phase == v1alpha1.PhasePending && got.Step == lifecycle.Rest, "status is %s", asJSON(after))
+	must(after.Error != nil && after.SubmittedAt != nil, "why and since when isn't on record")
+	next := after.NextAttemptAt
+	must(next != nil && next.After(in.Now.Add(9*time.Second)) && next.Sub(in.Now) <= 6*time.Minute, "the next attempt is at %v", next)
+	must(got.After > 0 && got.After <= next.Sub(in.Now), "decided anew after %s", got.After)
+}
+
+// due is when the deadline comes, by a status; zero where there is none.
+func due(in lifecycle.Input, status *v1alpha1.DaftyJobStatus) time.Time {
+	seconds, from := in.Job.Spec.ActiveDeadlineSeconds, status.SubmittedAt
+	if from == nil && status.InDoubt() {
+		from = status.Submission.StartedAt
+	}
+	if seconds == nil || from == nil {
+		return time.Time{}
+	}
+	return from.Add(time.Duration(*seconds) * time.Second)
+}
+
+func pastDeadline(in lifecycle.Input, status *v1alpha1.DaftyJobStatus) bool {
+	at := due(in, status)
+	return !at.IsZero() && !in.Now.Before(at)
+}
+
+// deadlineHolds : a deadline leads to a decision in time, and that decision ends the job, or cancels it.
+func deadlineHolds(in lifecycle.Input, got lifecycle.Decision, must check) {
+	before, after := &in.Job.Status, &got.Status
+	at := due(in, after)
+	deleting := in.Job.DeletionTimestamp != nil
+	if at.IsZero() || after.Phase.Final() || got.Step == lifecycle.RemoveFinalizer || deleting && !slices.Contains(in.Job.Finalizers, v1alpha1.CancelFinalizer) {
+		return
+	}
+	if left := at.Sub(in.Now); left > 0 {
+		must(got.After > 0 && got.After <= left, "decided anew after %s, where %s are left", got.After, left)
+		return
+	}
+	switch {
+	case after.JobID != "":
+		keyless := in.Known.Credentials.Secret == "" && in.Known.Credentials.Held == ""
+		must(after.Phase == v1alpha1.PhaseCancelling || got.Step == lifecycle.AddFinalizer || keyless, "runs on past the deadline, in phase %s", after.Phase)
+	case !after.InDoubt() && in.Job.Spec.AdoptJobID == "" && before.SubmittedAt != nil && len(after.FailedJobIDs) == len(before.FailedJobIDs):
+		onItsWay := in.Known.Submission != nil && !in.Known.Submission.Done
+		must(disproved(in) || onItsWay, "waits on past the deadline: %s", readyReason(after))
+	}
+}
