@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"image"
 	"image/png"
+	"math/rand/v2"
 	"net/http"
 	"slices"
 	"strings"
@@ -15,6 +16,7 @@ import (
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
 	"dafty.ai/dafty-operator/internal/daftysim"
@@ -101,6 +103,30 @@ func TestChain(t *testing.T) {
 	after, err := w.get("upscale")
 	w.Expect(err).NotTo(HaveOccurred())
 	w.Expect(after.Status.Phase).To(Equal(v1alpha1.PhaseCompleted))
+}
+
+// The campaign of the samples completes, and each of its jobs is paid for once, however often the operator is stopped on the
+// way.
+func TestCampaignAcrossRestarts(t *testing.T) {
+	w := newWorld(t, daftysim.Options{ThumbnailAfter: -1})
+	w.MustKubectl(t, "apply", "-k", "../../config/samples/campaign")
+	moments := rand.New(rand.NewPCG(1, 2))
+	for range 5 {
+		time.Sleep(time.Duration(moments.Int64N(int64(700 * time.Millisecond)))) // at any moment
+		w.restartOperator()
+	}
+	jobs := &v1alpha1.DaftyJobList{}
+	w.Eventually(func() (left []string, err error) {
+		err = w.Client.List(w.t.Context(), jobs, client.InNamespace(w.Namespace))
+		for _, job := range jobs.Items {
+			if job.Status.Phase != v1alpha1.PhaseCompleted {
+				left = append(left, job.Name+" is "+string(job.Status.Phase)+": "+ready(&job).Message)
+			}
+		}
+		return left, err
+	}).WithTimeout(4 * longPatience).WithPolling(time.Second).Should(BeEmpty())
+	w.Expect(jobs.Items).To(HaveLen(4))
+	w.wantCharges(4)
 }
 
 func TestDependencies(t *testing.T) {
