@@ -145,7 +145,7 @@ func measure(ctx context.Context, s settings, root string, stderr io.Writer) (*r
 	defer func() { _ = os.RemoveAll(folder) }()
 	if s.program == "" {
 		s.program = filepath.Join(folder, "manager")
-		if err := buildOperator(ctx, root, s.program); err != nil {
+		if err := sourcetree.BuildOperator(ctx, root, s.program, "bench"); err != nil {
 			return nil, err
 		}
 	}

@@ -16,23 +16,7 @@ import (
 	"time"
 )
 
-const (
-	readyWithin = 3 * time.Minute
-	stopWithin  = 5 * time.Second
-)
-
-// buildOperator compiles the operator of this checkout.
-func buildOperator(ctx context.Context, root, program string) error {
-	// As it is shipped but for its version, so that what Go compiled before is used again.
-	cmd := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-ldflags", "-X main.version=bench", "-o", program, ".")
-	cmd.Dir = root
-	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
-	cmd.WaitDelay = stopWithin
-	if output, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("go build: %w\n%s", err, bytes.TrimSpace(output))
-	}
-	return nil
-}
+const readyWithin = 3 * time.Minute
 
 // operator is the operator as a process of its own.
 type operator struct {

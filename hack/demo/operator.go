@@ -23,19 +23,6 @@ const (
 	stopWithin    = 5 * time.Second
 )
 
-// buildOperator compiles the operator of this checkout.
-func buildOperator(ctx context.Context, root, program string) error {
-	// Flags as for this program itself, so that what Go compiled for it is used again.
-	cmd := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-ldflags", "-X main.version=demo", "-o", program, ".")
-	cmd.Dir = root
-	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
-	cmd.WaitDelay = stopWithin
-	if output, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("go build: %w\n%s", err, bytes.TrimSpace(output))
-	}
-	return nil
-}
-
 // guardScript runs a program and ends it when stdin does: the kernel closes that for us however we die.
 const guardScript = `
 exec 3<&0

@@ -120,7 +120,7 @@ func (st *stage) startKubernetes(ctx context.Context) error {
 	both, ctx := errgroup.WithContext(ctx)
 	both.Go(func() error {
 		built := st.screen.step("build")
-		err := buildOperator(ctx, st.root, filepath.Join(st.bin(), "manager"))
+		err := sourcetree.BuildOperator(ctx, st.root, filepath.Join(st.bin(), "manager"), "demo")
 		built("the operator, from this checkout", err)
 		return err
 	})

@@ -9,11 +9,9 @@ import (
 )
 
 const (
-	// thumbnailLook is when a thumbnail is looked for first, maxThumbnailLook the most between two looks, and
-	// thumbnailFor how long it is looked for.
+	// thumbnailLook is when a thumbnail is looked for first, and maxThumbnailLook the most between two looks.
 	thumbnailLook    = 5 * time.Second
 	maxThumbnailLook = 30 * time.Second
-	thumbnailFor     = 2 * time.Minute
 )
 
 // LookForThumbnail looks now and then whether the video of a job that has completed has its thumbnail. Nothing that goes
@@ -29,7 +27,7 @@ func (t *Tracker) LookForThumbnail(jobID string) {
 }
 
 func (t *Tracker) lookForThumbnail(jobID string) {
-	ctx, cancel := context.WithTimeout(t.ctx, thumbnailFor)
+	ctx, cancel := context.WithTimeout(t.ctx, lifecycle.ThumbnailFor)
 	defer cancel()
 	found := false
 	for looks := 1; !found && ctx.Err() == nil; looks++ {

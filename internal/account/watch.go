@@ -358,20 +358,17 @@ type plan struct {
 	whole bool
 	// crowded says that not every job can have one.
 	crowded bool
-	// ages are those of the jobs of each class, as far as they are known, the youngest first.
+	// ages are those of the jobs of each class, as far as they are known, the youngest first; where it is crowded.
 	ages map[dafty.Class][]time.Duration
 }
 
 func (w *watcher) plan(now time.Time) plan {
-	jobs, unheld, waiting, ages := 0, 0, false, map[dafty.Class][]time.Duration{}
+	jobs, unheld, waiting := 0, 0, false
 	for each := range w.watches {
 		if each.cancelling {
 			continue
 		}
 		jobs++
-		if !each.made.IsZero() {
-			ages[each.class] = append(ages[each.class], now.Sub(each.made))
-		}
 		if !each.busy && each.look.IsZero() {
 			unheld++
 		}
@@ -380,14 +377,11 @@ func (w *watcher) plan(now time.Time) plan {
 	bound := w.account.classes[dafty.ClassOther].pace.bound(now)
 	calls := float64(max(1, bound-min(spareForLooks, bound/2)))
 	const minute = float64(windowLength)
-	for _, of := range ages {
-		slices.Sort(of)
-	}
 	// Where not each can have a held request at any time, the lists tell of those that are too young to end meanwhile.
 	// Where there are far more, most of the ends are told by the lists.
 	const reach, far = 0.85, 1.5
 	holdCost := minute / float64(max(w.lasts, pollInterval)) // calls a minute
-	p := plan{holds: jobs, every: sweepEvery, ages: ages}
+	p := plan{holds: jobs, every: sweepEvery}
 	if float64(jobs) > calls/2 {
 		// Many that begin at once would end at once, and want more of the next minute than it has.
 		p.spacing = time.Duration(minute / calls)
@@ -405,7 +399,7 @@ func (w *watcher) plan(now time.Time) plan {
 		p.every = max(p.every, time.Duration(minute*float64(pages)/left))
 		return p
 	}
-	p.crowded, p.whole = true, true
+	p.crowded, p.whole, p.ages = true, true, w.ages(now)
 	p.lists = []dafty.JobStatus{dafty.Pending, dafty.Processing}
 	pages = max(pages, 1+(jobs+dafty.PageSize-1)/dafty.PageSize)
 	// Three quarters for the lists at the most.
@@ -421,6 +415,20 @@ func (w *watcher) plan(now time.Time) plan {
 		p.holds = max(0, int(left/max(holdCost-looks*calls/float64(jobs), 0.1)))
 	}
 	return p
+}
+
+// ages are those of the jobs of each class, as far as they are known, the youngest first.
+func (w *watcher) ages(now time.Time) map[dafty.Class][]time.Duration {
+	ages := map[dafty.Class][]time.Duration{}
+	for each := range w.watches {
+		if !each.cancelling && !each.made.IsZero() {
+			ages[each.class] = append(ages[each.class], now.Sub(each.made))
+		}
+	}
+	for _, of := range ages {
+		slices.Sort(of)
+	}
+	return ages
 }
 
 // ask looks at the job once.

@@ -49,14 +49,22 @@ var Indexes = map[string]client.IndexerFunc{
 	},
 }
 
+// indexed are the DaftyJobs of a namespace that have a value in a field index. They aren't to be changed.
+func (r *Reconciler) indexed(ctx context.Context, namespace, field, value string) ([]v1alpha1.DaftyJob, error) {
+	jobs := &v1alpha1.DaftyJobList{}
+	if err := r.List(ctx, jobs, client.InNamespace(namespace), client.MatchingFields{field: value}, client.UnsafeDisableDeepCopy); err != nil {
+		return nil, fmt.Errorf("listing DaftyJobs: %w", err)
+	}
+	return jobs.Items, nil
+}
+
 // dependents are the DaftyJobs that wait for obj, for the watch to bring them back.
 func (r *Reconciler) dependents(ctx context.Context, obj client.Object) []reconcile.Request {
 	var requests []reconcile.Request
 	names, err := Dependents(obj.(*v1alpha1.DaftyJob), func(name string) (waiting []string, err error) {
-		jobs := &v1alpha1.DaftyJobList{}
-		err = r.List(ctx, jobs, client.InNamespace(obj.GetNamespace()), client.MatchingFields{dependsOn: name}, client.UnsafeDisableDeepCopy)
-		for i := range jobs.Items {
-			waiting = append(waiting, jobs.Items[i].Name)
+		jobs, err := r.indexed(ctx, obj.GetNamespace(), dependsOn, name)
+		for i := range jobs {
+			waiting = append(waiting, jobs[i].Name)
 		}
 		return waiting, err
 	})
@@ -117,6 +125,9 @@ func (r *Reconciler) gather(ctx context.Context, job *v1alpha1.DaftyJob) (lifecy
 	}
 	if len(names) > 0 {
 		gathered.Cycle = lifecycle.Cycle(job, func(name string) *v1alpha1.DaftyJob {
+			if read, ok := gathered.Jobs[name]; ok {
+				return read
+			}
 			other, otherErr := r.other(ctx, job, name)
 			err = errors.Join(err, otherErr)
 			return other
@@ -153,14 +164,10 @@ func (r *Reconciler) other(ctx context.Context, job *v1alpha1.DaftyJob, name str
 
 // awaited says whether another DaftyJob still waits for what this one made.
 func (r *Reconciler) awaited(ctx context.Context, job *v1alpha1.DaftyJob) (bool, error) {
-	jobs := &v1alpha1.DaftyJobList{}
-	err := r.List(ctx, jobs, client.InNamespace(job.Namespace), client.MatchingFields{dependsOn: job.Name}, client.UnsafeDisableDeepCopy)
-	if err != nil {
-		return false, fmt.Errorf("listing DaftyJobs: %w", err)
-	}
-	return slices.ContainsFunc(jobs.Items, func(other v1alpha1.DaftyJob) bool {
+	jobs, err := r.indexed(ctx, job.Namespace, dependsOn, job.Name)
+	return slices.ContainsFunc(jobs, func(other v1alpha1.DaftyJob) bool {
 		return other.DeletionTimestamp.IsZero() && other.Spec.DesiredState == v1alpha1.DesiredCompleted
-	}), nil
+	}), err
 }
 
 // readFile reads a picture from a ConfigMap. Like a Secret it is read when it is needed, and by its name.
@@ -209,13 +216,12 @@ func (r *Reconciler) adopter(ctx context.Context, job *v1alpha1.DaftyJob) (strin
 	if job.Spec.AdoptJobID == "" || job.Status.JobID != "" || job.Status.Phase.Final() {
 		return "", nil
 	}
-	jobs := &v1alpha1.DaftyJobList{}
-	err := r.List(ctx, jobs, client.InNamespace(job.Namespace), client.MatchingFields{followedJob: strings.ToLower(job.Spec.AdoptJobID)}, client.UnsafeDisableDeepCopy)
+	jobs, err := r.indexed(ctx, job.Namespace, followedJob, strings.ToLower(job.Spec.AdoptJobID))
 	if err != nil {
-		return "", fmt.Errorf("listing DaftyJobs: %w", err)
+		return "", err
 	}
-	for i := range jobs.Items {
-		other := &jobs.Items[i]
+	for i := range jobs {
+		other := &jobs[i]
 		if other.UID == job.UID {
 			continue
 		}

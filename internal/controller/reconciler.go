@@ -170,12 +170,13 @@ func (r *Reconciler) decide(ctx context.Context, job *v1alpha1.DaftyJob, tracker
 	in := lifecycle.Input{Job: job, Known: tracker.Known(), Gathered: gathered, Now: r.Clock.Now(), DeletionTimeout: r.DeletionTimeout}
 	in.Known.Credentials.Problem = problem
 	decision := lifecycle.Next(in)
-	// A spec without a request is for lifecycle to report: it never asks to submit one.
-	create, _ := lifecycle.Request(&job.Spec, decision.Status.Inputs)
+	var create dafty.Create
 	if decision.Step != lifecycle.Submit && job.Status.JobID == "" {
 		tracker.Withdraw()
 	}
 	if decision.Step == lifecycle.Submit {
+		// A spec without a request is for lifecycle to report: it never asks to submit one.
+		create, _ = lifecycle.Request(&job.Spec, decision.Status.Inputs)
 		if in.Known.Hold = tracker.Claim(create, decision.Status.Submission); in.Known.Hold != nil {
 			decision = lifecycle.Next(in)
 		}

@@ -20,7 +20,7 @@ import (
 // storeResult writes a result to the ConfigMap that the spec names, or gives the problem why it can't, for the user. No
 // failure of it may keep the job from its end.
 func (r *Reconciler) storeResult(ctx context.Context, job *v1alpha1.DaftyJob, result *v1alpha1.JobResult) (problem string) {
-	name := job.Spec.ResultConfigMap
+	name, data := job.Spec.ResultConfigMap, resultData(result)
 	stored := &corev1.ConfigMap{}
 	err := r.Get(ctx, types.NamespacedName{Namespace: job.Namespace, Name: name}, stored)
 	switch {
@@ -29,13 +29,13 @@ func (r *Reconciler) storeResult(ctx context.Context, job *v1alpha1.DaftyJob, re
 		owner.BlockOwnerDeletion = nil // which some clusters let nobody set who may not write finalizers
 		err = r.Create(ctx, &corev1.ConfigMap{
 			ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: job.Namespace, OwnerReferences: []metav1.OwnerReference{*owner}},
-			Data:       resultData(result),
+			Data:       data,
 		})
 	case err == nil && !metav1.IsControlledBy(stored, job):
 		return fmt.Sprintf("ConfigMap %q is there already and doesn't belong to this DaftyJob, so it is left alone; delete it, or name another in spec.resultConfigMap", name)
-	case err == nil && !maps.Equal(stored.Data, resultData(result)):
+	case err == nil && !maps.Equal(stored.Data, data):
 		base := stored.DeepCopy()
-		stored.Data = resultData(result)
+		stored.Data = data
 		err = r.Patch(ctx, stored, client.MergeFromWithOptions(base, client.MergeFromWithOptimisticLock{}))
 	}
 	if err != nil {

@@ -15,6 +15,7 @@ import (
 
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -356,10 +357,9 @@ func TestResultConfigMap(t *testing.T) {
 }
 
 func conditionOf(job *v1alpha1.DaftyJob, name string) string {
-	for _, c := range job.Status.Conditions {
-		if c.Type == name {
-			return fmt.Sprintf("%s %s: %s", c.Status, c.Reason, c.Message)
-		}
+	c := meta.FindStatusCondition(job.Status.Conditions, name)
+	if c == nil {
+		return ""
 	}
-	return ""
+	return fmt.Sprintf("%s %s: %s", c.Status, c.Reason, c.Message)
 }

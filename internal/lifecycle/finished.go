@@ -39,7 +39,7 @@ func (d *decider) afterwards(decision Decision) Decision {
 	}
 	if d.thumbnailWanted() {
 		decision.Step = LookForThumbnail
-		decision.soonest(d.status.FinishedAt.Add(thumbnailFor).Sub(d.Now))
+		decision.soonest(d.status.FinishedAt.Add(ThumbnailFor).Sub(d.Now))
 	}
 	return decision
 }
@@ -67,7 +67,7 @@ func ThumbnailWanted(job *v1alpha1.DaftyJob, now time.Time) bool {
 func thumbnailWanted(status *v1alpha1.DaftyJobStatus, now time.Time) bool {
 	return status.Phase == v1alpha1.PhaseCompleted && status.JobID != "" && status.FinishedAt != nil &&
 		status.Result != nil && status.Result.Video != nil && status.Result.Video.ThumbnailURL == "" &&
-		now.Before(status.FinishedAt.Add(thumbnailFor))
+		now.Before(status.FinishedAt.Add(ThumbnailFor))
 }
 
 // storeWanted says whether the result is to be written to a ConfigMap.
@@ -79,10 +79,8 @@ func (d *decider) storeWanted() bool {
 // storePoll is when to try again to write the ConfigMap: rarer the longer it can't be.
 func (d *decider) storePoll() time.Duration {
 	var waited time.Duration
-	for _, c := range d.Job.Status.Conditions {
-		if c.Type == v1alpha1.ConditionResultStored && c.Status == metav1.ConditionFalse {
-			waited = d.Now.Sub(c.LastTransitionTime.Time)
-		}
+	if c := findCondition(d.Job, v1alpha1.ConditionResultStored); c != nil && c.Status == metav1.ConditionFalse {
+		waited = d.Now.Sub(c.LastTransitionTime.Time)
 	}
 	return min(max(waited/4, storePoll), maxBackoff)
 }

@@ -244,7 +244,7 @@ func (d *decider) suspended() Decision {
 
 // submit begins an attempt, if nothing stands in its way.
 func (d *decider) submit() Decision {
-	if jobType(&d.Job.Spec) == "" {
+	if JobType(&d.Job.Spec) == "" {
 		// The CRD is newer than the operator. Dafty hasn't judged the request, so it isn't the end.
 		return d.on(stuck(v1alpha1.PhasePending, v1alpha1.ReasonInvalidRequest, errNoOperation.Error()), Rest, 0)
 	}
@@ -505,7 +505,7 @@ func (d *decider) repeat(err *dafty.CallError, wait time.Duration) Decision {
 	default:
 		return d.unknown("the API key that it was sent with is no longer in "+d.secretWords()+", and repeated with another it could be paid for twice", d.credentialsPoll())
 	}
-	if jobType(&d.Job.Spec) == "" {
+	if JobType(&d.Job.Spec) == "" {
 		return d.unknown("this version of the operator doesn't know its operation; upgrade the operator", d.credentialsPoll())
 	}
 	if instead := d.regather(); instead != nil {

@@ -18,12 +18,7 @@ func Request(spec *v1alpha1.DaftyJobSpec, inputs []v1alpha1.Input) (dafty.Create
 }
 
 // Class is the class of the create that makes the job of a spec, dafty.ClassOther where it isn't known.
-func Class(spec *v1alpha1.DaftyJobSpec) dafty.Class {
-	if spec.VideoFrames != nil || spec.ImageToVideo != nil {
-		return dafty.ClassVideoCreate
-	}
-	return dafty.JobType(jobType(spec)).CreateClass()
-}
+func Class(spec *v1alpha1.DaftyJobSpec) dafty.Class { return JobType(spec).CreateClass() }
 
 var errNoOperation = errors.New("spec holds no operation that this version of the operator knows; upgrade the operator")
 
@@ -94,22 +89,20 @@ func request(spec *v1alpha1.DaftyJobSpec) (dafty.Create, error) {
 }
 
 // JobType is Dafty's word for the operation of a spec, empty where this version of the operator knows none.
-func JobType(spec *v1alpha1.DaftyJobSpec) dafty.JobType { return dafty.JobType(jobType(spec)) }
-
-func jobType(spec *v1alpha1.DaftyJobSpec) string {
+func JobType(spec *v1alpha1.DaftyJobSpec) dafty.JobType {
 	switch {
 	case spec.ImageGenerate != nil:
-		return string(dafty.ImageGenerate)
+		return dafty.ImageGenerate
 	case spec.ImageEdit != nil:
-		return string(dafty.ImageEdit)
+		return dafty.ImageEdit
 	case spec.ImageResize != nil:
-		return string(dafty.ImageResize)
+		return dafty.ImageResize
 	case spec.ImageUpscale != nil:
-		return string(dafty.ImageUpscale)
+		return dafty.ImageUpscale
 	case spec.ImageToVideo != nil, spec.VideoFrames != nil:
-		return string(dafty.VideoGenerate)
+		return dafty.VideoGenerate
 	case spec.StyleExtract != nil:
-		return string(dafty.StyleExtract)
+		return dafty.StyleExtract
 	default:
 		return ""
 	}

@@ -93,8 +93,8 @@ const (
 	// retryAfter is how long after its first failure a job is tried again, and maxRetryAfter after many: as a batch/v1 Job.
 	retryAfter    = 10 * time.Second
 	maxRetryAfter = 6 * time.Minute
-	// thumbnailFor is for how long after its end a video's thumbnail is looked for.
-	thumbnailFor = 2 * time.Minute
+	// ThumbnailFor is for how long after its end a video's thumbnail is looked for.
+	ThumbnailFor = 2 * time.Minute
 	// deleteAgain is how soon an object is to go after all whose deletion had to wait for another that refers to it.
 	deleteAgain = 10 * time.Second
 	// storePoll is how soon a result that can't be written to its ConfigMap is tried again at first.

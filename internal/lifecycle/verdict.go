@@ -80,7 +80,7 @@ func (d *decider) on(v verdict, step Step, after time.Duration) Decision {
 	status.ObservedGeneration = d.Job.Generation
 	status.Phase = v.phase
 	if status.JobType == "" {
-		status.JobType = jobType(&d.Job.Spec)
+		status.JobType = string(JobType(&d.Job.Spec))
 	}
 	if status.JobID != "" {
 		d.set(v1alpha1.ConditionSubmitted, metav1.ConditionTrue, v1alpha1.ReasonSubmitted, "Dafty has the job as "+status.JobID)

@@ -135,14 +135,16 @@ func (c apiClient) effect(what string, write func() error) error {
 	if err := c.travel(what); err != nil {
 		return err
 	}
-	err := c.writes(what, write)
+	err := c.writes(what, func() (string, error) { return "", write() }, func() {})
 	if goneErr := c.travel(what + " answer"); goneErr != nil {
 		return goneErr
 	}
 	return err
 }
 
-func (c apiClient) writes(what string, write func() error) error {
+// writes has a write its effect, unless the process is dead, or the weather spoils it; its answer may be lost. write says
+// what to show of it in the trace, and then follows a success.
+func (c apiClient) writes(what string, write func() (shown string, err error), then func()) error {
 	w := c.p.w
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -155,18 +157,25 @@ func (c apiClient) writes(what string, write func() error) error {
 		w.trace.add(c.p.id, "%s: fails, without effect", what)
 		return apierrors.NewInternalError(errors.New("etcdserver: leader changed"))
 	}
-	err := write()
-	if err != nil {
+	shown, err := write()
+	switch {
+	case err != nil:
 		w.trace.add(c.p.id, "%s: %s", what, apierrors.ReasonForError(err))
-	} else {
+	case shown != "":
+		w.trace.add(c.p.id, "%s: %s", what, shown)
+	default:
 		w.trace.add(c.p.id, "%s", what)
 	}
 	c.p.done(n)
-	if err == nil && spoilt {
+	if err != nil {
+		return err
+	}
+	then()
+	if spoilt {
 		w.trace.add(c.p.id, "%s: the answer is lost", what)
 		return apierrors.NewTimeoutError("the server was unable to return a response in the time allotted", 1)
 	}
-	return err
+	return nil
 }
 
 // Patch implements client.Writer.
@@ -222,36 +231,21 @@ func (c apiClient) patch(obj client.Object, patch client.Patch, status bool) err
 	return nil
 }
 
-func (c apiClient) write(name, what string, status bool, data []byte) (*v1alpha1.DaftyJob, error) {
-	w := c.p.w
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	n, alive := c.p.effect(what)
-	if !alive {
-		return nil, context.Canceled
-	}
-	spoilt := w.apiWeather.spoils(w, what)
-	if spoilt && w.chance.oneIn(2, what+" has no effect") {
-		w.trace.add(c.p.id, "%s: fails, without effect", what)
-		return nil, apierrors.NewInternalError(errors.New("etcdserver: leader changed"))
-	}
-	stored, err := w.cluster.patch(name, status, data)
-	switch {
-	case err != nil:
-		w.trace.add(c.p.id, "%s: %s", what, apierrors.ReasonForError(err))
-	case status:
-		w.trace.add(c.p.id, "%s: %s", what, describe(stored))
-	default:
-		w.trace.add(c.p.id, "%s: %s", what, short(data))
-	}
-	c.p.done(n)
-	if err == nil && stored.Status.InDoubt() {
-		w.moment("before")
-	}
-	if err == nil && spoilt {
-		w.trace.add(c.p.id, "%s: the answer is lost", what)
-		return nil, apierrors.NewTimeoutError("the server was unable to return a response in the time allotted", 1)
-	}
+func (c apiClient) write(name, what string, status bool, data []byte) (stored *v1alpha1.DaftyJob, err error) {
+	err = c.writes(what, func() (shown string, err error) {
+		switch stored, err = c.p.w.cluster.patch(name, status, data); {
+		case err != nil:
+			return "", err
+		case status:
+			return describe(stored), nil
+		default:
+			return short(data), nil
+		}
+	}, func() {
+		if stored.Status.InDoubt() {
+			c.p.w.moment("before")
+		}
+	})
 	return stored, err
 }
 

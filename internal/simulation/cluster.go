@@ -283,6 +283,11 @@ const (
 	pictureKey = "logo.png"
 )
 
+// logoReference refers to the picture.
+func logoReference() v1alpha1.ImageReference {
+	return v1alpha1.ImageReference{ConfigMapKeyRef: &v1alpha1.ConfigMapKeyReference{Name: pictures, Key: pictureKey}}
+}
+
 // createConfigMap is the operator's create.
 func (c *cluster) createConfigMap(configMap *corev1.ConfigMap) error {
 	switch {

@@ -184,13 +184,11 @@ func createJob(w *world, p picker) {
 		of := p.job()
 		what = "an image with a logo and the image of " + of
 		job.Spec.ImageGenerate = &v1alpha1.ImageGenerate{Prompt: "a mountain", References: []v1alpha1.ImageReference{
-			{ConfigMapKeyRef: &v1alpha1.ConfigMapKeyReference{Name: pictures, Key: pictureKey}}, {JobRef: &v1alpha1.JobReference{Name: of}},
+			logoReference(), {JobRef: &v1alpha1.JobReference{Name: of}},
 		}}
 	case 11:
 		what = "an image with a logo"
-		job.Spec.ImageGenerate = &v1alpha1.ImageGenerate{Prompt: "a mountain", References: []v1alpha1.ImageReference{
-			{ConfigMapKeyRef: &v1alpha1.ConfigMapKeyReference{Name: pictures, Key: pictureKey}},
-		}}
+		job.Spec.ImageGenerate = &v1alpha1.ImageGenerate{Prompt: "a mountain", References: []v1alpha1.ImageReference{logoReference()}}
 	case 12:
 		what = "what a person made"
 		job.Spec.ImageGenerate = &v1alpha1.ImageGenerate{Prompt: "a mountain"}

@@ -174,7 +174,7 @@ func whole() []scenario {
 	}
 	withLogo := func() *v1alpha1.DaftyJob {
 		job := image()
-		job.Spec.ImageGenerate.References = []v1alpha1.ImageReference{{ConfigMapKeyRef: &v1alpha1.ConfigMapKeyReference{Name: pictures, Key: pictureKey}}}
+		job.Spec.ImageGenerate.References = []v1alpha1.ImageReference{logoReference()}
 		return job
 	}
 	stubborn := func() *v1alpha1.DaftyJob {

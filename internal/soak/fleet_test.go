@@ -36,10 +36,8 @@ func buildManager(t *testing.T) string {
 		t.Fatal(err)
 	}
 	path := filepath.Join(t.TempDir(), "manager")
-	build := exec.CommandContext(t.Context(), "go", "build", "-buildvcs=false", "-o", path, ".")
-	build.Dir = root
-	if output, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, output)
+	if err := sourcetree.BuildOperator(t.Context(), root, path, "soak"); err != nil {
+		t.Fatal(err)
 	}
 	return path
 }
