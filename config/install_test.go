@@ -5,9 +5,9 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
-	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -19,6 +19,7 @@ import (
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -310,38 +311,36 @@ func eventually(t *testing.T, timeout time.Duration, holds func() bool) bool {
 
 // Both ways of config/argocd/kustomization.yaml: neither may lose the settings that an Argo CD has.
 func TestArgoCDSetting(t *testing.T) {
-	const (
-		key      = "resource.customizations.health.dafty.ai_DaftyJob"
-		existing = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: argocd-cm, labels: {app.kubernetes.io/part-of: argocd}}\ndata: {url: https://argocd.example.com}\n"
-	)
-	script, err := os.ReadFile(filepath.Join("argocd", "health.lua"))
+	const existing = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: argocd-cm, labels: {app.kubernetes.io/part-of: argocd}}\ndata: {url: https://argocd.example.com}\n"
+	root, err := sourcetree.Root()
 	if err != nil {
 		t.Fatal(err)
 	}
-	check := func(t *testing.T, document string) {
+	want := map[string]string{"url": "https://argocd.example.com"}
+	for key, file := range map[string]string{
+		"resource.customizations.health.dafty.ai_DaftyJob":  "resource_customizations/dafty.ai/DaftyJob/health.lua",
+		"resource.customizations.actions.dafty.ai_DaftyJob": "actions.yaml",
+	} {
+		content, err := os.ReadFile(filepath.Join("argocd", file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		want[key] = string(content)
+	}
+	env := kubetest.Start(t)
+	env.MustKubectl(t, "create", "namespace", "argocd")
+	check := func(t *testing.T) {
 		t.Helper()
-		var cm struct {
-			Metadata struct {
-				Name   string
-				Labels map[string]string
-			}
-			Data map[string]string
+		cm := &corev1.ConfigMap{}
+		if err := env.Client.Get(t.Context(), client.ObjectKey{Namespace: "argocd", Name: "argocd-cm"}, cm); err != nil {
+			t.Fatal(err)
 		}
-		if err := json.Unmarshal([]byte(document), &cm); err != nil {
-			t.Fatalf("%v\n%s", err, document)
-		}
-		if cm.Metadata.Name != "argocd-cm" || cm.Metadata.Labels["app.kubernetes.io/part-of"] != "argocd" ||
-			cm.Data["url"] != "https://argocd.example.com" || cm.Data[key] != string(script) {
+		if cm.Labels["app.kubernetes.io/part-of"] != "argocd" || !maps.Equal(cm.Data, want) {
 			t.Errorf("got %+v", cm)
 		}
 	}
 
-	env := kubetest.Start(t)
 	t.Run("as a component", func(t *testing.T) {
-		root, err := sourcetree.Root()
-		if err != nil {
-			t.Fatal(err)
-		}
 		// kustomize takes folders by relative paths alone.
 		dir := t.TempDir()
 		component, err := filepath.Rel(dir, filepath.Join(root, "config", "argocd"))
@@ -350,22 +349,45 @@ func TestArgoCDSetting(t *testing.T) {
 		}
 		for name, content := range map[string]string{
 			"argocd.yaml":        existing,
-			"kustomization.yaml": fmt.Sprintf("resources: [argocd.yaml]\ncomponents: [%s]\n", component),
+			"kustomization.yaml": fmt.Sprintf("namespace: argocd\nresources: [argocd.yaml]\ncomponents: [%s]\n", component),
 		} {
 			if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
 				t.Fatal(err)
 			}
 		}
 		env.MustApply(t, kustomize(t, dir))
-		check(t, env.MustKubectl(t, "get", "configmap", "argocd-cm", "-o", "json"))
-		env.MustKubectl(t, "delete", "configmap", "argocd-cm")
+		check(t)
+		env.MustKubectl(t, "delete", "configmap", "argocd-cm", "--namespace=argocd")
 	})
 	t.Run("added to what is there", func(t *testing.T) {
-		env.MustApply(t, existing)
-		setting := env.MustKubectl(t, "create", "configmap", "argocd-cm", "--dry-run=client", "--output=yaml", "--from-file="+key+"=argocd/health.lua")
-		env.MustKubectl(t, "patch", "configmap", "argocd-cm", "--type=merge", "--patch", setting)
-		check(t, env.MustKubectl(t, "get", "configmap", "argocd-cm", "-o", "json"))
+		env.MustApply(t, existing, "--namespace=argocd")
+		cmd := exec.CommandContext(t.Context(), "/bin/sh", "-c", commentedCommand(t, "argocd/kustomization.yaml")) //nolint:gosec // The repository's own.
+		cmd.Dir = root
+		cmd.Env = append(os.Environ(), "KUBECONFIG="+env.Kubeconfig, "PATH="+filepath.Dir(env.Asset("kubectl"))+":"+os.Getenv("PATH"))
+		if output, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, output)
+		}
+		check(t)
 	})
+}
+
+// commentedCommand is the one command in a file's comment, set in by more than the text around it.
+func commentedCommand(t *testing.T, file string) string {
+	t.Helper()
+	content, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	command := ""
+	for line := range strings.Lines(string(content)) {
+		if code, ok := strings.CutPrefix(line, "#   "); ok {
+			command += code
+		}
+	}
+	if !strings.HasPrefix(command, "kubectl ") {
+		t.Fatalf("%s has no command in a comment, but %q", file, command)
+	}
+	return command
 }
 
 func TestServiceMonitorFindsTheMetricsService(t *testing.T) {

@@ -1,0 +1,2 @@
+obj.spec.desiredState = "Completed"
+return obj
