@@ -1,4 +1,4 @@
-package kubeassets
+package gobuild
 
 import (
 	"bytes"
@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 )
@@ -20,27 +21,19 @@ var (
 	buildEnv = []string{"CGO_ENABLED=0", "GOWORK=off", "GOOS=" + runtime.GOOS, "GOARCH=" + runtime.GOARCH}
 )
 
-// ldflags stamp the version as a Kubernetes release does: without it kube-apiserver doesn't know which version it is
-// compatible with.
-func ldflags(version string) string {
-	const pkg = "k8s.io/component-base/version"
-	parts := strings.SplitN(strings.TrimPrefix(version, "v"), ".", 3)
-	return fmt.Sprintf("-s -w -X %[1]s.gitVersion=%[2]s -X %[1]s.gitMajor=%[3]s -X %[1]s.gitMinor=%[4]s", pkg, version, parts[0], parts[1])
-}
-
-func goBuild(ctx context.Context, module, ldflags string, packages []string, out, work string, progress func(string)) error {
+func goBuild(ctx context.Context, c command) error {
 	args := append([]string{"build", "-v"}, buildFlags...)
-	args = append(args, "-ldflags", ldflags, "-o", out+string(filepath.Separator))
-	cmd := exec.CommandContext(ctx, "go", append(args, packages...)...)
-	cmd.Dir = module
-	cmd.Env = append(os.Environ(), buildEnv...)
+	args = append(args, "-ldflags", c.ldflags, "-o", c.out+string(filepath.Separator))
+	cmd := exec.CommandContext(ctx, "go", append(args, c.packages...)...)
+	cmd.Dir = c.module
+	cmd.Env = slices.Concat(os.Environ(), buildEnv, c.env)
 	// In the folder that is removed at the end, also when go has no time to tidy up.
-	cmd.Env = append(cmd.Env, "GOTMPDIR="+work)
+	cmd.Env = append(cmd.Env, "GOTMPDIR="+c.work)
 	// An interrupt lets go finish and keep what it just compiles; if that takes long, it is killed.
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 5 * time.Second
 
-	output := &buildOutput{progress: progress}
+	output := &buildOutput{progress: c.progress}
 	cmd.Stderr = output
 	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("go build: %w\n%s", err, strings.Join(output.messages, "\n"))

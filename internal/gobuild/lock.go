@@ -1,6 +1,6 @@
 //go:build linux || darwin || freebsd || netbsd || openbsd
 
-package kubeassets
+package gobuild
 
 import (
 	"context"
@@ -29,7 +29,7 @@ func (b *builder) lock(ctx context.Context, file string) (unlock func(), err err
 			return nil, fmt.Errorf("locking %s: %w", file, err)
 		case !waiting:
 			waiting = true
-			fmt.Fprintln(b.log, "kube-assets: another process is building them; waiting for it")
+			fmt.Fprintf(b.log, "%s: another process is building them; waiting for it\n", b.Name)
 		}
 		select {
 		case <-ctx.Done():
