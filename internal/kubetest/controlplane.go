@@ -248,6 +248,12 @@ func (cp *ControlPlane) AddUser(name string, groups ...string) (*rest.Config, er
 	return user.Config(), nil
 }
 
+// Guard gives the path of a program that becomes the given one, under the given name, and doesn't outlive the control plane:
+// [ControlPlane.Stop] kills it, as does the end of this process, however it comes. One process of a name is guarded at a time.
+func (cp *ControlPlane) Guard(name, program string) (string, error) {
+	return cp.watchdog.guard(name, program)
+}
+
 // Asset returns the path of one of the control plane's programs, such as "kubectl".
 func (cp *ControlPlane) Asset(name string) string { return filepath.Join(cp.assets, name) }
 

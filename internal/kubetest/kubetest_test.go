@@ -186,6 +186,16 @@ func die(how string) {
 	if err != nil {
 		panic(err)
 	}
+	sleep, err := exec.LookPath("sleep")
+	if err != nil {
+		panic(err)
+	}
+	if sleep, err = cp.Guard("sleep", sleep); err != nil {
+		panic(err)
+	}
+	if err := exec.CommandContext(context.Background(), sleep, "600").Start(); err != nil {
+		panic(err)
+	}
 	fmt.Println(filepath.Dir(cp.Kubeconfig))
 	switch how {
 	case "panic":

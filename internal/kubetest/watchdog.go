@@ -73,6 +73,18 @@ func (w *watchdog) wrap(name, program string) (string, error) {
 	return wrapper, os.WriteFile(wrapper, []byte(script), 0o700)
 }
 
+// guard is wrap for a program whose command line may be any: it is started by a path in the watchdog's folder.
+func (w *watchdog) guard(name, program string) (string, error) {
+	link := filepath.Join(w.dir, "guarded", name)
+	if err := os.MkdirAll(filepath.Dir(link), 0o700); err != nil {
+		return "", err
+	}
+	if err := os.Symlink(program, link); err != nil {
+		return "", err
+	}
+	return w.wrap(name, link)
+}
+
 // stop does what the watchdog would do at this process's end, and returns when it is done.
 func (w *watchdog) stop() error {
 	if err := w.pipe.Close(); err != nil {
