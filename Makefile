@@ -29,7 +29,7 @@ TEST_TIMEOUT ?= 30m
 .PHONY: help
 help: ## Show this list.
 	@awk -F ':.*## ' \
-		'/^##@ / {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+		'/^##@ / {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: ## Run the operator with a real control plane and a simulated Dafty: no cluster, no key.
@@ -64,6 +64,12 @@ simulate: ## Play N histories from SEED on, and all crash points; SEED alone pri
 soak: ## Kill the built operator at random moments, FOR 5m or longer; SEED repeats a schedule.
 	@KUBEBUILDER_ASSETS="$$(go run ./hack/kube-assets)"; export KUBEBUILDER_ASSETS; set -x; \
 		SOAK_SEED=$(or $(SEED),$(shell date +%s)) SOAK_FOR=$(or $(FOR),5m) go test ./internal/soak -count 1 -timeout 0 -v
+
+.PHONY: e2e-argocd
+e2e-argocd: ## Run the operator under a real Argo CD, built at first use; needs redis-server. E2E_LOGS is a folder to keep logs in.
+	cd hack/argocd && CGO_ENABLED=0 GOWORK=off GOTOOLCHAIN=auto go test -trimpath ./... # built as Argo CD is
+	@KUBEBUILDER_ASSETS="$$(go run ./hack/kube-assets)"; export KUBEBUILDER_ASSETS; set -x; \
+		go test -tags e2e ./internal/argocd -count 1 -timeout $(TEST_TIMEOUT) -v
 
 .PHONY: bench
 bench: ## Measure speed and memory. RUN chooses scenarios, COMPARE is an earlier run's JSON, FLAGS are any others.

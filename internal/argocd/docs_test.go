@@ -1,0 +1,55 @@
+//go:build e2e
+
+package argocd
+
+import (
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// page is a page of the documentation, whose examples are all to be tried.
+type page struct {
+	t    *testing.T
+	file string
+	left []string // examples that nobody has asked for yet
+}
+
+var example = regexp.MustCompile("(?ms)^```(?:yaml|sh)\n(.*?)^```$")
+
+func readPage(t *testing.T, file string) *page {
+	t.Helper()
+	content, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &page{t: t, file: file}
+	for _, found := range example.FindAllStringSubmatch(string(content), -1) {
+		p.left = append(p.left, found[1])
+	}
+	if fences := strings.Count("\n"+string(content), "\n```"); fences != 2*len(p.left) {
+		t.Errorf("%s has %d fences, and %d examples that are understood", file, fences, len(p.left))
+	}
+	return p
+}
+
+// example gives the one that begins with what is given.
+func (p *page) example(begin string) string {
+	p.t.Helper()
+	for i, text := range p.left {
+		if strings.HasPrefix(text, begin) {
+			p.left = append(p.left[:i], p.left[i+1:]...)
+			return text
+		}
+	}
+	p.t.Fatalf("%s has no (further) example that begins with %q", p.file, begin)
+	return ""
+}
+
+// wantAllTried is for the end.
+func (p *page) wantAllTried() {
+	for _, text := range p.left {
+		p.t.Errorf("nobody has tried this example of %s:\n%s", p.file, text)
+	}
+}

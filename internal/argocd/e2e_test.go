@@ -1,0 +1,448 @@
+//go:build e2e
+
+package argocd
+
+import (
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/yaml"
+
+	"dafty.ai/dafty-operator/api/v1alpha1"
+)
+
+// One after the other, in one Argo CD, which takes a while to start. All Applications but the first are made at once, so that
+// Argo CD and Dafty work on one while another is looked at.
+func TestArgoCD(t *testing.T) {
+	w := newWorld(t)
+	application := w.docs.example("apiVersion: argoproj.io/v1alpha1\nkind: Application\n")
+	step := func(name string, do func(*world)) {
+		if t.Failed() {
+			return // it would only say the same again, after waiting for it
+		}
+		start := time.Now()
+		t.Run(name, func(t *testing.T) {
+			here := *w
+			here.T, w.repo.t, w.docs.t = t, t, t
+			do(&here)
+		})
+		t.Logf("%s: %s", name, time.Since(start).Round(time.Second))
+	}
+
+	step("without the health check, a wave is over at once", func(w *world) { w.withoutTheHealthCheck(application) })
+	step("the health check and the actions are installed", (*world).installs)
+
+	step("all Applications are created", func(w *world) {
+		w.writeCampaign()
+		w.writeTheOthers()
+		w.repo.commit("All campaigns")
+		for _, app := range applications {
+			if app != early {
+				w.create(application, app)
+			}
+		}
+	})
+	step("a campaign becomes Synced and Healthy, wave by wave", (*world).campaignComes)
+	step("the operator changes nothing that is in Git", (*world).noDrift)
+	step("a sync pays for nothing again", (*world).syncsAgain)
+	step("a job is cancelled by an action, by kubectl and by Git", (*world).cancels)
+	step("a job is suspended and resumed by an action", (*world).suspends)
+	step("what Git states, Argo CD restores", (*world).stated)
+	step("a failed job makes its Application Degraded", (*world).fails)
+	step("what is deleted is paid for again, unless it has a key of its own", (*world).again)
+	step("what has a time to live is paid for again and again", (*world).fleeting)
+	step("what is pruned is cancelled, and the Secret goes last", (*world).pruned)
+	step("deleting the Application cancels its jobs, and the Secret goes last", (*world).deleted)
+	step("nothing runs on, and Dafty was asked for nothing that it doesn't know", (*world).theBooks)
+	if !t.Failed() {
+		w.docs.t = t
+		w.docs.wantAllTried()
+	}
+}
+
+func (w *world) withoutTheHealthCheck(application string) {
+	w.folder(early, endless("first"), endless("beside"), configMap("after", "1"))
+	w.repo.commit("What is there before the health check")
+	w.create(application, early)
+	w.wants(early, "Synced", "Healthy", "")
+	if _, err := w.configMap(early, "after"); err != nil {
+		w.Errorf("the second wave waits for a job of the first: %v", err)
+	}
+	if job := w.mustJob(early, "first"); job.Status.Phase.Final() {
+		w.Errorf("the job has ended: %+v", job.Status)
+	}
+}
+
+func (w *world) installs() {
+	w.shell(w.docs.example("kubectl patch configmap argocd-cm "))
+	w.wants(early, "Synced", "Progressing", "")
+
+	// The component gives the same, on top of what Argo CD itself has there.
+	component := w.docs.example("apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nnamespace: argocd\n")
+	for from, to := range map[string]string{
+		"- argocd # as you install it\n":   "- " + w.relative(filepath.Join(built.Source, "manifests", "base", "config")) + "\n",
+		"- dafty-operator/config/argocd\n": "- " + w.relative(filepath.Join(w.root, "config", "argocd")) + "\n",
+	} {
+		if !strings.Contains(component, from) {
+			w.Fatalf("the documentation's kustomization has no %q", from)
+		}
+		component = strings.ReplaceAll(component, from, to)
+	}
+	live, err := w.configMap(argoNamespace, "argocd-cm")
+	if err != nil {
+		w.Fatal(err)
+	}
+	var builtOne *corev1.ConfigMap
+	for document := range strings.SplitSeq(w.read(w.kustomization("component", component)), "\n---\n") {
+		object := &corev1.ConfigMap{}
+		if err := yaml.Unmarshal([]byte(document), object); err == nil && object.Kind == "ConfigMap" && object.Name == "argocd-cm" {
+			builtOne = object
+		}
+	}
+	if builtOne == nil || !maps.Equal(builtOne.Data, live.Data) || builtOne.Namespace != argoNamespace || len(live.Data) < 3 {
+		w.Errorf("the component and the command differ:\n%+v\n%+v", builtOne, live)
+	}
+}
+
+func (w *world) writeCampaign() {
+	samples := filepath.Join(w.root, "config", "samples", "campaign")
+	for _, file := range []string{"kustomization.yaml", "style.yaml", "hero.yaml", "poster.yaml", "clip.yaml", "logo.png"} {
+		w.repo.write("campaign/base/"+file, w.read(filepath.Join(samples, file)))
+	}
+	w.repo.write("campaign/kustomization.yaml", w.docs.example("apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n"))
+	w.repo.write("campaign/secret.yaml", secret(campaign))
+	w.repo.write("campaign/page.yaml", configMap("page", "3"))
+}
+
+func (w *world) writeTheOthers() {
+	w.folder(cancels, endless("by-action"), endless("by-kubectl"), endless("by-git"), waiting("held"))
+	w.folder(stated, endless("cancelled", "desiredState: Completed"), waiting("held", "desiredState: Suspended"))
+	w.folder(fails, short("parody", "[fail] A parody"))
+	w.folder(pruned, endless("dropped"), endless("kept"), configMap("placeholder", "0"))
+	w.folder(again, short("keyed", "A lake with a key", "idempotencyKey: e2e-lake"), short("unkeyed", "A lake"))
+	w.folder(fleeting, short("draft", "A draft", "ttlSecondsAfterFinished: 1"))
+}
+
+func (w *world) campaignComes() {
+	w.wants(campaign, "Synced", "Healthy", "")
+	for _, job := range w.jobs(campaign) {
+		if job.Status.Phase != v1alpha1.PhaseCompleted {
+			w.Errorf("%s is %s, and the Application Healthy", job.Name, job.Status.Phase)
+		}
+	}
+	page, err := w.configMap(campaign, "page")
+	if err != nil {
+		w.Fatal(err)
+	}
+	style, hero := w.mustJob(campaign, "launch-style"), w.mustJob(campaign, "launch-hero")
+	for _, later := range []string{"launch-poster", "launch-clip"} {
+		job := w.mustJob(campaign, later)
+		if job.CreationTimestamp.Before(hero.Status.FinishedAt) {
+			w.Errorf("%s was created at %s, before launch-hero had ended at %s", later, job.CreationTimestamp, hero.Status.FinishedAt)
+		}
+		if page.CreationTimestamp.Before(job.Status.FinishedAt) {
+			w.Errorf("page was created at %s, before %s had ended at %s", page.CreationTimestamp, later, job.Status.FinishedAt)
+		}
+	}
+	if hero.CreationTimestamp.Before(style.Status.FinishedAt) {
+		w.Errorf("launch-hero was created at %s, before launch-style had ended at %s", hero.CreationTimestamp, style.Status.FinishedAt)
+	}
+	w.wantsPaid(campaign, 4)
+	w.wantsHealth(campaign, "launch-hero", "Healthy Completed")
+}
+
+// noDrift looks at what would make Argo CD see a difference, and then at whether it does.
+func (w *world) noDrift() {
+	for _, job := range w.jobs(campaign) {
+		if job.Generation != 1 {
+			w.Errorf("%s has generation %d: somebody has changed its spec", job.Name, job.Generation)
+		}
+		for _, entry := range job.ManagedFields {
+			fields := map[string]any{}
+			if err := yaml.Unmarshal(entry.FieldsV1.Raw, &fields); err != nil {
+				w.Fatal(err)
+			}
+			if entry.Manager == "argocd-controller" {
+				continue
+			}
+			metadata, _ := fields["f:metadata"].(map[string]any)
+			annotations, _ := metadata["f:annotations"].(map[string]any)
+			delete(annotations, ".")
+			delete(annotations, "f:"+v1alpha1.JobAnnotation)
+			delete(metadata, "f:finalizers")
+			if _, spec := fields["f:spec"]; spec || len(annotations) > 0 || len(metadata) > 1 || len(metadata) == 1 && metadata["f:annotations"] == nil {
+				w.Errorf("%s writes more of %s than its status, finalizer and annotation: %s", entry.Manager, job.Name, entry.FieldsV1.Raw)
+			}
+		}
+	}
+	before, err := w.application(campaign)
+	if err != nil {
+		w.Fatal(err)
+	}
+	w.refresh(campaign, "hard")
+	w.within("the hard refresh", func(g Gomega) {
+		after, err := w.application(campaign)
+		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(after.Status.ReconciledAt).NotTo(Equal(before.Status.ReconciledAt))
+		g.Expect(after.Status.Sync.Status).To(Equal("Synced"))
+	})
+	after, err := w.application(campaign)
+	if err != nil {
+		w.Fatal(err)
+	}
+	if len(after.Status.History) != 1 || after.Status.OperationState.StartedAt != before.Status.OperationState.StartedAt {
+		w.Errorf("it was synced again: %+v", after.Status)
+	}
+}
+
+func (w *world) syncsAgain() {
+	ids := func() map[string]types.UID {
+		uids := map[string]types.UID{}
+		for _, job := range w.jobs(campaign) {
+			uids[job.Name] = job.UID
+		}
+		return uids
+	}
+	before := ids()
+	for _, flags := range []string{"", " --force", " --replace"} {
+		w.shell("argocd app sync campaign" + flags)
+		w.wants(campaign, "Synced", "Healthy", "")
+		w.wantsPaid(campaign, 4)
+		if after := ids(); !maps.Equal(before, after) {
+			w.Errorf("argocd app sync%s has made DaftyJobs anew:\n%v\n%v", flags, before, after)
+		}
+	}
+}
+
+func (w *world) cancels() {
+	ids := map[string]string{}
+	for _, name := range []string{"by-action", "by-kubectl", "by-git"} {
+		ids[name] = w.wantsPhase(cancels, name, v1alpha1.PhaseProcessing).Status.JobID
+	}
+	to := func(command, job string) string {
+		return strings.NewReplacer("launch-clip", job, "actions run campaign", "actions run "+cancels, "--namespace campaign", "--namespace "+cancels).Replace(command)
+	}
+	w.shell(to(w.docs.example("argocd app actions run campaign cancel"), "by-action"))
+	w.shell(to(w.docs.example("kubectl patch daftyjob launch-clip"), "by-kubectl"))
+	w.repo.write(cancels+"/by-git.yaml", endless("by-git", "desiredState: Cancelled"))
+	revision := w.push(cancels, "Call it off")
+	for name, id := range ids {
+		job := w.wantsPhase(cancels, name, v1alpha1.PhaseCancelled)
+		if job.Spec.DesiredState != v1alpha1.DesiredCancelled || job.Status.JobID != id {
+			w.Errorf("%s: desired %s, job %s; it was %s", name, job.Spec.DesiredState, job.Status.JobID, id)
+		}
+		w.wantsCancelled(id)
+		w.wantsHealth(cancels, name, "Healthy Cancelled")
+	}
+	// The fourth still waits. Self-heal has nothing against what Git doesn't mention.
+	w.wants(cancels, "Synced", "Progressing", revision)
+	w.refresh(cancels, "hard")
+	w.wants(cancels, "Synced", "Progressing", revision)
+	for name := range ids {
+		if job := w.mustJob(cancels, name); job.Spec.DesiredState != v1alpha1.DesiredCancelled {
+			w.Errorf("%s is desired to be %s again", name, job.Spec.DesiredState)
+		}
+	}
+	w.wantsPaid(cancels, 3)
+}
+
+func (w *world) suspends() {
+	w.wantsHealth(cancels, "held", "Progressing WaitingForDependency")
+	w.shell("argocd app actions run cancels suspend --kind DaftyJob --resource-name held")
+	w.wantsHealth(cancels, "held", "Suspended Suspended")
+	w.wants(cancels, "Synced", "Suspended", "")
+	w.shell("argocd app actions run cancels resume --kind DaftyJob --resource-name held")
+	w.wantsHealth(cancels, "held", "Progressing WaitingForDependency")
+	w.shell("argocd app actions run cancels cancel --kind DaftyJob --resource-name held")
+	w.wantsHealth(cancels, "held", "Healthy CancelledBeforeSubmission")
+	w.wants(cancels, "Synced", "Healthy", "")
+	w.wantsPaid(cancels, 3)
+}
+
+func (w *world) stated() {
+	// What is suspended in Git stays so.
+	w.wantsHealth(stated, "held", "Suspended Suspended")
+	generation := w.mustJob(stated, "held").Generation
+	w.shell("argocd app actions run stated resume --kind DaftyJob --resource-name held")
+	w.within("self-heal suspends it again", func(g Gomega) {
+		job, err := w.job(stated, "held")
+		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(job.Generation).To(BeNumerically(">=", generation+2))
+		g.Expect(job.Spec.DesiredState).To(Equal(v1alpha1.DesiredSuspended))
+	})
+	// Resumed in Git, it goes on.
+	w.repo.write(stated+"/held.yaml", waiting("held", "desiredState: Completed"))
+	w.push(stated, "Release it")
+	w.wantsHealth(stated, "held", "Progressing WaitingForDependency")
+
+	// A cancel is for good, and Git has to follow.
+	id := w.wantsPhase(stated, "cancelled", v1alpha1.PhaseProcessing).Status.JobID
+	w.shell("argocd app actions run stated cancel --kind DaftyJob --resource-name cancelled")
+	w.wantsPhase(stated, "cancelled", v1alpha1.PhaseCancelled)
+	w.wantsCancelled(id)
+	w.within("self-heal fails", func(g Gomega) {
+		app, err := w.application(stated)
+		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(app.Status.Sync.Status).To(Equal("OutOfSync"))
+		said := ""
+		for _, condition := range app.Status.Conditions {
+			said += condition.Message
+		}
+		if app.Status.OperationState != nil {
+			said += app.Status.OperationState.Message
+		}
+		g.Expect(said).To(ContainSubstring("a cancelled job can't be taken up again"))
+	})
+	w.repo.write(stated+"/cancelled.yaml", endless("cancelled", "desiredState: Cancelled"))
+	revision := w.push(stated, "It is cancelled")
+	w.wants(stated, "Synced", "Progressing", revision)
+	w.wantsPaid(stated, 1)
+}
+
+func (w *world) fails() {
+	w.wants(fails, "Synced", "Degraded", "")
+	w.wantsHealth(fails, "parody", "Degraded "+v1alpha1.ReasonGenerationFailed+": ")
+	w.wantsPaid(fails, 1)
+}
+
+func (w *world) again() {
+	first := map[string]*v1alpha1.DaftyJob{}
+	w.wants(again, "Synced", "Healthy", "")
+	for _, name := range []string{"keyed", "unkeyed"} {
+		first[name] = w.wantsPhase(again, name, v1alpha1.PhaseCompleted)
+	}
+	wantsAnew := func(paid int) {
+		w.Helper()
+		for name, old := range first {
+			w.within(name+" is made again", func(g Gomega) {
+				job, err := w.job(again, name)
+				g.Expect(err).NotTo(HaveOccurred())
+				g.Expect(job.UID).NotTo(Equal(old.UID))
+				g.Expect(job.Status.Phase).To(Equal(v1alpha1.PhaseCompleted), "%+v", job.Status.Conditions)
+				g.Expect(job.Status.JobID == old.Status.JobID).To(Equal(name == "keyed"), "job %s, and %s before", job.Status.JobID, old.Status.JobID)
+				first[name] = job
+			})
+		}
+		w.wants(again, "Synced", "Healthy", "")
+		w.wantsPaid(again, paid)
+	}
+	w.wantsPaid(again, 2)
+	w.kubectl("delete", "daftyjobs", "keyed", "unkeyed", "--namespace", again)
+	wantsAnew(3)
+	w.shell("argocd app sync again --replace --force")
+	wantsAnew(4)
+
+	// A request can't be changed; a new name makes a new job, and prunes the old.
+	w.repo.write(again+"/unkeyed.yaml", short("unkeyed", "A pond"))
+	w.push(again, "Another prompt")
+	w.within("the sync of a changed request fails", func(g Gomega) {
+		app, err := w.application(again)
+		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(app.Status.OperationState.Phase).To(Equal("Failed"))
+		g.Expect(app.Status.OperationState.Message).To(ContainSubstring("the request can't be changed"))
+	})
+	w.repo.remove(again + "/unkeyed.yaml")
+	w.folder(again, short("pond", "A pond"))
+	w.wants(again, "Synced", "Healthy", w.push(again, "Another name"))
+	w.wantsPhase(again, "pond", v1alpha1.PhaseCompleted)
+	w.wantsGone(&v1alpha1.DaftyJob{}, again, "unkeyed")
+	w.wantsPaid(again, 5)
+}
+
+func (w *world) fleeting() {
+	w.within("the same manifest is paid for again", func(g Gomega) { g.Expect(len(w.paid(fleeting))).To(BeNumerically(">=", 2)) })
+	w.kubectl("delete", "application", fleeting, "--namespace", argoNamespace, "--wait=false")
+	w.within("its Application is gone", func(g Gomega) {
+		_, err := w.application(fleeting)
+		g.Expect(apierrors.IsNotFound(err)).To(BeTrue(), "%v", err)
+	})
+}
+
+func (w *world) pruned() {
+	dropped := w.wantsPhase(pruned, "dropped", v1alpha1.PhaseProcessing).Status.JobID
+	kept := w.wantsPhase(pruned, "kept", v1alpha1.PhaseProcessing).Status.JobID
+	w.repo.remove(pruned + "/dropped.yaml")
+	revision := w.push(pruned, "Without the one")
+	w.wantsGone(&v1alpha1.DaftyJob{}, pruned, "dropped")
+	w.wantsCancelled(dropped)
+	w.wants(pruned, "Synced", "Progressing", revision)
+	if entry, _ := w.dafty.Job(kept); entry.Terminal() {
+		w.Errorf("the job that stays in Git has ended: %+v", entry)
+	}
+
+	w.repo.remove(pruned + "/kept.yaml")
+	w.repo.remove(pruned + "/dafty-credentials.yaml")
+	revision = w.push(pruned, "Without the other, and the Secret")
+	w.wantsGone(&corev1.Secret{}, pruned, "dafty-credentials")
+	w.wantsGone(&v1alpha1.DaftyJob{}, pruned, "kept")
+	w.wantsCancelled(kept)
+	w.wants(pruned, "Synced", "Healthy", revision)
+	w.wantsSecretLast(pruned)
+	w.wantsPaid(pruned, 2)
+}
+
+func (w *world) deleted() {
+	ids := []string{
+		w.wantsPhase(early, "first", v1alpha1.PhaseProcessing).Status.JobID,
+		w.wantsPhase(early, "beside", v1alpha1.PhaseProcessing).Status.JobID,
+	}
+	w.kubectl("delete", "application", early, "--namespace", argoNamespace, "--timeout", patience.String())
+	for _, id := range ids {
+		w.wantsCancelled(id)
+	}
+	if jobs := w.jobs(early); len(jobs) > 0 {
+		w.Errorf("the Application is gone, and left DaftyJobs: %+v", jobs)
+	}
+	w.wantsGone(&corev1.Secret{}, early, "dafty-credentials")
+	w.wantsSecretLast(early)
+	w.wantsPaid(early, 2)
+}
+
+// wantsSecretLast holds the order of the API server's answers: the last DaftyJob lost its finalizer before somebody deleted
+// the Secret.
+func (w *world) wantsSecretLast(namespace string) {
+	w.Helper()
+	events, err := w.cp.AuditEvents()
+	if err != nil {
+		w.Fatal(err)
+	}
+	var gone, deleted time.Time
+	for _, event := range events {
+		if event.ObjectRef == nil || event.ObjectRef.Namespace != namespace || event.ResponseStatus == nil || event.ResponseStatus.Code >= 300 {
+			continue
+		}
+		switch {
+		case event.ObjectRef.Resource == "daftyjobs" && slices.Contains([]string{"update", "patch"}, event.Verb) && event.ObjectRef.Subresource == "":
+			gone = event.StageTimestamp.Time
+		case event.ObjectRef.Resource == "secrets" && event.Verb == "delete":
+			deleted = event.RequestReceivedTimestamp.Time
+		}
+	}
+	if gone.IsZero() || !deleted.After(gone) {
+		w.Errorf("the Secret was deleted at %s, and the last DaftyJob let go at %s", deleted, gone)
+	}
+}
+
+func (w *world) theBooks() {
+	if running := w.dafty.Running(); len(running) > 0 {
+		w.Errorf("still running, and paid for: %+v", running)
+	}
+	keys := map[string]bool{}
+	for _, entry := range w.dafty.Ledger() {
+		if keys[entry.IdempotencyKey] {
+			w.Errorf("two jobs of one key: %+v", entry)
+		}
+		keys[entry.IdempotencyKey] = true
+	}
+	for _, violation := range w.dafty.Violations() {
+		w.Errorf("%+v", violation)
+	}
+}

@@ -1,0 +1,39 @@
+//go:build e2e
+
+package argocd
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"syscall"
+	"testing"
+)
+
+// built is before the tests' time starts to run.
+var built Programs
+
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+func run(m *testing.M) int {
+	for program, install := range map[string]string{
+		"redis-server": "on Debian and Ubuntu: apt-get install --no-install-recommends redis-server",
+		"git":          "on Debian and Ubuntu: apt-get install --no-install-recommends git",
+	} {
+		if _, err := exec.LookPath(program); err != nil {
+			fmt.Fprintf(os.Stderr, "Argo CD needs %s, and there is none on PATH; install it (%s)\n", program, install)
+			return 1
+		}
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	var err error
+	built, err = Build(ctx, os.Stderr)
+	stop() // from here on the signals end this process, and with it all that it guards
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return m.Run()
+}
