@@ -14,7 +14,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 
@@ -39,11 +38,10 @@ var applications = []string{campaign, early, cancels, stated, fails, pruned, aga
 // application is what the tests look at.
 type application struct {
 	Status struct {
-		ReconciledAt string
-		Sync         struct{ Status, Revision string }
-		Health       struct{ Status string }
-		Conditions   []struct{ Type, Message string }
-		History      []struct{ ID int64 }
+		Sync       struct{ Status, Revision string }
+		Health     struct{ Status string }
+		Conditions []struct{ Type, Message string }
+		History    []struct{ ID int64 }
 		// OperationState is that of the last sync, or of the one that runs.
 		OperationState *struct{ Phase, Message, StartedAt, FinishedAt string }
 	}
@@ -56,9 +54,12 @@ func (w *world) application(name string) (application, error) {
 	if err := w.client.Get(w.Context(), client.ObjectKey{Namespace: argoNamespace, Name: name}, object); err != nil {
 		return application{}, err
 	}
+	content, err := object.MarshalJSON()
+	if err != nil {
+		return application{}, err
+	}
 	var app application
-	err := runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, &app)
-	return app, err
+	return app, json.Unmarshal(content, &app)
 }
 
 // create makes the Application of this name: the documentation's, but for its name, repository, folder and namespace.

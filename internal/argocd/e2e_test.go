@@ -83,7 +83,12 @@ func (w *world) withoutTheHealthCheck(application string) {
 
 func (w *world) installs() {
 	w.shell(w.docs.example("kubectl patch configmap argocd-cm "))
-	w.wants(early, "Synced", "Progressing", "")
+	w.within("the health check is heeded from a refresh on", func(g Gomega) {
+		w.refresh(early, "normal")
+		app, err := w.application(early)
+		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(app.Status.Health.Status).To(Equal("Progressing"))
+	})
 
 	// The component gives the same, on top of what Argo CD itself has there.
 	component := w.docs.example("apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nnamespace: argocd\n")
@@ -188,20 +193,17 @@ func (w *world) noDrift() {
 		w.Fatal(err)
 	}
 	w.refresh(campaign, "hard")
-	w.within("the hard refresh", func(g Gomega) {
-		after, err := w.application(campaign)
-		g.Expect(err).NotTo(HaveOccurred())
-		g.Expect(after.Status.ReconciledAt).NotTo(Equal(before.Status.ReconciledAt))
-		g.Expect(after.Status.Sync.Status).To(Equal("Synced"))
-	})
 	after, err := w.application(campaign)
 	if err != nil {
 		w.Fatal(err)
 	}
-	if len(after.Status.History) != 1 || after.Status.OperationState.StartedAt != before.Status.OperationState.StartedAt {
+	if after.Status.Sync.Status != "Synced" || len(after.Status.History) != 1 || after.Status.OperationState.StartedAt != before.Status.OperationState.StartedAt {
 		w.Errorf("it was synced again: %+v", after.Status)
 	}
 }
+
+// syncFlags change nothing that is there already.
+var syncFlags = []string{"", " --force", " --replace"}
 
 func (w *world) syncsAgain() {
 	ids := func() map[string]types.UID {
@@ -212,7 +214,7 @@ func (w *world) syncsAgain() {
 		return uids
 	}
 	before := ids()
-	for _, flags := range []string{"", " --force", " --replace"} {
+	for _, flags := range syncFlags {
 		w.shell("argocd app sync campaign" + flags)
 		w.wants(campaign, "Synced", "Healthy", "")
 		w.wantsPaid(campaign, 4)
@@ -346,7 +348,6 @@ func (w *world) again() {
 	w.within("the sync of a changed request fails", func(g Gomega) {
 		app, err := w.application(again)
 		g.Expect(err).NotTo(HaveOccurred())
-		g.Expect(app.Status.OperationState.Phase).To(Equal("Failed"))
 		g.Expect(app.Status.OperationState.Message).To(ContainSubstring("the request can't be changed"))
 	})
 	w.repo.remove(again + "/unkeyed.yaml")
@@ -432,6 +433,14 @@ func (w *world) wantsSecretLast(namespace string) {
 }
 
 func (w *world) theBooks() {
+	// Argo CD has had minutes to find a difference.
+	app, err := w.application(campaign)
+	if err != nil {
+		w.Fatal(err)
+	}
+	if syncs := 1 + len(syncFlags); len(app.Status.History) != syncs || app.Status.Sync.Status != "Synced" {
+		w.Errorf("%s was to be synced %d times, and to stay Synced: %+v", campaign, syncs, app.Status)
+	}
 	if running := w.dafty.Running(); len(running) > 0 {
 		w.Errorf("still running, and paid for: %+v", running)
 	}

@@ -10,6 +10,9 @@ import (
 	"os/signal"
 	"syscall"
 	"testing"
+
+	"github.com/go-logr/logr"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 )
 
 // built is before the tests' time starts to run.
@@ -18,6 +21,7 @@ var built Programs
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) int {
+	log.SetLogger(logr.Discard()) // controller-runtime's, which would complain that there is none
 	for program, install := range map[string]string{
 		"redis-server": "on Debian and Ubuntu: apt-get install --no-install-recommends redis-server",
 		"git":          "on Debian and Ubuntu: apt-get install --no-install-recommends git",

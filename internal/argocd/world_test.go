@@ -207,9 +207,8 @@ func (w *world) lastWords() {
 		return
 	}
 	if keep := os.Getenv("E2E_LOGS"); keep != "" {
-		if err := os.CopyFS(keep, os.DirFS(filepath.Join(w.dir, "logs"))); err != nil {
-			w.Log(err)
-		}
+		keep = filepath.Join(keep, time.Now().Format("20060102-150405"))
+		w.Logf("all logs are in %s (%v)", keep, os.CopyFS(keep, os.DirFS(filepath.Join(w.dir, "logs"))))
 	}
 	for _, args := range [][]string{{"get", "applications", "--all-namespaces", "--output=yaml"}, {"get", "daftyjobs", "--all-namespaces", "--output=wide"}} {
 		output, err := w.tryKubectl(context.Background(), args...)
