@@ -147,10 +147,14 @@ func (w *world) health(g Gomega, app, job string) string {
 	return ""
 }
 
-// wantsHealth waits until Argo CD shows this of a DaftyJob: its health, and the beginning of the message.
+// wantsHealth waits until Argo CD shows this of a DaftyJob: its health, and the beginning of the message. A new message alone
+// shows at the next refresh: that is how Argo CD is set up, which ignores changes of a status that leave the health as it was.
 func (w *world) wantsHealth(app, job, health string) {
 	w.Helper()
-	w.within("the health of "+job, func(g Gomega) { g.Expect(w.health(g, app, job)).To(HavePrefix(health)) })
+	w.within("the health of "+job, func(g Gomega) {
+		w.refresh(app, "normal")
+		g.Expect(w.health(g, app, job)).To(HavePrefix(health))
+	})
 }
 
 func (w *world) job(app, name string) (*v1alpha1.DaftyJob, error) {
