@@ -67,7 +67,7 @@ soak: ## Kill the built operator at random moments, FOR 5m or longer; SEED repea
 
 .PHONY: e2e-argocd
 e2e-argocd: ## Run the operator under a real Argo CD, built at first use; needs redis-server. E2E_LOGS is a folder to keep logs in.
-	cd hack/argocd && CGO_ENABLED=0 GOWORK=off GOTOOLCHAIN=auto go test -trimpath ./... # built as Argo CD is
+	cd hack/argocd && CGO_ENABLED=0 GOWORK=off GOTOOLCHAIN=auto go test -count 1 -trimpath ./... # built as Argo CD is
 	@KUBEBUILDER_ASSETS="$$(go run ./hack/kube-assets)"; export KUBEBUILDER_ASSETS; set -x; \
 		go test -tags e2e ./internal/argocd -count 1 -timeout $(TEST_TIMEOUT) -v
 

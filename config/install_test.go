@@ -361,7 +361,7 @@ func TestArgoCDSetting(t *testing.T) {
 	})
 	t.Run("added to what is there", func(t *testing.T) {
 		env.MustApply(t, existing, "--namespace=argocd")
-		cmd := exec.CommandContext(t.Context(), "/bin/sh", "-c", commentedCommand(t, "argocd/kustomization.yaml")) //nolint:gosec // The repository's own.
+		cmd := exec.CommandContext(t.Context(), "/bin/sh", "-c", commentedCommand(t, "argocd/kustomization.yaml"))
 		cmd.Dir = root
 		cmd.Env = append(os.Environ(), "KUBECONFIG="+env.Kubeconfig, "PATH="+filepath.Dir(env.Asset("kubectl"))+":"+os.Getenv("PATH"))
 		if output, err := cmd.CombinedOutput(); err != nil {

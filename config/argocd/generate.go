@@ -51,7 +51,7 @@ func actionsSetting() ([]byte, error) {
 		return nil, err
 	}
 	for _, file := range files {
-		script, err := os.ReadFile(file) //nolint:gosec // It is one of the folder's.
+		script, err := os.ReadFile(file)
 		if err != nil {
 			return nil, err
 		}

@@ -172,7 +172,7 @@ func (w *world) noDrift() {
 		}
 		for _, entry := range job.ManagedFields {
 			fields := map[string]any{}
-			if err := yaml.Unmarshal(entry.FieldsV1.Raw, &fields); err != nil {
+			if err := yaml.Unmarshal(entry.FieldsV1.GetRawBytes(), &fields); err != nil {
 				w.Fatal(err)
 			}
 			if entry.Manager == "argocd-controller" {
@@ -184,7 +184,7 @@ func (w *world) noDrift() {
 			delete(annotations, "f:"+v1alpha1.JobAnnotation)
 			delete(metadata, "f:finalizers")
 			if _, spec := fields["f:spec"]; spec || len(annotations) > 0 || len(metadata) > 1 || len(metadata) == 1 && metadata["f:annotations"] == nil {
-				w.Errorf("%s writes more of %s than its status, finalizer and annotation: %s", entry.Manager, job.Name, entry.FieldsV1.Raw)
+				w.Errorf("%s writes more of %s than its status, finalizer and annotation: %s", entry.Manager, job.Name, entry.FieldsV1.GetRawString())
 			}
 		}
 	}

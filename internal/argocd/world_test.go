@@ -79,9 +79,10 @@ func newWorld(t *testing.T) *world {
 }
 
 // startDafty has an account for each Application, which is also its name and part of its key. Clips between two frames are
-// never ready, so whoever makes one has time to cancel it.
+// never ready, so whoever makes one has time to cancel it; that takes two seconds, which shows who waits for it.
 func (w *world) startDafty() {
 	opts := daftysim.Options{
+		Variants: daftysim.Variants{AfterCancel: daftysim.AfterCancelLater}, CancelSettles: 2 * time.Second,
 		StrictRequests: true, PendingFor: daftysim.Fixed(200 * time.Millisecond),
 		ProcessingFor: daftysim.PerOperation(map[daftysim.Operation]time.Duration{daftysim.VideoFrames: 24 * time.Hour}, 2*time.Second),
 	}
