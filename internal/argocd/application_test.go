@@ -31,9 +31,10 @@ const (
 	pruned   = "pruned"
 	again    = "again"
 	fleeting = "fleeting" // has a time to live
+	server   = "server"   // applied and compared by the API server
 )
 
-var applications = []string{campaign, early, cancels, stated, fails, pruned, again, fleeting}
+var applications = []string{campaign, early, cancels, stated, fails, pruned, again, fleeting, server}
 
 // application is what the tests look at.
 type application struct {
@@ -62,8 +63,9 @@ func (w *world) application(name string) (application, error) {
 	return app, json.Unmarshal(content, &app)
 }
 
-// create makes the Application of this name: the documentation's, but for its name, repository, folder and namespace.
-func (w *world) create(manifest, name string) {
+// create makes the Application of this name: the documentation's, but for its name, repository, folder and namespace, and what
+// change does to it.
+func (w *world) create(manifest, name string, change ...func(*unstructured.Unstructured)) {
 	w.Helper()
 	app := map[string]any{}
 	if err := yaml.Unmarshal([]byte(manifest), &app); err != nil {
@@ -85,9 +87,21 @@ func (w *world) create(manifest, name string) {
 			w.Fatal(err)
 		}
 	}
-	if err := w.client.Create(w.Context(), &unstructured.Unstructured{Object: app}); err != nil {
+	object := &unstructured.Unstructured{Object: app}
+	for _, change := range change {
+		change(object)
+	}
+	if err := w.client.Create(w.Context(), object); err != nil {
 		w.Fatalf("creating the Application %s: %v", name, err)
 	}
+}
+
+// serverSide has the API server apply the manifests, and say what a difference is.
+func serverSide(app *unstructured.Unstructured) {
+	app.SetAnnotations(map[string]string{"argocd.argoproj.io/compare-options": "ServerSideDiff=true"})
+	options := []string{"spec", "syncPolicy", "syncOptions"}
+	before, _, _ := unstructured.NestedStringSlice(app.Object, options...)
+	_ = unstructured.SetNestedStringSlice(app.Object, append(before, "ServerSideApply=true"), options...)
 }
 
 // refresh has Argo CD look at Git, as a webhook does, and returns once it has.

@@ -45,7 +45,11 @@ func TestArgoCD(t *testing.T) {
 		w.writeTheOthers()
 		w.repo.commit("All campaigns")
 		for _, app := range applications {
-			if app != early {
+			switch app {
+			case early:
+			case server:
+				w.create(application, app, serverSide)
+			default:
 				w.create(application, app)
 			}
 		}
@@ -54,6 +58,7 @@ func TestArgoCD(t *testing.T) {
 	step("the operator changes nothing that is in Git", (*world).noDrift)
 	step("a sync pays for nothing again", (*world).syncsAgain)
 	step("a job is cancelled by an action, by kubectl and by Git", (*world).cancels)
+	step("so it is under server-side apply and diff", (*world).cancelsServerSide)
 	step("a job is suspended and resumed by an action", (*world).suspends)
 	step("what Git states, Argo CD restores", (*world).stated)
 	step("a failed job makes its Application Degraded", (*world).fails)
@@ -133,6 +138,7 @@ func (w *world) writeTheOthers() {
 	w.folder(fails, short("parody", "[fail] A parody"))
 	w.folder(pruned, endless("dropped"), endless("kept"), configMap("placeholder", "0"))
 	w.folder(again, short("keyed", "A lake with a key", "idempotencyKey: e2e-lake"), short("unkeyed", "A lake"))
+	w.folder(server, endless("by-action"), short("lake", "A lake"))
 	w.folder(fleeting, short("draft", "A draft", "ttlSecondsAfterFinished: 1"))
 }
 
@@ -254,6 +260,23 @@ func (w *world) cancels() {
 		}
 	}
 	w.wantsPaid(cancels, 3)
+}
+
+func (w *world) cancelsServerSide() {
+	w.wantsPhase(server, "lake", v1alpha1.PhaseCompleted)
+	id := w.wantsPhase(server, "by-action", v1alpha1.PhaseProcessing).Status.JobID
+	w.wants(server, "Synced", "Progressing", "")
+	w.shell("argocd app actions run server cancel --kind DaftyJob --resource-name by-action")
+	w.wantsPhase(server, "by-action", v1alpha1.PhaseCancelled)
+	w.wantsCancelled(id)
+	w.refresh(server, "hard")
+	w.wants(server, "Synced", "Healthy", "")
+	w.shell("argocd app sync server --force")
+	w.wants(server, "Synced", "Healthy", "")
+	if job := w.mustJob(server, "by-action"); job.Spec.DesiredState != v1alpha1.DesiredCancelled {
+		w.Errorf("it is desired to be %s again", job.Spec.DesiredState)
+	}
+	w.wantsPaid(server, 2)
 }
 
 func (w *world) suspends() {

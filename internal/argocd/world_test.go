@@ -123,8 +123,8 @@ func (w *world) startArgoCD() {
 			w.Fatal(err)
 		}
 	}
-	redis, repoServer, server := w.freeAddress(), w.freeAddress(), w.freeAddress()
-	w.argoAddress = server
+	redis, repoServer := w.freeAddress(), w.freeAddress()
+	w.argoAddress = w.freeAddress()
 	program, err := exec.LookPath("redis-server")
 	if err != nil {
 		w.Fatal(err)
@@ -139,8 +139,8 @@ func (w *world) startArgoCD() {
 	w.listens(repoServer)
 	w.start("argocd-server", built.ArgoCD, w.argoEnv(), append(logging, "--redis="+redis, "--repo-server="+repoServer,
 		"--kubeconfig="+w.cp.Kubeconfig, "--namespace="+argoNamespace, "--insecure", "--disable-auth",
-		"--address=127.0.0.1", "--port="+port(server), "--metrics-address=127.0.0.1", "--metrics-port="+port(w.freeAddress()))...)
-	w.healthy(server)
+		"--address=127.0.0.1", "--port="+port(w.argoAddress), "--metrics-address=127.0.0.1", "--metrics-port="+port(w.freeAddress()))...)
+	w.healthy(w.argoAddress)
 	metrics := w.freeAddress()
 	w.start("argocd-application-controller", built.ArgoCD, w.argoEnv(), append(logging, "--redis="+redis, "--repo-server="+repoServer,
 		"--kubeconfig="+w.cp.Kubeconfig, "--namespace="+argoNamespace, "--metrics-port="+port(metrics))...)
