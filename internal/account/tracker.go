@@ -222,6 +222,10 @@ func (t *Tracker) submit(a *Account, create dafty.Create, call *lifecycle.Submis
 		_, ended = t.observe(job)
 	}
 	call.Done, call.Job, call.Err, call.Failures = true, job, callErr, t.failures
+	if callErr != nil && (callErr.Kind == dafty.KindInvalid || callErr.Kind == dafty.KindNotFound) {
+		// Perhaps for a picture that Dafty has forgotten: the next who wants it uploads it again.
+		a.uploads.forget(t.asked)
+	}
 	t.mu.Unlock()
 	if ended {
 		a.ended(t, create.Class())
