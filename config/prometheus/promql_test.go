@@ -152,11 +152,11 @@ func (s series) has(name, label, value string) bool {
 func TestComplaints(t *testing.T) {
 	scraped := series{
 		"dafty_jobs_unfinished": {{"reason": "None"}, {"reason": "Queued"}},
-		"workqueue_depth":       {{"controller": "daftyjob"}},
+		"workqueue_depth":       {{"controller": "dafty-operator"}},
 	}
 	for expression, want := range map[string]string{
 		`sum by (reason) (dafty_jobs_unfinished{reason=~"None|Queued"})`:       "",
-		`sum by (pod) (workqueue_depth{controller="daftyjob"})`:                "",
+		`sum by (pod) (workqueue_depth{controller="dafty-operator"})`:          "",
 		`histogram_quantile(0.5, sum by (le) (dafty_wait_seconds_bucket))`:     "",
 		`sum(dafty_jobs_unfinishd)`:                                            "there is no metric dafty_jobs_unfinishd",
 		`sum(dafty_wait_seconds)`:                                              "there is no metric dafty_wait_seconds",
