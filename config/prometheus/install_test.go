@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -38,7 +39,9 @@ func TestInstallation(t *testing.T) {
 	installPrometheusOperatorCRDs(t, env)
 	manifests := overlay(t, "")
 	strictly := []string{"--server-side", "--validate=strict"}
-	env.MustApply(t, manifests, strictly...)
+	if _, stderr, err := env.Apply(t, manifests, strictly...); err != nil || stderr != "" {
+		t.Fatalf("%v\n%s", err, stderr)
+	}
 	env.MustKubectl(t, "wait", "--for=condition=Established", "crd/daftyjobs.dafty.ai", "--timeout=60s")
 	fitsTogether(t, manifests, namespace)
 
@@ -76,14 +79,16 @@ func TestInstallation(t *testing.T) {
 	t.Run("the commands of the runbooks work", func(t *testing.T) { runbooksRun(t, env) })
 }
 
-// installPrometheusOperatorCRDs makes them of the Prometheus operator's own types, as its project does.
+// installPrometheusOperatorCRDs takes them from the examples of the Prometheus operator's own module.
 func installPrometheusOperatorCRDs(t *testing.T, env *kubetest.Env) {
 	t.Helper()
-	dir := t.TempDir()
-	mustGo(t, "hack/tools/prometheus-operator", "", "tool", "-modfile=../go.mod", "controller-gen", "crd",
-		"paths=github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1", "output:crd:artifacts:config="+dir)
+	var module struct{ Dir string }
+	downloaded := mustGo(t, "hack/tools/prometheus-operator", "", "mod", "download", "-json", "github.com/prometheus-operator/prometheus-operator")
+	if err := json.Unmarshal([]byte(downloaded), &module); err != nil {
+		t.Fatal(err)
+	}
 	for _, plural := range []string{"servicemonitors", "prometheusrules"} {
-		env.MustKubectl(t, "apply", "--server-side", "-f", filepath.Join(dir, "monitoring.coreos.com_"+plural+".yaml"))
+		env.MustKubectl(t, "apply", "--server-side", "-f", filepath.Join(module.Dir, "example", "prometheus-operator-crd", "monitoring.coreos.com_"+plural+".yaml"))
 		env.MustKubectl(t, "wait", "--for=condition=Established", "crd/"+plural+".monitoring.coreos.com", "--timeout=60s")
 	}
 }
