@@ -1,6 +1,7 @@
 package prometheus_test
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"os/exec"
@@ -21,12 +22,8 @@ import (
 // runbooks are the sections of docs/runbooks.md, by their heads.
 func runbooks(t *testing.T) (heads []string, sections map[string]string) {
 	t.Helper()
-	raw, err := os.ReadFile("../../docs/runbooks.md")
-	if err != nil {
-		t.Fatal(err)
-	}
 	sections = map[string]string{}
-	_, rest, _ := strings.Cut(string(raw), "\n## ")
+	_, rest, _ := strings.Cut(readPage(t, "runbooks.md"), "\n## ")
 	for section := range strings.SplitSeq(rest, "\n## ") {
 		head, text, _ := strings.Cut(section, "\n")
 		heads = append(heads, head)
@@ -58,6 +55,42 @@ func TestRunbooks(t *testing.T) {
 	if !slices.Equal(names, heads) {
 		t.Errorf("the alerts are %q, the sections %q", names, heads)
 	}
+	for _, link := range pageLink.FindAllStringSubmatch(readPage(t, "runbooks.md"), -1) {
+		page, anchor, _ := strings.Cut(link[1], "#")
+		if strings.HasPrefix(page, "../") {
+			if _, err := os.Stat(filepath.Join("../../docs", page)); err != nil {
+				t.Error(err)
+			}
+			continue
+		}
+		anchors := headAnchors(readPage(t, cmp.Or(page, "runbooks.md")))
+		if anchor != "" && !slices.Contains(anchors, anchor) {
+			t.Errorf("%s leads nowhere", link[1])
+		}
+	}
+}
+
+var (
+	pageLink = regexp.MustCompile(`\]\(([^)]+)\)`)
+	pageHead = regexp.MustCompile(`(?m)^#+ (.+)$`)
+	notWord  = regexp.MustCompile(`[^a-z0-9 -]`)
+)
+
+func readPage(t *testing.T, page string) string {
+	t.Helper()
+	raw, err := os.ReadFile(filepath.Join("../../docs", page))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(raw)
+}
+
+// headAnchors are those that GitHub gives a page's heads.
+func headAnchors(page string) (anchors []string) {
+	for _, head := range pageHead.FindAllStringSubmatch(page, -1) {
+		anchors = append(anchors, strings.ReplaceAll(notWord.ReplaceAllString(strings.ToLower(head[1]), ""), " ", "-"))
+	}
+	return anchors
 }
 
 var (
