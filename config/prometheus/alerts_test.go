@@ -2,6 +2,7 @@ package prometheus_test
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -47,74 +48,44 @@ func readAlerts(t *testing.T) (alerts []alertRule, spec []byte) {
 	return alerts, spec
 }
 
-// promtool runs the pinned one in a folder with the rules. Its modules for finding targets in clouds are left out, as they
-// take minutes to compile.
-func promtool(t *testing.T, rules []byte, args ...string) error {
+// buildPromtool builds the pinned one. Its ways of finding targets in clouds are left out, as they take minutes to compile.
+func buildPromtool(t *testing.T) string {
 	t.Helper()
-	dir := t.TempDir()
-	cases, err := os.ReadFile("alerts_test.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, content := range map[string][]byte{"rules.yaml": rules, "alerts_test.yaml": cases} {
-		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for i, arg := range args {
-		if strings.HasSuffix(arg, ".yaml") {
-			args[i] = filepath.Join(dir, arg)
-		}
-	}
-	run := []string{"run", "-tags", "remove_all_sd", "github.com/prometheus/prometheus/cmd/promtool"}
-	_, err = goCommand(t, "hack/tools/promtool", "", append(run, args...)...)
-	return err
+	program := filepath.Join(t.TempDir(), "promtool")
+	mustGo(t, "hack/tools/promtool", "", "build", "-tags", "remove_all_sd", "-o", program, "github.com/prometheus/prometheus/cmd/promtool")
+	return program
 }
 
 // The rules are valid, and each fires when it should and not a moment earlier.
 func TestAlerts(t *testing.T) {
-	_, rules := readAlerts(t)
-	if promtool(t, rules, "check", "rules", "--lint=all", "--lint-fatal", "rules.yaml") != nil {
-		t.Error("promtool check rules has something to say")
-	}
-	if promtool(t, rules, "test", "rules", "alerts_test.yaml") != nil {
-		t.Error("promtool test rules has something to say")
-	}
-}
-
-// The tests of the alerts fail where an alert comes too early, too late or never.
-func TestAlertsAreTested(t *testing.T) {
 	alerts, rules := readAlerts(t)
-	raw, err := os.ReadFile("alerts_test.yaml")
+	cases, err := os.ReadFile("alerts_test.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
-	var cases struct {
-		Tests []struct {
-			AlertRuleTest []struct {
-				Alertname string
-				ExpAlerts []any `json:"exp_alerts"`
-			} `json:"alert_rule_test"`
-		}
-	}
-	if err := yaml.Unmarshal(raw, &cases); err != nil {
-		t.Fatal(err)
-	}
-	fires, silent := map[string]bool{}, map[string]bool{}
-	for _, test := range cases.Tests {
-		for _, c := range test.AlertRuleTest {
-			if len(c.ExpAlerts) > 0 {
-				fires[c.Alertname] = true
-			} else {
-				silent[c.Alertname] = true
+	program := buildPromtool(t)
+	promtool := func(t *testing.T, rules []byte, args ...string) (output string, err error) {
+		t.Helper()
+		cmd := exec.CommandContext(t.Context(), program, args...)
+		cmd.Dir = t.TempDir()
+		for name, content := range map[string][]byte{"rules.yaml": rules, "alerts_test.yaml": cases} {
+			if err := os.WriteFile(filepath.Join(cmd.Dir, name), content, 0o600); err != nil {
+				t.Fatal(err)
 			}
 		}
+		raw, err := cmd.CombinedOutput()
+		return string(raw), err
 	}
-	for _, alert := range alerts {
-		if !fires[alert.Alert] || !silent[alert.Alert] {
-			t.Errorf("alerts_test.yaml has %s fire: %v, and be silent: %v", alert.Alert, fires[alert.Alert], silent[alert.Alert])
+	for _, args := range [][]string{
+		{"check", "rules", "--lint=all", "--lint-fatal", "rules.yaml"},
+		{"test", "rules", "alerts_test.yaml"},
+	} {
+		if output, err := promtool(t, rules, args...); err != nil {
+			t.Errorf("promtool %s: %v\n%s", strings.Join(args, " "), err, output)
 		}
 	}
+
+	// The tests fail where an alert comes too early, too late or never.
 	for name, change := range map[string]*strings.Replacer{
 		"a minute later":   strings.NewReplacer("for: 5m", "for: 6m"),
 		"a minute earlier": strings.NewReplacer("for: 15m", "for: 14m"),
@@ -127,10 +98,37 @@ func TestAlertsAreTested(t *testing.T) {
 			if changed == string(rules) {
 				t.Fatal("that changes nothing")
 			}
-			if promtool(t, []byte(changed), "test", "rules", "alerts_test.yaml") == nil {
-				t.Error("no test notices")
+			if output, err := promtool(t, []byte(changed), "test", "rules", "alerts_test.yaml"); err == nil || !strings.Contains(output, "FAILED") {
+				t.Errorf("no test notices: %v\n%s", err, output)
 			}
 		})
+	}
+
+	var all struct {
+		Tests []struct {
+			AlertRuleTest []struct {
+				Alertname string
+				ExpAlerts []any `json:"exp_alerts"`
+			} `json:"alert_rule_test"`
+		}
+	}
+	if err := yaml.Unmarshal(cases, &all); err != nil {
+		t.Fatal(err)
+	}
+	fires, silent := map[string]bool{}, map[string]bool{}
+	for _, test := range all.Tests {
+		for _, c := range test.AlertRuleTest {
+			if len(c.ExpAlerts) > 0 {
+				fires[c.Alertname] = true
+			} else {
+				silent[c.Alertname] = true
+			}
+		}
+	}
+	for _, alert := range alerts {
+		if !fires[alert.Alert] || !silent[alert.Alert] {
+			t.Errorf("alerts_test.yaml has %s fire: %v, and be silent: %v", alert.Alert, fires[alert.Alert], silent[alert.Alert])
+		}
 	}
 }
 

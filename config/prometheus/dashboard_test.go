@@ -50,8 +50,8 @@ func readDashboard(t *testing.T) (d dashboard, raw []byte) {
 func TestDashboard(t *testing.T) {
 	d, raw := readDashboard(t)
 	mustGo(t, "hack/tools/grafana", string(raw), "run", ".")
-	if _, err := goCommand(t, "hack/tools/grafana", strings.Replace(string(raw), `"legendFormat"`, `"legend"`, 1), "run", "."); err == nil {
-		t.Error("a field that Grafana doesn't know is let pass")
+	if _, err := goCommand(t, "hack/tools/grafana", strings.Replace(string(raw), `"legendFormat"`, `"legend"`, 1), "run", "."); err == nil || !strings.Contains(err.Error(), "unexpected field 'legend'") {
+		t.Errorf("a field that Grafana doesn't know: %v", err)
 	}
 
 	ids, titles := map[int]bool{}, map[string]bool{}

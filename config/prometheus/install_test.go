@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -201,7 +202,7 @@ func scrapeNewOperator(t *testing.T, env *kubetest.Env) (fresh, busy series) {
 		t.Fatal(err)
 	}
 	address := freeAddress(t)
-	cmd := exec.CommandContext(t.Context(), program, "--kubeconfig", env.Kubeconfig, "--leader-elect", "--leader-election-namespace", namespace,
+	cmd := exec.Command(program, "--kubeconfig", env.Kubeconfig, "--leader-elect", "--leader-election-namespace", namespace,
 		"--metrics-bind-address", address, "--metrics-secure", "--health-probe-bind-address", "0")
 	cmd.Env = append(os.Environ(), "DAFTY_URL=http://127.0.0.1:1/api/v1") // nobody is there, and no job is either
 	var log bytes.Buffer
@@ -210,9 +211,11 @@ func scrapeNewOperator(t *testing.T, env *kubetest.Env) (fresh, busy series) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		_ = cmd.Process.Signal(syscall.SIGTERM)
-		if err := cmd.Wait(); err != nil || t.Failed() {
-			t.Logf("the operator ended: %v\n%s", err, log.String())
+		if err := errors.Join(cmd.Process.Signal(syscall.SIGTERM), cmd.Wait()); err != nil {
+			t.Errorf("the operator ended with %v", err)
+		}
+		if t.Failed() {
+			t.Logf("its log:\n%s", log.String())
 		}
 	})
 

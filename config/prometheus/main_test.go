@@ -4,6 +4,7 @@ package prometheus_test
 
 import (
 	"bytes"
+	"fmt"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -34,11 +35,10 @@ func goCommand(t *testing.T, dir, stdin string, args ...string) (stdout string, 
 	cmd.Dir = filepath.Join(root(t), dir)
 	var out, errs bytes.Buffer
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(stdin), &out, &errs
-	err = cmd.Run()
-	if err != nil {
-		t.Logf("go %s: %v\n%s%s", strings.Join(args, " "), err, out.String(), errs.String())
+	if err := cmd.Run(); err != nil {
+		return "", fmt.Errorf("go %s: %w\n%s%s", strings.Join(args, " "), err, out.String(), errs.String())
 	}
-	return out.String(), err
+	return out.String(), nil
 }
 
 // mustGo is goCommand for what has to work.
@@ -46,7 +46,7 @@ func mustGo(t *testing.T, dir, stdin string, args ...string) string {
 	t.Helper()
 	stdout, err := goCommand(t, dir, stdin, args...)
 	if err != nil {
-		t.FailNow()
+		t.Fatal(err)
 	}
 	return stdout
 }
