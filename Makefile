@@ -89,7 +89,7 @@ generate: ## Generate deep copies and Dafty's client.
 .PHONY: manifests
 manifests: ## Generate the CRD and the operator's ClusterRole.
 	$(CONTROLLER_GEN) crd paths=./api/... output:crd:artifacts:config=config/crd/bases
-	$(CONTROLLER_GEN) rbac:roleName=manager-role paths=./internal/controller/... output:rbac:artifacts:config=config/rbac
+	$(CONTROLLER_GEN) rbac:roleName=manager-role paths=./internal/controller/... output:rbac:artifacts:config=config/rbac/manager
 
 .PHONY: check-generated
 check-generated: ## Fail if a generated file isn't what generating it makes.
