@@ -56,6 +56,7 @@ func TestInstallationForSomeNamespaces(t *testing.T) {
 	env := kubetest.Start(t)
 	for _, ns := range []string{"team-a", "team-b"} {
 		env.MustKubectl(t, "create", "namespace", ns)
+		defer env.MustKubectl(t, "delete", "namespace", ns, "--timeout=90s")
 	}
 	manifests := installtest.Overlay(t, map[string]string{
 		".":      "resources: [CONFIG/default, team-a, team-b]\ncomponents: [CONFIG/watch-namespaces]\n" + watchTeams,

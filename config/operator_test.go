@@ -16,11 +16,10 @@ import (
 	"testing"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-
-	appsv1 "k8s.io/api/apps/v1"
 
 	"dafty.ai/dafty-operator/internal/installtest"
 	"dafty.ai/dafty-operator/internal/kubetest"
@@ -36,26 +35,17 @@ type process struct {
 	probes, metrics string
 }
 
-// build compiles the operator once for all tests.
-var build = sync.OnceValues(func() (string, error) {
-	root, err := sourcetree.Root()
-	if err != nil {
-		return "", err
-	}
-	dir, err := os.MkdirTemp("", "dafty-operator-")
-	if err != nil {
-		return "", err
-	}
-	program := filepath.Join(dir, "manager")
-	return program, sourcetree.BuildOperator(context.Background(), root, program, "test")
-})
-
-func startOperator(t *testing.T, env *kubetest.Env, daftyURL string, more ...string) *process {
+func buildOperator(t *testing.T) (program string) {
 	t.Helper()
-	program, err := build()
-	if err != nil {
+	program = filepath.Join(t.TempDir(), "manager")
+	if err := sourcetree.BuildOperator(t.Context(), installtest.Root(t), program, "test"); err != nil {
 		t.Fatal(err)
 	}
+	return program
+}
+
+func startOperator(t *testing.T, program string, env *kubetest.Env, daftyURL string, more ...string) *process {
+	t.Helper()
 	var d appsv1.Deployment
 	if err := env.Client.Get(t.Context(), client.ObjectKey{Namespace: namespace, Name: deployment}, &d); err != nil {
 		t.Fatal(err)

@@ -10,9 +10,8 @@ import (
 	"strings"
 	"testing"
 
-	auditv1 "k8s.io/apiserver/pkg/apis/audit/v1"
-
 	rbacv1 "k8s.io/api/rbac/v1"
+	auditv1 "k8s.io/apiserver/pkg/apis/audit/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"dafty.ai/dafty-operator/internal/kubetest"
@@ -35,7 +34,8 @@ func byName(a, b right) int { return strings.Compare(a.String(), b.String()) }
 func operatorHasTheRightsItUses(t *testing.T, env *kubetest.Env, ns string) {
 	before := len(audited(t, env))
 	sim := theDafty(t)
-	operator := startOperator(t, env, sim.URL, "--deletion-timeout=3s")
+	program := buildOperator(t)
+	operator := startOperator(t, program, env, sim.URL, "--deletion-timeout=3s")
 
 	leads := func() bool {
 		stdout, _, _ := env.Kubectl(t, "get", "leases", "-n", namespace, "-o", "jsonpath={.items[*].spec.holderIdentity}")
@@ -70,7 +70,7 @@ func operatorHasTheRightsItUses(t *testing.T, env *kubetest.Env, ns string) {
 
 	// Older API servers can't stream a list: the operator then lists, before it watches.
 	t.Setenv("KUBE_FEATURE_WatchListClient", "false")
-	operator = startOperator(t, env, sim.URL)
+	operator = startOperator(t, program, env, sim.URL)
 	if !eventually(t, patience, works) {
 		t.Fatal("it doesn't start where lists aren't streamed")
 	}

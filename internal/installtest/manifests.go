@@ -4,6 +4,8 @@ package installtest
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -38,7 +40,7 @@ func tool(modfile, name string) func() (string, error) {
 		if err != nil {
 			return "", err
 		}
-		stdout, err := output(root, "go", "tool", "-n", "-modfile="+modfile, name)
+		stdout, err := output(context.Background(), root, "go", "tool", "-n", "-modfile="+modfile, name)
 		return strings.TrimSpace(stdout), err
 	})
 }
@@ -48,8 +50,8 @@ var (
 	helm      = tool("hack/tools/helm/go.mod", "helm")
 )
 
-func output(dir, program string, args ...string) (string, error) {
-	cmd := exec.Command(program, args...)
+func output(ctx context.Context, dir, program string, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Dir = dir
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
@@ -66,7 +68,7 @@ func Kustomize(t testing.TB, dir string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	manifests, err := output(Root(t), program, "build", dir)
+	manifests, err := output(t.Context(), Root(t), program, "build", dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,15 +101,22 @@ func Overlay(t testing.TB, files map[string]string) string {
 	return Kustomize(t, top)
 }
 
-// Helm runs the pinned helm at the top of the checkout. Plugins and settings of the user's own are left out of it.
-func Helm(t testing.TB, args ...string) (stdout string, err error) {
+// HelmProgram is the path of the pinned helm.
+func HelmProgram(t testing.TB) string {
 	t.Helper()
 	program, err := helm()
 	if err != nil {
 		t.Fatal(err)
 	}
+	return program
+}
+
+// Helm runs the pinned helm at the top of the checkout. Plugins and settings of the user's own are left out of it.
+func Helm(t testing.TB, args ...string) (stdout string, err error) {
+	t.Helper()
+	program := HelmProgram(t)
 	home := t.TempDir()
-	return output(Root(t), "env", append([]string{"HELM_CONFIG_HOME=" + home, "HELM_CACHE_HOME=" + home, "HELM_DATA_HOME=" + home, program}, args...)...)
+	return output(t.Context(), Root(t), "env", append([]string{"HELM_CONFIG_HOME=" + home, "HELM_CACHE_HOME=" + home, "HELM_DATA_HOME=" + home, program}, args...)...)
 }
 
 // Objects takes manifests apart.
@@ -118,7 +127,7 @@ func Objects(t testing.TB, manifests string) []*unstructured.Unstructured {
 	for {
 		object := map[string]any{}
 		switch err := documents.Decode(&object); {
-		case err == io.EOF:
+		case errors.Is(err, io.EOF):
 			return objects
 		case err != nil:
 			t.Fatalf("%v in\n%s", err, manifests)

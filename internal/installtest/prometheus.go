@@ -14,7 +14,7 @@ import (
 func PrometheusCRDs(t *testing.T, env *kubetest.Env) {
 	t.Helper()
 	const module = "github.com/prometheus-operator/prometheus-operator"
-	stdout, err := output(Root(t), "go", "mod", "download", "-modfile=hack/tools/prometheus-operator/go.mod", "-json", module)
+	stdout, err := output(t.Context(), Root(t), "go", "mod", "download", "-modfile=hack/tools/prometheus-operator/go.mod", "-json", module)
 	if err != nil {
 		t.Fatal(err)
 	}
