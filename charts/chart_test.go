@@ -12,6 +12,7 @@ import (
 
 	"github.com/go-logr/logr"
 	appsv1 "k8s.io/api/apps/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"dafty.ai/dafty-operator/internal/installtest"
@@ -66,6 +67,21 @@ func TestChartIsTaken(t *testing.T) {
 			template.Spec.Volumes, template.Spec.Containers[0].VolumeMounts = nil, nil
 			installtest.RestrictedPod(t, env, namespace, template)
 		})
+	}
+}
+
+// A constraint without a selector is about the operator's Pods; one that has its own keeps it.
+func TestSpreadConstraintsGetTheirSelector(t *testing.T) {
+	pod := installtest.Find[appsv1.Deployment](t, render(t, "--values", everything), "Deployment", "").Spec.Template
+	constraints := pod.Spec.TopologySpreadConstraints
+	if len(constraints) != 2 {
+		t.Fatalf("%d constraints", len(constraints))
+	}
+	if got := constraints[0].LabelSelector.MatchLabels; len(got) < 2 || !labels.SelectorFromSet(got).Matches(labels.Set(pod.Labels)) {
+		t.Errorf("the one without a selector selects %v, not %v", got, pod.Labels)
+	}
+	if got := constraints[1].LabelSelector.MatchLabels; len(got) != 1 || got["own"] != "selector" {
+		t.Errorf("the one with its own selects %v", got)
 	}
 }
 

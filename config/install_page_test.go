@@ -13,19 +13,23 @@ import (
 	"dafty.ai/dafty-operator/internal/kubetest"
 )
 
-// All that docs/install.md says to type is typed, section by section, against a real API server, with the files that it shows,
+// All that docs/install.md and the chart's page say to type is typed, section by section, against a real API server, with the files that it shows,
 // and a Git repository where it says one is.
 func TestInstallPage(t *testing.T) {
-	page, err := os.ReadFile("../docs/install.md")
-	if err != nil {
-		t.Fatal(err)
+	var text strings.Builder
+	for _, page := range []string{"../docs/install.md", "../charts/dafty-operator/README.md"} {
+		content, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text.WriteString(strings.Replace("\n"+string(content), "\n# ", "\n## ", 1))
 	}
 	env := kubetest.Start(t)
 	checkout := copyOfCheckout(t)
 	path := programs(t, env)
 	fences := regexp.MustCompile("(?ms)^```(yaml|sh)\n(.*?)^```$")
 	commands := 0
-	for section := range strings.SplitSeq(string(page), "\n## ") {
+	for section := range strings.SplitSeq(text.String(), "\n## ") {
 		title, text, _ := strings.Cut(section, "\n")
 		// Nodes there are none, so no Pod ever runs.
 		text = strings.ReplaceAll(text, "kubectl rollout status", "kubectl get")
