@@ -66,6 +66,14 @@ func TestOldestKubernetes(t *testing.T) {
 	if rules, problems := knows(31); rules < 50 || len(problems) > 0 {
 		t.Errorf("what Kubernetes 1.31 knows isn't enough for %d rules: %s", rules, problems)
 	}
+	for file, says := range map[string]string{
+		"../charts/dafty-operator/Chart.yaml": `kubeVersion: ">=1.32.0-0"`,
+		"../docs/install.md":                  "Kubernetes 1.32 or newer",
+	} {
+		if content, err := os.ReadFile(file); err != nil || !strings.Contains(string(content), says) {
+			t.Errorf("%s doesn't say %q (%v)", file, says, err)
+		}
+	}
 	if _, problems := knows(30); len(problems) == 0 || !strings.Contains(problems[0], "format") {
 		t.Errorf("what Kubernetes 1.30 knows would do: the docs, and kubeVersion of the chart, may name an older version; %s", problems)
 	}
