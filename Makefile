@@ -97,12 +97,12 @@ manifests: ## Generate the CRD and the operator's ClusterRole.
 CHART_FILES = charts/dafty-operator/files
 
 .PHONY: chart
-chart: ## Copy the CRD, the rules and the network policy from config into the Helm chart.
+chart: ## Copy the CRD, the rules, the alerts and such from config into the Helm chart.
 	rm -rf $(CHART_FILES)
 	mkdir -p $(CHART_FILES)/crd $(CHART_FILES)/rbac
 	cp config/crd/bases/*.yaml $(CHART_FILES)/crd
 	cp config/rbac/*_role.yaml config/rbac/manager/role.yaml $(CHART_FILES)/rbac
-	cp config/network-policy/network_policy.yaml $(CHART_FILES)
+	cp config/network-policy/network_policy.yaml config/prometheus/{monitor,alerts}.yaml config/grafana/dashboard.json $(CHART_FILES)
 
 .PHONY: check-generated
 check-generated: ## Fail if a generated file isn't what generating it makes.

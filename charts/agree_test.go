@@ -19,14 +19,15 @@ import (
 
 // kustomize and Helm install the same, but for names: with all that both can do, in all namespaces and in some.
 func TestKustomizeAndHelmAgree(t *testing.T) {
-	const components = "components: [CONFIG/network-policy, CONFIG/prometheus"
+	const components = "components: [CONFIG/network-policy, CONFIG/prometheus, CONFIG/grafana"
+	const all = "networkPolicy.enabled=true,metrics.serviceMonitor.enabled=true,metrics.prometheusRule.enabled=true,metrics.dashboard.enabled=true"
 	for name, c := range map[string]struct {
 		overlay map[string]string
 		values  string
 	}{
 		"in all namespaces": {
 			map[string]string{".": "resources: [CONFIG/default]\n" + components + "]\n"},
-			"networkPolicy.enabled=true,metrics.serviceMonitor.enabled=true",
+			all,
 		},
 		"in some, with metrics for anybody": {
 			map[string]string{
@@ -35,7 +36,7 @@ func TestKustomizeAndHelmAgree(t *testing.T) {
 				"team-a": "namespace: team-a\nresources: [CONFIG/watched-namespace]\n",
 				"team-b": "namespace: team-b\nresources: [CONFIG/watched-namespace]\n",
 			},
-			`networkPolicy.enabled=true,metrics.serviceMonitor.enabled=true,metrics.secure=false,watchNamespaces={team-a,team-b}`,
+			all + ",metrics.secure=false,watchNamespaces={team-a,team-b}",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -50,14 +51,18 @@ func TestKustomizeAndHelmAgree(t *testing.T) {
 
 // installation is what is left of one without names, labels and selectors.
 type installation struct {
-	Replicas int32
-	Pod      corev1.PodSpec
-	Roles    []string
-	CRD      any
-	Budget   policyv1.PodDisruptionBudgetSpec
-	Policy   networkingv1.NetworkPolicySpec
-	Ports    []corev1.ServicePort
-	Scrapes  any
+	Replicas  int32
+	Pod       corev1.PodSpec
+	Roles     []string
+	Accounts  int
+	Secrets   int
+	CRD       any
+	Budget    policyv1.PodDisruptionBudgetSpec
+	Policy    networkingv1.NetworkPolicySpec
+	Ports     []corev1.ServicePort
+	Scrapes   any
+	Alerts    any
+	Dashboard any
 }
 
 func describe(t *testing.T, manifests string) installation {
@@ -96,9 +101,24 @@ func describe(t *testing.T, manifests string) installation {
 			described.CRD = object.Object["spec"]
 		case "ServiceMonitor":
 			described.Scrapes, _, _ = unstructured.NestedSlice(object.Object, "spec", "endpoints")
+		case "PrometheusRule":
+			described.Alerts = object.Object["spec"]
+		case "ConfigMap":
+			if strings.HasSuffix(object.GetName(), "-dashboard") {
+				described.Dashboard = object.Object["data"]
+			}
+		case "ServiceAccount":
+			described.Accounts++
+		case "Secret":
+			described.Secrets++
 		}
 	}
 	slices.Sort(described.Roles)
+	for what, missing := range map[string]bool{"CRD": described.CRD == nil, "scrapes": described.Scrapes == nil, "alerts": described.Alerts == nil, "dashboard": described.Dashboard == nil} {
+		if missing {
+			t.Errorf("there is no %s", what)
+		}
+	}
 	return described
 }
 

@@ -57,6 +57,7 @@ func TestChartIsTaken(t *testing.T) {
 		"one without a leader": {"--set", "replicas=1,leaderElection.enabled=false"},
 		"no rights of its own": {"--set", "rbac.create=false,rbac.userRoles=false,serviceAccount.create=false,crds.install=false"},
 		"metrics for anybody":  {"--set", "metrics.secure=false,metrics.serviceMonitor.enabled=true,metrics.podMonitor.enabled=true"},
+		"scraped as it comes":  {"--set", "metrics.serviceMonitor.enabled=true,metrics.podMonitor.enabled=true,metrics.prometheusRule.enabled=true,metrics.dashboard.enabled=true"},
 		"no metrics":           {"--set", "metrics.enabled=false,networkPolicy.enabled=true"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -177,12 +178,13 @@ func TestWrongValuesAreRefused(t *testing.T) {
 		{"log.level=loud", "at '/log/level'"},
 		{"watchNamespaces={Team}", "at '/watchNamespaces/0': 'Team' does not match pattern"},
 		{"metrics.port=70000", "at '/metrics/port': maximum"},
+		{"metrics.tokenSecret.name=reader", "at '/metrics/tokenSecret'"},
 		{"terminationGracePeriodSeconds=10", "at '/terminationGracePeriodSeconds': minimum"},
 		{"metrics.readers[0].name=prometheus", "at '/metrics/readers/0': missing property 'namespace'"},
 		{"extraArgs={leader-elect}", "at '/extraArgs/0'"},
 		// What is about two values at once.
 		{"leaderElection.enabled=false", "replicas above 1 need leaderElection.enabled: true"},
-		{"metrics.podMonitor.enabled=true", "metrics.podMonitor needs metrics.podMonitor.tokenSecret"},
+		{"metrics.enabled=false,metrics.podMonitor.enabled=true", "metrics.podMonitor needs metrics.enabled"},
 		{"metrics.enabled=false,metrics.serviceMonitor.enabled=true", "metrics.serviceMonitor needs metrics.enabled and metrics.service.enabled"},
 	} {
 		_, err := installtest.Helm(t, "template", release, chart, "--set", c.values)

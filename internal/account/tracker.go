@@ -134,8 +134,8 @@ func copied[T any](from *T) *T {
 }
 
 // Claim takes a turn to submit, or says what the submission waits for; the reconcile is
-// woken where that ends early. A turn that isn't used stays with the tracker for a while.
-func (t *Tracker) Claim(create dafty.Create, submission *v1alpha1.Submission) *lifecycle.Hold {
+// woken where that ends early. A turn that isn't used stays with the tracker for a while. atOnce is of the decision.
+func (t *Tracker) Claim(create dafty.Create, submission *v1alpha1.Submission, atOnce bool) *lifecycle.Hold {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	a := t.accountFor(submission)
@@ -143,7 +143,7 @@ func (t *Tracker) Claim(create dafty.Create, submission *v1alpha1.Submission) *l
 		return nil
 	}
 	repeat := !submission.StartedAt.Equal(submission.SentAt)
-	hold, taken := a.claim(t, create.Class(), repeat)
+	hold, taken := a.claim(t, create.Class(), submission.IdempotencyKey, repeat || atOnce)
 	if hold == nil {
 		t.claimed = claim{account: a, at: taken}
 	}
@@ -205,10 +205,13 @@ func (t *Tracker) submit(a *Account, create dafty.Create, call *lifecycle.Submis
 	ctx, cancel := context.WithTimeout(t.ctx, left)
 	defer cancel()
 	ctx, rate := dafty.WithRate(ctx)
-	a.sends(t, create.Class())
+	a.sends(t, create.Class(), call.Record.IdempotencyKey)
 	job, err := a.client.Create(ctx, create, call.Record.IdempotencyKey)
 	callErr := dafty.AsError(err)
 	a.submitted(t, create.Class(), taken, *rate, callErr, ctx.Err() != nil)
+	if callErr == nil || callErr.Refused() {
+		a.answered(t, call.Record.IdempotencyKey)
+	}
 
 	t.mu.Lock()
 	ended := false
@@ -219,6 +222,10 @@ func (t *Tracker) submit(a *Account, create dafty.Create, call *lifecycle.Submis
 		_, ended = t.observe(job)
 	}
 	call.Done, call.Job, call.Err, call.Failures = true, job, callErr, t.failures
+	if callErr != nil && (callErr.Kind == dafty.KindInvalid || callErr.Kind == dafty.KindNotFound) {
+		// Perhaps for a picture that Dafty has forgotten: the next who wants it uploads it again.
+		a.uploads.forget(t.asked)
+	}
 	t.mu.Unlock()
 	if ended {
 		a.ended(t, create.Class())

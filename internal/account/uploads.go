@@ -158,6 +158,18 @@ func (u *uploads) end(digest, id string, err *dafty.CallError) (wake []*Tracker)
 	return wake
 }
 
+// forget drops contents whose ids Dafty may no longer know.
+func (u *uploads) forget(digests []string) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for _, digest := range digests {
+		if it := u.contents[digest]; it != nil && it.Done && it.Err == nil {
+			delete(u.contents, digest)
+			u.ended = slices.DeleteFunc(u.ended, func(other string) bool { return other == digest })
+		}
+	}
+}
+
 // leave drops t.
 func (u *uploads) leave(t *Tracker) {
 	u.mu.Lock()

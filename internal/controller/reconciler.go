@@ -179,7 +179,7 @@ func (r *Reconciler) decide(ctx context.Context, job *v1alpha1.DaftyJob, tracker
 	if decision.Step == lifecycle.Submit {
 		// A spec without a request is for lifecycle to report: it never asks to submit one.
 		create, _ = lifecycle.Request(&job.Spec, decision.Status.Inputs)
-		if in.Known.Hold = tracker.Claim(create, decision.Status.Submission); in.Known.Hold != nil {
+		if in.Known.Hold = tracker.Claim(create, decision.Status.Submission, decision.AtOnce); in.Known.Hold != nil {
 			decision = lifecycle.Next(in)
 		}
 	}

@@ -199,7 +199,7 @@ func wrong(in lifecycle.Input, got lifecycle.Decision) (problems []string) {
 		must(in.Known.Submission == nil || in.Known.Submission.Done, "submitted beside another request")
 		_, err := lifecycle.Request(&in.Job.Spec, after.Inputs)
 		must(err == nil || in.Job.Status.InDoubt(), "submitted without a request: %v", err)
-		if old := before.Submission; before.InDoubt() && submission.Attempt == old.Attempt {
+		if old := before.Submission; before.InDoubt() && submission.Attempt == old.Attempt && !got.AtOnce {
 			must(submission.IdempotencyKey == old.IdempotencyKey && submission.StartedAt.Equal(old.StartedAt) &&
 				submission.CredentialsHash == old.CredentialsHash && submission.Attempt == old.Attempt, "the repeat isn't of the same request")
 			waited := in.Now.Sub(old.SentAt.Time)
@@ -208,7 +208,9 @@ func wrong(in lifecycle.Input, got lifecycle.Decision) (problems []string) {
 			must(waited >= 45*time.Second || answered && waited >= 5*time.Second, "repeated after %s", waited)
 			must(in.Now.Sub(old.StartedAt.Time) < 23*time.Hour, "repeated after %s", in.Now.Sub(old.StartedAt.Time))
 		} else {
-			must(!before.InDoubt() || forgone(in), "submitted anew, and the request before is in doubt")
+			must(!before.InDoubt() || forgone(in) || got.AtOnce && disproved(in), "submitted anew, and the request before is in doubt")
+			must(in.Job.Spec.IdempotencyKey == "" || got.AtOnce || submission.IdempotencyKey == fmt.Sprintf("%s-%d", in.Job.Spec.IdempotencyKey, submission.Attempt), "key %s, not first the user's own", submission.IdempotencyKey)
+			must(!got.AtOnce || in.Job.Spec.IdempotencyKey != "" && in.Known.Hold == nil, "at once, without a cause")
 			must(!unwanted && in.Job.Spec.DesiredState != v1alpha1.DesiredSuspended, "submitted although it isn't wanted")
 			must(ownAnnotation(in.Job) == "", "submitted although the annotation names a job")
 			must(in.Job.Spec.AdoptJobID == "", "submitted beside a job that is to be adopted")

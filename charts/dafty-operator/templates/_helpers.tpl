@@ -57,3 +57,23 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- define "dafty-operator.rules" -}}
 {{- get (.context.Files.Get (printf "files/rbac/%s.yaml" .role) | fromYaml) "rules" | toYaml }}
 {{- end }}
+
+{{/* How the metrics are scraped, by either kind of monitor: as config/prometheus does, but for what the values say. */}}
+{{- define "dafty-operator.endpoint" -}}
+{{- $values := .context.Values.metrics }}
+{{- $endpoint := omit (first (.context.Files.Get "files/monitor.yaml" | fromYaml).spec.endpoints) "port" "scheme" "authorization" "tlsConfig" }}
+{{- $_ := set $endpoint "port" .port }}
+{{- $_ := set $endpoint "scheme" ($values.secure | ternary "https" "http") }}
+{{- if $values.secure }}
+{{- $token := dict "name" (printf "%s-metrics-scraper-token" (include "dafty-operator.fullname" .context)) "key" "token" }}
+{{- $_ := set $endpoint "authorization" (dict "credentials" ($values.tokenSecret | default $token)) }}
+{{- /* The operator's certificate is made at its start, and signed by nobody. */}}
+{{- $_ := set $endpoint "tlsConfig" (dict "insecureSkipVerify" true) }}
+{{- end }}
+{{- range $key := list "interval" "scrapeTimeout" "relabelings" "metricRelabelings" }}
+{{- with get $ $key }}
+{{- $_ := set $endpoint $key . }}
+{{- end }}
+{{- end }}
+{{- toYaml $endpoint }}
+{{- end }}
