@@ -15,6 +15,7 @@ LDFLAGS = -s -w -X main.version=$(VERSION)
 RACE ?= $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
 
 CONTROLLER_GEN = go tool -modfile=hack/tools/go.mod controller-gen
+HELM           = go tool -modfile=hack/tools/helm/go.mod helm
 KUSTOMIZE      = go tool -modfile=hack/tools/go.mod kustomize
 # golangci-lint with the linter for Kubernetes APIs in it.
 GOLANGCI_LINT  = go tool -modfile=hack/tools/golangci-lint/go.mod golangci-lint-kube-api-linter
@@ -71,9 +72,10 @@ bench: ## Measure speed and memory. RUN chooses scenarios, COMPARE is an earlier
 	@exec bin/bench $(if $(RUN),-run '$(RUN)') $(if $(COMPARE),-compare '$(COMPARE)') $(FLAGS)
 
 .PHONY: lint
-lint: ## Check the code with golangci-lint, and that go.mod is tidy.
+lint: ## Check the code with golangci-lint and the chart with helm, and that go.mod is tidy.
 	$(GOLANGCI_LINT) config verify
 	$(GOLANGCI_LINT) run
+	$(HELM) lint --strict --quiet charts/dafty-operator
 	go mod tidy -diff
 
 .PHONY: fmt
@@ -89,7 +91,18 @@ generate: ## Generate deep copies and Dafty's client.
 .PHONY: manifests
 manifests: ## Generate the CRD and the operator's ClusterRole.
 	$(CONTROLLER_GEN) crd paths=./api/... output:crd:artifacts:config=config/crd/bases
-	$(CONTROLLER_GEN) rbac:roleName=manager-role paths=./internal/controller/... output:rbac:artifacts:config=config/rbac
+	$(CONTROLLER_GEN) rbac:roleName=manager-role paths=./internal/controller/... output:rbac:artifacts:config=config/rbac/manager
+
+# The chart's own copies: Helm reads nothing outside of its folder.
+CHART_FILES = charts/dafty-operator/files
+
+.PHONY: chart
+chart: ## Copy the CRD, the rules, the alerts and such from config into the Helm chart.
+	rm -rf $(CHART_FILES)
+	mkdir -p $(CHART_FILES)/crd $(CHART_FILES)/rbac
+	cp config/crd/bases/*.yaml $(CHART_FILES)/crd
+	cp config/rbac/*_role.yaml config/rbac/manager/role.yaml $(CHART_FILES)/rbac
+	cp config/network-policy/network_policy.yaml config/prometheus/{monitor,alerts}.yaml config/grafana/dashboard.json $(CHART_FILES)
 
 .PHONY: check-generated
 check-generated: ## Fail if a generated file isn't what generating it makes.
