@@ -27,6 +27,8 @@ RACE ?= $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
 
 CONTROLLER_GEN = go tool -modfile=hack/tools/go.mod controller-gen
 KUSTOMIZE      = go tool -modfile=hack/tools/go.mod kustomize
+HELM           = go tool -modfile=hack/tools/helm/go.mod helm
+ACTIONLINT     = go tool -modfile=hack/tools/actionlint/go.mod actionlint
 # golangci-lint with the linter for Kubernetes APIs in it.
 GOLANGCI_LINT  = go tool -modfile=hack/tools/golangci-lint/go.mod golangci-lint-kube-api-linter
 # The user's own; else the one that the tests use.
@@ -86,9 +88,10 @@ bench: ## Measure speed and memory. RUN chooses scenarios, COMPARE is an earlier
 	@exec bin/bench $(if $(RUN),-run '$(RUN)') $(if $(COMPARE),-compare '$(COMPARE)') $(FLAGS)
 
 .PHONY: lint
-lint: ## Check the code with golangci-lint, and that go.mod is tidy.
+lint: ## Check the code with golangci-lint, the workflows with actionlint, and that go.mod is tidy.
 	$(GOLANGCI_LINT) config verify
 	$(GOLANGCI_LINT) run
+	$(ACTIONLINT) # the scripts in them too, where shellcheck is installed
 	go mod tidy -diff
 
 .PHONY: fmt
@@ -136,9 +139,15 @@ image-test: ## Build the image with buildah on Debian, compare two builds, and r
 binaries: ## Build the programs that are in the image, bit by bit, into dist, with the Go of the Dockerfile.
 	@mkdir -p dist
 	for platform in $(subst $(comma), ,$(PLATFORMS)); do \
-		GOTOOLCHAIN=$(TOOLCHAIN) CGO_ENABLED=0 GOOS=$${platform%/*} GOARCH=$${platform#*/} GOFLAGS= \
+		GOTOOLCHAIN=$(TOOLCHAIN) CGO_ENABLED=0 GOOS=$${platform%/*} GOARCH=$${platform#*/} \
+			GOFLAGS= GOAMD64=v1 GOARM64=v8.0 GOEXPERIMENT= \
 			go build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o "dist/manager-$${platform/\//-}" .; \
 	done
+
+.PHONY: release-files
+release-files: binaries build-installer ## Write the files of release VERSION into dist. IMG is its image, by digest.
+	$(HELM) package charts/dafty-operator --version '$(VERSION:v%=%)' --app-version '$(VERSION)' --destination dist
+	cd dist && sha256sum manager-linux-* install.yaml 'dafty-operator-$(VERSION:v%=%).tgz' >checksums.txt
 
 ##@ Install on the current cluster
 
