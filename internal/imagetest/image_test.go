@@ -124,8 +124,8 @@ func judge(t *testing.T, got, base image, arch string) {
 	if !there {
 		t.Fatal("no /manager")
 	}
-	if file.Mode != 0o755 || file.Uid != 0 || file.Gid != 0 || !file.ModTime.Equal(epoch) {
-		t.Errorf("/manager: mode %o, owner %d:%d, time %s", file.Mode, file.Uid, file.Gid, file.ModTime.UTC())
+	if file.FileInfo().Mode() != 0o755 || file.Uid != 0 || file.Gid != 0 || !file.ModTime.Equal(epoch) {
+		t.Errorf("/manager: mode %s, owner %d:%d, time %s", file.FileInfo().Mode(), file.Uid, file.Gid, file.ModTime.UTC())
 	}
 	judgeProgram(t, file.content, arch)
 }
