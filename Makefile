@@ -26,8 +26,8 @@ IMAGE_ARGS = $(foreach arg,VERSION COMMIT SOURCE_DATE_EPOCH CREATED SOURCE GO_IM
 RACE ?= $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
 
 CONTROLLER_GEN = go tool -modfile=hack/tools/go.mod controller-gen
-KUSTOMIZE      = go tool -modfile=hack/tools/go.mod kustomize
 HELM           = go tool -modfile=hack/tools/helm/go.mod helm
+KUSTOMIZE      = go tool -modfile=hack/tools/go.mod kustomize
 ACTIONLINT     = go tool -modfile=hack/tools/actionlint/go.mod actionlint
 # golangci-lint with the linter for Kubernetes APIs in it.
 GOLANGCI_LINT  = go tool -modfile=hack/tools/golangci-lint/go.mod golangci-lint-kube-api-linter
@@ -88,10 +88,11 @@ bench: ## Measure speed and memory. RUN chooses scenarios, COMPARE is an earlier
 	@exec bin/bench $(if $(RUN),-run '$(RUN)') $(if $(COMPARE),-compare '$(COMPARE)') $(FLAGS)
 
 .PHONY: lint
-lint: ## Check the code with golangci-lint, the workflows with actionlint, and that go.mod is tidy.
+lint: ## Check the code with golangci-lint, the workflows with actionlint, the chart with helm, and that go.mod is tidy.
 	$(GOLANGCI_LINT) config verify
 	$(GOLANGCI_LINT) run
 	$(ACTIONLINT) # the scripts in them too, where shellcheck is installed
+	$(HELM) lint --strict --quiet charts/dafty-operator
 	go mod tidy -diff
 
 .PHONY: fmt
@@ -107,7 +108,18 @@ generate: ## Generate deep copies and Dafty's client.
 .PHONY: manifests
 manifests: ## Generate the CRD and the operator's ClusterRole.
 	$(CONTROLLER_GEN) crd paths=./api/... output:crd:artifacts:config=config/crd/bases
-	$(CONTROLLER_GEN) rbac:roleName=manager-role paths=./internal/controller/... output:rbac:artifacts:config=config/rbac
+	$(CONTROLLER_GEN) rbac:roleName=manager-role paths=./internal/controller/... output:rbac:artifacts:config=config/rbac/manager
+
+# The chart's own copies: Helm reads nothing outside of its folder.
+CHART_FILES = charts/dafty-operator/files
+
+.PHONY: chart
+chart: ## Copy the CRD, the rules and the network policy from config into the Helm chart.
+	rm -rf $(CHART_FILES)
+	mkdir -p $(CHART_FILES)/crd $(CHART_FILES)/rbac
+	cp config/crd/bases/*.yaml $(CHART_FILES)/crd
+	cp config/rbac/*_role.yaml config/rbac/manager/role.yaml $(CHART_FILES)/rbac
+	cp config/network-policy/network_policy.yaml $(CHART_FILES)
 
 .PHONY: check-generated
 check-generated: ## Fail if a generated file isn't what generating it makes.
@@ -137,7 +149,7 @@ image-test: ## Build the image with buildah on Debian, compare two builds, and r
 
 .PHONY: binaries
 binaries: ## Build the programs that are in the image, bit by bit, into dist, with the Go of the Dockerfile.
-	@mkdir -p dist
+	@mkdir -p dist && rm -f dist/manager-*
 	for platform in $(subst $(comma), ,$(PLATFORMS)); do \
 		GOTOOLCHAIN=$(TOOLCHAIN) CGO_ENABLED=0 GOOS=$${platform%/*} GOARCH=$${platform#*/} \
 			GOFLAGS= GOAMD64=v1 GOARM64=v8.0 GOEXPERIMENT= \
@@ -145,8 +157,12 @@ binaries: ## Build the programs that are in the image, bit by bit, into dist, wi
 	done
 
 .PHONY: release-files
-release-files: binaries build-installer ## Write the files of release VERSION into dist. IMG is its image, by digest.
-	$(HELM) package charts/dafty-operator --version '$(VERSION:v%=%)' --app-version '$(VERSION)' --destination dist
+release-files: binaries build-installer ## Write the files of release VERSION into dist. IMG is its image, NAME@DIGEST.
+	@[[ '$(IMG)' == *@sha256:* ]] || { echo "release-files: IMG=$(IMG) names no digest" >&2; exit 1; }
+	rm -rf dist/chart && mkdir -p dist/chart && cp -R charts/dafty-operator dist/chart
+	img='$(IMG)'; sed "/^image:/,/^[^ ]/{s|^  repository:.*|  repository: $${img%@*}|; s|^  digest:.*|  digest: $${img#*@}|;}" \
+		charts/dafty-operator/values.yaml >dist/chart/dafty-operator/values.yaml
+	$(HELM) package dist/chart/dafty-operator --version '$(VERSION:v%=%)' --app-version '$(VERSION)' --destination dist
 	cd dist && sha256sum manager-linux-* install.yaml 'dafty-operator-$(VERSION:v%=%).tgz' >checksums.txt
 
 ##@ Install on the current cluster

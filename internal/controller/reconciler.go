@@ -38,7 +38,9 @@ const Name = "dafty-operator"
 // event bring it back before.
 const conflictRetry = time.Second
 
-// +kubebuilder:rbac:groups=dafty.ai,resources=daftyjobs,verbs=get;list;watch;patch;delete
+// What of these is used is held against the audit log of an API server by a test in config.
+//
+// +kubebuilder:rbac:groups=dafty.ai,resources=daftyjobs,verbs=list;watch;patch;delete
 // +kubebuilder:rbac:groups=dafty.ai,resources=daftyjobs/status,verbs=patch
 // +kubebuilder:rbac:groups="",resources=secrets,verbs=get
 // +kubebuilder:rbac:groups="",resources=configmaps,verbs=get;create;patch
