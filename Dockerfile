@@ -22,8 +22,9 @@ RUN CGO_ENABLED=0 GOOS=${TARGETOS} GOARCH=${TARGETARCH} \
     go build -trimpath -buildvcs=false -ldflags "-s -w -X main.version=${VERSION} -X main.commit=${COMMIT}" -o /manager . && \
     touch -d "@${SOURCE_DATE_EPOCH}" /manager
 
-# No shell, no packages; CA certificates and a user are all that is in it.
-FROM ${BASE_IMAGE}
+# No shell, no packages; CA certificates and a user are all that is in it. Of its platform by default, but old releases of
+# buildah and podman would take the first stage's.
+FROM --platform=$TARGETPLATFORM ${BASE_IMAGE}
 ARG BASE_IMAGE
 ARG VERSION=dev
 ARG COMMIT=

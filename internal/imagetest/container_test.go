@@ -118,7 +118,7 @@ func daftyCertificate(t *testing.T) *x509.Certificate {
 
 // makesJobs installs the operator with dist/install.yaml, runs its image in place of a node with the flags and the rights
 // that its Pod would have, and has a job made. Dafty is reached by https, so the image's certificates are used.
-func makesJobs(t *testing.T, s *store, name, digest string) {
+func makesJobs(t *testing.T, s *store, name string, i image) {
 	g := NewWithT(t)
 	env := kubetest.Start(t)
 	dafty := httptest.NewTLSServer(daftysim.New(daftysim.Options{
@@ -128,8 +128,7 @@ func makesJobs(t *testing.T, s *store, name, digest string) {
 	}))
 	t.Cleanup(dafty.Close)
 
-	img := "registry.example.com/dafty-operator@" + digest
-	if out, err := exec.CommandContext(t.Context(), "make", "-s", "-C", s.root, "build-installer", "IMG="+img).CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(t.Context(), "make", "-s", "-C", s.root, "build-installer", "IMG="+i.published()).CombinedOutput(); err != nil {
 		t.Fatalf("make build-installer: %v\n%s", err, out)
 	}
 	env.MustKubectl(t, "apply", "--server-side", "-f", filepath.Join(s.root, "dist", "install.yaml"))
@@ -137,7 +136,7 @@ func makesJobs(t *testing.T, s *store, name, digest string) {
 	var d appsv1.Deployment
 	g.Expect(env.Client.Get(t.Context(), client.ObjectKey{Namespace: namespace, Name: deployment}, &d)).To(Succeed())
 	pod := d.Spec.Template.Spec
-	g.Expect(pod.Containers[0].Image).To(Equal(img), "install.yaml names the image by its digest")
+	g.Expect(pod.Containers[0].Image).To(Equal(i.published()))
 
 	c := s.container(t, name)
 	c.env = inCluster(t, env, c, pod.ServiceAccountName)

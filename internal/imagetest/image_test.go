@@ -55,19 +55,7 @@ func TestImage(t *testing.T) {
 			t.Errorf("%s, and then %s: %+v and %+v", first.digest, second.digest, first.config, second.config)
 		}
 	})
-	t.Run("it is what make binaries builds", func(t *testing.T) {
-		command := exec.CommandContext(t.Context(), "make", "-s", "-C", root, "binaries", "VERSION="+version, "COMMIT="+commit, "PLATFORMS=linux/"+native)
-		if out, err := command.CombinedOutput(); err != nil {
-			t.Fatalf("make binaries: %v\n%s", err, out)
-		}
-		binary, err := os.ReadFile(filepath.Join(root, "dist", "manager-linux-"+native))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !bytes.Equal(binary, first.program(t)) {
-			t.Error("the program in the image is another one")
-		}
-	})
+	t.Run("the release's files are of it", func(t *testing.T) { releaseFiles(t, root, native, first) })
 	t.Run(native, func(t *testing.T) { judge(t, first, base, native) })
 	t.Run(other, func(t *testing.T) {
 		base := s.standInForBase(t, other, certificate)
@@ -80,7 +68,54 @@ func TestImage(t *testing.T) {
 			t.Errorf("--version: %v, %q, want %q", err, out, want)
 		}
 	})
-	t.Run("it makes jobs", func(t *testing.T) { makesJobs(t, s, "localhost/dafty-operator:first", first.digest) })
+	t.Run("it makes jobs", func(t *testing.T) { makesJobs(t, s, "localhost/dafty-operator:first", first) })
+}
+
+// published is the image's name after a release.
+func (i image) published() string { return "registry.example.com/dafty-operator@" + i.digest }
+
+// releaseFiles makes them as the release does: the programs are those of the image although nothing of a container went into
+// them, and install.yaml and the chart install this image and no other.
+func releaseFiles(t *testing.T, root, arch string, i image) {
+	run := func(dir, name string, args ...string) string {
+		t.Helper()
+		cmd := exec.CommandContext(t.Context(), name, args...)
+		cmd.Dir = dir
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Fatalf("%s: %v\n%s", cmd, err, out)
+		}
+		return string(out)
+	}
+	dist := filepath.Join(root, "dist")
+	chart := "dafty-operator-" + strings.TrimPrefix(version, "v") + ".tgz"
+	run(root, "make", "-s", "release-files", "VERSION="+version, "COMMIT="+commit, "PLATFORMS=linux/"+arch, "IMG="+i.published())
+	binary, err := os.ReadFile(filepath.Join(dist, "manager-linux-"+arch))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(binary, i.program(t)) {
+		t.Error("make binaries makes another program than the image has")
+	}
+	checked := run(dist, "sha256sum", "--check", "checksums.txt")
+	for _, file := range []string{"manager-linux-" + arch, "install.yaml", chart} {
+		if !strings.Contains(checked, file+": OK\n") {
+			t.Errorf("checksums.txt has no %s: %s", file, checked)
+		}
+	}
+	installer, err := os.ReadFile(filepath.Join(dist, "install.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, manifests := range map[string]string{
+		"install.yaml": string(installer),
+		chart:          run(root, "go", "tool", "-modfile=hack/tools/helm/go.mod", "helm", "template", "it", filepath.Join(dist, chart)),
+	} {
+		images := regexp.MustCompile(`(?m)^ +image: (\S.*)$`).FindAllStringSubmatch(manifests, -1)
+		if len(images) != 1 || strings.Trim(images[0][1], `"`) != i.published() {
+			t.Errorf("%s installs %q, want %s", what, images, i.published())
+		}
+	}
 }
 
 // judge holds an image against what the Dockerfile promises.
