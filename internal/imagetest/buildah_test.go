@@ -180,15 +180,14 @@ func dockerfileDefault(t *testing.T, root, arg string) string {
 	return ""
 }
 
-// build is make image.
-func (s *store) build(t *testing.T, name, arch string) image {
+// build is make image, with further flags of buildah's.
+func (s *store) build(t *testing.T, name, arch string, flags ...string) image {
 	t.Helper()
-	flags := []string{
+	flags = append(flags,
 		"--isolation", "chroot", "--no-cache", "--pull-never", "--network", "host",
-		"--timestamp", fmt.Sprint(epoch.Unix()),
-		"--platform", "linux/" + arch, "--build-arg", "BUILDPLATFORM=linux/" + runtime.GOARCH,
-		"--volume", s.goroot + ":/usr/local/go:ro", "--volume", s.modules + ":/go/pkg/mod", "--volume", s.cache + ":/root/.cache/go-build",
-	}
+		"--platform", "linux/"+arch, "--build-arg", "BUILDPLATFORM=linux/"+runtime.GOARCH,
+		"--volume", s.goroot+":/usr/local/go:ro", "--volume", s.modules+":/go/pkg/mod", "--volume", s.cache+":/root/.cache/go-build",
+	)
 	cmd := exec.CommandContext(t.Context(), "make", "-s", "-C", s.root, "image",
 		"IMAGE_BUILDER="+strings.Join(s.program(), " "), "FLAGS="+strings.Join(flags, " "), "IMG="+name,
 		"VERSION="+version, "COMMIT="+commit, "SOURCE="+source, fmt.Sprintf("SOURCE_DATE_EPOCH=%d", epoch.Unix()),

@@ -8,6 +8,7 @@ import (
 	"bytes"
 	"debug/buildinfo"
 	"debug/elf"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -48,18 +49,24 @@ func TestImage(t *testing.T) {
 	certificate := daftyCertificate(t)
 	s.standInForGo(t)
 	base := s.standInForBase(t, native, certificate)
-	first := s.build(t, "localhost/dafty-operator:first", native)
+	// As a release has BuildKit do it.
+	reproducible := []string{"--timestamp", fmt.Sprint(epoch.Unix())}
+	first := s.build(t, "localhost/dafty-operator:first", native, reproducible...)
 
 	t.Run("the same files make the same image", func(t *testing.T) {
-		if second := s.build(t, "localhost/dafty-operator:second", native); second.digest != first.digest {
+		if second := s.build(t, "localhost/dafty-operator:second", native, reproducible...); second.digest != first.digest {
 			t.Errorf("%s, and then %s: %+v and %+v", first.digest, second.digest, first.config, second.config)
+		}
+		// Nor does the layer need the builder's help.
+		if third := s.build(t, "localhost/dafty-operator:third", native); !reflect.DeepEqual(third.layers, first.layers) {
+			t.Errorf("layers %v, and then %v", first.layers, third.layers)
 		}
 	})
 	t.Run("the release's files are of it", func(t *testing.T) { releaseFiles(t, root, native, first) })
 	t.Run(native, func(t *testing.T) { judge(t, first, base, native) })
 	t.Run(other, func(t *testing.T) {
 		base := s.standInForBase(t, other, certificate)
-		judge(t, s.build(t, "localhost/dafty-operator:other", other), base, other)
+		judge(t, s.build(t, "localhost/dafty-operator:other", other, reproducible...), base, other)
 	})
 	t.Run("it says its version", func(t *testing.T) {
 		out, err := s.container(t, "localhost/dafty-operator:first").run("--version")
