@@ -1,6 +1,7 @@
 package main
 
 import (
+	goruntime "runtime"
 	"strings"
 	"testing"
 	"time"
@@ -51,5 +52,17 @@ func TestManagerOptions(t *testing.T) {
 	}
 	if all := (options{}).manager(runtime.NewScheme()); all.Cache.DefaultNamespaces != nil {
 		t.Error("without --watch-namespaces all namespaces are watched")
+	}
+}
+
+func TestVersionLine(t *testing.T) {
+	version, commit = "v1.2.3", "0123abc"
+	t.Cleanup(func() { version, commit = "", "" })
+	if want := "dafty-operator v1.2.3 (commit 0123abc, " + goruntime.Version() + ", " + goruntime.GOOS + "/" + goruntime.GOARCH + ")"; versionLine() != want {
+		t.Errorf("--version prints %q, want %q", versionLine(), want)
+	}
+	version, commit = "", ""
+	if got := versionLine(); !strings.HasPrefix(got, "dafty-operator dev (commit unknown, ") {
+		t.Errorf("of a build that stamps nothing, --version prints %q", got)
 	}
 }
