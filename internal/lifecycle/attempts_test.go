@@ -249,6 +249,26 @@ var deadlines = []row{
 		then: then{phase: PhaseQueued, way: onTheWay, reason: ReasonWaitingForCredentials, step: lifecycle.Rest, after: 5 * time.Second, event: "Warning WaitingForCredentials"},
 	},
 	{
+		name: "this machine's clock is ahead of Dafty's: the deadline counts from when the request was sent", given: newJob(taken(PhaseQueued), deadline(60), sentAndTold(10*time.Minute, time.Second)), known: with(keyA), when: 10*time.Minute + 50*time.Second,
+		then: then{phase: PhaseQueued, way: onTheWay, reason: ReasonQueued, step: lifecycle.Follow, after: 10 * time.Second},
+	},
+	{
+		name: "it was, and is put right: the deadline counts from what Dafty says", given: newJob(taken(PhaseQueued), deadline(60), sentAndTold(10*time.Minute, time.Second)), known: with(keyA), when: 51 * time.Second,
+		then: then{phase: PhaseQueued, way: onTheWay, reason: ReasonQueued, step: lifecycle.Follow, after: 10 * time.Second},
+	},
+	{
+		name: "this machine's clock is behind Dafty's", given: newJob(taken(PhaseQueued), deadline(60), sentAndTold(0, 10*time.Minute)), known: with(keyA), when: 50 * time.Second,
+		then: then{phase: PhaseQueued, way: onTheWay, reason: ReasonQueued, step: lifecycle.Follow, after: 10 * time.Second},
+	},
+	{
+		name: "it was, and is put right", given: newJob(taken(PhaseQueued), deadline(60), sentAndTold(0, 10*time.Minute)), known: with(keyA), when: 10*time.Minute + 50*time.Second,
+		then: then{phase: PhaseQueued, way: onTheWay, reason: ReasonQueued, step: lifecycle.Follow, after: 10 * time.Second},
+	},
+	{
+		name: "a later attempt has the deadline of the first", given: newJob(taken(PhaseQueued), deadline(60), sentAndTold(30*time.Second, time.Second), func(job *DaftyJob) { job.Status.Submission.Attempt = 2 }), known: with(keyA), when: 61 * time.Second,
+		then: cancelLeaves,
+	},
+	{
 		name: "the deadline's cancel is confirmed", given: newJob(taken(PhaseCancelling), deadline(60)), known: with(keyA, looked(daftys(dafty.Failed))), when: 65 * time.Second,
 		then: also(exceeded("job "+jobID+" is cancelled at Dafty"), hasID),
 	},
@@ -265,9 +285,9 @@ var deadlines = []row{
 		then: then{phase: PhaseCompleted, way: reached, reason: ReasonCompleted, step: lifecycle.Rest, event: "Normal Completed"},
 	},
 	{
-		name: "a list tells of it, and not when it was made", given: newJob(taken(PhaseSubmitting), deadline(60), func(job *DaftyJob) { job.Status.SubmittedAt = nil }),
-		known: with(keyA, looked(&dafty.Job{Id: jobID, Status: dafty.Processing})), when: time.Hour,
-		then: then{phase: PhaseProcessing, way: onTheWay, reason: ReasonProcessing, step: lifecycle.Follow, event: "Normal Processing", also: func(t *testing.T, got lifecycle.Decision) {
+		name: "a list tells of it, and not when it was made: the deadline counts from when it was sent", given: newJob(taken(PhaseSubmitting), deadline(60), func(job *DaftyJob) { job.Status.SubmittedAt = nil }),
+		known: with(keyA, looked(&dafty.Job{Id: jobID, Status: dafty.Processing})), when: 50 * time.Second,
+		then: then{phase: PhaseProcessing, way: onTheWay, reason: ReasonProcessing, step: lifecycle.Follow, after: 10 * time.Second, event: "Normal Processing", also: func(t *testing.T, got lifecycle.Decision) {
 			if got.Status.SubmittedAt != nil {
 				t.Errorf("submitted at %v", got.Status.SubmittedAt)
 			}
@@ -475,6 +495,14 @@ var keys = []row{
 }
 
 func ownKey(job *DaftyJob) { job.Spec.IdempotencyKey = "spring" }
+
+// sentAndTold has the request sent at one time by this machine's clock, and made at another by Dafty's.
+func sentAndTold(sentAt, toldAt time.Duration) change {
+	return func(job *DaftyJob) {
+		job.Status.Submission = &Submission{Attempt: 1, IdempotencyKey: firstKey, StartedAt: at(sentAt), SentAt: at(sentAt), CredentialsHash: keyA}
+		job.Status.SubmittedAt = at(toldAt)
+	}
+}
 
 // sentAs has a request with a key on its way, after so many refusals.
 func sentAs(key string, refusals int32) change {

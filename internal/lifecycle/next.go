@@ -107,14 +107,31 @@ func (d *decider) stopWanted() bool {
 
 // due is when spec.activeDeadlineSeconds is over, zero where there is none or nothing was submitted yet.
 func (d *decider) due() time.Time {
-	seconds, from := d.Job.Spec.ActiveDeadlineSeconds, d.status.SubmittedAt
-	if from == nil && d.status.InDoubt() {
-		from = d.status.Submission.StartedAt
-	}
-	if seconds == nil || from == nil {
+	seconds, from := d.Job.Spec.ActiveDeadlineSeconds, d.submittedSince()
+	if seconds == nil || from.IsZero() {
 		return time.Time{}
 	}
 	return from.Add(time.Duration(*seconds) * time.Second)
+}
+
+// submittedSince is since when the job is submitted. Dafty's clock says it, and for the first attempt so does this
+// machine's: if they disagree, the later time that isn't yet to come is right, whichever of them was wrong, and is still.
+func (d *decider) submittedSince() time.Time {
+	var told, sent time.Time
+	if at := d.status.SubmittedAt; at != nil {
+		told = at.Time
+	}
+	if s := d.status.Submission; s != nil && s.StartedAt != nil && (s.Attempt == 1 && s.IdempotencyKey != "" || told.IsZero() && d.status.InDoubt()) {
+		sent = s.StartedAt.Time
+	}
+	first, last := told, sent
+	if last.Before(first) {
+		first, last = last, first
+	}
+	if last.After(d.Now.Add(clockSkew)) && !first.IsZero() {
+		return first
+	}
+	return last
 }
 
 func (d *decider) overdue() bool {

@@ -83,7 +83,7 @@ func (j *judge) told(job *v1alpha1.DaftyJob, reason, message string) {
 	j.secret("an event", message)
 	if reason == v1alpha1.EventCancelAbandoned {
 		j.abandoned[job.UID] = true
-		if waited := time.Since(job.DeletionTimestamp.Time); waited < deletionTimeout-maxSkew-time.Second && j.w.clockOff == 0 {
+		if waited := time.Since(job.DeletionTimestamp.Time); waited < deletionTimeout-maxSkew-time.Second && !j.w.clocksJumped {
 			j.find("left running: the cancel of %s was given up after %s", job.Name, waited)
 		}
 	}
@@ -168,7 +168,7 @@ func (j *judge) ended(job *v1alpha1.DaftyJob) {
 		if known && entry.Status != daftysim.StatusFailed || !known && len(job.Status.FailedJobIDs) == 0 {
 			untrue("at Dafty it is " + entry.Status)
 		}
-		if due := j.due(job); time.Now().Before(due.Add(-maxSkew)) && j.w.clockOff == 0 {
+		if due := j.due(job); time.Now().Before(due.Add(-maxSkew)) && !j.w.clocksJumped {
 			untrue("its deadline is " + due.String())
 		}
 	case v1alpha1.ReasonDependencyFailed:

@@ -87,6 +87,8 @@ type world struct {
 	weather, apiWeather weather
 	// clockOff is how wrong the clocks of all machines are set.
 	clockOff time.Duration
+	// clocksJumped says that they were, or are: what was decided then may be told later.
+	clocksJumped bool
 	// effects counts API writes and Dafty calls; crashAt is where to crash.
 	effects int
 	crashAt point
