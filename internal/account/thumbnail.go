@@ -19,7 +19,7 @@ const (
 func (t *Tracker) LookForThumbnail(jobID string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.closed || t.thumbnails {
+	if t.closed || t.thumbnails || t.registry.draining() {
 		return
 	}
 	t.thumbnails = true

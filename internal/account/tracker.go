@@ -49,6 +49,8 @@ type Tracker struct {
 	missed int
 	cancel *lifecycle.CancelCall
 	watch  *watch
+	// owes is set while a create or a cancel is on its way, or its answer isn't in status yet.
+	owes bool
 	// thumbnails is set while one is looked for.
 	thumbnails bool
 }
@@ -186,6 +188,7 @@ func (t *Tracker) Submit(create dafty.Create, submission *v1alpha1.Submission) {
 	defer t.mu.Unlock()
 	a := t.accountFor(submission)
 	if a == nil || t.closed {
+		t.settle()
 		return
 	}
 	t.hold(a)
@@ -256,7 +259,7 @@ func (t *Tracker) Follow(jobID string, class dafty.Class) {
 	defer t.mu.Unlock()
 	a := t.caller(t.cancel != nil)
 	switch {
-	case a == nil || t.closed:
+	case a == nil || t.closed || t.registry.draining():
 		return
 	case t.watch != nil && t.watch.account == a && t.watch.jobID == jobID:
 		a.enter(t.watch) // a Secret that was away for a moment gave its place back
@@ -377,9 +380,10 @@ func (t *Tracker) Cancel(jobID string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	a := t.caller(true)
-	if a == nil || t.closed || t.cancel != nil && !t.cancel.Done {
+	if a == nil || t.closed || t.registry.draining() || t.cancel != nil && !t.cancel.Done {
 		return
 	}
+	t.owes = true
 	call := &lifecycle.CancelCall{}
 	if t.cancel != nil && t.cancel.Err != nil {
 		call.Failures = t.cancel.Failures
@@ -390,8 +394,14 @@ func (t *Tracker) Cancel(jobID string) {
 
 func (t *Tracker) cancelJob(a *Account, jobID string, call *lifecycle.CancelCall) {
 	defer t.registry.release(a)
-	taken, err := a.turn(t.ctx, dafty.ClassOther, 0)
+	waiting, giveUp := context.WithCancel(t.ctx)
+	defer context.AfterFunc(t.registry.open, giveUp)()
+	defer giveUp()
+	taken, err := a.turn(waiting, dafty.ClassOther, 0)
 	if err != nil {
+		t.mu.Lock()
+		t.settle() // nothing was sent: the next process cancels it
+		t.mu.Unlock()
 		return
 	}
 	ctx, rate := dafty.WithRate(t.ctx)
@@ -431,6 +441,7 @@ func (t *Tracker) close() {
 	t.stop()
 	t.mu.Lock()
 	t.closed = true
+	t.settle()
 	t.unwatch()
 	var wake []*Tracker
 	for _, a := range []*Account{t.secret, t.held} {

@@ -174,7 +174,7 @@ func (u *uploads) leave(t *Tracker) {
 func (t *Tracker) Upload(file lifecycle.File) {
 	t.mu.Lock()
 	a := t.secret
-	if a == nil || t.closed {
+	if a == nil || t.closed || t.registry.draining() {
 		t.mu.Unlock()
 		return
 	}

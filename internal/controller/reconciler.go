@@ -132,7 +132,7 @@ type acted struct {
 // act makes one decision and carries it out.
 func (r *Reconciler) act(ctx context.Context, job *v1alpha1.DaftyJob, tracker *account.Tracker, gathered lifecycle.Gathered, problem string) (acted, error) {
 	// 2. Decide.
-	decision, create := r.decide(ctx, job, tracker, gathered, problem)
+	decision, create, known := r.decide(ctx, job, tracker, gathered, problem)
 
 	// 3. Write status. Where that fails, the step isn't taken.
 	before := job.Status.Phase
@@ -140,6 +140,9 @@ func (r *Reconciler) act(ctx context.Context, job *v1alpha1.DaftyJob, tracker *a
 		return lost(err)
 	}
 	metrics.Wrote(before, &job.Status, tracker.EndTold())
+	if decision.Step != lifecycle.Submit {
+		tracker.Recorded(known)
+	}
 
 	// 4. Tell, and take the step. What tells that the object is let go waits until it is, unless
 	// its job may still run: should the answer to the removal be lost, nobody could tell any more.
@@ -165,16 +168,18 @@ func (r *Reconciler) act(ctx context.Context, job *v1alpha1.DaftyJob, tracker *a
 }
 
 // decide asks lifecycle, once more where a submission must wait for its turn, and has a result stored: whoever waits for
-// the job's end finds it there.
-func (r *Reconciler) decide(ctx context.Context, job *v1alpha1.DaftyJob, tracker *account.Tracker, gathered lifecycle.Gathered, problem string) (lifecycle.Decision, dafty.Create) {
+// the job's end finds it there. known is what the decision rests on.
+func (r *Reconciler) decide(ctx context.Context, job *v1alpha1.DaftyJob, tracker *account.Tracker, gathered lifecycle.Gathered, problem string) (decision lifecycle.Decision, create dafty.Create, known lifecycle.Known) {
 	in := lifecycle.Input{Job: job, Known: tracker.Known(), Gathered: gathered, Now: r.Clock.Now(), DeletionTimeout: r.DeletionTimeout}
 	in.Known.Credentials.Problem = problem
-	decision := lifecycle.Next(in)
-	var create dafty.Create
-	if decision.Step != lifecycle.Submit && job.Status.JobID == "" {
+	decision = lifecycle.Next(in)
+	switch {
+	case decision.Step != lifecycle.Submit && job.Status.JobID == "":
 		tracker.Withdraw()
-	}
-	if decision.Step == lifecycle.Submit {
+	case decision.Step == lifecycle.Submit && !tracker.Begin():
+		// The process ends. What it would put on record is for the next one to send.
+		decision = lifecycle.Decision{Status: job.Status, Step: lifecycle.Rest}
+	case decision.Step == lifecycle.Submit:
 		// A spec without a request is for lifecycle to report: it never asks to submit one.
 		create, _ = lifecycle.Request(&job.Spec, decision.Status.Inputs)
 		if in.Known.Hold = tracker.Claim(create, decision.Status.Submission); in.Known.Hold != nil {
@@ -184,7 +189,7 @@ func (r *Reconciler) decide(ctx context.Context, job *v1alpha1.DaftyJob, tracker
 	if decision.Store {
 		decision = lifecycle.Stored(in, decision, r.storeResult(ctx, job, decision.Status.Result))
 	}
-	return decision, create
+	return decision, create, in.Known
 }
 
 // writeStatus writes what changed, if the object is still as it was read.
