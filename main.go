@@ -18,6 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -32,6 +33,7 @@ import (
 	"dafty.ai/dafty-operator/internal/controller"
 	"dafty.ai/dafty-operator/internal/dafty"
 	"dafty.ai/dafty-operator/internal/lease"
+	"dafty.ai/dafty-operator/internal/tracing"
 )
 
 // version is stamped by the build.
@@ -82,12 +84,18 @@ func main() {
 		debug.SetGCPercent(50)
 	}
 	ctrl.SetLogger(zap.New(zap.UseFlagOptions(&logging)))
+	klog.SetLogger(ctrl.Log) // client-go's lines are of the same form
 
 	if err := run(o); err != nil {
-		fmt.Fprintln(os.Stderr, "dafty-operator:", err)
+		if !errors.Is(err, errEnded) {
+			fmt.Fprintln(os.Stderr, "dafty-operator:", err)
+		}
 		os.Exit(1)
 	}
 }
+
+// errEnded is for an end whose cause is in the log.
+var errEnded = errors.New("the operator has ended")
 
 func run(o options) error {
 	limits, limitsErr := account.ParseLimits(o.rateLimits)
@@ -131,7 +139,7 @@ func run(o options) error {
 	ctx, end := context.WithCancel(context.Background())
 	defer end()
 	wakeups := controller.NewWakeups()
-	httpClient := dafty.NewHTTPClient()
+	httpClient := tracing.NewClient(dafty.NewHTTPClient(), o.daftyURL)
 	userAgent := "dafty-operator/" + buildVersion()
 	accounts := account.NewRegistry(ctx, account.Config{
 		Client: func(apiKey string) account.Dafty { return dafty.New(o.daftyURL, apiKey, userAgent, httpClient) },
@@ -167,8 +175,17 @@ func run(o options) error {
 		case <-ctx.Done():
 		}
 	}()
+	stopTracing, err := tracing.Start(ctx, buildVersion(), ctrl.Log.WithName("tracing"))
+	if err != nil {
+		return fmt.Errorf("traces: %w", err)
+	}
+	defer stopTracing()
 	ctrl.Log.Info("starting", "version", buildVersion(), "daftyURL", o.daftyURL)
-	return mgr.Start(ctx)
+	if err := mgr.Start(ctx); err != nil {
+		ctrl.Log.Error(err, "the operator has ended")
+		return errEnded
+	}
+	return nil
 }
 
 // drain lets the calls that are on their way to Dafty run out.

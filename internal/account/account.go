@@ -9,6 +9,7 @@ import (
 	"dafty.ai/dafty-operator/internal/dafty"
 	"dafty.ai/dafty-operator/internal/lifecycle"
 	"dafty.ai/dafty-operator/internal/metrics"
+	"dafty.ai/dafty-operator/internal/tracing"
 )
 
 // Dafty is the part of *dafty.Client that is used here.
@@ -114,6 +115,7 @@ func (a *Account) claim(t *Tracker, name dafty.Class, repeat bool) (*lifecycle.H
 		return wait, time.Time{}
 	}
 	metrics.Waited(name, c.queue[place].why, now.Sub(c.queue[place].joined))
+	tracing.Waited(t.from.span, string(name), string(c.queue[place].why), c.queue[place].joined, now)
 	c.queue.leave(t)
 	c.pace.take(now, len(c.queue))
 	c.room.try(t, now)

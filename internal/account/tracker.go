@@ -51,6 +51,7 @@ type Tracker struct {
 	watch  *watch
 	// owes is set while a create or a cancel is on its way, or its answer isn't in status yet.
 	owes bool
+	from origin
 	// thumbnails is set while one is looked for.
 	thumbnails bool
 }
@@ -197,15 +198,15 @@ func (t *Tracker) Submit(create dafty.Create, submission *v1alpha1.Submission) {
 	t.class = create.Class()
 	call := &lifecycle.SubmissionCall{Record: *submission.DeepCopy()}
 	t.submission = call
-	go t.submit(t.registry.retain(a), create, call, taken)
+	go t.submit(t.call(t.ctx), t.registry.retain(a), create, call, taken)
 }
 
-func (t *Tracker) submit(a *Account, create dafty.Create, call *lifecycle.SubmissionCall, taken time.Time) {
+func (t *Tracker) submit(ctx context.Context, a *Account, create dafty.Create, call *lifecycle.SubmissionCall, taken time.Time) {
 	defer t.registry.release(a)
 	// Counted from the write-ahead: whoever finds the attempt without an answer repeats it once
 	// this deadline has surely passed. A clock that was set back must not put it off.
 	left := min(call.Record.SentAt.Add(lifecycle.SubmitTimeout).Sub(t.registry.config.Now()), lifecycle.SubmitTimeout)
-	ctx, cancel := context.WithTimeout(t.ctx, left)
+	ctx, cancel := context.WithTimeout(ctx, left)
 	defer cancel()
 	ctx, rate := dafty.WithRate(ctx)
 	a.sends(t, create.Class())
@@ -267,7 +268,7 @@ func (t *Tracker) Follow(jobID string, class dafty.Class) {
 	}
 	t.unwatch()
 	w := &watch{tracker: t, account: t.registry.retain(a), jobID: jobID, class: class, cancelling: t.cancel != nil}
-	w.ctx, w.stop = context.WithCancel(t.ctx)
+	w.ctx, w.stop = context.WithCancel(t.call(t.ctx))
 	switch now := time.Now(); {
 	case t.missed > 0:
 		// The backoff goes on where the one that looked before met trouble.
@@ -389,12 +390,12 @@ func (t *Tracker) Cancel(jobID string) {
 		call.Failures = t.cancel.Failures
 	}
 	t.cancel = call
-	go t.cancelJob(t.registry.retain(a), jobID, call)
+	go t.cancelJob(t.call(t.ctx), t.registry.retain(a), jobID, call)
 }
 
-func (t *Tracker) cancelJob(a *Account, jobID string, call *lifecycle.CancelCall) {
+func (t *Tracker) cancelJob(ctx context.Context, a *Account, jobID string, call *lifecycle.CancelCall) {
 	defer t.registry.release(a)
-	waiting, giveUp := context.WithCancel(t.ctx)
+	waiting, giveUp := context.WithCancel(ctx)
 	defer context.AfterFunc(t.registry.open, giveUp)()
 	defer giveUp()
 	taken, err := a.turn(waiting, dafty.ClassOther, 0)
@@ -404,7 +405,7 @@ func (t *Tracker) cancelJob(a *Account, jobID string, call *lifecycle.CancelCall
 		t.mu.Unlock()
 		return
 	}
-	ctx, rate := dafty.WithRate(t.ctx)
+	ctx, rate := dafty.WithRate(ctx)
 	job, err := a.client.Cancel(ctx, jobID)
 	callErr := dafty.AsError(err)
 	a.called(dafty.ClassOther, taken, *rate, callErr)

@@ -29,6 +29,7 @@ import (
 	"dafty.ai/dafty-operator/internal/dafty"
 	"dafty.ai/dafty-operator/internal/lifecycle"
 	"dafty.ai/dafty-operator/internal/metrics"
+	"dafty.ai/dafty-operator/internal/tracing"
 )
 
 // Name is the controller's, in events, logs and metrics.
@@ -89,6 +90,14 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, wak
 // Reconcile decides about one DaftyJob and does what was decided. It waits for no call to
 // Dafty: their answers wake it.
 func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	ctx, span := tracing.Reconcile(ctx, req.NamespacedName)
+	defer span.End()
+	result, err := r.reconcile(ctx, req)
+	tracing.Failed(span, err)
+	return result, err
+}
+
+func (r *Reconciler) reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	// 1. Read.
 	job := &v1alpha1.DaftyJob{}
 	if err := r.Get(ctx, req.NamespacedName, job); err != nil {
@@ -105,11 +114,13 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		return ctrl.Result{}, err
 	}
 	tracker := r.Accounts.Tracker(req.NamespacedName, job.UID, job.CreationTimestamp.Time)
-	problem, err := r.readCredentials(ctx, job, tracker)
+	about := withJob(ctx, job)
+	tracker.From(about)
+	problem, err := r.readCredentials(about, job, tracker)
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	gathered, err := r.gather(ctx, job)
+	gathered, err := r.gather(about, job)
 	if err != nil {
 		return ctrl.Result{}, err
 	}
@@ -132,13 +143,16 @@ type acted struct {
 // act makes one decision and carries it out.
 func (r *Reconciler) act(ctx context.Context, job *v1alpha1.DaftyJob, tracker *account.Tracker, gathered lifecycle.Gathered, problem string) (acted, error) {
 	// 2. Decide.
-	decision, create, known := r.decide(ctx, job, tracker, gathered, problem)
+	decision, create, known := r.decide(withJob(ctx, job), job, tracker, gathered, problem)
 
 	// 3. Write status. Where that fails, the step isn't taken.
 	before := job.Status.Phase
 	if err := r.writeStatus(ctx, job, decision.Status); err != nil {
 		return lost(err)
 	}
+	ctx = withJob(ctx, job)
+	tracker.From(ctx)
+	decided(ctx, job, before, decision)
 	metrics.Wrote(before, &job.Status, tracker.EndTold())
 	if decision.Step != lifecycle.Submit {
 		tracker.Recorded(known)
@@ -298,7 +312,7 @@ func (r *Reconciler) tell(ctx context.Context, job *v1alpha1.DaftyJob, decision 
 		note = strings.ToValidUTF8(note[:maxNote-len("…")], "") + "…"
 	}
 	r.Recorder.Eventf(job, nil, kind, event.Reason, string(decision.Step), "%s", note)
-	log.FromContext(ctx).Info(event.Message, "reason", event.Reason, "phase", decision.Status.Phase, "jobID", decision.Status.JobID)
+	log.FromContext(ctx).Info(event.Message, "reason", event.Reason, "phase", decision.Status.Phase)
 }
 
 // lost says what to do after a write that failed. Losing against another write is no error:
