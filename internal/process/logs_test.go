@@ -91,7 +91,13 @@ func TestDebugLog(t *testing.T) {
 
 	jobID, calls, steps := s.get("hero").Status.JobID, map[any]map[string]any{}, map[any]bool{}
 	var failed map[string]any
+	seen := map[string]bool{}
 	for _, line := range p.lines() {
+		if line["namespace"] == s.Namespace {
+			for key := range line {
+				seen[key] = true
+			}
+		}
 		switch {
 		case line["msg"] == "Dafty has answered" && line["name"] == "hero":
 			calls[line["operation"]] = line
@@ -99,6 +105,13 @@ func TestDebugLog(t *testing.T) {
 			failed = line
 		case line["msg"] == "decided" && line["name"] == "hero":
 			steps[line["step"]] = true
+		}
+	}
+	for _, row := range documented(t, "| key | what it holds |") {
+		for _, key := range ticked.FindAllStringSubmatch(row[0], -1) {
+			if !seen[key[1]] {
+				t.Errorf("no line has the key %s of the docs", key[1])
+			}
 		}
 	}
 	create, wait := calls["create"], calls["wait"]

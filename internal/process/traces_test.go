@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -94,6 +95,69 @@ func (r *receiver) find(name string, with map[string]string) *tracev1.Span {
 	return nil
 }
 
+// asDocumented holds the attributes of all spans against the table in the docs.
+func (r *receiver) asDocumented(t *testing.T) {
+	t.Helper()
+	const call = "METHOD /path"
+	seen := map[string]map[string]bool{}
+	for _, span := range r.spans {
+		name := span.Name
+		if span.Kind == tracev1.Span_SPAN_KIND_CLIENT {
+			name = call
+		}
+		if seen[name] == nil {
+			seen[name] = map[string]bool{}
+		}
+		for key := range attributes(span.Attributes) {
+			seen[name][key] = true
+		}
+	}
+	for _, row := range documented(t, "| span | what it is | attributes |") {
+		name := ticked.FindStringSubmatch(row[0])[1]
+		for _, key := range ticked.FindAllStringSubmatch(row[2], -1) {
+			if !seen[name][key[1]] && key[1] != "dafty.waited_for" { // nothing had to wait
+				t.Errorf("no span %s has the attribute %s of the docs", name, key[1])
+			}
+			delete(seen[name], key[1])
+		}
+		for key := range seen[name] {
+			t.Errorf("the docs don't tell of the attribute %s of %s", key, name)
+		}
+		delete(seen, name)
+	}
+	for name := range seen {
+		t.Errorf("the docs don't tell of the span %s", name)
+	}
+}
+
+var ticked = regexp.MustCompile("`([^`]+)`")
+
+// documented are the rows of the table with that head in docs/observability.md, cell by cell.
+func documented(t *testing.T, head string) (rows [][]string) {
+	t.Helper()
+	root, err := sourcetree.Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, err := os.ReadFile(filepath.Join(root, "docs/observability.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, found := strings.Cut(string(page), head+"\n")
+	if !found {
+		t.Fatalf("docs/observability.md has no table %s", head)
+	}
+	for line := range strings.Lines(table) {
+		if !strings.HasPrefix(line, "|") {
+			break
+		}
+		if !strings.HasPrefix(line, "|-") {
+			rows = append(rows, strings.Split(strings.Trim(line, "|\n "), "|"))
+		}
+	}
+	return rows
+}
+
 func TestTraces(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
@@ -168,6 +232,7 @@ func TestTraces(t *testing.T) {
 			t.Error("the create isn't a child of the reconcile that submits")
 		}
 	}
+	to.asDocumented(t)
 	if t.Failed() {
 		for _, span := range to.spans {
 			t.Logf("%s %v", span.Name, attributes(span.Attributes))
