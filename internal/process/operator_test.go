@@ -34,7 +34,7 @@ func build(t *testing.T) string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if program.dir, err = os.MkdirTemp("", "dafty-operator-"); err != nil {
+		if program.dir, err = os.MkdirTemp("", "dafty-operator-"); err != nil { //nolint:usetesting // It outlives the test.
 			t.Fatal(err)
 		}
 		if err := sourcetree.BuildOperator(t.Context(), root, filepath.Join(program.dir, "manager"), "test"); err != nil {

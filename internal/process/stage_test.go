@@ -271,15 +271,15 @@ func (d *door) underway() int {
 // behind puts a proxy between the operators and the API server, which lets DaftyJobs through once listed is closed.
 func (s *stage) behind(listed <-chan struct{}) {
 	s.t.Helper()
-	real, err := clientcmd.BuildConfigFromFlags("", s.Kubeconfig)
+	direct, err := clientcmd.BuildConfigFromFlags("", s.Kubeconfig)
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	target, err := url.Parse(real.Host)
+	target, err := url.Parse(direct.Host)
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	transport, err := rest.TransportFor(real)
+	transport, err := rest.TransportFor(direct)
 	if err != nil {
 		s.t.Fatal(err)
 	}

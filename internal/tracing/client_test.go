@@ -78,7 +78,7 @@ func TestClientSpans(t *testing.T) {
 			}
 			span := got[0]
 			attributes := attribute.NewSet(span.Attributes...)
-			value := func(key string) string { v, _ := attributes.Value(attribute.Key(key)); return v.Emit() }
+			value := func(key string) string { v, _ := attributes.Value(attribute.Key(key)); return v.String() }
 			if span.Name != tc.name || value("dafty.job.id") != tc.id || value("http.request.method") != tc.method || value("server.address") != "127.0.0.1" || value("error.type") != tc.fails {
 				t.Errorf("span %q with %v", span.Name, span.Attributes)
 			}
