@@ -9,11 +9,12 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 
 	"dafty.ai/dafty-operator/internal/dafty"
+	"dafty.ai/dafty-operator/internal/lease"
 )
 
 // Options that can't be meant are refused before anything is connected to.
 func TestRunRefusesBadOptions(t *testing.T) {
-	good := options{daftyURL: dafty.DefaultURL, deletionTimeout: time.Minute, concurrentReconcile: 1}
+	good := options{daftyURL: dafty.DefaultURL, deletionTimeout: time.Minute, concurrentReconcile: 1, leaseTiming: lease.DefaultTiming}
 	for _, tc := range []struct {
 		name   string
 		change func(*options)
@@ -26,6 +27,7 @@ func TestRunRefusesBadOptions(t *testing.T) {
 		{"no deletion timeout", func(o *options) { o.deletionTimeout = 0 }, "--deletion-timeout must be more than 0"},
 		{"a limit of no class", func(o *options) { o.rateLimits = "images=20" }, "the classes are image_create, other, style_extract, upload, video_create"},
 		{"a limit of nothing", func(o *options) { o.rateLimits = "image_create=0" }, "a number of at least 1"},
+		{"two leaders at once", func(o *options) { o.leaseTiming.Duration = o.leaseTiming.RenewDeadline }, "a leader must give up before another may take over"},
 		{"no workers", func(o *options) { o.concurrentReconcile = 0 }, "--max-concurrent-reconciles must be at least 1"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -199,6 +199,7 @@ func TestEveryFlagIsAValue(t *testing.T) {
 	elsewhere := map[string]string{
 		"kubeconfig": "a Pod has none",
 		"dafty-url":  "set by the environment, DAFTY_URL",
+		"version":    "ends the program",
 	}
 	program := filepath.Join(t.TempDir(), "manager")
 	if err := sourcetree.BuildOperator(t.Context(), installtest.Root(t), program, "test"); err != nil {

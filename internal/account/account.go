@@ -9,6 +9,7 @@ import (
 	"dafty.ai/dafty-operator/internal/dafty"
 	"dafty.ai/dafty-operator/internal/lifecycle"
 	"dafty.ai/dafty-operator/internal/metrics"
+	"dafty.ai/dafty-operator/internal/tracing"
 )
 
 // Dafty is the part of *dafty.Client that is used here.
@@ -129,6 +130,7 @@ func (a *Account) claimClass(t *Tracker, name dafty.Class, ahead bool, now time.
 		return wait
 	}
 	metrics.Waited(name, c.queue[place].why, now.Sub(c.queue[place].joined))
+	tracing.Waited(t.from.span, string(name), string(c.queue[place].why), c.queue[place].joined, now)
 	c.queue.leave(t)
 	c.pace.take(now, len(c.queue))
 	c.room.try(t, now)

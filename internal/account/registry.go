@@ -35,6 +35,10 @@ type Config struct {
 type Registry struct {
 	config Config
 	ctx    context.Context
+	// open ends, by shut, when nothing new is to be begun; settled tells that one more answer is in status.
+	open    context.Context
+	shut    context.CancelFunc
+	settled chan struct{}
 	// salt is this process's own, and is told nobody.
 	salt string
 
@@ -72,9 +76,13 @@ func NewRegistry(ctx context.Context, config Config) *Registry {
 	if config.Now == nil {
 		config.Now = time.Now
 	}
+	open, shut := context.WithCancel(ctx)
 	return &Registry{
 		config:   config,
 		ctx:      ctx,
+		open:     open,
+		shut:     shut,
+		settled:  make(chan struct{}, 1),
 		salt:     rand.Text(),
 		accounts: map[[sha256.Size]byte]*Account{},
 		trackers: map[types.NamespacedName]*Tracker{},
