@@ -70,7 +70,7 @@ func TestPagesNameWhatExists(t *testing.T) {
 		if left := regexp.MustCompile("@[A-Z]+@").FindString(text); left != "" {
 			t.Errorf("%s: %s isn't filled in", page, left)
 		}
-		for _, target := range regexp.MustCompile("(?m)(?:^|`)make ([a-z-]+)").FindAllStringSubmatch(text, -1) {
+		for _, target := range regexp.MustCompile("(?m)(?:^|`)make ([a-z0-9-]+)").FindAllStringSubmatch(text, -1) {
 			if !strings.Contains(string(makefile), "\n"+target[1]+":") {
 				t.Errorf("%s: there is no make %s", page, target[1])
 			}

@@ -43,11 +43,10 @@ var here = map[string]func(s *stage, t *testing.T){
 
 // elsewhere are the pages that another test or nobody can run, with who does, or why.
 var elsewhere = map[string]string{
-	"argocd.md":        "make e2e-argocd, with a real Argo CD",
-	"install.md":       "TestInstallPage in config, with kustomize and Helm",
-	"observability.md": "its test stands with what it is about",
-	"releasing.md":     "it needs a release, and a registry",
-	"runbooks.md":      "TestRunbooks in config/prometheus, with the alerts",
+	"argocd.md":    "make e2e-argocd, with a real Argo CD",
+	"install.md":   "TestInstallPage in config, with kustomize and Helm",
+	"releasing.md": "it needs a release, and a registry",
+	"runbooks.md":  "TestRunbooks in config/prometheus, with the alerts",
 }
 
 // notRun are the commands that can't be run without more than an API server, by how their block begins.

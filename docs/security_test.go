@@ -2,12 +2,72 @@ package docs_test
 
 import (
 	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	rbacv1 "k8s.io/api/rbac/v1"
+	"sigs.k8s.io/yaml"
+
 	"dafty.ai/dafty-operator/internal/kubetest"
 )
+
+// The page about security tells of each right that the operator has, and of no other. "Read" is to get, list and watch.
+func TestRights(t *testing.T) {
+	roles, err := filepath.Glob("../config/rbac/role.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(roles) == 0 {
+		roles = []string{"../config/rbac/manager/role.yaml"}
+	}
+	raw, err := os.ReadFile(roles[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	role := &rbacv1.ClusterRole{}
+	if err := yaml.UnmarshalStrict(raw, role); err != nil {
+		t.Fatal(err)
+	}
+	rights := map[string]map[string]bool{}
+	for _, rule := range role.Rules {
+		for _, resource := range rule.Resources {
+			resource, _, _ = strings.Cut(resource, "/") // a status is told of with its object
+			if rights[resource] == nil {
+				rights[resource] = map[string]bool{}
+			}
+			for _, verb := range rule.Verbs {
+				if verb == "list" || verb == "watch" {
+					verb = "read"
+				}
+				rights[resource][verb] = true
+			}
+		}
+	}
+	told := map[string]string{}
+	for _, row := range regexp.MustCompile(`(?m)^\| ([a-z]+)[^|]* \| ([a-z, ]+) \| .* \|$`).FindAllStringSubmatch(read(t, "security.md"), -1) {
+		told[row[1]] = row[2]
+	}
+	for resource, verbs := range rights {
+		if verbs["read"] {
+			delete(verbs, "get")
+		}
+		want := slices.Sorted(maps.Keys(verbs))
+		if got := slices.Sorted(slices.Values(strings.Split(told[resource], ", "))); !slices.Equal(got, want) {
+			t.Errorf("%s: the page says %q, the role %q", resource, got, want)
+		}
+	}
+	for resource := range told {
+		if rights[resource] == nil && resource != "leases" && resource != "resource" { // of a Role of its own, and the head
+			t.Errorf("%s: the page has it, and the role hasn't", resource)
+		}
+	}
+}
 
 // What the page about security gives a team as its bounds holds: its quota, and its policy against retries.
 func TestBudgets(t *testing.T) {
