@@ -803,8 +803,8 @@ type Submission struct {
 
 	// refusals is how many requests of this attempt Dafty refused, making no job
 	// and charging nothing. Each is followed by one with a fresh key; with
-	// spec.idempotencyKey, by one with the same, and by one with a fresh key where
-	// that is refused too.
+	// spec.idempotencyKey, by one with the same, and by one with a fresh key
+	// where that is refused too.
 	//
 	// +optional
 	Refusals int32 `json:"refusals,omitempty"`
