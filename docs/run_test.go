@@ -45,6 +45,7 @@ var here = map[string]func(s *stage, t *testing.T){
 var elsewhere = map[string]string{
 	"argocd.md":    "make e2e-argocd, with a real Argo CD",
 	"install.md":   "TestInstallPage in config, with kustomize and Helm",
+	"metrics.md":   "TestInstallation in config/prometheus, with the same kustomization",
 	"releasing.md": "it needs a release, and a registry",
 	"runbooks.md":  "TestRunbooks in config/prometheus, with the alerts",
 }
@@ -235,7 +236,8 @@ func (s *stage) run(t *testing.T, script string) {
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "bash", "-euo", "pipefail", "-c", script)
 	cmd.Dir = s.dir
-	cmd.Env = append(s.KubectlCommand(ctx).Env, "KUBECONFIG="+s.Kubeconfig, "PATH="+s.path+":"+os.Getenv("PATH"),
+	cmd.Env = s.KubectlCommand(ctx).Env
+	cmd.Env = append(cmd.Env, "KUBECONFIG="+s.Kubeconfig, "PATH="+s.path+":"+os.Getenv("PATH"),
 		"NAMESPACE="+s.Namespace, "JOB="+job, "DAFTY_API_KEY="+apiKey)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
