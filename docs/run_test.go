@@ -30,8 +30,12 @@ import (
 
 func TestMain(m *testing.M) { kubetest.Main(m, kubetest.Options{ControllerManager: true}) }
 
+// readme is the page before these. It shows a way to delete its DaftyJob, and then goes on to speak of it.
+const readme = "../README.md"
+
 // here are the pages that TestPages runs, each with what is to be there before.
 var here = map[string]func(s *stage, t *testing.T){
+	readme:               (*stage).asItIs,
 	"daftyjob.md":        (*stage).withSecret,
 	"flux.md":            (*stage).withFlux,
 	"getting-started.md": (*stage).asItIs,
@@ -52,6 +56,7 @@ var elsewhere = map[string]string{
 
 // notRun are the commands that can't be run without more than an API server, by how their block begins.
 var notRun = map[string]string{
+	"docker build ":           "it needs a registry",
 	"kind create cluster":     "it makes a cluster of containers",
 	"kubectl logs ":           "without a kubelet no Pod runs, and there are no logs",
 	"kubectl rollout status ": "without a kubelet no Pod becomes ready",
@@ -75,7 +80,7 @@ func TestPages(t *testing.T) {
 	}
 	startOperator(t, kubetest.Start(t))
 	skipped := map[string]bool{}
-	for _, page := range pages {
+	for _, page := range append(pages, readme) {
 		blocks := block.FindAllStringSubmatch(read(t, page), -1)
 		prepare, runs := here[page]
 		if !runs && elsewhere[page] == "" {
@@ -99,6 +104,9 @@ func TestPages(t *testing.T) {
 				} else if why := reasonNotToRun(text); why != "" {
 					skipped[why] = true
 				} else {
+					if page == readme {
+						s.again(t)
+					}
 					s.run(t, text)
 				}
 			}
@@ -219,6 +227,14 @@ func (s *stage) apply(t *testing.T, manifest string) {
 	applied := s.MustApply(t, manifest, "--validate=strict")
 	if got, want := strings.Count(applied, "\n"), len(regexp.MustCompile("(?m)^apiVersion: ").FindAllString(manifest, -1)); got != want {
 		t.Errorf("%d of %d objects are applied:\n%s\n%s", got, want, applied, manifest)
+	}
+}
+
+// again applies what was applied before.
+func (s *stage) again(t *testing.T) {
+	t.Helper()
+	if saved, err := filepath.Glob(filepath.Join(s.dir, "*.yaml")); err != nil || len(saved) > 0 {
+		s.MustKubectl(t, "apply", "-f", s.dir)
 	}
 }
 
