@@ -121,6 +121,10 @@ chart: ## Copy the CRD, the rules, the alerts and such from config into the Helm
 	cp config/rbac/*_role.yaml config/rbac/manager/role.yaml $(CHART_FILES)/rbac
 	cp config/network-policy/network_policy.yaml config/prometheus/{monitor,alerts}.yaml config/grafana/dashboard.json $(CHART_FILES)
 
+.PHONY: docs
+docs: ## Generate docs/reference.md from the API's types and the CRD.
+	go run ./hack/reference
+
 .PHONY: check-generated
 check-generated: ## Fail if a generated file isn't what generating it makes.
 	@hack/check-generated.sh

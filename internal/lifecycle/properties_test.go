@@ -15,13 +15,12 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
 	"pgregory.net/rapid"
 	kstatus "sigs.k8s.io/cli-utils/pkg/kstatus/status"
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
 	"dafty.ai/dafty-operator/internal/dafty"
+	"dafty.ai/dafty-operator/internal/kstatustest"
 	"dafty.ai/dafty-operator/internal/lifecycle"
 )
 
@@ -293,19 +292,11 @@ func forgone(in lifecycle.Input) bool {
 		credentials.Secret != "" && credentials.Secret != request.CredentialsHash && (credentials.Held != request.CredentialsHash || revoked)
 }
 
-// kstatusOf is what tools such as Flux, Argo CD and kubectl make of an object.
+// kstatusOf is what tools such as Flux and Argo CD make of an object with this status.
 func kstatusOf(job *v1alpha1.DaftyJob, status *v1alpha1.DaftyJobStatus) (kstatus.Status, error) {
 	job = job.DeepCopy()
 	job.Status = *status
-	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(job)
-	if err != nil {
-		return "", err
-	}
-	result, err := kstatus.Compute(&unstructured.Unstructured{Object: content})
-	if err != nil {
-		return "", err
-	}
-	return result.Status, nil
+	return kstatustest.Of(job)
 }
 
 func asJSON(from any) string {

@@ -18,6 +18,7 @@ import (
 	"dafty.ai/dafty-operator/api/v1alpha1"
 	"dafty.ai/dafty-operator/internal/account"
 	"dafty.ai/dafty-operator/internal/daftysim"
+	"dafty.ai/dafty-operator/internal/kstatustest"
 	"dafty.ai/dafty-operator/internal/lifecycle"
 )
 
@@ -102,6 +103,12 @@ func (j *judge) saw(before, after version) {
 	}
 	if job.Status.Phase == v1alpha1.PhaseCancelling {
 		delete(j.lostStatus, job.UID) // that it was called off is on record again
+	}
+	// A status that somebody emptied says nothing until the operator has seen it.
+	if emptied := job.Status.Phase == "" && job.Status.ObservedGeneration == 0; !emptied && !j.handsOn {
+		if problem := kstatustest.Problem(job); problem != "" {
+			j.find("false: %s: %s", problem, describe(job))
+		}
 	}
 	was := before.job
 	if was == nil || was.UID != job.UID || j.handsOn {
