@@ -4,22 +4,39 @@ SHELL       := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 
-# What make deploy and make build-installer install.
+# What make image builds, and make deploy and make build-installer install.
 IMG ?= dafty-operator:latest
+# What builds it: docker, podman or buildah.
+IMAGE_BUILDER ?= docker
+PLATFORMS     ?= linux/amd64,linux/arm64
 
-# Stamped into the binary; from git where there is one.
-VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
-LDFLAGS = -s -w -X main.version=$(VERSION)
+# Stamped into the binary and the image; from git where there is one.
+VERSION           ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+COMMIT            ?= $(shell git rev-parse HEAD 2>/dev/null)
+SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
+# GNU's date, else BSD's.
+CREATED            = $(shell date -u -d '@$(SOURCE_DATE_EPOCH)' +%FT%TZ 2>/dev/null || date -u -r '$(SOURCE_DATE_EPOCH)' +%FT%TZ)
+LDFLAGS            = -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
+
+# All that an image depends on beside the files: for the same values the same image. A release sets GO_IMAGE, BASE_IMAGE
+# and SOURCE; the Dockerfile's own are used where they are empty.
+IMAGE_ARGS = $(foreach arg,VERSION COMMIT SOURCE_DATE_EPOCH CREATED SOURCE GO_IMAGE BASE_IMAGE,$(if $($(arg)),--build-arg '$(arg)=$($(arg))'))
 
 # The race detector needs a C compiler; Go turns cgo off where there is none.
 RACE ?= $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
 
 CONTROLLER_GEN = go tool -modfile=hack/tools/go.mod controller-gen
+HELM           = go tool -modfile=hack/tools/helm/go.mod helm
 KUSTOMIZE      = go tool -modfile=hack/tools/go.mod kustomize
+ACTIONLINT     = go tool -modfile=hack/tools/actionlint/go.mod actionlint
 # golangci-lint with the linter for Kubernetes APIs in it.
 GOLANGCI_LINT  = go tool -modfile=hack/tools/golangci-lint/go.mod golangci-lint-kube-api-linter
 # The user's own; else the one that the tests use.
 KUBECTL       ?= $$(command -v kubectl || echo "$$(go run ./hack/kube-assets)/kubectl")
+
+# The Go that all builds of a version are made with, so that they are the same.
+TOOLCHAIN = $(shell sed -n 's/^toolchain //p' go.mod)
+comma    := ,
 
 # A test that waits for the first build of the control plane, or for many others on a small machine, isn't stuck.
 TEST_TIMEOUT ?= 30m
@@ -77,9 +94,11 @@ bench: ## Measure speed and memory. RUN chooses scenarios, COMPARE is an earlier
 	@exec bin/bench $(if $(RUN),-run '$(RUN)') $(if $(COMPARE),-compare '$(COMPARE)') $(FLAGS)
 
 .PHONY: lint
-lint: ## Check the code with golangci-lint, and that go.mod is tidy.
+lint: ## Check the code with golangci-lint, the workflows with actionlint, the chart with helm, and that go.mod is tidy.
 	$(GOLANGCI_LINT) config verify
 	$(GOLANGCI_LINT) run
+	$(ACTIONLINT) # the scripts in them too, where shellcheck is installed
+	$(HELM) lint --strict --quiet charts/dafty-operator
 	go mod tidy -diff
 
 .PHONY: fmt
@@ -95,7 +114,22 @@ generate: ## Generate deep copies and Dafty's client.
 .PHONY: manifests
 manifests: ## Generate the CRD and the operator's ClusterRole.
 	$(CONTROLLER_GEN) crd paths=./api/... output:crd:artifacts:config=config/crd/bases
-	$(CONTROLLER_GEN) rbac:roleName=manager-role paths=./internal/controller/... output:rbac:artifacts:config=config/rbac
+	$(CONTROLLER_GEN) rbac:roleName=manager-role paths=./internal/controller/... output:rbac:artifacts:config=config/rbac/manager
+
+# The chart's own copies: Helm reads nothing outside of its folder.
+CHART_FILES = charts/dafty-operator/files
+
+.PHONY: chart
+chart: ## Copy the CRD, the rules, the alerts and such from config into the Helm chart.
+	rm -rf $(CHART_FILES)
+	mkdir -p $(CHART_FILES)/crd $(CHART_FILES)/rbac
+	cp config/crd/bases/*.yaml $(CHART_FILES)/crd
+	cp config/rbac/*_role.yaml config/rbac/manager/role.yaml $(CHART_FILES)/rbac
+	cp config/network-policy/network_policy.yaml config/prometheus/{monitor,alerts}.yaml config/grafana/dashboard.json $(CHART_FILES)
+
+.PHONY: docs
+docs: ## Generate docs/reference.md from the API's types and the CRD.
+	go run ./hack/reference
 
 .PHONY: check-generated
 check-generated: ## Fail if a generated file isn't what generating it makes.
@@ -104,6 +138,42 @@ check-generated: ## Fail if a generated file isn't what generating it makes.
 .PHONY: clean
 clean: ## Remove what was built here; caches stay.
 	rm -rf bin dist
+
+##@ Release
+
+.PHONY: image
+image: ## Build the image IMG for this machine. FLAGS are the builder's own.
+	$(IMAGE_BUILDER) build $(IMAGE_ARGS) $(FLAGS) -t '$(IMG)' .
+
+.PHONY: image-push
+image-push: ## Build IMG for all PLATFORMS with SBOM and provenance, push it, and write its digest to dist/image-digest.
+	@mkdir -p dist
+	docker buildx build $(IMAGE_ARGS) --platform '$(PLATFORMS)' --pull --sbom=true --provenance=mode=max \
+		--output type=image,push=true,rewrite-timestamp=true --metadata-file dist/image.json $(FLAGS) -t '$(IMG)' .
+	@sed -n 's/^.*"containerimage.digest": *"\(sha256:[0-9a-f]*\)".*$$/\1/p' dist/image.json >dist/image-digest
+	@[[ -s dist/image-digest ]] || { echo "no digest in dist/image.json" >&2; exit 1; }
+
+.PHONY: image-test
+image-test: ## Build the image with buildah on Debian, compare two builds, and run it: as root, and no registry is needed.
+	@hack/image-test.sh
+
+.PHONY: binaries
+binaries: ## Build the programs that are in the image, bit by bit, into dist, with the Go of the Dockerfile.
+	@mkdir -p dist && rm -f dist/manager-*
+	for platform in $(subst $(comma), ,$(PLATFORMS)); do \
+		GOTOOLCHAIN=$(TOOLCHAIN) CGO_ENABLED=0 GOOS=$${platform%/*} GOARCH=$${platform#*/} \
+			GOFLAGS= GOAMD64=v1 GOARM64=v8.0 GOEXPERIMENT= \
+			go build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o "dist/manager-$${platform/\//-}" .; \
+	done
+
+.PHONY: release-files
+release-files: binaries build-installer ## Write the files of release VERSION into dist. IMG is its image, NAME@DIGEST.
+	@[[ '$(IMG)' == *@sha256:* ]] || { echo "release-files: IMG=$(IMG) names no digest" >&2; exit 1; }
+	rm -rf dist/chart && mkdir -p dist/chart && cp -R charts/dafty-operator dist/chart
+	img='$(IMG)'; sed "/^image:/,/^[^ ]/{s|^  repository:.*|  repository: $${img%@*}|; s|^  digest:.*|  digest: $${img#*@}|;}" \
+		charts/dafty-operator/values.yaml >dist/chart/dafty-operator/values.yaml
+	$(HELM) package dist/chart/dafty-operator --version '$(VERSION:v%=%)' --app-version '$(VERSION)' --destination dist
+	cd dist && sha256sum manager-linux-* install.yaml 'dafty-operator-$(VERSION:v%=%).tgz' >checksums.txt
 
 ##@ Install on the current cluster
 

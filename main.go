@@ -2,9 +2,11 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"flag"
 	"fmt"
+	"net/http"
 	"os"
 	"runtime/debug"
 	"strings"
@@ -16,6 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -29,19 +32,25 @@ import (
 	"dafty.ai/dafty-operator/internal/account"
 	"dafty.ai/dafty-operator/internal/controller"
 	"dafty.ai/dafty-operator/internal/dafty"
+	"dafty.ai/dafty-operator/internal/lease"
+	"dafty.ai/dafty-operator/internal/tracing"
 )
 
 // version is stamped by the build.
 var version = ""
 
-// serviceAccountNamespace is there in every pod that has a service account.
-const serviceAccountNamespace = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
+// A pod is given 60 s to end (config/manager): what is on its way to Dafty gets the most of it, and the manager what is left.
+const (
+	drainFor = 45 * time.Second
+	stopFor  = 10 * time.Second
+)
 
 type options struct {
 	daftyURL            string
 	allowInsecure       bool
 	leaderElect         bool
 	leaderNamespace     string
+	leaseTiming         lease.Timing
 	metricsAddress      string
 	metricsSecure       bool
 	probeAddress        string
@@ -54,9 +63,12 @@ type options struct {
 func main() {
 	o := options{}
 	flag.StringVar(&o.daftyURL, "dafty-url", envOr("DAFTY_URL", dafty.DefaultURL), "base URL of the Dafty API (environment: DAFTY_URL)")
-	flag.BoolVar(&o.allowInsecure, "allow-insecure-dafty-url", false, "allow a plain http --dafty-url that is no loopback address; API keys then cross the network in the clear")
+	flag.BoolVar(&o.allowInsecure, "allow-insecure-dafty-url", false, "allow a plain http --dafty-url that is no loopback address; API keys and uploads then cross the network in the clear")
 	flag.BoolVar(&o.leaderElect, "leader-elect", false, "run only while holding the leader lease, so that several replicas can stand by")
 	flag.StringVar(&o.leaderNamespace, "leader-election-namespace", "", "namespace of the leader lease; the pod's own by default, and \"default\" outside a cluster")
+	flag.DurationVar(&o.leaseTiming.Duration, "leader-elect-lease-duration", lease.DefaultTiming.Duration, "how long a standby waits for a leader that has stopped to renew its lease without giving it back")
+	flag.DurationVar(&o.leaseTiming.RenewDeadline, "leader-elect-renew-deadline", lease.DefaultTiming.RenewDeadline, "how long a leader tries to renew its lease before it gives up and ends")
+	flag.DurationVar(&o.leaseTiming.RetryPeriod, "leader-elect-retry-period", lease.DefaultTiming.RetryPeriod, "the time between two tries to renew the lease, or to get it: a standby takes over so soon after a leader that has ended in good order")
 	flag.StringVar(&o.metricsAddress, "metrics-bind-address", "0", "address that serves Prometheus metrics, such as :8443; 0 serves none")
 	flag.BoolVar(&o.metricsSecure, "metrics-secure", false, "serve metrics by https, to those alone whom the cluster lets read them")
 	flag.StringVar(&o.probeAddress, "health-probe-bind-address", ":8081", "address that serves /healthz and /readyz; 0 serves none")
@@ -64,23 +76,35 @@ func main() {
 	flag.DurationVar(&o.deletionTimeout, "deletion-timeout", 5*time.Minute, "how long a deleted DaftyJob waits for its cancel to be confirmed before it is let go with an event that says so")
 	flag.IntVar(&o.concurrentReconcile, "max-concurrent-reconciles", 16, "how many DaftyJobs are worked on at the same moment; none of them waits for Dafty")
 	flag.StringVar(&o.rateLimits, "rate-limits", "", "calls that Dafty allows an API key each minute, by class, such as image_create=20,video_create=5,style_extract=3,upload=30,other=120; what Dafty's answers say goes before it")
+	showVersion := flag.Bool("version", false, "print the version and end")
 	logging := zap.Options{}
 	logging.BindFlags(flag.CommandLine)
 	flag.Parse()
+	if *showVersion {
+		fmt.Println(versionLine())
+		return
+	}
 	if os.Getenv("GOGC") == "" {
 		// A little more work for the collector, for a quarter less memory where thousands of jobs are watched.
 		debug.SetGCPercent(50)
 	}
 	ctrl.SetLogger(zap.New(zap.UseFlagOptions(&logging)))
+	klog.SetLogger(ctrl.Log) // client-go's lines are of the same form
 
 	if err := run(o); err != nil {
-		fmt.Fprintln(os.Stderr, "dafty-operator:", err)
+		if !errors.Is(err, errEnded) {
+			fmt.Fprintln(os.Stderr, "dafty-operator:", err)
+		}
 		os.Exit(1)
 	}
 }
 
+// errEnded is for an end whose cause is in the log.
+var errEnded = errors.New("the operator has ended")
+
 func run(o options) error {
 	limits, limitsErr := account.ParseLimits(o.rateLimits)
+	timingErr := o.leaseTiming.Check()
 	switch err := dafty.CheckURL(o.daftyURL, o.allowInsecure); {
 	case err != nil:
 		return fmt.Errorf("--dafty-url (or DAFTY_URL): %w", err)
@@ -88,6 +112,8 @@ func run(o options) error {
 		return errors.New("--deletion-timeout must be more than 0, such as 5m")
 	case o.concurrentReconcile < 1:
 		return errors.New("--max-concurrent-reconciles must be at least 1")
+	case timingErr != nil:
+		return timingErr
 	case limitsErr != nil:
 		return fmt.Errorf("--rate-limits: %w", limitsErr)
 	case flag.NArg() > 0:
@@ -101,13 +127,24 @@ func run(o options) error {
 	utilruntime.Must(clientgoscheme.AddToScheme(scheme))
 	utilruntime.Must(v1alpha1.AddToScheme(scheme))
 
-	mgr, err := ctrl.NewManager(config, o.manager(scheme))
+	managed := o.manager(scheme)
+	elected, err := lease.New(config, o.leaderNamespace, "dafty-operator.dafty.ai", o.leaseTiming)
 	if err != nil {
 		return err
 	}
-	ctx := ctrl.SetupSignalHandler()
+	managed.LeaderElectionResourceLockInterface = elected
+	mgr, err := ctrl.NewManager(config, managed)
+	if err != nil {
+		return err
+	}
+	elected.Record(mgr.GetEventRecorderFor(elected.Identity())) //nolint:staticcheck // The leader election knows the older events alone.
+
+	// The manager ends only after what is on its way to Dafty has ended: until then it keeps the lease, and writes the answers.
+	signalled := ctrl.SetupSignalHandler()
+	ctx, end := context.WithCancel(context.Background())
+	defer end()
 	wakeups := controller.NewWakeups()
-	httpClient := dafty.NewHTTPClient()
+	httpClient := tracing.NewClient(dafty.NewHTTPClient(), o.daftyURL)
 	userAgent := "dafty-operator/" + buildVersion()
 	accounts := account.NewRegistry(ctx, account.Config{
 		Client: func(apiKey string) account.Dafty { return dafty.New(o.daftyURL, apiKey, userAgent, httpClient) },
@@ -124,14 +161,56 @@ func run(o options) error {
 	if err := reconciler.SetupWithManager(ctx, mgr, wakeups, o.concurrentReconcile); err != nil {
 		return err
 	}
-	if err := mgr.AddHealthzCheck("healthz", healthz.Ping); err != nil {
+	// Not ready: a takeover would have to wait until all DaftyJobs are listed. Not healthy: see the check.
+	informer, err := mgr.GetCache().GetInformer(ctx, &v1alpha1.DaftyJob{}, cache.BlockUntilSynced(false))
+	if err != nil {
 		return err
 	}
-	if err := mgr.AddReadyzCheck("readyz", healthz.Ping); err != nil {
+	if err := mgr.AddReadyzCheck("caches", cachesSynced(informer)); err != nil {
 		return err
 	}
+	if err := mgr.AddHealthzCheck("leader-election", elected.Healthy); err != nil {
+		return err
+	}
+	go func() {
+		select {
+		case <-signalled.Done():
+			drain(accounts)
+			end()
+		case <-ctx.Done():
+		}
+	}()
+	stopTracing, err := tracing.Start(ctx, buildVersion(), ctrl.Log.WithName("tracing"))
+	if err != nil {
+		return fmt.Errorf("traces: %w", err)
+	}
+	defer stopTracing()
 	ctrl.Log.Info("starting", "version", buildVersion(), "daftyURL", o.daftyURL)
-	return mgr.Start(ctx)
+	if err := mgr.Start(ctx); err != nil {
+		ctrl.Log.Error(err, "the operator has ended")
+		return errEnded
+	}
+	return nil
+}
+
+// drain lets the calls that are on their way to Dafty run out.
+func drain(accounts *account.Registry) {
+	ctx, cancel := context.WithTimeout(context.Background(), drainFor)
+	defer cancel()
+	ctrl.Log.Info("ending: waiting for the answers to creates and cancels that are on their way", "atMost", drainFor.String())
+	if left := accounts.Drain(ctx); left > 0 {
+		ctrl.Log.Info("ending, though answers are missing in status: the next process asks for them again", "daftyJobs", left)
+	}
+}
+
+// cachesSynced is a readiness check: whoever is ready has all DaftyJobs and their indexes in memory, also while it stands by.
+func cachesSynced(informer cache.Informer) healthz.Checker {
+	return func(*http.Request) error {
+		if !informer.HasSynced() {
+			return errors.New("the DaftyJobs aren't all listed yet")
+		}
+		return nil
+	}
 }
 
 // manager are the options of the controller manager.
@@ -143,15 +222,14 @@ func (o options) manager(scheme *runtime.Scheme) ctrl.Options {
 		HealthProbeBindAddress:        o.probeAddress,
 		Metrics:                       metricsserver.Options{BindAddress: o.metricsAddress, SecureServing: o.metricsSecure},
 		LeaderElection:                o.leaderElect,
-		LeaderElectionID:              "dafty-operator.dafty.ai",
-		LeaderElectionNamespace:       o.leaderNamespace,
 		LeaderElectionReleaseOnCancel: true,
+		LeaseDuration:                 &o.leaseTiming.Duration,
+		RenewDeadline:                 &o.leaseTiming.RenewDeadline,
+		RetryPeriod:                   &o.leaseTiming.RetryPeriod,
+		GracefulShutdownTimeout:       new(stopFor),
 	}
 	if o.metricsSecure {
 		m.Metrics.FilterProvider = filters.WithAuthenticationAndAuthorization
-	}
-	if _, err := os.Stat(serviceAccountNamespace); err != nil && m.LeaderElectionNamespace == "" {
-		m.LeaderElectionNamespace = "default"
 	}
 	for namespace := range strings.SplitSeq(o.watchNamespaces, ",") {
 		if namespace = strings.TrimSpace(namespace); namespace != "" {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	goruntime "runtime"
 	"strings"
 	"testing"
 	"time"
@@ -8,11 +9,12 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 
 	"dafty.ai/dafty-operator/internal/dafty"
+	"dafty.ai/dafty-operator/internal/lease"
 )
 
 // Options that can't be meant are refused before anything is connected to.
 func TestRunRefusesBadOptions(t *testing.T) {
-	good := options{daftyURL: dafty.DefaultURL, deletionTimeout: time.Minute, concurrentReconcile: 1}
+	good := options{daftyURL: dafty.DefaultURL, deletionTimeout: time.Minute, concurrentReconcile: 1, leaseTiming: lease.DefaultTiming}
 	for _, tc := range []struct {
 		name   string
 		change func(*options)
@@ -25,6 +27,7 @@ func TestRunRefusesBadOptions(t *testing.T) {
 		{"no deletion timeout", func(o *options) { o.deletionTimeout = 0 }, "--deletion-timeout must be more than 0"},
 		{"a limit of no class", func(o *options) { o.rateLimits = "images=20" }, "the classes are image_create, other, style_extract, upload, video_create"},
 		{"a limit of nothing", func(o *options) { o.rateLimits = "image_create=0" }, "a number of at least 1"},
+		{"two leaders at once", func(o *options) { o.leaseTiming.Duration = o.leaseTiming.RenewDeadline }, "a leader must give up before another may take over"},
 		{"no workers", func(o *options) { o.concurrentReconcile = 0 }, "--max-concurrent-reconciles must be at least 1"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -51,5 +54,17 @@ func TestManagerOptions(t *testing.T) {
 	}
 	if all := (options{}).manager(runtime.NewScheme()); all.Cache.DefaultNamespaces != nil {
 		t.Error("without --watch-namespaces all namespaces are watched")
+	}
+}
+
+func TestVersionLine(t *testing.T) {
+	version, commit = "v1.2.3", "0123abc"
+	t.Cleanup(func() { version, commit = "", "" })
+	if want := "dafty-operator v1.2.3 (commit 0123abc, " + goruntime.Version() + ", " + goruntime.GOOS + "/" + goruntime.GOARCH + ")"; versionLine() != want {
+		t.Errorf("--version prints %q, want %q", versionLine(), want)
+	}
+	version, commit = "", ""
+	if got := versionLine(); !strings.HasPrefix(got, "dafty-operator dev (commit unknown, ") {
+		t.Errorf("of a build that stamps nothing, --version prints %q", got)
 	}
 }

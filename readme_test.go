@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -11,7 +12,14 @@ import (
 	"dafty.ai/dafty-operator/internal/kubetest"
 )
 
-func TestMain(m *testing.M) { kubetest.Main(m, kubetest.Options{}) }
+func TestMain(m *testing.M) {
+	if os.Getenv(asOperator) != "" {
+		os.Args = []string{"manager", "--help"}
+		main()
+		return
+	}
+	kubetest.Main(m, kubetest.Options{})
+}
 
 func readme(t *testing.T) string {
 	t.Helper()
@@ -62,17 +70,25 @@ func TestPagesNameWhatExists(t *testing.T) {
 		if left := regexp.MustCompile("@[A-Z]+@").FindString(text); left != "" {
 			t.Errorf("%s: %s isn't filled in", page, left)
 		}
-		for _, target := range regexp.MustCompile("(?m)(?:^|`)make ([a-z-]+)").FindAllStringSubmatch(text, -1) {
+		for _, target := range regexp.MustCompile("(?m)(?:^|`)make ([a-z0-9-]+)").FindAllStringSubmatch(text, -1) {
 			if !strings.Contains(string(makefile), "\n"+target[1]+":") {
 				t.Errorf("%s: there is no make %s", page, target[1])
 			}
 		}
-		for _, link := range regexp.MustCompile(`\]\(([^)#]+)[^)]*\)`).FindAllStringSubmatch(text, -1) {
+		for _, link := range regexp.MustCompile(`\]\(([^)#]*)#?([^)]*)\)`).FindAllStringSubmatch(text, -1) {
 			if strings.HasPrefix(link[1], "https://") {
 				continue
 			}
-			if _, err := os.Stat(filepath.Join(filepath.Dir(page), link[1])); err != nil {
+			target := page
+			if link[1] != "" {
+				target = filepath.Join(filepath.Dir(page), link[1])
+			}
+			if _, err := os.Stat(target); err != nil {
 				t.Errorf("%s: broken link: %v", page, err)
+				continue
+			}
+			if link[2] != "" && !slices.Contains(headings(t, target), link[2]) {
+				t.Errorf("%s: %s has no heading #%s", page, target, link[2])
 			}
 		}
 		for _, name := range regexp.MustCompile("`(Test[A-Za-z]+)`").FindAllStringSubmatch(text, -1) {
@@ -81,6 +97,20 @@ func TestPagesNameWhatExists(t *testing.T) {
 			}
 		}
 	}
+}
+
+// headings are what a page's headings are linked to by.
+func headings(t *testing.T, page string) []string {
+	t.Helper()
+	raw, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var links []string
+	for _, heading := range regexp.MustCompile("(?m)^#+ (.*)$").FindAllStringSubmatch(string(raw), -1) {
+		links = append(links, strings.ReplaceAll(regexp.MustCompile("[^a-z0-9 _-]").ReplaceAllString(strings.ToLower(heading[1]), ""), " ", "-"))
+	}
+	return links
 }
 
 // allTests is the code of every test.

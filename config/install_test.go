@@ -2,28 +2,26 @@
 package config_test
 
 import (
-	"bytes"
-	"context"
-	"crypto/tls"
 	"fmt"
-	"io"
 	"maps"
-	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
+	"github.com/go-logr/logr"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/client-go/tools/clientcmd"
-	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+	policyv1 "k8s.io/api/policy/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	apilabels "k8s.io/apimachinery/pkg/labels"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
+	"dafty.ai/dafty-operator/internal/installtest"
 	"dafty.ai/dafty-operator/internal/kubetest"
 	"dafty.ai/dafty-operator/internal/sourcetree"
 )
@@ -37,53 +35,139 @@ const (
 
 // The CRD isn't there beforehand: installing it is part of what is tested.
 func TestMain(m *testing.M) {
-	kubetest.Main(m, kubetest.Options{CRDs: []string{}, ControllerManager: true})
-}
-
-// kustomize builds a folder with the pinned kustomize, as make does.
-func kustomize(t *testing.T, dir string) string {
-	t.Helper()
-	root, err := sourcetree.Root()
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.CommandContext(t.Context(), "go", "tool", "-modfile=hack/tools/go.mod", "kustomize", "build", dir)
-	cmd.Dir = root
-	var stdout, stderr bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	if err := cmd.Run(); err != nil {
-		t.Fatalf("kustomize build %s: %v\n%s", dir, err, stderr.String())
-	}
-	return stdout.String()
+	log.SetLogger(logr.Discard())
+	kubetest.Main(m, kubetest.Options{CRDs: []string{}, ControllerManager: true, Audit: true})
 }
 
 // One after the other, from install to uninstall: they are about the one installation a cluster has.
 func TestInstallation(t *testing.T) {
 	env := kubetest.Start(t)
-	manifests := kustomize(t, "config/default")
+	manifests := installtest.Kustomize(t, "config/default")
+	install(t, env, manifests)
 
-	env.MustApply(t, manifests, "--server-side")
-	if t.Run("CRD is established", func(t *testing.T) {
-		env.MustKubectl(t, "wait", "--for=condition=Established", "crd/daftyjobs.dafty.ai", "--timeout=30s")
-	}); t.Failed() {
-		return
-	}
 	t.Run("applying it again changes nothing", func(t *testing.T) { appliesWithoutChange(t, env, manifests) })
-	t.Run("its Pod is let in where only restricted ones are", func(t *testing.T) { podIsRestricted(t, env) })
+	t.Run("its Pods are let in where only restricted ones are", func(t *testing.T) { podsAreRestricted(t, env, manifests) })
 	t.Run("it may do what it needs and no more", func(t *testing.T) { operatorRights(t, env) })
 	t.Run("people's roles have DaftyJobs in them", func(t *testing.T) { peoplesRights(t, env) })
-	t.Run("it runs with these flags and these rights", func(t *testing.T) { operatorRuns(t, env) })
-	t.Run("the network policy is valid", func(t *testing.T) {
-		policy := kustomize(t, "config/network-policy")
-		env.MustApply(t, strings.ReplaceAll(policy, "namespace: system", "namespace: "+namespace), "--dry-run=server")
+	t.Run("it runs with these flags, and uses all of these rights", func(t *testing.T) { operatorHasTheRightsItUses(t, env, env.Namespace) })
+	t.Run("it goes again", func(t *testing.T) { uninstall(t, env, manifests) })
+}
+
+// The other one a cluster may have: it looks after the namespaces that it is told of, and has no right in any other.
+func TestInstallationForSomeNamespaces(t *testing.T) {
+	env := kubetest.Start(t)
+	for _, ns := range []string{"team-a", "team-b"} {
+		env.MustKubectl(t, "create", "namespace", ns)
+		defer env.MustKubectl(t, "delete", "namespace", ns, "--timeout=90s")
+	}
+	manifests := installtest.Overlay(t, map[string]string{
+		".":      "resources: [CONFIG/default, team-a, team-b]\ncomponents: [CONFIG/watch-namespaces]\n" + watchTeams,
+		"team-a": "namespace: team-a\nresources: [CONFIG/watched-namespace]\n",
+		"team-b": "namespace: team-b\nresources: [CONFIG/watched-namespace]\n",
 	})
-	t.Run("it goes again", func(t *testing.T) {
-		file := filepath.Join(t.TempDir(), "install.yaml")
-		if err := os.WriteFile(file, []byte(manifests), 0o600); err != nil {
-			t.Fatal(err)
+	install(t, env, manifests)
+	t.Run("it has no right in other namespaces", func(t *testing.T) {
+		as := "system:serviceaccount:" + namespace + ":" + account
+		for args, may := range map[string]bool{
+			"list daftyjobs -n team-a": true, "get secrets -n team-b": true,
+			"list daftyjobs --all-namespaces": false, "list daftyjobs -n default": false,
+			"get secrets -n default": false, "get secrets -n " + namespace: false,
+		} {
+			stdout, stderr, _ := env.Kubectl(t, append([]string{"auth", "can-i", "--as", as}, strings.Fields(args)...)...)
+			if strings.TrimSpace(stdout) != yesNo(may) {
+				t.Errorf("%s: %s%s; want %s", args, stdout, stderr, yesNo(may))
+			}
 		}
-		env.MustKubectl(t, "delete", "-f", file, "--timeout=90s")
 	})
+	t.Run("it runs with these flags, and uses all of these rights", func(t *testing.T) { operatorHasTheRightsItUses(t, env, "team-a") })
+	t.Run("it goes again", func(t *testing.T) { uninstall(t, env, manifests) })
+}
+
+const watchTeams = `patches:
+- target: {kind: Deployment, name: dafty-operator-controller-manager}
+  patch: |-
+    - op: add
+      path: /spec/template/spec/containers/0/args/-
+      value: --watch-namespaces=team-a,team-b
+`
+
+// Every component is taken by a real API server, alone and with all others, which leave no name or selector to differ.
+func TestComponents(t *testing.T) {
+	env := kubetest.Start(t)
+	installtest.PrometheusCRDs(t, env)
+	overlay := func(t *testing.T, more string, components ...string) string {
+		return installtest.Overlay(t, map[string]string{".": "resources: [CONFIG/default]\ncomponents: [CONFIG/" + strings.Join(components, ", CONFIG/") + "]\n" + more})
+	}
+	all := []string{"network-policy", "prometheus", "grafana", "plain-metrics", "watch-namespaces"}
+	manifests := overlay(t, "", all...)
+	install(t, env, manifests)
+	selectorsFit(t, manifests)
+	for _, component := range all {
+		t.Run(component, func(t *testing.T) {
+			manifests := overlay(t, "", component)
+			selectorsFit(t, manifests)
+			installtest.Apply(t, env, manifests, "--dry-run=server")
+		})
+	}
+	t.Run("in a namespace of another name", func(t *testing.T) {
+		manifests := overlay(t, "namespace: "+env.Namespace+"\n", all...)
+		if strings.Contains(manifests, namespace) {
+			t.Error("something is left in the usual namespace")
+		}
+		selectorsFit(t, manifests)
+		// The namespace is there already, made by another way than apply.
+		installtest.Apply(t, env, manifests, "--dry-run=server", "--force-conflicts")
+	})
+	uninstall(t, env, manifests)
+}
+
+// selectorsFit holds selectors, ports and schemes against what they select.
+func selectorsFit(t *testing.T, manifests string) {
+	deployment := installtest.Find[appsv1.Deployment](t, manifests, "Deployment", "")
+	service := installtest.Find[corev1.Service](t, manifests, "Service", "")
+	secure := !slices.Contains(deployment.Spec.Template.Spec.Containers[0].Args, "--metrics-secure=false")
+	fits := func(what string, selector, labels map[string]string) {
+		if len(selector) == 0 || !apilabels.SelectorFromSet(selector).Matches(apilabels.Set(labels)) {
+			t.Errorf("%s: %v doesn't select %v", what, selector, labels)
+		}
+	}
+	pod := deployment.Spec.Template.Labels
+	fits("Service", service.Spec.Selector, pod)
+	fits("PodDisruptionBudget", installtest.Find[policyv1.PodDisruptionBudget](t, manifests, "PodDisruptionBudget", "").Spec.Selector.MatchLabels, pod)
+	for _, constraint := range deployment.Spec.Template.Spec.TopologySpreadConstraints {
+		fits(constraint.TopologyKey, constraint.LabelSelector.MatchLabels, pod)
+	}
+	for _, object := range installtest.Objects(t, manifests) {
+		switch object.GetKind() {
+		case "NetworkPolicy":
+			selector, _, _ := unstructured.NestedStringMap(object.Object, "spec", "podSelector", "matchLabels")
+			fits("NetworkPolicy", selector, pod)
+		case "ServiceMonitor":
+			selector, _, _ := unstructured.NestedStringMap(object.Object, "spec", "selector", "matchLabels")
+			fits("ServiceMonitor", selector, service.Labels)
+			endpoints, _, _ := unstructured.NestedSlice(object.Object, "spec", "endpoints")
+			endpoint := endpoints[0].(map[string]any)
+			scheme := map[bool]string{true: "https", false: "http"}[secure]
+			if endpoint["scheme"] != scheme || endpoint["port"] != service.Spec.Ports[0].Name || service.Spec.Ports[0].Name != scheme {
+				t.Errorf("metrics are served by %s, port %s, and scraped at %v", scheme, service.Spec.Ports[0].Name, endpoint)
+			}
+		}
+	}
+}
+
+func install(t *testing.T, env *kubetest.Env, manifests string) {
+	t.Helper()
+	installtest.Apply(t, env, manifests)
+	env.MustKubectl(t, "wait", "--for=condition=Established", "crd/daftyjobs.dafty.ai", "--timeout=30s")
+}
+
+func uninstall(t *testing.T, env *kubetest.Env, manifests string) {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "install.yaml")
+	if err := os.WriteFile(file, []byte(manifests), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	env.MustKubectl(t, "delete", "-f", file, "--timeout=90s")
 }
 
 func appliesWithoutChange(t *testing.T, env *kubetest.Env, manifests string) {
@@ -95,16 +179,12 @@ func appliesWithoutChange(t *testing.T, env *kubetest.Env, manifests string) {
 	}
 }
 
-func podIsRestricted(t *testing.T, env *kubetest.Env) {
-	// The ReplicaSet's controller makes the Pod, and admission has its say; no node will run it.
+func podsAreRestricted(t *testing.T, env *kubetest.Env, manifests string) {
+	// The ReplicaSet's controller makes the Pods, and admission has its say; no node will run them.
 	if _, stderr, err := env.Kubectl(t, "wait", "--for=create", "pod", "-l", podLabel, "-n", namespace, "--timeout=60s"); err != nil {
 		t.Fatalf("%v %s\n%s", err, stderr, env.MustKubectl(t, "get", "events", "-n", namespace))
 	}
-	// And admission is really on.
-	const bad = "apiVersion: v1\nkind: Pod\nmetadata: {name: bad, namespace: " + namespace + "}\nspec: {containers: [{name: bad, image: bad}]}\n"
-	if _, stderr, err := env.Apply(t, bad); err == nil || !strings.Contains(stderr, `violates PodSecurity "restricted`) {
-		t.Errorf("a Pod that isn't restricted: %v, %s", err, stderr)
-	}
+	installtest.RestrictedPod(t, env, namespace, installtest.Find[appsv1.Deployment](t, manifests, "Deployment", "").Spec.Template)
 }
 
 func operatorRights(t *testing.T, env *kubetest.Env) {
@@ -172,143 +252,6 @@ func yesNo(b bool) string {
 	return "no"
 }
 
-// operatorRuns starts the operator as its Deployment does, outside of a Pod but with a token of its service account: the
-// flags exist, the rights are enough to become leader and to fill the caches, and metrics are guarded.
-func operatorRuns(t *testing.T, env *kubetest.Env) {
-	root, err := sourcetree.Root()
-	if err != nil {
-		t.Fatal(err)
-	}
-	manager := filepath.Join(t.TempDir(), "manager")
-	if out, err := command(t, root, "go", "build", "-o", manager, ".").CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
-	}
-
-	var d appsv1.Deployment
-	if err := env.Client.Get(t.Context(), client.ObjectKey{Namespace: namespace, Name: deployment}, &d); err != nil {
-		t.Fatal(err)
-	}
-	probes, metrics := freeAddress(t), freeAddress(t)
-	args := []string{"--kubeconfig", accountKubeconfig(t, env), "--leader-election-namespace", namespace}
-	for _, arg := range d.Spec.Template.Spec.Containers[0].Args {
-		arg = strings.Replace(arg, "=:8081", "="+probes, 1)
-		args = append(args, strings.Replace(arg, "=:8443", "="+metrics, 1))
-	}
-	cmd := command(t, root, manager, args...)
-	cmd.Env = append(os.Environ(), "DAFTY_URL=http://127.0.0.1:1/api/v1") // nobody is there, and no job is either
-	var log bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &log, &log
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
-
-	leads := func() bool {
-		stdout, _, _ := env.Kubectl(t, "get", "leases", "-n", namespace, "-o", "jsonpath={.items[*].spec.holderIdentity}")
-		return stdout != ""
-	}
-	// The operator's own metrics are a way to see that its workers started, so that its caches are full.
-	works := func() bool {
-		status, body := get(t, "https://"+metrics+"/metrics", env.MustKubectl(t, "create", "token", "scraper", "-n", namespace))
-		return status == http.StatusOK && strings.Contains(body, "controller_runtime_max_concurrent_reconciles{")
-	}
-	env.MustKubectl(t, "create", "serviceaccount", "scraper", "-n", namespace)
-	env.MustKubectl(t, "create", "clusterrolebinding", "scraper", "--clusterrole=dafty-operator-metrics-reader", "--serviceaccount="+namespace+":scraper")
-	for what, holds := range map[string]func() bool{
-		"it is ready":                      func() bool { status, _ := get(t, "http://"+probes+"/readyz", ""); return status == http.StatusOK },
-		"it leads":                         leads,
-		"a scraper with the role may read": works,
-	} {
-		if !eventually(t, 60*time.Second, holds) {
-			t.Errorf("not so: %s", what)
-		}
-	}
-	if status, _ := get(t, "https://"+metrics+"/metrics", ""); status != http.StatusUnauthorized && status != http.StatusForbidden {
-		t.Errorf("metrics for anybody: status %d", status)
-	}
-
-	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Error(err)
-	}
-	if err := <-ended; err != nil {
-		t.Errorf("it ended with %v", err)
-	}
-	if strings.Contains(log.String(), "forbidden") {
-		t.Error("it wanted to do what it may not")
-	}
-	if t.Failed() {
-		t.Logf("its log:\n%s", log.String())
-	}
-	env.MustKubectl(t, "delete", "clusterrolebinding", "scraper")
-}
-
-// accountKubeconfig makes a kubeconfig with a token of the operator's service account.
-func accountKubeconfig(t *testing.T, env *kubetest.Env) string {
-	t.Helper()
-	config, err := clientcmd.LoadFromFile(env.Kubeconfig)
-	if err != nil {
-		t.Fatal(err)
-	}
-	token := strings.TrimSpace(env.MustKubectl(t, "create", "token", account, "-n", namespace))
-	config.AuthInfos[config.Contexts[config.CurrentContext].AuthInfo] = &clientcmdapi.AuthInfo{Token: token}
-	file := filepath.Join(t.TempDir(), "kubeconfig")
-	if err := clientcmd.WriteToFile(*config, file); err != nil {
-		t.Fatal(err)
-	}
-	return file
-}
-
-func command(t *testing.T, dir, name string, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(t.Context(), name, args...)
-	cmd.Dir = dir
-	return cmd
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
-}
-
-// get returns status 0 where there is no answer.
-func get(t *testing.T, url, token string) (status int, body string) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if token = strings.TrimSpace(token); token != "" {
-		req.Header.Set("Authorization", "Bearer "+token)
-	}
-	c := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
-	resp, err := c.Do(req)
-	if err != nil {
-		return 0, ""
-	}
-	defer func() { _ = resp.Body.Close() }()
-	content, _ := io.ReadAll(resp.Body)
-	return resp.StatusCode, string(content)
-}
-
-func eventually(t *testing.T, timeout time.Duration, holds func() bool) bool {
-	t.Helper()
-	for deadline := time.Now().Add(timeout); ; time.Sleep(100 * time.Millisecond) {
-		if holds() {
-			return true
-		}
-		if time.Now().After(deadline) {
-			return false
-		}
-	}
-}
-
 // Both ways of config/argocd/kustomization.yaml: neither may lose the settings that an Argo CD has.
 func TestArgoCDSetting(t *testing.T) {
 	const existing = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: argocd-cm, labels: {app.kubernetes.io/part-of: argocd}}\ndata: {url: https://argocd.example.com}\n"
@@ -355,7 +298,7 @@ func TestArgoCDSetting(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		env.MustApply(t, kustomize(t, dir))
+		env.MustApply(t, installtest.Kustomize(t, dir))
 		check(t)
 		env.MustKubectl(t, "delete", "configmap", "argocd-cm", "--namespace=argocd")
 	})
@@ -388,17 +331,4 @@ func commentedCommand(t *testing.T, file string) string {
 		t.Fatalf("%s has no command in a comment, but %q", file, command)
 	}
 	return command
-}
-
-func TestServiceMonitorFindsTheMetricsService(t *testing.T) {
-	monitor := kustomize(t, "config/prometheus")
-	service := kustomize(t, "config/manager")
-	for _, want := range []string{"port: https", "control-plane: controller-manager"} {
-		if !strings.Contains(monitor, want) {
-			t.Errorf("the monitor has no %q", want)
-		}
-	}
-	if !strings.Contains(service, "name: https\n    port: 8443") {
-		t.Errorf("the service has no port named https:\n%s", service)
-	}
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Fails, with a diff, if make generate manifests changes anything. It compares the tree before and after instead of asking
+# Fails, with a diff, if make generate manifests chart docs changes anything. It compares the tree before and after instead of asking
 # git for changes, so it can be used with uncommitted work.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -18,7 +18,7 @@ snapshot() {
 }
 
 snapshot before
-make --no-print-directory generate manifests
+make --no-print-directory generate manifests chart docs
 snapshot after
 if ! (cd "$work" && git --no-pager diff --no-index --stat --patch before after); then
 	echo "check-generated: the files above were stale; they are up to date now, commit them" >&2

@@ -6,6 +6,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
+// Names on objects. The finalizer and the annotations are a DaftyJob's, the others those of its Secret.
 const (
 	// CancelFinalizer keeps a deleted DaftyJob until its job at Dafty is
 	// cancelled.
@@ -516,8 +517,9 @@ type ConfigMapKeyReference struct {
 	Key string `json:"key,omitempty"`
 }
 
-// ImageTarget names the image that an operation works on: exactly one field is given. The id's
-// MaxLength is wide so that a URL in its place gets the rule's message and not one about bytes.
+// The MaxLength of an id is wide so that a URL in its place gets the rule's message and not one about bytes.
+
+// ImageTarget names the image that an operation works on: exactly one field is given.
 //
 // +kubebuilder:validation:XValidation:rule="[has(self.id), has(self.jobRef)].filter(given, given).size() == 1",message="give exactly one of id (see status.result.images[].id of the job that made the image) or jobRef (the DaftyJob that makes it)"
 type ImageTarget struct {
@@ -567,8 +569,7 @@ type ImageReference struct {
 	ConfigMapKeyRef *ConfigMapKeyReference `json:"configMapKeyRef,omitempty"`
 }
 
-// StyleSource names a brand style: exactly one field is given. The id's MaxLength is as wide
-// as ImageTarget's.
+// StyleSource names a brand style: exactly one field is given.
 //
 // +kubebuilder:validation:XValidation:rule="[has(self.id), has(self.jobRef)].filter(given, given).size() == 1",message="give exactly one of id (see status.result.style.id of the job that extracted the style) or jobRef (the DaftyJob that extracts it)"
 type StyleSource struct {
@@ -801,7 +802,9 @@ type Submission struct {
 	CredentialsHash string `json:"credentialsHash,omitempty"`
 
 	// refusals is how many requests of this attempt Dafty refused, making no job
-	// and charging nothing. Each is followed by one with a fresh key.
+	// and charging nothing. Each is followed by one with a fresh key; with
+	// spec.idempotencyKey, by one with the same, and by one with a fresh key
+	// where that is refused too.
 	//
 	// +optional
 	Refusals int32 `json:"refusals,omitempty"`

@@ -2,9 +2,6 @@ package v1alpha1_test
 
 import (
 	"bytes"
-	"go/ast"
-	"go/parser"
-	"go/token"
 	"image"
 	"os"
 	"regexp"
@@ -71,37 +68,6 @@ func TestTheDocsTellOfEveryField(t *testing.T) {
 			t.Errorf("no example in %s gives %s", fieldsPage, path)
 		}
 	})
-}
-
-func TestTheDocsTellOfEveryReason(t *testing.T) {
-	page := readPage(t, fieldsPage)
-	file, err := parser.ParseFile(token.NewFileSet(), "conditions.go", nil, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	found := 0
-	ast.Inspect(file, func(node ast.Node) bool {
-		spec, ok := node.(*ast.ValueSpec)
-		if !ok {
-			return true
-		}
-		value, err := strconv.Unquote(spec.Values[0].(*ast.BasicLit).Value)
-		if err != nil {
-			t.Fatal(err)
-		}
-		switch name := spec.Names[0].Name; name {
-		case "ReasonSubmitted", "ReasonStored", "EventJobOrphaned": // which tell what a condition or a policy tells already
-		default:
-			found++
-			if !strings.Contains(page, "`"+value+"`") {
-				t.Errorf("%s doesn't tell of %s, %q", fieldsPage, name, value)
-			}
-		}
-		return true
-	})
-	if found < 40 {
-		t.Errorf("found only %d conditions and reasons", found)
-	}
 }
 
 func readPage(t testing.TB, file string) string {

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	kstatus "sigs.k8s.io/cli-utils/pkg/kstatus/status"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
@@ -132,6 +133,10 @@ func TestGoodManifestsAreStored(t *testing.T) {
 			// kstatus takes an object without an observedGeneration for finished.
 			if diff := cmp.Diff(fields{"observedGeneration": int64(-1)}, stored.Object["status"]); diff != "" {
 				t.Errorf("the status a new object has (-want +got):\n%s", diff)
+			}
+			result, err := kstatus.Compute(stored)
+			if err != nil || result.Status != kstatus.InProgressStatus {
+				t.Errorf("kstatus takes a new object for %v, not for on the way: %v", result, err)
 			}
 		})
 	}

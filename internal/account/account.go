@@ -9,6 +9,7 @@ import (
 	"dafty.ai/dafty-operator/internal/dafty"
 	"dafty.ai/dafty-operator/internal/lifecycle"
 	"dafty.ai/dafty-operator/internal/metrics"
+	"dafty.ai/dafty-operator/internal/tracing"
 )
 
 // Dafty is the part of *dafty.Client that is used here.
@@ -41,6 +42,7 @@ type Account struct {
 	classes map[dafty.Class]*class
 	// general holds back the submissions of every class.
 	general *hold
+	keys    keys
 	watcher watcher
 
 	// users counts the trackers and calls that refer to the account; the registry guards it.
@@ -65,6 +67,7 @@ func newAccount(apiKey string, client Dafty, limits Limits, before time.Time) *A
 		key:     func() string { return apiKey },
 		client:  measured{client},
 		uploads: newUploads(),
+		keys:    keys{},
 		classes: map[dafty.Class]*class{},
 	}
 	for name, limit := range DefaultLimits {
@@ -82,19 +85,32 @@ func newAccount(apiKey string, client Dafty, limits Limits, before time.Time) *A
 	return a
 }
 
-// claim takes a turn to submit for t, or says what it waits for. A repeat of a request in
-// doubt waits for its share of the rate limit alone: what became of it must be found out
-// even when nothing new would be accepted.
-func (a *Account) claim(t *Tracker, name dafty.Class, repeat bool) (*lifecycle.Hold, time.Time) {
+// claim takes a turn to submit under an idempotency key for t, or says what it waits for. One that goes ahead waits for
+// its share of the rate limit alone, as a repeat of a request in doubt does: what became of it must be found out even when
+// nothing new would be accepted.
+func (a *Account) claim(t *Tracker, name dafty.Class, key string, ahead bool) (*lifecycle.Hold, time.Time) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	now, c := time.Now(), a.classes[name]
-	if repeat {
+	now := time.Now()
+	wait := a.keys.blocks(t, key, now)
+	if wait == nil {
+		wait = a.claimClass(t, name, ahead, now)
+	}
+	if wait != nil {
+		return wait, time.Time{}
+	}
+	a.keys.hold(t.uid, key, now.Add(claimLife), now)
+	return nil, now
+}
+
+func (a *Account) claimClass(t *Tracker, name dafty.Class, ahead bool, now time.Time) *lifecycle.Hold {
+	c := a.classes[name]
+	if ahead {
 		if wait := c.rate(now, 0); wait != nil {
-			return wait, time.Time{}
+			return wait
 		}
 		c.pace.take(now, len(c.queue))
-		return nil, now
+		return nil
 	}
 
 	place := c.queue.place(t, now)
@@ -111,15 +127,16 @@ func (a *Account) claim(t *Tracker, name dafty.Class, repeat bool) (*lifecycle.H
 	}
 	if wait != nil {
 		c.queue[place].waits(wait.Until, wait.Kind)
-		return wait, time.Time{}
+		return wait
 	}
 	metrics.Waited(name, c.queue[place].why, now.Sub(c.queue[place].joined))
+	tracing.Waited(t.from.span, string(name), string(c.queue[place].why), c.queue[place].joined, now)
 	c.queue.leave(t)
 	c.pace.take(now, len(c.queue))
 	c.room.try(t, now)
 	a.general.try(t, now)
 	c.hold.try(t, now)
-	return nil, now
+	return nil
 }
 
 // alone says that no submission waits but t's.
@@ -143,13 +160,23 @@ func (c *class) rate(now time.Time, others int) *lifecycle.Hold {
 	return &lifecycle.Hold{Kind: dafty.KindRateLimit, Until: at}
 }
 
-// sends notes that a submission of t leaves.
-func (a *Account) sends(t *Tracker, name dafty.Class) {
+// sends notes that a submission of t leaves under an idempotency key.
+func (a *Account) sends(t *Tracker, name dafty.Class, key string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	c := a.classes[name]
 	c.pace.sent()
 	c.room.enter(t)
+	now := time.Now()
+	a.keys.hold(t.uid, key, now.Add(lifecycle.RepeatAfter), now)
+}
+
+// answered gives the key of a submission of t back whose answer leaves nothing in doubt.
+func (a *Account) answered(t *Tracker, key string) {
+	a.mu.Lock()
+	wake := a.keys.release(t.uid, key)
+	a.mu.Unlock()
+	wakeAll(wake)
 }
 
 // submitted learns from the answer to a submission of t, whose turn was taken at taken. One
@@ -357,6 +384,9 @@ func (a *Account) quietAt() time.Time {
 	}
 	if a.general != nil {
 		later(a.general.until)
+	}
+	for _, it := range a.keys {
+		later(it.until)
 	}
 	return at
 }

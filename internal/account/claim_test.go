@@ -20,7 +20,7 @@ import (
 func claimed(create dafty.Create, trackers ...*Tracker) (names string) {
 	var got []string
 	for _, t := range trackers {
-		if t.Claim(create, submission(t)) == nil {
+		if t.Claim(create, submission(t), false) == nil {
 			got = append(got, t.name.Name)
 		}
 	}
@@ -63,7 +63,7 @@ func TestHoldsLengthen(t *testing.T) {
 					// Each time another: the last one to be refused lets the others go first.
 					prober, next := w.tracker(fmt.Sprint("prober-", i), "k"), w.tracker("next", "k")
 					w.submit(prober, image)
-					hold := next.Claim(image, submission(next))
+					hold := next.Claim(image, submission(next), false)
 					if hold == nil || hold.Kind != tt.err.Kind || hold.Message != tt.err.Error() || until(hold) != want {
 						t.Fatalf("refusal %d: held %+v for %v, want %v", i+1, hold, until(hold), want)
 					}
@@ -119,7 +119,7 @@ func heldWorld(w *world, err *dafty.CallError) (a, b, c *Tracker) {
 	if got := claimed(image, a, b, c); got != "" {
 		w.t.Fatalf("%s may go", got)
 	}
-	time.Sleep(time.Until(a.Claim(image, submission(a)).Until))
+	time.Sleep(time.Until(a.Claim(image, submission(a), false).Until))
 	w.woken()
 	return a, b, c
 }
@@ -191,7 +191,7 @@ func TestOneTriesAndTheOthersWait(t *testing.T) {
 				if got := claimed(image, a, b, c); got != "a" {
 					t.Fatalf("%q try, want a alone", got)
 				}
-				if got := until(b.Claim(image, submission(b))); got != probeTimeout {
+				if got := until(b.Claim(image, submission(b), false)); got != probeTimeout {
 					t.Errorf("the others are told to come after %v, want %v at the latest", got, probeTimeout)
 				}
 				tt.then(w, a)
@@ -239,7 +239,7 @@ func TestRefusalsAtOnceCountOnce(t *testing.T) {
 		time.Sleep(time.Second)
 		synctest.Wait()
 		next := w.tracker("next", "k")
-		if got := until(next.Claim(image, submission(next))); got != 15*time.Second {
+		if got := until(next.Claim(image, submission(next), false)); got != 15*time.Second {
 			t.Errorf("held for %v", got)
 		}
 	})
@@ -255,7 +255,7 @@ func TestTheRefusedLetsOthersTryFirst(t *testing.T) {
 			t.Fatal("nothing is held")
 		}
 		time.Sleep(15 * time.Second)
-		if got := until(dear.Claim(video, submission(dear))); got != probeGrace {
+		if got := until(dear.Claim(video, submission(dear), false)); got != probeGrace {
 			t.Errorf("the refused one is told %v, want %v", got, probeGrace)
 		}
 		if claimed(image, cheap) == "" {
@@ -303,7 +303,7 @@ func TestRateLimitPausesTheClassForAllOfTheKey(t *testing.T) {
 				if s == "repeat" {
 					sub = repeated(next)
 				}
-				if hold := next.Claim(image, sub); hold == nil || hold.Kind != dafty.KindRateLimit || until(hold) != tt.want {
+				if hold := next.Claim(image, sub, false); hold == nil || hold.Kind != dafty.KindRateLimit || until(hold) != tt.want {
 					t.Errorf("%s: got %+v for %v, want %v", s, hold, until(hold), tt.want)
 				}
 			}
@@ -322,10 +322,10 @@ func TestRepeatsPassHolds(t *testing.T) {
 		w.dafty("k").onCreate(refuses(refusal(dafty.KindUnauthorized)))
 		w.submit(w.tracker("first", "k"), image)
 		fresh, repeat, another := w.tracker("fresh", "k"), w.tracker("repeat", "k"), w.tracker("another", "k")
-		if claimed(image, fresh) != "" || repeat.Claim(image, repeated(repeat)) != nil {
+		if claimed(image, fresh) != "" || repeat.Claim(image, repeated(repeat), false) != nil {
 			t.Error("the repeat is held, or the other isn't")
 		}
-		if hold := another.Claim(image, repeated(another)); hold == nil || hold.Kind != dafty.KindRateLimit || until(hold) != time.Minute {
+		if hold := another.Claim(image, repeated(another), false); hold == nil || hold.Kind != dafty.KindRateLimit || until(hold) != time.Minute {
 			t.Errorf("the repeat goes beyond the rate limit: %+v", hold)
 		}
 	})
@@ -346,7 +346,7 @@ func TestQueue(t *testing.T) {
 			go func() {
 				for {
 					s := submission(tracker)
-					hold := tracker.Claim(image, s)
+					hold := tracker.Claim(image, s, false)
 					mu.Lock()
 					claims++
 					if hold == nil {
@@ -429,7 +429,7 @@ func TestCreatesKeepTheLimit(t *testing.T) {
 					for {
 						tracker := w.tracker(name, "k")
 						s := submission(tracker)
-						if hold := tracker.Claim(image, s); hold != nil {
+						if hold := tracker.Claim(image, s, false); hold != nil {
 							time.Sleep(max(time.Second, time.Until(hold.Until)))
 							continue
 						}
@@ -471,10 +471,10 @@ func TestQueueDropsWhoDoesNotCome(t *testing.T) {
 	inWorldWithLimits(t, Limits{dafty.ClassImageCreate: 1}, func(t *testing.T, w *world) {
 		gone, next := w.tracker("gone", "k"), w.tracker("next", "k")
 		w.submit(w.tracker("first", "k"), image)
-		if got := until(gone.Claim(image, submission(gone))); got != time.Minute {
+		if got := until(gone.Claim(image, submission(gone), false)); got != time.Minute {
 			t.Fatalf("the first of the queue is told %v", got)
 		}
-		if got := until(next.Claim(image, submission(next))); got != 2*time.Minute {
+		if got := until(next.Claim(image, submission(next), false)); got != 2*time.Minute {
 			t.Fatalf("the second is told %v", got)
 		}
 		time.Sleep(2 * time.Minute)
@@ -498,7 +498,7 @@ func TestQueueMovesUp(t *testing.T) {
 		for i := range left {
 			name := fmt.Sprint("left-", i)
 			rest[name] = w.tracker(name, "k")
-			hold := rest[name].Claim(image, submission(rest[name]))
+			hold := rest[name].Claim(image, submission(rest[name]), false)
 			if got := until(hold); got < 10*time.Minute || got > 12*time.Minute {
 				t.Fatalf("told %v", got)
 			}
@@ -516,7 +516,7 @@ func TestQueueMovesUp(t *testing.T) {
 					continue
 				}
 				s := submission(tracker)
-				if hold := tracker.Claim(image, s); hold == nil {
+				if hold := tracker.Claim(image, s, false); hold == nil {
 					tracker.Submit(image, s)
 				} else {
 					time.AfterFunc(until(hold), tracker.wake)
@@ -539,7 +539,7 @@ func TestQueueForgets(t *testing.T) {
 			t.Fatal("nothing waits")
 		}
 		w.forget("gone")
-		if got := until(next.Claim(image, submission(next))); got != time.Minute {
+		if got := until(next.Claim(image, submission(next), false)); got != time.Minute {
 			t.Errorf("the next is told %v", got)
 		}
 	})

@@ -56,9 +56,9 @@ func TestQueueMetrics(t *testing.T) {
 		before := counted(t)
 		w.submit(w.tracker("a", "key"), video)
 		b, c := w.tracker("b", "key"), w.tracker("c", "key")
-		hold := b.Claim(video, submission(b))
+		hold := b.Claim(video, submission(b), false)
 		time.Sleep(10 * time.Second)
-		c.Claim(video, submission(c))
+		c.Claim(video, submission(c), false)
 		wantSeries(t, shown(t, w.registry), map[string]float64{
 			`dafty_queue_length{class="video_create"}`:             2,
 			`dafty_queue_oldest_age_seconds{class="video_create"}`: 10,
@@ -223,7 +223,7 @@ func TestAThousandAccounts(t *testing.T) {
 			tracker := registry.Tracker(name(n), uid(n), time.Time{})
 			tracker.Use(key(n))
 			s := submission(tracker)
-			if hold := tracker.Claim(image, s); hold != nil {
+			if hold := tracker.Claim(image, s, false); hold != nil {
 				t.Fatalf("%d is held: %+v", n, hold)
 			}
 			tracker.Submit(image, s)

@@ -30,7 +30,7 @@ func TestASubmissionCountsOnce(t *testing.T) {
 		tracker.Use("key")
 		now := metav1.Now()
 		submission := &v1alpha1.Submission{IdempotencyKey: name, StartedAt: &now, SentAt: &now, CredentialsHash: tracker.Known().Credentials.Secret}
-		hold := tracker.Claim(create, submission)
+		hold := tracker.Claim(create, submission, false)
 		if i == limit {
 			if hold == nil {
 				t.Errorf("submission %d goes within the minute, over the limit of %d", i+1, limit)

@@ -62,7 +62,7 @@ func TestRecall(t *testing.T) {
 				for i := range 10 {
 					tracker := w.tracker(fmt.Sprint(i), "k")
 					s := submission(tracker)
-					if hold := tracker.Claim(image, s); hold != nil {
+					if hold := tracker.Claim(image, s, false); hold != nil {
 						if tt.goes == 0 && hold.Kind != dafty.KindRateLimit {
 							t.Errorf("held as %s", hold.Kind)
 						}
@@ -93,11 +93,11 @@ func TestRecalledSubmissionsLeaveOneByOne(t *testing.T) {
 		for i, tracker := range []*Tracker{first, second, third} {
 			want := time.Duration(10+20*i)*time.Second + recalledAfter
 			// The class is full: what waits is spread as well.
-			if got := until(tracker.Claim(image, submission(tracker))); got < want || got > want+time.Minute {
+			if got := until(tracker.Claim(image, submission(tracker), false)); got < want || got > want+time.Minute {
 				t.Errorf("the %dth is told %v, want %v at least", i+1, got, want)
 			}
 		}
-		time.Sleep(until(first.Claim(image, submission(first))))
+		time.Sleep(until(first.Claim(image, submission(first), false)))
 		if claimed(image, first) == "" {
 			t.Error("the first has no turn when its time is there")
 		}

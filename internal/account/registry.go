@@ -13,6 +13,7 @@ import (
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
 	"dafty.ai/dafty-operator/internal/dafty"
+	"dafty.ai/dafty-operator/internal/lifecycle"
 )
 
 // Config is what a Registry is made of.
@@ -34,6 +35,10 @@ type Config struct {
 type Registry struct {
 	config Config
 	ctx    context.Context
+	// open ends, by shut, when nothing new is to be begun; settled tells that one more answer is in status.
+	open    context.Context
+	shut    context.CancelFunc
+	settled chan struct{}
 	// salt is this process's own, and is told nobody.
 	salt string
 
@@ -53,6 +58,8 @@ type Recalled struct {
 	UID        types.UID
 	Submission *v1alpha1.Submission
 	Class      dafty.Class
+	// InDoubt says that its answer isn't known.
+	InDoubt bool
 }
 
 // Recall tells of the submissions that other processes made, before anything else is asked: they count against the
@@ -69,9 +76,13 @@ func NewRegistry(ctx context.Context, config Config) *Registry {
 	if config.Now == nil {
 		config.Now = time.Now
 	}
+	open, shut := context.WithCancel(ctx)
 	return &Registry{
 		config:   config,
 		ctx:      ctx,
+		open:     open,
+		shut:     shut,
+		settled:  make(chan struct{}, 1),
 		salt:     rand.Text(),
 		accounts: map[[sha256.Size]byte]*Account{},
 		trackers: map[types.NamespacedName]*Tracker{},
@@ -142,6 +153,11 @@ func (r *Registry) newAccount(apiKey string) *Account {
 		if c := a.classes[old.Class]; c != nil && Hash(old.UID, apiKey) == old.Submission.CredentialsHash {
 			ago := r.config.Now().Sub(old.Submission.SentAt.Add(recalledAfter))
 			c.pace.recall(now.Add(-max(ago, 0))) // less than none by a clock that was ahead
+			if old.InDoubt {
+				// Its request may still be on its way, and another DaftyJob may have the same key.
+				sent := now.Add(-r.config.Now().Sub(old.Submission.SentAt.Time))
+				a.keys.hold(old.UID, old.Submission.IdempotencyKey, sent.Add(lifecycle.RepeatAfter), now)
+			}
 		}
 	}
 	return a

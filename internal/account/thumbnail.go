@@ -19,7 +19,7 @@ const (
 func (t *Tracker) LookForThumbnail(jobID string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.closed || t.thumbnails {
+	if t.closed || t.thumbnails || t.registry.draining() {
 		return
 	}
 	t.thumbnails = true
@@ -54,6 +54,7 @@ func (t *Tracker) findThumbnail(ctx context.Context, jobID string) bool {
 		return false
 	}
 	t.registry.retain(a)
+	looks := t.call(t.ctx)
 	t.mu.Unlock()
 	defer t.registry.release(a)
 
@@ -61,7 +62,7 @@ func (t *Tracker) findThumbnail(ctx context.Context, jobID string) bool {
 	if err != nil {
 		return false
 	}
-	rated, rate := dafty.WithRate(t.ctx)
+	rated, rate := dafty.WithRate(looks)
 	job, err := a.client.Job(rated, jobID, false)
 	a.called(dafty.ClassOther, taken, *rate, dafty.AsError(err))
 	if err != nil || job.Status != dafty.Completed || !hasThumbnail(job) {

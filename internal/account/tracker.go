@@ -49,6 +49,9 @@ type Tracker struct {
 	missed int
 	cancel *lifecycle.CancelCall
 	watch  *watch
+	// owes is set while a create or a cancel is on its way, or its answer isn't in status yet.
+	owes bool
+	from origin
 	// thumbnails is set while one is looked for.
 	thumbnails bool
 }
@@ -134,8 +137,8 @@ func copied[T any](from *T) *T {
 }
 
 // Claim takes a turn to submit, or says what the submission waits for; the reconcile is
-// woken where that ends early. A turn that isn't used stays with the tracker for a while.
-func (t *Tracker) Claim(create dafty.Create, submission *v1alpha1.Submission) *lifecycle.Hold {
+// woken where that ends early. A turn that isn't used stays with the tracker for a while. atOnce is of the decision.
+func (t *Tracker) Claim(create dafty.Create, submission *v1alpha1.Submission, atOnce bool) *lifecycle.Hold {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	a := t.accountFor(submission)
@@ -143,7 +146,7 @@ func (t *Tracker) Claim(create dafty.Create, submission *v1alpha1.Submission) *l
 		return nil
 	}
 	repeat := !submission.StartedAt.Equal(submission.SentAt)
-	hold, taken := a.claim(t, create.Class(), repeat)
+	hold, taken := a.claim(t, create.Class(), submission.IdempotencyKey, repeat || atOnce)
 	if hold == nil {
 		t.claimed = claim{account: a, at: taken}
 	}
@@ -186,6 +189,7 @@ func (t *Tracker) Submit(create dafty.Create, submission *v1alpha1.Submission) {
 	defer t.mu.Unlock()
 	a := t.accountFor(submission)
 	if a == nil || t.closed {
+		t.settle()
 		return
 	}
 	t.hold(a)
@@ -194,21 +198,24 @@ func (t *Tracker) Submit(create dafty.Create, submission *v1alpha1.Submission) {
 	t.class = create.Class()
 	call := &lifecycle.SubmissionCall{Record: *submission.DeepCopy()}
 	t.submission = call
-	go t.submit(t.registry.retain(a), create, call, taken)
+	go t.submit(t.call(t.ctx), t.registry.retain(a), create, call, taken)
 }
 
-func (t *Tracker) submit(a *Account, create dafty.Create, call *lifecycle.SubmissionCall, taken time.Time) {
+func (t *Tracker) submit(ctx context.Context, a *Account, create dafty.Create, call *lifecycle.SubmissionCall, taken time.Time) {
 	defer t.registry.release(a)
 	// Counted from the write-ahead: whoever finds the attempt without an answer repeats it once
 	// this deadline has surely passed. A clock that was set back must not put it off.
 	left := min(call.Record.SentAt.Add(lifecycle.SubmitTimeout).Sub(t.registry.config.Now()), lifecycle.SubmitTimeout)
-	ctx, cancel := context.WithTimeout(t.ctx, left)
+	ctx, cancel := context.WithTimeout(ctx, left)
 	defer cancel()
 	ctx, rate := dafty.WithRate(ctx)
-	a.sends(t, create.Class())
+	a.sends(t, create.Class(), call.Record.IdempotencyKey)
 	job, err := a.client.Create(ctx, create, call.Record.IdempotencyKey)
 	callErr := dafty.AsError(err)
 	a.submitted(t, create.Class(), taken, *rate, callErr, ctx.Err() != nil)
+	if callErr == nil || callErr.Refused() {
+		a.answered(t, call.Record.IdempotencyKey)
+	}
 
 	t.mu.Lock()
 	ended := false
@@ -219,6 +226,10 @@ func (t *Tracker) submit(a *Account, create dafty.Create, call *lifecycle.Submis
 		_, ended = t.observe(job)
 	}
 	call.Done, call.Job, call.Err, call.Failures = true, job, callErr, t.failures
+	if callErr != nil && (callErr.Kind == dafty.KindInvalid || callErr.Kind == dafty.KindNotFound) {
+		// Perhaps for a picture that Dafty has forgotten: the next who wants it uploads it again.
+		a.uploads.forget(t.asked)
+	}
 	t.mu.Unlock()
 	if ended {
 		a.ended(t, create.Class())
@@ -256,7 +267,7 @@ func (t *Tracker) Follow(jobID string, class dafty.Class) {
 	defer t.mu.Unlock()
 	a := t.caller(t.cancel != nil)
 	switch {
-	case a == nil || t.closed:
+	case a == nil || t.closed || t.registry.draining():
 		return
 	case t.watch != nil && t.watch.account == a && t.watch.jobID == jobID:
 		a.enter(t.watch) // a Secret that was away for a moment gave its place back
@@ -264,7 +275,7 @@ func (t *Tracker) Follow(jobID string, class dafty.Class) {
 	}
 	t.unwatch()
 	w := &watch{tracker: t, account: t.registry.retain(a), jobID: jobID, class: class, cancelling: t.cancel != nil}
-	w.ctx, w.stop = context.WithCancel(t.ctx)
+	w.ctx, w.stop = context.WithCancel(t.call(t.ctx))
 	switch now := time.Now(); {
 	case t.missed > 0:
 		// The backoff goes on where the one that looked before met trouble.
@@ -377,24 +388,31 @@ func (t *Tracker) Cancel(jobID string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	a := t.caller(true)
-	if a == nil || t.closed || t.cancel != nil && !t.cancel.Done {
+	if a == nil || t.closed || t.registry.draining() || t.cancel != nil && !t.cancel.Done {
 		return
 	}
+	t.owes = true
 	call := &lifecycle.CancelCall{}
 	if t.cancel != nil && t.cancel.Err != nil {
 		call.Failures = t.cancel.Failures
 	}
 	t.cancel = call
-	go t.cancelJob(t.registry.retain(a), jobID, call)
+	go t.cancelJob(t.call(t.ctx), t.registry.retain(a), jobID, call)
 }
 
-func (t *Tracker) cancelJob(a *Account, jobID string, call *lifecycle.CancelCall) {
+func (t *Tracker) cancelJob(ctx context.Context, a *Account, jobID string, call *lifecycle.CancelCall) {
 	defer t.registry.release(a)
-	taken, err := a.turn(t.ctx, dafty.ClassOther, 0)
+	waiting, giveUp := context.WithCancel(ctx)
+	defer context.AfterFunc(t.registry.open, giveUp)()
+	defer giveUp()
+	taken, err := a.turn(waiting, dafty.ClassOther, 0)
 	if err != nil {
+		t.mu.Lock()
+		t.settle() // nothing was sent: the next process cancels it
+		t.mu.Unlock()
 		return
 	}
-	ctx, rate := dafty.WithRate(t.ctx)
+	ctx, rate := dafty.WithRate(ctx)
 	job, err := a.client.Cancel(ctx, jobID)
 	callErr := dafty.AsError(err)
 	a.called(dafty.ClassOther, taken, *rate, callErr)
@@ -431,6 +449,7 @@ func (t *Tracker) close() {
 	t.stop()
 	t.mu.Lock()
 	t.closed = true
+	t.settle()
 	t.unwatch()
 	var wake []*Tracker
 	for _, a := range []*Account{t.secret, t.held} {

@@ -620,7 +620,7 @@ func TestRepeatsUseTheKeyTheyWereSentWith(t *testing.T) {
 			repeat := repeated(tracker)
 			repeat.CredentialsHash = s.CredentialsHash
 			w.dafty("old").asked()
-			if hold := tracker.Claim(image, repeat); hold != nil {
+			if hold := tracker.Claim(image, repeat, false); hold != nil {
 				t.Fatalf("held: %+v", hold)
 			}
 			tracker.Submit(image, repeat)
@@ -751,7 +751,7 @@ func TestForgetStopsAllAndDropsTheAccount(t *testing.T) {
 				// Nobody who still has the tracker can bring it back to life.
 				tracker.Use("k")
 				s := submission(tracker)
-				_ = tracker.Claim(image, s)
+				_ = tracker.Claim(image, s, false)
 				tracker.Submit(image, s)
 				tracker.Follow(jobID, dafty.ClassImageCreate)
 				tracker.Cancel(jobID)
@@ -777,7 +777,7 @@ func TestAnUnusedAccountIsRememberedForAsLongAsItMatters(t *testing.T) {
 			w.forget(name)
 		}
 		next := w.tracker("next", "k")
-		if got := until(next.Claim(image, submission(next))); got != time.Minute {
+		if got := until(next.Claim(image, submission(next), false)); got != time.Minute {
 			t.Errorf("the next may go after %v", got)
 		}
 		w.forget("next")
@@ -864,7 +864,7 @@ func TestEverythingAtOnce(t *testing.T) {
 					tracker := w.tracker(name, keys[(i+round/10)%len(keys)])
 					create := []dafty.Create{image, video, style}[i%3]
 					s := submission(tracker)
-					if tracker.Claim(create, s) == nil {
+					if tracker.Claim(create, s, false) == nil {
 						tracker.Submit(create, s)
 					}
 					tracker.Follow(jobID, create.Class())

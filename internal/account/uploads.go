@@ -8,6 +8,7 @@ import (
 
 	"dafty.ai/dafty-operator/internal/dafty"
 	"dafty.ai/dafty-operator/internal/lifecycle"
+	"dafty.ai/dafty-operator/internal/tracing"
 )
 
 const (
@@ -158,6 +159,18 @@ func (u *uploads) end(digest, id string, err *dafty.CallError) (wake []*Tracker)
 	return wake
 }
 
+// forget drops contents whose ids Dafty may no longer know.
+func (u *uploads) forget(digests []string) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for _, digest := range digests {
+		if it := u.contents[digest]; it != nil && it.Done && it.Err == nil {
+			delete(u.contents, digest)
+			u.ended = slices.DeleteFunc(u.ended, func(other string) bool { return other == digest })
+		}
+	}
+}
+
 // leave drops t.
 func (u *uploads) leave(t *Tracker) {
 	u.mu.Lock()
@@ -174,7 +187,7 @@ func (u *uploads) leave(t *Tracker) {
 func (t *Tracker) Upload(file lifecycle.File) {
 	t.mu.Lock()
 	a := t.secret
-	if a == nil || t.closed {
+	if a == nil || t.closed || t.registry.draining() {
 		t.mu.Unlock()
 		return
 	}
@@ -184,7 +197,7 @@ func (t *Tracker) Upload(file lifecycle.File) {
 	}
 	begin, ended := a.uploads.ask(t, file.Digest)
 	if begin != nil {
-		go t.registry.upload(t.registry.retain(a), file, begin)
+		go t.registry.upload(t.call(t.registry.ctx), t.registry.retain(a), file, begin)
 	}
 	t.mu.Unlock()
 	if news && ended {
@@ -193,9 +206,12 @@ func (t *Tracker) Upload(file lifecycle.File) {
 }
 
 // upload goes on although the trackers that asked for it are gone: others may come.
-func (r *Registry) upload(a *Account, file lifecycle.File, line *place) {
+func (r *Registry) upload(ctx context.Context, a *Account, file lifecycle.File, line *place) {
 	defer r.release(a)
-	id, err := a.upload(r.ctx, file, line)
+	ctx, span := tracing.Upload(ctx, file.MediaType, len(file.Content))
+	id, err := a.upload(ctx, file, line)
+	tracing.Failed(span, err)
+	span.End()
 	wakeAll(a.uploads.end(file.Digest, id, dafty.AsError(err)))
 }
 

@@ -634,3 +634,39 @@ func TestUploadsOfTheSimulator(t *testing.T) {
 		}
 	})
 }
+
+// A request that Dafty refuses may name a picture that Dafty has forgotten: the next who wants it uploads it again. Any
+// other answer leaves it as it is.
+func TestUploadsOfARefusedRequest(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		answer error
+		again  bool
+	}{
+		{"accepted", nil, false},
+		{"not valid", refusal(dafty.KindInvalid), true},
+		{"not found", refusal(dafty.KindNotFound), true},
+		{"no credits", refusal(dafty.KindInsufficientCredits), false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			inWorld(t, func(t *testing.T, w *world) {
+				w.alone()
+				w.dafty("k").onCreate(func(context.Context, string) (*dafty.Job, error) { return job(dafty.Pending), tt.answer })
+				tracker, next := w.tracker("a", "k"), w.tracker("b", "k")
+				tracker.Upload(file("logo"))
+				if got := uploaded(tracker, "logo"); got.ID != "up_1_done" {
+					t.Fatalf("at first: %+v", got)
+				}
+				w.submit(tracker, image)
+				want := "up_1_done"
+				if tt.again {
+					want = "up_2_done"
+				}
+				next.Upload(file("logo"))
+				if got := uploaded(next, "logo"); got.ID != want {
+					t.Errorf("then: %+v, want %s", got, want)
+				}
+			})
+		})
+	}
+}

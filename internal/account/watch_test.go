@@ -373,7 +373,7 @@ func (o *operator) submit(t *Tracker, l *life) bool {
 	}
 	before := o.woken(l.name)
 	for {
-		hold := t.Claim(image, s)
+		hold := t.Claim(image, s, false)
 		l.claims++
 		if hold == nil {
 			break

@@ -402,7 +402,7 @@ func repeated(t *Tracker) *v1alpha1.Submission {
 func (w *world) submit(t *Tracker, create dafty.Create) {
 	w.t.Helper()
 	s := submission(t)
-	if hold := t.Claim(create, s); hold != nil {
+	if hold := t.Claim(create, s, false); hold != nil {
 		w.t.Fatalf("%s is held: %+v", t.name.Name, hold)
 	}
 	t.Submit(create, s)

@@ -79,11 +79,17 @@ func TestMetrics(t *testing.T) {
 
 	// One that isn't submitted, and one that is cancelled.
 	w.apply("later", `{desiredState: Suspended, imageGenerate: {prompt: A mountain at sunset}}`)
-	shows(map[string]float64{jobs(v1alpha1.PhasePending): 1, jobs(v1alpha1.PhaseCompleted): 1})
+	shows(map[string]float64{
+		jobs(v1alpha1.PhasePending):                 1,
+		jobs(v1alpha1.PhaseCompleted):               1,
+		`dafty_jobs_unfinished{reason="Suspended"}`: 1,
+		`dafty_jobs_unfinished{reason="None"}`:      0,
+	})
 	w.cancel("later")
 	shows(map[string]float64{
-		jobs(v1alpha1.PhasePending):   0,
-		jobs(v1alpha1.PhaseCancelled): 1,
+		`dafty_jobs_unfinished{reason="Suspended"}`:                                    0,
+		jobs(v1alpha1.PhasePending):                                                    0,
+		jobs(v1alpha1.PhaseCancelled):                                                  1,
 		`dafty_jobs_ended_total{phase="Cancelled",reason="CancelledBeforeSubmission"}`: before.Series[`dafty_jobs_ended_total{phase="Cancelled",reason="CancelledBeforeSubmission"}`] + 1,
 	})
 
@@ -113,8 +119,17 @@ func TestMetricsOfACancel(t *testing.T) {
 	w.Eventually(func() float64 {
 		return metricstest.Read(t, metrics.Registry).Series[`dafty_jobs_in_flight{class="image_create"}`]
 	}).WithTimeout(patience).Should(BeEquivalentTo(1))
+	// submittedAt is in whole seconds, so that at first its age may read 0.
+	oldest := func(phase v1alpha1.Phase) float64 {
+		return metricstest.Read(t, metrics.Registry).Series[`dafty_jobs_oldest_age_seconds{phase="`+string(phase)+`"}`]
+	}
+	w.Eventually(func() float64 { return oldest(v1alpha1.PhaseQueued) + oldest(v1alpha1.PhaseProcessing) }).
+		WithTimeout(patience).Should(And(BeNumerically(">", 0), BeNumerically("<", patience.Seconds())))
 	w.cancel("job")
 	w.eventually("job", v1alpha1.PhaseCancelled, v1alpha1.ReasonCancelled)
+	for _, phase := range []v1alpha1.Phase{v1alpha1.PhaseQueued, v1alpha1.PhaseProcessing, v1alpha1.PhaseCancelling} {
+		w.Eventually(func() float64 { return oldest(phase) }).WithTimeout(patience).Should(BeZero())
+	}
 	w.Eventually(func() map[string]float64 { return metricstest.Read(t, metrics.Registry).Since(before) }).WithTimeout(patience).Should(SatisfyAll(
 		HaveKeyWithValue(`dafty_cancels_total{result="accepted"}`, BeNumerically(">=", 1)),
 		HaveKeyWithValue(`dafty_api_requests_total{code="200",operation="cancel"}`, BeNumerically(">=", 1)),

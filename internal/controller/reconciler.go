@@ -29,6 +29,7 @@ import (
 	"dafty.ai/dafty-operator/internal/dafty"
 	"dafty.ai/dafty-operator/internal/lifecycle"
 	"dafty.ai/dafty-operator/internal/metrics"
+	"dafty.ai/dafty-operator/internal/tracing"
 )
 
 // Name is the controller's, in events, logs and metrics.
@@ -38,7 +39,9 @@ const Name = "dafty-operator"
 // event bring it back before.
 const conflictRetry = time.Second
 
-// +kubebuilder:rbac:groups=dafty.ai,resources=daftyjobs,verbs=get;list;watch;patch;delete
+// What of these is used is held against the audit log of an API server by a test in config.
+//
+// +kubebuilder:rbac:groups=dafty.ai,resources=daftyjobs,verbs=list;watch;patch;delete
 // +kubebuilder:rbac:groups=dafty.ai,resources=daftyjobs/status,verbs=patch
 // +kubebuilder:rbac:groups="",resources=secrets,verbs=get
 // +kubebuilder:rbac:groups="",resources=configmaps,verbs=get;create;patch
@@ -89,6 +92,14 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, wak
 // Reconcile decides about one DaftyJob and does what was decided. It waits for no call to
 // Dafty: their answers wake it.
 func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	ctx, span := tracing.Reconcile(ctx, req.NamespacedName)
+	defer span.End()
+	result, err := r.reconcile(ctx, req)
+	tracing.Failed(span, err)
+	return result, err
+}
+
+func (r *Reconciler) reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	// 1. Read.
 	job := &v1alpha1.DaftyJob{}
 	if err := r.Get(ctx, req.NamespacedName, job); err != nil {
@@ -105,11 +116,13 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		return ctrl.Result{}, err
 	}
 	tracker := r.Accounts.Tracker(req.NamespacedName, job.UID, job.CreationTimestamp.Time)
-	problem, err := r.readCredentials(ctx, job, tracker)
+	about := withJob(ctx, job)
+	tracker.From(about)
+	problem, err := r.readCredentials(about, job, tracker)
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	gathered, err := r.gather(ctx, job)
+	gathered, err := r.gather(about, job)
 	if err != nil {
 		return ctrl.Result{}, err
 	}
@@ -132,14 +145,20 @@ type acted struct {
 // act makes one decision and carries it out.
 func (r *Reconciler) act(ctx context.Context, job *v1alpha1.DaftyJob, tracker *account.Tracker, gathered lifecycle.Gathered, problem string) (acted, error) {
 	// 2. Decide.
-	decision, create := r.decide(ctx, job, tracker, gathered, problem)
+	decision, create, known := r.decide(withJob(ctx, job), job, tracker, gathered, problem)
 
 	// 3. Write status. Where that fails, the step isn't taken.
 	before := job.Status.Phase
 	if err := r.writeStatus(ctx, job, decision.Status); err != nil {
 		return lost(err)
 	}
+	ctx = withJob(ctx, job)
+	tracker.From(ctx)
+	decided(ctx, job, before, decision)
 	metrics.Wrote(before, &job.Status, tracker.EndTold())
+	if decision.Step != lifecycle.Submit {
+		tracker.Recorded(known)
+	}
 
 	// 4. Tell, and take the step. What tells that the object is let go waits until it is, unless
 	// its job may still run: should the answer to the removal be lost, nobody could tell any more.
@@ -165,26 +184,34 @@ func (r *Reconciler) act(ctx context.Context, job *v1alpha1.DaftyJob, tracker *a
 }
 
 // decide asks lifecycle, once more where a submission must wait for its turn, and has a result stored: whoever waits for
-// the job's end finds it there.
-func (r *Reconciler) decide(ctx context.Context, job *v1alpha1.DaftyJob, tracker *account.Tracker, gathered lifecycle.Gathered, problem string) (lifecycle.Decision, dafty.Create) {
+// the job's end finds it there. known is what the decision rests on.
+func (r *Reconciler) decide(ctx context.Context, job *v1alpha1.DaftyJob, tracker *account.Tracker, gathered lifecycle.Gathered, problem string) (decision lifecycle.Decision, create dafty.Create, known lifecycle.Known) {
 	in := lifecycle.Input{Job: job, Known: tracker.Known(), Gathered: gathered, Now: r.Clock.Now(), DeletionTimeout: r.DeletionTimeout}
 	in.Known.Credentials.Problem = problem
-	decision := lifecycle.Next(in)
-	var create dafty.Create
-	if decision.Step != lifecycle.Submit && job.Status.JobID == "" {
+	decision = lifecycle.Next(in)
+	switch {
+	case decision.Step != lifecycle.Submit && job.Status.JobID == "":
 		tracker.Withdraw()
-	}
-	if decision.Step == lifecycle.Submit {
+	case decision.Step == lifecycle.Submit && !tracker.Begin():
+		// The process ends. What it would put on record is for the next one to send.
+		if !decision.AtOnce {
+			decision = lifecycle.Decision{Status: job.Status, Step: lifecycle.Rest}
+			break
+		}
+		// That the request before was refused is known to this process alone.
+		in.Known.Hold = &lifecycle.Hold{Kind: dafty.KindUnavailable, Until: in.Now}
+		decision = lifecycle.Next(in)
+	case decision.Step == lifecycle.Submit:
 		// A spec without a request is for lifecycle to report: it never asks to submit one.
 		create, _ = lifecycle.Request(&job.Spec, decision.Status.Inputs)
-		if in.Known.Hold = tracker.Claim(create, decision.Status.Submission); in.Known.Hold != nil {
+		if in.Known.Hold = tracker.Claim(create, decision.Status.Submission, decision.AtOnce); in.Known.Hold != nil {
 			decision = lifecycle.Next(in)
 		}
 	}
 	if decision.Store {
 		decision = lifecycle.Stored(in, decision, r.storeResult(ctx, job, decision.Status.Result))
 	}
-	return decision, create
+	return decision, create, in.Known
 }
 
 // writeStatus writes what changed, if the object is still as it was read.
@@ -293,7 +320,7 @@ func (r *Reconciler) tell(ctx context.Context, job *v1alpha1.DaftyJob, decision 
 		note = strings.ToValidUTF8(note[:maxNote-len("…")], "") + "…"
 	}
 	r.Recorder.Eventf(job, nil, kind, event.Reason, string(decision.Step), "%s", note)
-	log.FromContext(ctx).Info(event.Message, "reason", event.Reason, "phase", decision.Status.Phase, "jobID", decision.Status.JobID)
+	log.FromContext(ctx).Info(event.Message, "reason", event.Reason, "phase", decision.Status.Phase)
 }
 
 // lost says what to do after a write that failed. Losing against another write is no error:

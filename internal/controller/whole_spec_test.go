@@ -283,6 +283,42 @@ func TestIdempotencyKey(t *testing.T) {
 	w.Expect(w.sim.Ledger()[0].IdempotencyKey).To(Equal("spring-hero-1"))
 }
 
+// So it does where Dafty had refused the first request, under both readings of what it remembers of that.
+func TestIdempotencyKeyAfterRefusal(t *testing.T) {
+	for _, remembers := range []daftysim.RefusedKey{daftysim.RefusedKeyFresh, daftysim.RefusedKeySame} {
+		t.Run(string(remembers), func(t *testing.T) {
+			w := newWorld(t, daftysim.Options{Variants: daftysim.Variants{RefusedKey: remembers}})
+			w.sim.SetCredits(accountName, 0)
+			spec := `{imageGenerate: {prompt: A logo}, idempotencyKey: spring-hero}`
+			w.apply("hero", spec)
+			w.eventually("hero", v1alpha1.PhasePending, v1alpha1.ReasonInsufficientCredits)
+			w.sim.TopUp(accountName, 100)
+			first := w.eventually("hero", v1alpha1.PhaseCompleted, v1alpha1.ReasonCompleted)
+			w.delete("hero")
+			w.eventuallyGone(patience, "hero")
+			w.apply("hero", spec)
+			again := w.eventually("hero", v1alpha1.PhaseCompleted, v1alpha1.ReasonCompleted)
+			w.Expect(again.Status.JobID).To(Equal(first.Status.JobID))
+			w.wantCharges(1)
+		})
+	}
+}
+
+// Two objects with the same key that are created at the same moment are one job.
+func TestIdempotencyKeyAtTheSameMoment(t *testing.T) {
+	w := newWorld(t, daftysim.Options{})
+	w.sim.Inject(daftysim.Fault{Operation: daftysim.GenerateImage, Kind: daftysim.FaultDelay, For: 3 * time.Second})
+	for _, name := range []string{"one", "two", "three"} {
+		w.apply(name, `{imageGenerate: {prompt: A logo}, idempotencyKey: spring-hero}`)
+	}
+	ids := map[string]bool{}
+	for _, name := range []string{"one", "two", "three"} {
+		ids[w.eventually(name, v1alpha1.PhaseCompleted, v1alpha1.ReasonCompleted).Status.JobID] = true
+	}
+	w.Expect(ids).To(HaveLen(1))
+	w.wantCharges(1)
+}
+
 func TestAdoption(t *testing.T) {
 	w := newWorld(t, daftysim.Options{Manual: true})
 	adopts := func(id string) string { return `{imageGenerate: {prompt: A logo}, adoptJobID: ` + id + `}` }

@@ -17,11 +17,8 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
-	"sigs.k8s.io/cli-utils/pkg/kstatus/status"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -35,6 +32,7 @@ import (
 	"dafty.ai/dafty-operator/internal/controller"
 	"dafty.ai/dafty-operator/internal/dafty"
 	"dafty.ai/dafty-operator/internal/daftysim"
+	"dafty.ai/dafty-operator/internal/kstatustest"
 	"dafty.ai/dafty-operator/internal/kubetest"
 )
 
@@ -201,7 +199,12 @@ func (w *world) judge() {
 	for _, history := range w.seen {
 		var final *v1alpha1.DaftyJob
 		for _, job := range history {
-			wantKstatus(t, job)
+			if problem := kstatustest.Problem(job); problem != "" {
+				t.Errorf("%s: %s", problem, toJSON(job.Status))
+			}
+			if ready := meta.FindStatusCondition(job.Status.Conditions, v1alpha1.ConditionReady); ready != nil && (ready.Reason == "" || ready.Message == "") {
+				t.Errorf("%s doesn't say why it is where it is: %s", job.Name, toJSON(job.Status))
+			}
 			if final != nil {
 				before, after := lasting(final), lasting(job)
 				if toJSON(before) != toJSON(after) {
@@ -238,38 +241,6 @@ func lasting(job *v1alpha1.DaftyJob) *v1alpha1.DaftyJobStatus {
 		status.Result.Video.ThumbnailURL = ""
 	}
 	return status
-}
-
-// wantKstatus checks that tools which go by kstatus (Flux, Argo CD's gitops-engine, kubectl
-// plugins) understand a DaftyJob as it is meant.
-func wantKstatus(t *testing.T, job *v1alpha1.DaftyJob) {
-	t.Helper()
-	object, err := runtime.DefaultUnstructuredConverter.ToUnstructured(job)
-	if err != nil {
-		t.Fatal(err)
-	}
-	object["apiVersion"], object["kind"] = v1alpha1.GroupVersion.String(), "DaftyJob"
-	result, err := status.Compute(&unstructured.Unstructured{Object: object})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ready := meta.FindStatusCondition(job.Status.Conditions, v1alpha1.ConditionReady)
-	want := status.InProgressStatus
-	switch {
-	case !job.DeletionTimestamp.IsZero():
-		want = status.TerminatingStatus
-	case job.Status.ObservedGeneration != job.Generation || ready == nil:
-	case ready.Status == metav1.ConditionTrue:
-		want = status.CurrentStatus
-	case meta.IsStatusConditionTrue(job.Status.Conditions, v1alpha1.ConditionStalled):
-		want = status.FailedStatus
-	}
-	if result.Status != want {
-		t.Errorf("kstatus takes %s for %s, want %s: %s", job.Name, result.Status, want, toJSON(job.Status))
-	}
-	if ready != nil && (ready.Reason == "" || ready.Message == "") {
-		t.Errorf("%s doesn't say why it is where it is: %s", job.Name, toJSON(job.Status))
-	}
 }
 
 // putSecret creates or rotates the Secret.

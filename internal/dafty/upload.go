@@ -68,7 +68,7 @@ func (c *Client) Reserve(ctx context.Context, filename, contentType string) (*Re
 func (c *Client) Put(ctx context.Context, to, contentType string, content []byte) error {
 	ctx, cancel := context.WithTimeout(ctx, putTimeout)
 	defer cancel()
-	req, err := newPutRequest(ctx, to, content)
+	req, err := c.newPutRequest(ctx, to, content)
 	if err != nil {
 		return &CallError{Kind: KindUnavailable, Message: "Dafty names a URL for the upload that can't be used: " + shortened(c.redact(err.Error())), Unsent: true}
 	}
@@ -96,7 +96,7 @@ func (c *Client) Put(ctx context.Context, to, contentType string, content []byte
 
 // newPutRequest refuses a URL that would show the bytes to the network, or that isn't one. Its
 // errors quote no more of it than the host: the query holds a signature.
-func newPutRequest(ctx context.Context, to string, content []byte) (*http.Request, error) {
+func (c *Client) newPutRequest(ctx context.Context, to string, content []byte) (*http.Request, error) {
 	u, err := url.Parse(to)
 	switch {
 	case err != nil:
@@ -105,7 +105,7 @@ func newPutRequest(ctx context.Context, to string, content []byte) (*http.Reques
 		return nil, errors.New("it names no host")
 	case u.User != nil:
 		return nil, errors.New("it holds a user name or password")
-	case u.Scheme != "https" && (u.Scheme != "http" || !loopback(u.Hostname())):
+	case u.Scheme != "https" && (u.Scheme != "http" || !c.allowsPlain(u.Hostname())):
 		return nil, errors.New("it isn't https: " + u.Scheme + "://" + u.Host)
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPut, to, bytes.NewReader(content))
@@ -113,6 +113,13 @@ func newPutRequest(ctx context.Context, to string, content []byte) (*http.Reques
 		return nil, errors.New("it can't be parsed")
 	}
 	return req, nil
+}
+
+// allowsPlain says whether bytes may go to a host by plain http: where Dafty's own URL is plain http too, which the user has
+// allowed (see CheckURL), and to this machine only if Dafty is on it.
+func (c *Client) allowsPlain(host string) bool {
+	base, err := url.Parse(c.server)
+	return err == nil && base.Scheme == "http" && (loopback(host) || !loopback(base.Hostname()))
 }
 
 // Complete has Dafty judge the bytes that were sent, and gives the upload's id, which can

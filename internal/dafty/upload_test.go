@@ -2,6 +2,7 @@ package dafty_test
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -197,17 +198,24 @@ func TestUploadsOnTheWire(t *testing.T) {
 	}
 }
 
-// The bytes go nowhere but to https, or to this machine.
+// The bytes go to https, unless Dafty itself is asked by plain http: on this machine, or where the user has allowed it.
 func TestUploadURLs(t *testing.T) {
 	for _, tt := range []struct {
 		url  string
 		says string // empty: it is used
+		// base is Dafty's own URL, by default https.
+		base string
 	}{
 		{url: "https://storage.example.com/up_1" + query},
 		{url: "HTTPS://storage.example.com:8443/up_1"},
-		{url: "http://127.0.0.1:8080/up_1"},
-		{url: "http://[::1]/up_1"},
-		{url: "http://localhost/up_1"},
+		{url: "http://127.0.0.1:8080/up_1", base: "http://localhost:4000"},
+		{url: "http://[::1]/up_1", base: "http://127.0.0.1"},
+		{url: "http://localhost/up_1", base: "http://[::1]:4000/api"},
+		{url: "http://storage.example.com/up_1", base: "http://dafty.test"},
+		{url: "https://storage.example.com/up_1", base: "http://dafty.test"},
+		{url: "http://127.0.0.1:8080/up_1", says: "it isn't https"},
+		{url: "http://storage.example.com/up_1", base: "http://127.0.0.1", says: "it isn't https"},
+		{url: "ftp://storage.example.com/up_1", base: "http://dafty.test", says: "it isn't https"},
 		{url: "http://storage.example.com/up_1" + query, says: "it isn't https: http://storage.example.com"},
 		{url: "http://10.0.0.1/up_1", says: "it isn't https"},
 		{url: "http://localhost.example.com/up_1", says: "it isn't https"},
@@ -223,9 +231,9 @@ func TestUploadURLs(t *testing.T) {
 		{url: "https://storage.example.com/\n" + query, says: "can't be parsed"},
 		{url: "http://" + apiKey + ".example.com/", says: "http://[redacted].example.com"},
 	} {
-		t.Run(tt.url, func(t *testing.T) {
+		t.Run(tt.url+" "+tt.base, func(t *testing.T) {
 			sent := 0
-			client := dafty.New("https://dafty.test", apiKey, "test", doerFunc(func(req *http.Request) (*http.Response, error) {
+			client := dafty.New(cmp.Or(tt.base, "https://dafty.test"), apiKey, "test", doerFunc(func(req *http.Request) (*http.Response, error) {
 				sent++
 				return &http.Response{StatusCode: http.StatusNoContent, Body: http.NoBody, Request: req}, nil
 			}))

@@ -249,6 +249,26 @@ var deadlines = []row{
 		then: then{phase: PhaseQueued, way: onTheWay, reason: ReasonWaitingForCredentials, step: lifecycle.Rest, after: 5 * time.Second, event: "Warning WaitingForCredentials"},
 	},
 	{
+		name: "this machine's clock is ahead of Dafty's: the deadline counts from when the request was sent", given: newJob(taken(PhaseQueued), deadline(60), sentAndTold(10*time.Minute, time.Second)), known: with(keyA), when: 10*time.Minute + 50*time.Second,
+		then: then{phase: PhaseQueued, way: onTheWay, reason: ReasonQueued, step: lifecycle.Follow, after: 10 * time.Second},
+	},
+	{
+		name: "it was, and is put right: the deadline counts from what Dafty says", given: newJob(taken(PhaseQueued), deadline(60), sentAndTold(10*time.Minute, time.Second)), known: with(keyA), when: 51 * time.Second,
+		then: then{phase: PhaseQueued, way: onTheWay, reason: ReasonQueued, step: lifecycle.Follow, after: 10 * time.Second},
+	},
+	{
+		name: "this machine's clock is behind Dafty's", given: newJob(taken(PhaseQueued), deadline(60), sentAndTold(0, 10*time.Minute)), known: with(keyA), when: 50 * time.Second,
+		then: then{phase: PhaseQueued, way: onTheWay, reason: ReasonQueued, step: lifecycle.Follow, after: 10 * time.Second},
+	},
+	{
+		name: "it was, and is put right", given: newJob(taken(PhaseQueued), deadline(60), sentAndTold(0, 10*time.Minute)), known: with(keyA), when: 10*time.Minute + 50*time.Second,
+		then: then{phase: PhaseQueued, way: onTheWay, reason: ReasonQueued, step: lifecycle.Follow, after: 10 * time.Second},
+	},
+	{
+		name: "a later attempt has the deadline of the first", given: newJob(taken(PhaseQueued), deadline(60), sentAndTold(30*time.Second, time.Second), func(job *DaftyJob) { job.Status.Submission.Attempt = 2 }), known: with(keyA), when: 61 * time.Second,
+		then: cancelLeaves,
+	},
+	{
 		name: "the deadline's cancel is confirmed", given: newJob(taken(PhaseCancelling), deadline(60)), known: with(keyA, looked(daftys(dafty.Failed))), when: 65 * time.Second,
 		then: also(exceeded("job "+jobID+" is cancelled at Dafty"), hasID),
 	},
@@ -265,9 +285,9 @@ var deadlines = []row{
 		then: then{phase: PhaseCompleted, way: reached, reason: ReasonCompleted, step: lifecycle.Rest, event: "Normal Completed"},
 	},
 	{
-		name: "a list tells of it, and not when it was made", given: newJob(taken(PhaseSubmitting), deadline(60), func(job *DaftyJob) { job.Status.SubmittedAt = nil }),
-		known: with(keyA, looked(&dafty.Job{Id: jobID, Status: dafty.Processing})), when: time.Hour,
-		then: then{phase: PhaseProcessing, way: onTheWay, reason: ReasonProcessing, step: lifecycle.Follow, event: "Normal Processing", also: func(t *testing.T, got lifecycle.Decision) {
+		name: "a list tells of it, and not when it was made: the deadline counts from when it was sent", given: newJob(taken(PhaseSubmitting), deadline(60), func(job *DaftyJob) { job.Status.SubmittedAt = nil }),
+		known: with(keyA, looked(&dafty.Job{Id: jobID, Status: dafty.Processing})), when: 50 * time.Second,
+		then: then{phase: PhaseProcessing, way: onTheWay, reason: ReasonProcessing, step: lifecycle.Follow, after: 10 * time.Second, event: "Normal Processing", also: func(t *testing.T, got lifecycle.Decision) {
 			if got.Status.SubmittedAt != nil {
 				t.Errorf("submitted at %v", got.Status.SubmittedAt)
 			}
@@ -428,8 +448,45 @@ var keys = []row{
 		then: also(submits(), records("spring-1", 1, 0, 0, 0, keyA)),
 	},
 	{
-		name: "the user's key, the attempt and the refusals", given: newJob(ownKey, refusedBefore(2), says(PhasePending, ReasonSuspended)), known: with(keyA),
-		then: also(submits(), records("spring-1.2", 1, 2, 0, 0, keyA)),
+		name: "the user's key again after a refusal, as another object may look for the job by it", given: newJob(ownKey, refusedBefore(1), says(PhasePending, ReasonSuspended)), known: with(keyA),
+		then: also(submits(), records("spring-1", 1, 1, 0, 0, keyA)),
+	},
+	{
+		name: "the user's key is refused for the first time", given: newJob(ownKey, sentAs("spring-1", 0)), known: with(keyA, refusing("spring-1", dafty.KindInsufficientCredits)), when: time.Second,
+		then: then{phase: PhasePending, way: stuck, reason: ReasonInsufficientCredits, step: lifecycle.Rest, after: time.Second, event: "Warning InsufficientCredits", also: cleared(1)},
+	},
+	{
+		name: "refused again, perhaps as Dafty remembers it: a fresh key at once", given: newJob(ownKey, sentAs("spring-1", 1)), known: with(keyA, refusing("spring-1", dafty.KindInsufficientCredits)), when: time.Second,
+		then: then{phase: PhaseSubmitting, way: onTheWay, reason: ReasonSubmitting, step: lifecycle.Submit, after: 45 * time.Second, also: atOnce(records("spring-1.1", 1, 1, time.Second, time.Second, keyA))},
+	},
+	{
+		name: "the fresh key is refused too", given: newJob(ownKey, sentAs("spring-1.1", 1)), known: with(keyA, refusing("spring-1.1", dafty.KindInsufficientCredits)), when: time.Second,
+		then: then{phase: PhasePending, way: stuck, reason: ReasonInsufficientCredits, step: lifecycle.Rest, after: time.Second, event: "Warning InsufficientCredits", also: cleared(2)},
+	},
+	{
+		name: "refused again, and the fresh key has to wait: the user's key first, later", given: newJob(ownKey, sentAs("spring-1", 1)),
+		known: with(keyA, refusing("spring-1", dafty.KindRateLimit), hold(dafty.KindRateLimit, time.Minute)), when: time.Second,
+		then: then{phase: PhasePending, way: onTheWay, reason: ReasonWaitingForRateLimit, step: lifecycle.Rest, after: time.Second, event: "Normal WaitingForRateLimit", also: cleared(1)},
+	},
+	{
+		name: "refused again, and suspended meanwhile", given: newJob(ownKey, sentAs("spring-1", 1), desired(DesiredSuspended)), known: with(keyA, refusing("spring-1", dafty.KindInsufficientCredits)), when: time.Second,
+		then: then{phase: PhasePending, way: stuck, reason: ReasonInsufficientCredits, step: lifecycle.Rest, after: time.Second, event: "Warning InsufficientCredits", also: cleared(1)},
+	},
+	{
+		name: "refused again, and another API key is in the Secret meanwhile", given: newJob(ownKey, sentAs("spring-1", 1)), known: with(keyB, held(keyA), refusing("spring-1", dafty.KindInsufficientCredits)), when: time.Second,
+		then: then{phase: PhasePending, way: stuck, reason: ReasonInsufficientCredits, step: lifecycle.Rest, after: time.Second, event: "Warning InsufficientCredits", also: cleared(1)},
+	},
+	{
+		name: "no valid API key: no key of the user's is used up", given: newJob(ownKey, sentAs("spring-1", 1)), known: with(keyA, refusing("spring-1", dafty.KindUnauthorized)), when: time.Second,
+		then: then{phase: PhasePending, way: stuck, reason: ReasonCredentialsRejected, step: lifecycle.Rest, after: time.Second, event: "Warning CredentialsRejected", also: cleared(1)},
+	},
+	{
+		name: "another DaftyJob sends the same key", given: newJob(ownKey), known: with(keyA, sameKeyUntil(20*time.Second)),
+		then: then{phase: PhasePending, way: onTheWay, reason: ReasonWaitingForDependency, says: "the same spec.idempotencyKey", step: lifecycle.Rest, after: 20 * time.Second, event: "Normal WaitingForDependency"},
+	},
+	{
+		name: "another DaftyJob sends the same key, and this one's request is in doubt", given: newJob(ownKey, sentAs("spring-1", 0)), known: with(keyA, sameKeyUntil(50*time.Second)), when: 46 * time.Second,
+		then: then{phase: PhaseSubmitting, way: onTheWay, reason: ReasonWaitingForDependency, says: "the same spec.idempotencyKey", step: lifecycle.Rest, after: 4 * time.Second, event: "Normal WaitingForDependency"},
 	},
 	{
 		name: "the user's key, at the second attempt", given: newJob(ownKey, failedBefore(1, 0), backoffLimit(1)), known: with(keyA),
@@ -438,3 +495,42 @@ var keys = []row{
 }
 
 func ownKey(job *DaftyJob) { job.Spec.IdempotencyKey = "spring" }
+
+// sentAndTold has the request sent at one time by this machine's clock, and made at another by Dafty's.
+func sentAndTold(sentAt, toldAt time.Duration) change {
+	return func(job *DaftyJob) {
+		job.Status.Submission = &Submission{Attempt: 1, IdempotencyKey: firstKey, StartedAt: at(sentAt), SentAt: at(sentAt), CredentialsHash: keyA}
+		job.Status.SubmittedAt = at(toldAt)
+	}
+}
+
+// sentAs has a request with a key on its way, after so many refusals.
+func sentAs(key string, refusals int32) change {
+	return func(job *DaftyJob) {
+		sent(job)
+		job.Status.Submission.IdempotencyKey, job.Status.Submission.Refusals = key, refusals
+	}
+}
+
+// refusing has Dafty refuse that request.
+func refusing(key string, kind dafty.Kind) func(*lifecycle.Known) {
+	return func(known *lifecycle.Known) {
+		failing(refusal(kind), 1, 0)(known)
+		known.Submission.Record.IdempotencyKey = key
+	}
+}
+
+func sameKeyUntil(until time.Duration) func(*lifecycle.Known) {
+	return func(known *lifecycle.Known) { known.Hold = &lifecycle.Hold{SameKey: true, Until: t0.Add(until)} }
+}
+
+// atOnce checks that the submission goes ahead of all that wait.
+func atOnce(check func(*testing.T, lifecycle.Decision)) func(*testing.T, lifecycle.Decision) {
+	return func(t *testing.T, got lifecycle.Decision) {
+		t.Helper()
+		if !got.AtOnce {
+			t.Error("the submission waits like any other")
+		}
+		check(t, got)
+	}
+}

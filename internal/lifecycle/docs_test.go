@@ -1,6 +1,7 @@
 package lifecycle_test
 
 import (
+	"fmt"
 	"maps"
 	"os"
 	"regexp"
@@ -8,7 +9,10 @@ import (
 	"strings"
 	"testing"
 
+	kstatus "sigs.k8s.io/cli-utils/pkg/kstatus/status"
+
 	"dafty.ai/dafty-operator/api/v1alpha1"
+	"dafty.ai/dafty-operator/internal/docstest"
 	"dafty.ai/dafty-operator/internal/lifecycle"
 )
 
@@ -23,6 +27,8 @@ func TestLifecyclePage(t *testing.T) {
 	}
 	text := string(raw)
 	seen := explore(t)
+
+	fluxTable(t, seen)
 
 	arrows := map[string]bool{}
 	for arrow := range seen.arrows {
@@ -68,6 +74,21 @@ func TestLifecyclePage(t *testing.T) {
 
 	events := map[string]bool{v1alpha1.EventJobOrphaned: true, v1alpha1.EventCancelAbandoned: true}
 	compare(t, "the table of events", events, found(section(text, "Letting go"), "(?m)^\\| `([A-Za-z]+)` \\|"))
+}
+
+// fluxTable holds the table of the page about Flux against what kstatus makes of each phase with each reason.
+func fluxTable(t *testing.T, seen explored) {
+	t.Helper()
+	rows := []string{"| none yet | `InProgress` | |"}
+	for _, phase := range phases {
+		for _, status := range []kstatus.Status{kstatus.InProgressStatus, kstatus.FailedStatus, kstatus.CurrentStatus} {
+			if reasons := slices.Sorted(maps.Keys(seen.kstatus[phase][status])); len(reasons) > 0 {
+				rows = append(rows, fmt.Sprintf("| `%s` | `%s` | `%s` |", phase, status, strings.Join(reasons, "`, `")))
+			}
+		}
+	}
+	rows = append(rows, "| any, while it is deleted | `Terminating` | any |")
+	docstest.Table(t, "../../docs/flux.md", "| phase | kstatus | reasons |", rows)
 }
 
 func section(text, heading string) string {

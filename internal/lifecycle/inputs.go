@@ -216,8 +216,8 @@ func (d *decider) gather() *Decision {
 		case met.file != nil:
 			files = append(files, met.file)
 		}
-		// Pictures are uploaded once all else is there.
-		if first == nil || first.file != nil && met.file == nil {
+		// Pictures are uploaded once all else is there, and what a person must mend is told before what only takes time.
+		if first == nil || met.file == nil && (first.file != nil || met.verdict.stalled && !first.verdict.stalled) {
 			first = met
 		}
 	}

@@ -242,7 +242,7 @@ func inputsStand(in lifecycle.Input, got lifecycle.Decision, must check) {
 		must(err == nil, "submitted, where %v", err)
 	}
 	if readyReason(after) == v1alpha1.ReasonWaitingForDependency && readyReason(before) != v1alpha1.ReasonWaitingForDependency {
-		must(waits, "waits for what is there")
+		must(waits || in.Known.Hold != nil && in.Known.Hold.SameKey, "waits for what is there")
 	}
 
 	must((got.Step == lifecycle.UploadFiles) == (len(got.Files) > 0), "step %s with %d files", got.Step, len(got.Files))
@@ -306,14 +306,22 @@ func attemptsCount(in lifecycle.Input, got lifecycle.Decision, must check) {
 
 // due is when the deadline comes, by a status; zero where there is none.
 func due(in lifecycle.Input, status *v1alpha1.DaftyJobStatus) time.Time {
-	seconds, from := in.Job.Spec.ActiveDeadlineSeconds, status.SubmittedAt
-	if from == nil && status.InDoubt() {
-		from = status.Submission.StartedAt
+	var times []time.Time
+	if at := status.SubmittedAt; at != nil {
+		times = append(times, at.Time)
 	}
-	if seconds == nil || from == nil {
+	if s := status.Submission; s != nil && s.StartedAt != nil && s.IdempotencyKey != "" && (s.Attempt == 1 || len(times) == 0 && status.JobID == "") {
+		times = append(times, s.StartedAt.Time)
+	}
+	if len(times) == 0 || in.Job.Spec.ActiveDeadlineSeconds == nil {
 		return time.Time{}
 	}
-	return from.Add(time.Duration(*seconds) * time.Second)
+	slices.SortFunc(times, time.Time.Compare)
+	from := times[len(times)-1]
+	if from.Sub(in.Now) > 15*time.Second { // the clock was wrong that said so
+		from = times[0]
+	}
+	return from.Add(time.Duration(*in.Job.Spec.ActiveDeadlineSeconds) * time.Second)
 }
 
 func pastDeadline(in lifecycle.Input, status *v1alpha1.DaftyJobStatus) bool {

@@ -121,6 +121,8 @@ type Hold struct {
 	// Kind and Message are of the refusal that caused it.
 	Kind    dafty.Kind
 	Message string
+	// SameKey says that it is no refusal: another DaftyJob's request with the same idempotency key is on its way.
+	SameKey bool
 	// Until is when to try again.
 	Until time.Time
 }

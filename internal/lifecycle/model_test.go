@@ -9,9 +9,11 @@ import (
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/meta"
+	kstatus "sigs.k8s.io/cli-utils/pkg/kstatus/status"
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
 	"dafty.ai/dafty-operator/internal/dafty"
+	"dafty.ai/dafty-operator/internal/kstatustest"
 	"dafty.ai/dafty-operator/internal/lifecycle"
 )
 
@@ -392,13 +394,37 @@ type explored struct {
 	arrows  map[[2]v1alpha1.Phase]bool
 	reasons map[string]map[v1alpha1.Phase]bool
 	steps   map[lifecycle.Step]bool
+	// kstatus is what tools that go by it make of each phase with each reason.
+	kstatus map[v1alpha1.Phase]map[kstatus.Status]map[string]bool
+}
+
+// compute notes what kstatus makes of a decision's status.
+func (e explored) compute(t *testing.T, in lifecycle.Input, got lifecycle.Decision) {
+	t.Helper()
+	job := in.Job.DeepCopy()
+	job.Status = got.Status
+	ready := meta.FindStatusCondition(job.Status.Conditions, v1alpha1.ConditionReady)
+	if ready == nil || job.DeletionTimestamp != nil || job.Status.ObservedGeneration != job.Generation {
+		return
+	}
+	if problem := kstatustest.Problem(job); problem != "" {
+		t.Fatalf("%s: %s", problem, asJSON(job.Status))
+	}
+	is, phase := kstatustest.Want(job), job.Status.Phase
+	if e.kstatus[phase] == nil {
+		e.kstatus[phase] = map[kstatus.Status]map[string]bool{}
+	}
+	if e.kstatus[phase][is] == nil {
+		e.kstatus[phase][is] = map[string]bool{}
+	}
+	e.kstatus[phase][is][ready.Reason] = true
 }
 
 // explore walks breadth-first through every world that can be reached, and holds the
 // decisions there against what is true of all.
 func explore(t *testing.T) explored {
 	t.Helper()
-	seen := explored{arrows: map[[2]v1alpha1.Phase]bool{}, reasons: map[string]map[v1alpha1.Phase]bool{}, steps: map[lifecycle.Step]bool{}}
+	seen := explored{arrows: map[[2]v1alpha1.Phase]bool{}, reasons: map[string]map[v1alpha1.Phase]bool{}, steps: map[lifecycle.Step]bool{}, kstatus: map[v1alpha1.Phase]map[kstatus.Status]map[string]bool{}}
 	saw := func(in lifecycle.Input, got lifecycle.Decision) {
 		from, to := in.Job.Status.Phase, got.Status.Phase
 		if from != to {
@@ -411,6 +437,7 @@ func explore(t *testing.T) explored {
 			seen.reasons[ready.Reason][to] = true
 		}
 		seen.steps[got.Step] = true
+		seen.compute(t, in, got)
 	}
 	all := moves()
 	been := map[string]bool{}

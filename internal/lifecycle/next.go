@@ -107,14 +107,31 @@ func (d *decider) stopWanted() bool {
 
 // due is when spec.activeDeadlineSeconds is over, zero where there is none or nothing was submitted yet.
 func (d *decider) due() time.Time {
-	seconds, from := d.Job.Spec.ActiveDeadlineSeconds, d.status.SubmittedAt
-	if from == nil && d.status.InDoubt() {
-		from = d.status.Submission.StartedAt
-	}
-	if seconds == nil || from == nil {
+	seconds, from := d.Job.Spec.ActiveDeadlineSeconds, d.submittedSince()
+	if seconds == nil || from.IsZero() {
 		return time.Time{}
 	}
 	return from.Add(time.Duration(*seconds) * time.Second)
+}
+
+// submittedSince is since when the job is submitted. Dafty's clock says it, and for the first attempt so does this
+// machine's: if they disagree, the later time that isn't yet to come is right, whichever of them was wrong, and is still.
+func (d *decider) submittedSince() time.Time {
+	var told, sent time.Time
+	if at := d.status.SubmittedAt; at != nil {
+		told = at.Time
+	}
+	if s := d.status.Submission; s != nil && s.StartedAt != nil && (s.Attempt == 1 && s.IdempotencyKey != "" || told.IsZero() && d.status.InDoubt()) {
+		sent = s.StartedAt.Time
+	}
+	first, last := told, sent
+	if last.Before(first) {
+		first, last = last, first
+	}
+	if last.After(d.Now.Add(clockSkew)) && !first.IsZero() {
+		return first
+	}
+	return last
 }
 
 func (d *decider) overdue() bool {
@@ -258,7 +275,7 @@ func (d *decider) submit() Decision {
 		return d.on(d.backingOff(), Rest, next.Sub(d.Now))
 	}
 	if len(d.status.FailedJobIDs) > 0 && d.onItsWay() {
-		return d.keep(Rest, repeatAfter) // a repeat of the last attempt, whose job was found otherwise
+		return d.keep(Rest, RepeatAfter) // a repeat of the last attempt, whose job was found otherwise
 	}
 	if instead := d.gather(); instead != nil {
 		return *instead
@@ -267,6 +284,9 @@ func (d *decider) submit() Decision {
 		return d.on(onTheWay(v1alpha1.PhasePending, v1alpha1.ReasonWaitingForCredentials, d.Known.Credentials.Problem), Rest, d.credentialsPoll())
 	}
 	if hold := d.Known.Hold; hold != nil {
+		if hold.SameKey {
+			return d.on(sameKey(v1alpha1.PhasePending), Rest, max(hold.Until.Sub(d.Now), time.Second))
+		}
 		return d.held(hold.Kind, hold.Message, hold.Until.Sub(d.Now))
 	}
 	if !d.finalizer() {
@@ -277,11 +297,16 @@ func (d *decider) submit() Decision {
 	if last := d.status.Submission; last != nil && last.Attempt == attempt {
 		refusals = last.Refusals
 	}
+	return d.begin(attempt, refusals, idempotencyKey(d.Job, attempt, refusals))
+}
+
+// begin records the first request of a key, and lets it go.
+func (d *decider) begin(attempt, refusals int32, key string) Decision {
 	now := metav1.NewTime(d.Now).Rfc3339Copy()
 	d.status.Attempts, d.status.NextAttemptAt = attempt, nil
 	d.status.Submission = &v1alpha1.Submission{
 		Attempt:         attempt,
-		IdempotencyKey:  idempotencyKey(d.Job, attempt, refusals),
+		IdempotencyKey:  key,
 		StartedAt:       &now,
 		SentAt:          &now,
 		Sender:          d.Known.Sender,
@@ -291,25 +316,14 @@ func (d *decider) submit() Decision {
 	return d.send("sending the request to Dafty")
 }
 
-// idempotencyKey is derived from the object alone, or given in it, so that whoever repeats the request uses
-// the same. A refused request made no job, and Dafty may answer its key with the same
-// refusal for ever: the next try has another.
-func idempotencyKey(job *v1alpha1.DaftyJob, attempt, refusals int32) string {
-	key := fmt.Sprintf("%s-%d", cmp.Or(job.Spec.IdempotencyKey, string(job.UID)), attempt)
-	if refusals > 0 {
-		key += fmt.Sprintf(".%d", refusals)
-	}
-	return key
-}
-
 // send lets the POST of status.submission go. A job that is tried again keeps telling what
 // is wrong until Dafty says otherwise, or it would flicker with each try.
 func (d *decider) send(message string) Decision {
 	if ready := d.ready(); ready != nil && slices.Contains(retriedReasons, ready.Reason) {
 		d.status.Phase = v1alpha1.PhaseSubmitting
-		return d.keep(Submit, repeatAfter)
+		return d.keep(Submit, RepeatAfter)
 	}
-	decision := d.on(onTheWay(v1alpha1.PhaseSubmitting, v1alpha1.ReasonSubmitting, message), Submit, repeatAfter)
+	decision := d.on(onTheWay(v1alpha1.PhaseSubmitting, v1alpha1.ReasonSubmitting, message), Submit, RepeatAfter)
 	// What comes of it is told, moments later: an event is a write like any other.
 	decision.Event = nil
 	return decision
@@ -337,16 +351,16 @@ func (d *decider) resolve() Decision {
 	call := d.Known.Submission
 	switch {
 	case d.onItsWay() && d.ready() == nil:
-		return d.on(onTheWay(v1alpha1.PhaseSubmitting, v1alpha1.ReasonSubmitting, "the request is on its way to Dafty"), Rest, repeatAfter)
+		return d.on(onTheWay(v1alpha1.PhaseSubmitting, v1alpha1.ReasonSubmitting, "the request is on its way to Dafty"), Rest, RepeatAfter)
 	case d.onItsWay():
-		return d.keep(Rest, repeatAfter)
+		return d.keep(Rest, RepeatAfter)
 	case call != nil && !sameSending(&call.Record, submission):
 		// It belongs to a status that another process has overwritten since.
 		call = nil
 	}
 	switch {
 	case call == nil:
-		return d.repeat(nil, repeatAfter)
+		return d.repeat(nil, RepeatAfter)
 	case call.Err == nil:
 		return d.accepted(call.Job)
 	case d.refused(call.Err):
@@ -409,10 +423,10 @@ func (d *decider) repeatWait(call *SubmissionCall) time.Duration {
 	wait := Backoff(answeredRepeatAfter, call.Failures, maxBackoff)
 	if d.stopWanted() {
 		// The sooner the job's id is known, the less of it is paid for.
-		wait = min(wait, repeatAfter)
+		wait = min(wait, RepeatAfter)
 	}
 	if answered := call.Err.Status >= 500 && call.Err.Code != ""; !answered {
-		wait = max(wait, repeatAfter)
+		wait = max(wait, RepeatAfter)
 	}
 	return max(wait, call.Err.RetryAfter)
 }
@@ -432,7 +446,8 @@ func (d *decider) clear(err *dafty.CallError) Decision {
 	last := d.status.Submission
 	d.status.Attempts = last.Attempt - 1
 	d.status.Submission = &v1alpha1.Submission{Attempt: last.Attempt, Refusals: last.Refusals}
-	if !err.Unsent {
+	again := refusedTwice(d.Job, last, err)
+	if !again && countsRefusal(d.Job, err) {
 		d.status.Submission.Refusals++
 	}
 	switch {
@@ -443,6 +458,10 @@ func (d *decider) clear(err *dafty.CallError) Decision {
 	case err.Kind == dafty.KindInvalid || err.Kind == dafty.KindNotFound:
 		d.status.Error = jobError(err)
 		return d.end(lost(v1alpha1.ReasonInvalidRequest, "Dafty refused the request: "+err.Error()+"; correct it in a DaftyJob under a new name"))
+	case again && d.mayFollowAtOnce(last):
+		decision := d.begin(last.Attempt, last.Refusals, freshKey(d.Job, last.Attempt, last.Refusals))
+		decision.AtOnce = true
+		return decision
 	}
 	return d.held(err.Kind, err.Error(), 0)
 }
@@ -466,7 +485,7 @@ func (d *decider) repeat(err *dafty.CallError, wait time.Duration) Decision {
 		// Asking for a valid key would be wrong: another one is there, and can't be used.
 		return d.unknown("the API key that it was sent with is no longer accepted, and repeated with the one that is now in "+d.secretWords()+" it could be paid for twice", d.credentialsPoll())
 	}
-	passed := submission.SentAt.Add(repeatAfter)
+	passed := submission.SentAt.Add(RepeatAfter)
 	resubmit := d.refusedAgain(err) && d.resubmitWanted()
 	switch {
 	case d.refusedAgain(err) && d.annotated() != "":
@@ -512,7 +531,11 @@ func (d *decider) repeat(err *dafty.CallError, wait time.Duration) Decision {
 		return *instead
 	}
 	if hold := d.Known.Hold; hold != nil {
-		return d.on(troubled(v1alpha1.PhaseSubmitting, hold.Kind, hold.Message, d.secretWords()), Rest, max(hold.Until.Sub(d.Now), time.Second))
+		v := troubled(v1alpha1.PhaseSubmitting, hold.Kind, hold.Message, d.secretWords())
+		if hold.SameKey {
+			v = sameKey(v1alpha1.PhaseSubmitting)
+		}
+		return d.on(v, Rest, max(hold.Until.Sub(d.Now), time.Second))
 	}
 	now := metav1.NewTime(d.Now).Rfc3339Copy()
 	submission.SentAt, submission.Sender = &now, d.Known.Sender

@@ -15,13 +15,12 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
 	"pgregory.net/rapid"
 	kstatus "sigs.k8s.io/cli-utils/pkg/kstatus/status"
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
 	"dafty.ai/dafty-operator/internal/dafty"
+	"dafty.ai/dafty-operator/internal/kstatustest"
 	"dafty.ai/dafty-operator/internal/lifecycle"
 )
 
@@ -199,7 +198,7 @@ func wrong(in lifecycle.Input, got lifecycle.Decision) (problems []string) {
 		must(in.Known.Submission == nil || in.Known.Submission.Done, "submitted beside another request")
 		_, err := lifecycle.Request(&in.Job.Spec, after.Inputs)
 		must(err == nil || in.Job.Status.InDoubt(), "submitted without a request: %v", err)
-		if old := before.Submission; before.InDoubt() && submission.Attempt == old.Attempt {
+		if old := before.Submission; before.InDoubt() && submission.Attempt == old.Attempt && !got.AtOnce {
 			must(submission.IdempotencyKey == old.IdempotencyKey && submission.StartedAt.Equal(old.StartedAt) &&
 				submission.CredentialsHash == old.CredentialsHash && submission.Attempt == old.Attempt, "the repeat isn't of the same request")
 			waited := in.Now.Sub(old.SentAt.Time)
@@ -208,7 +207,9 @@ func wrong(in lifecycle.Input, got lifecycle.Decision) (problems []string) {
 			must(waited >= 45*time.Second || answered && waited >= 5*time.Second, "repeated after %s", waited)
 			must(in.Now.Sub(old.StartedAt.Time) < 23*time.Hour, "repeated after %s", in.Now.Sub(old.StartedAt.Time))
 		} else {
-			must(!before.InDoubt() || forgone(in), "submitted anew, and the request before is in doubt")
+			must(!before.InDoubt() || forgone(in) || got.AtOnce && disproved(in), "submitted anew, and the request before is in doubt")
+			must(in.Job.Spec.IdempotencyKey == "" || got.AtOnce || submission.IdempotencyKey == fmt.Sprintf("%s-%d", in.Job.Spec.IdempotencyKey, submission.Attempt), "key %s, not first the user's own", submission.IdempotencyKey)
+			must(!got.AtOnce || in.Job.Spec.IdempotencyKey != "" && in.Known.Hold == nil, "at once, without a cause")
 			must(!unwanted && in.Job.Spec.DesiredState != v1alpha1.DesiredSuspended, "submitted although it isn't wanted")
 			must(ownAnnotation(in.Job) == "", "submitted although the annotation names a job")
 			must(in.Job.Spec.AdoptJobID == "", "submitted beside a job that is to be adopted")
@@ -291,19 +292,11 @@ func forgone(in lifecycle.Input) bool {
 		credentials.Secret != "" && credentials.Secret != request.CredentialsHash && (credentials.Held != request.CredentialsHash || revoked)
 }
 
-// kstatusOf is what tools such as Flux, Argo CD and kubectl make of an object.
+// kstatusOf is what tools such as Flux and Argo CD make of an object with this status.
 func kstatusOf(job *v1alpha1.DaftyJob, status *v1alpha1.DaftyJobStatus) (kstatus.Status, error) {
 	job = job.DeepCopy()
 	job.Status = *status
-	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(job)
-	if err != nil {
-		return "", err
-	}
-	result, err := kstatus.Compute(&unstructured.Unstructured{Object: content})
-	if err != nil {
-		return "", err
-	}
-	return result.Status, nil
+	return kstatustest.Of(job)
 }
 
 func asJSON(from any) string {

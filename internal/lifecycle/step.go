@@ -49,6 +49,8 @@ type Decision struct {
 	// Store says that the result is to be written to spec.resultConfigMap before Status is, and what came of it put
 	// into Status (see Stored).
 	Store bool
+	// AtOnce says that the submission follows one that was refused, whatever holds others back since.
+	AtOnce bool
 	// Event is to be told to the user, nil where there is nothing new.
 	Event *Event
 	// Abandoned is true where the object is let go although its job may still run and cost.
@@ -70,9 +72,9 @@ const (
 	SubmitTimeout = 30 * time.Second
 	// clockSkew is how far the clocks of two machines may be apart.
 	clockSkew = 15 * time.Second
-	// repeatAfter is how long after its write-ahead a POST has surely passed, if it was another
+	// RepeatAfter is how long after its write-ahead a POST has surely passed, if it was another
 	// machine's.
-	repeatAfter = SubmitTimeout + clockSkew
+	RepeatAfter = SubmitTimeout + clockSkew
 	// answeredRepeatAfter is how long to wait after Dafty's own word that it failed (a 5xx in
 	// its error form): that request has passed.
 	answeredRepeatAfter = 5 * time.Second

@@ -63,6 +63,12 @@ func troubled(phase v1alpha1.Phase, kind dafty.Kind, message, secret string) ver
 	return onTheWay(phase, v1alpha1.ReasonAPIUnavailable, message+"; trying again")
 }
 
+// sameKey : another DaftyJob's request with the same idempotency key is on its way.
+func sameKey(phase v1alpha1.Phase) verdict {
+	return onTheWay(phase, v1alpha1.ReasonWaitingForDependency,
+		"another DaftyJob is sending a request with the same spec.idempotencyKey, and two at the same moment could be paid for twice; this one follows when that one is answered")
+}
+
 // ready is the Ready condition as it was read, nil where there is none.
 func (d *decider) ready() *metav1.Condition { return findReady(d.Job) }
 

@@ -4,29 +4,71 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
+	"k8s.io/apimachinery/pkg/api/meta"
+	kubetypes "k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/cache"
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
 	"dafty.ai/dafty-operator/internal/lifecycle"
 )
 
-// jobs counts DaftyJobs by what the informer tells of them. It keeps none: an informer tells of each change what the
-// object was before, as it was told.
+// jobs counts DaftyJobs by what the informer tells of them. It keeps none of them, as an informer tells of each change
+// what the object was before; only of those that Dafty has it keeps since when.
 type jobs struct {
 	mu    sync.Mutex
-	count map[kind]int
+	count counts
+	sent  map[kubetypes.UID]sent
+}
+
+// counts are how many DaftyJobs there are of a kind, and of those that have not ended, for a reason.
+type counts struct {
+	kinds   map[kind]int
+	reasons map[string]int
+	// oldest is for how long Dafty has had the job that it has had longest, by phase.
+	oldest map[v1alpha1.Phase]time.Duration
 }
 
 // kind is what is counted as one.
 type kind struct{ phase, jobType string }
 
-func newJobs() *jobs {
-	j := &jobs{count: map[kind]int{}}
+// sent is a job that Dafty has, or may be getting.
+type sent struct {
+	phase v1alpha1.Phase
+	since time.Time
+}
+
+// noCounts has each series that there always is.
+func noCounts() counts {
+	c := counts{kinds: map[kind]int{}, reasons: map[string]int{}, oldest: map[v1alpha1.Phase]time.Duration{}}
 	for _, labels := range combinations(phases, types) {
-		j.count[kind{labels[0], labels[1]}] = 0
+		c.kinds[kind{labels[0], labels[1]}] = 0
 	}
-	return j
+	for _, reason := range reasons {
+		c.reasons[reason] = 0
+	}
+	for _, phase := range withDafty {
+		c.oldest[phase] = 0
+	}
+	return c
+}
+
+// add takes in what else there is.
+func (c *counts) add(more counts) {
+	for kind, n := range more.kinds {
+		c.kinds[kind] += n
+	}
+	for reason, n := range more.reasons {
+		c.reasons[reason] += n
+	}
+	for phase, age := range more.oldest {
+		c.oldest[phase] = max(c.oldest[phase], age)
+	}
+}
+
+func newJobs() *jobs {
+	return &jobs{count: noCounts(), sent: map[kubetypes.UID]sent{}}
 }
 
 // OnAdd implements cache.ResourceEventHandler.
@@ -47,17 +89,32 @@ func (j *jobs) move(from, to any) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if job, ok := from.(*v1alpha1.DaftyJob); ok {
-		j.count[kindOf(job)]--
+		j.tally(job, -1)
+		delete(j.sent, job.UID)
 	}
 	if job, ok := to.(*v1alpha1.DaftyJob); ok {
-		j.count[kindOf(job)]++
+		j.tally(job, 1)
+		if since := sentAt(&job.Status); !since.IsZero() {
+			j.sent[job.UID] = sent{job.Status.Phase, since}
+		}
 	}
 }
 
-func (j *jobs) counted() map[kind]int {
+func (j *jobs) tally(job *v1alpha1.DaftyJob, n int) {
+	j.count.kinds[kindOf(job)] += n
+	if !job.Status.Phase.Final() {
+		j.count.reasons[reasonOf(job)] += n
+	}
+}
+
+func (j *jobs) counted(now time.Time) counts {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return maps.Clone(j.count)
+	c := counts{kinds: maps.Clone(j.count.kinds), reasons: maps.Clone(j.count.reasons), oldest: maps.Clone(j.count.oldest)}
+	for _, job := range j.sent {
+		c.oldest[job.phase] = max(c.oldest[job.phase], now.Sub(job.since))
+	}
+	return c
 }
 
 func kindOf(job *v1alpha1.DaftyJob) kind {
@@ -73,4 +130,30 @@ func kindOf(job *v1alpha1.DaftyJob) kind {
 		k.jobType = other
 	}
 	return k
+}
+
+// reasonOf is why a job has not ended.
+func reasonOf(job *v1alpha1.DaftyJob) string {
+	ready := meta.FindStatusCondition(job.Status.Conditions, v1alpha1.ConditionReady)
+	switch {
+	case ready == nil:
+		return noReason
+	case slices.Contains(reasons, ready.Reason):
+		return ready.Reason
+	default:
+		return other
+	}
+}
+
+// sentAt is when a job was first sent to Dafty, zero where Dafty surely has none that runs. It is what
+// spec.activeDeadlineSeconds counts from.
+func sentAt(status *v1alpha1.DaftyJobStatus) time.Time {
+	switch {
+	case !slices.Contains(withDafty, status.Phase):
+	case status.SubmittedAt != nil:
+		return status.SubmittedAt.Time
+	case status.InDoubt() && status.Submission.StartedAt != nil:
+		return status.Submission.StartedAt.Time
+	}
+	return time.Time{}
 }

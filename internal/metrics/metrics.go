@@ -45,7 +45,7 @@ const (
 	// noAnswer and givenUp are the codes of calls that have none.
 	noAnswer = "none"
 	givenUp  = "given_up"
-	// noReason is of a turn that was there at once.
+	// noReason is of a turn that was there at once, and of a DaftyJob that nobody has looked at.
 	noReason = "None"
 )
 
@@ -54,6 +54,19 @@ var (
 		string(v1alpha1.PhasePending), string(v1alpha1.PhaseSubmitting), string(v1alpha1.PhaseQueued),
 		string(v1alpha1.PhaseProcessing), string(v1alpha1.PhaseCancelling),
 		string(v1alpha1.PhaseCompleted), string(v1alpha1.PhaseFailed), string(v1alpha1.PhaseCancelled),
+	}
+	// withDafty are those of a job that Dafty has, or may be getting.
+	withDafty = []v1alpha1.Phase{v1alpha1.PhaseSubmitting, v1alpha1.PhaseQueued, v1alpha1.PhaseProcessing, v1alpha1.PhaseCancelling}
+	// reasons are why a DaftyJob may not have ended.
+	reasons = []string{
+		noReason,
+		v1alpha1.ReasonSubmitting, v1alpha1.ReasonQueued, v1alpha1.ReasonProcessing, v1alpha1.ReasonCancelling,
+		v1alpha1.ReasonSuspended, v1alpha1.ReasonWaitingForDependency, v1alpha1.ReasonDependencyCycle,
+		v1alpha1.ReasonUploading, v1alpha1.ReasonUnusableFile, v1alpha1.ReasonBackingOff, v1alpha1.ReasonAlreadyAdopted,
+		v1alpha1.ReasonWaitingForCredentials, v1alpha1.ReasonCredentialsRejected,
+		v1alpha1.ReasonWaitingForRateLimit, v1alpha1.ReasonWaitingForConcurrency,
+		v1alpha1.ReasonInsufficientCredits, v1alpha1.ReasonSubscriptionRequired, v1alpha1.ReasonUsageLimitExceeded,
+		v1alpha1.ReasonAPIUnavailable, v1alpha1.ReasonSubmissionUnknown, v1alpha1.ReasonInvalidRequest,
 	}
 	types = []string{
 		string(dafty.ImageGenerate), string(dafty.ImageEdit), string(dafty.ImageResize), string(dafty.ImageUpscale),
@@ -87,6 +100,12 @@ var (
 	jobsDesc = gauge("dafty_jobs",
 		"DaftyJobs in the cluster by phase (see docs/lifecycle.md) and type (Dafty's word for the operation, such as image.generate). One without status counts as Pending.",
 		"phase", "type")
+	unfinishedDesc = gauge("dafty_jobs_unfinished",
+		"DaftyJobs that have not ended, by the reason of their Ready condition, which says what they wait for (see docs/lifecycle.md); None, where the operator hasn't looked at them yet; other, a reason that this version doesn't know.",
+		"reason")
+	oldestJobDesc = gauge("dafty_jobs_oldest_age_seconds",
+		"Time since the first submission of the DaftyJob that was submitted longest ago, of those that Dafty has or may be getting, by phase; 0 where there is none.",
+		"phase")
 	submissions = counter("dafty_submissions_total",
 		"Requests for a job, repeats included. result: accepted, where Dafty has the job; refused, where this request surely made none; unknown, where its answer never came or can't be read, and it is repeated with the same key.",
 		[]string{"type", "result"}, combinations(types, []string{accepted, refused, unknown})...)

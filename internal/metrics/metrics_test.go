@@ -13,9 +13,11 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	kubetypes "k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
@@ -121,13 +123,18 @@ func TestKnownWords(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := map[string]bool{}
+	want, waiting := map[string]bool{}, map[string]bool{noReason: true}
 	for _, row := range regexp.MustCompile("(?m)^\\| `([A-Za-z]+)` \\| ([A-Za-z, ]+) \\|.*\\|.*\\|$").FindAllStringSubmatch(string(raw), -1) {
 		for phase := range strings.SplitSeq(row[2], ", ") {
 			if v1alpha1.Phase(phase).Final() {
 				want[phase+" "+row[1]] = true
+			} else {
+				waiting[row[1]] = true
 			}
 		}
+	}
+	if diff := cmp.Diff(waiting, known(reasons)); diff != "" || len(waiting) < 10 {
+		t.Errorf("reasons: %s", diff)
 	}
 	got := map[string]bool{}
 	for _, end := range ends {
@@ -156,6 +163,14 @@ func TestKnownWords(t *testing.T) {
 			}
 		}
 	}
+}
+
+func known(words []string) map[string]bool {
+	set := map[string]bool{}
+	for _, word := range words {
+		set[word] = true
+	}
+	return set
 }
 
 // requestsByClass are all requests for a job, by class.
@@ -374,10 +389,109 @@ func TestJobs(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			counts := newJobs()
 			row.when(counts)
-			got := counts.counted()
+			got := counts.counted(time.Now()).kinds
 			maps.DeleteFunc(got, func(_ kind, n int) bool { return n == 0 })
 			if diff := cmp.Diff(row.then, got, cmp.AllowUnexported(kind{})); diff != "" {
 				t.Error(diff)
+			}
+		})
+	}
+}
+
+// DaftyJobs that have not ended are counted by why, and those that Dafty has are timed.
+func TestUnfinished(t *testing.T) {
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	ago := func(d time.Duration) *metav1.Time { at := metav1.NewTime(now.Add(-d)); return &at }
+	job := func(uid string, phase v1alpha1.Phase, reason string, submitted *metav1.Time) *v1alpha1.DaftyJob {
+		status := ended(phase, reason)
+		status.SubmittedAt = submitted
+		return &v1alpha1.DaftyJob{ObjectMeta: metav1.ObjectMeta{UID: kubetypes.UID(uid)}, Status: *status}
+	}
+	inDoubt := job("doubt", v1alpha1.PhaseSubmitting, v1alpha1.ReasonSubmitting, nil)
+	inDoubt.Status.Submission = &v1alpha1.Submission{IdempotencyKey: "doubt-1", StartedAt: ago(time.Minute)}
+	processing := job("a", v1alpha1.PhaseProcessing, v1alpha1.ReasonProcessing, ago(time.Hour))
+	for name, row := range map[string]struct {
+		when    func(cache.ResourceEventHandler)
+		reasons map[string]int
+		oldest  map[v1alpha1.Phase]time.Duration
+	}{
+		"one that nobody has looked at": {
+			func(h cache.ResourceEventHandler) {
+				h.OnAdd(&v1alpha1.DaftyJob{Status: v1alpha1.DaftyJobStatus{ObservedGeneration: -1}}, false)
+			},
+			map[string]int{noReason: 1}, nil,
+		},
+		"one that waits for a person, and then goes on": {
+			func(h cache.ResourceEventHandler) {
+				rejected := job("a", v1alpha1.PhasePending, v1alpha1.ReasonCredentialsRejected, nil)
+				h.OnAdd(rejected, false)
+				h.OnAdd(job("b", v1alpha1.PhasePending, v1alpha1.ReasonCredentialsRejected, nil), false)
+				h.OnUpdate(rejected, processing)
+			},
+			map[string]int{v1alpha1.ReasonCredentialsRejected: 1, v1alpha1.ReasonProcessing: 1},
+			map[v1alpha1.Phase]time.Duration{v1alpha1.PhaseProcessing: time.Hour},
+		},
+		"the oldest of several, by phase": {
+			func(h cache.ResourceEventHandler) {
+				h.OnAdd(processing, true)
+				h.OnAdd(job("b", v1alpha1.PhaseProcessing, v1alpha1.ReasonProcessing, ago(3*time.Hour)), true)
+				h.OnAdd(job("c", v1alpha1.PhaseQueued, v1alpha1.ReasonQueued, ago(2*time.Hour)), true)
+			},
+			map[string]int{v1alpha1.ReasonProcessing: 2, v1alpha1.ReasonQueued: 1},
+			map[v1alpha1.Phase]time.Duration{v1alpha1.PhaseProcessing: 3 * time.Hour, v1alpha1.PhaseQueued: 2 * time.Hour},
+		},
+		"a request in doubt": {
+			func(h cache.ResourceEventHandler) { h.OnAdd(inDoubt, false) },
+			map[string]int{v1alpha1.ReasonSubmitting: 1},
+			map[v1alpha1.Phase]time.Duration{v1alpha1.PhaseSubmitting: time.Minute},
+		},
+		"between two attempts Dafty has none": {
+			func(h cache.ResourceEventHandler) {
+				h.OnAdd(processing, false)
+				h.OnUpdate(processing, job("a", v1alpha1.PhasePending, v1alpha1.ReasonBackingOff, ago(time.Hour)))
+			},
+			map[string]int{v1alpha1.ReasonBackingOff: 1}, nil,
+		},
+		"the end": {
+			func(h cache.ResourceEventHandler) {
+				h.OnAdd(processing, false)
+				h.OnUpdate(processing, job("a", v1alpha1.PhaseCompleted, v1alpha1.ReasonCompleted, ago(time.Hour)))
+			},
+			nil, nil,
+		},
+		"a deletion": {
+			func(h cache.ResourceEventHandler) {
+				h.OnAdd(processing, false)
+				h.OnDelete(processing)
+			},
+			nil, nil,
+		},
+		"a deletion that was missed": {
+			func(h cache.ResourceEventHandler) {
+				h.OnAdd(processing, false)
+				h.OnDelete(cache.DeletedFinalStateUnknown{Key: "ns/a", Obj: processing})
+			},
+			nil, nil,
+		},
+		"a reason that isn't known": {
+			func(h cache.ResourceEventHandler) { h.OnAdd(job("a", v1alpha1.PhasePending, "Pondering", nil), false) },
+			map[string]int{other: 1}, nil,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			jobs := newJobs()
+			row.when(jobs)
+			got := jobs.counted(now)
+			maps.DeleteFunc(got.reasons, func(_ string, n int) bool { return n == 0 })
+			maps.DeleteFunc(got.oldest, func(_ v1alpha1.Phase, age time.Duration) bool { return age == 0 })
+			if diff := cmp.Diff(row.reasons, got.reasons, cmpopts.EquateEmpty()); diff != "" {
+				t.Errorf("reasons: %s", diff)
+			}
+			if diff := cmp.Diff(row.oldest, got.oldest, cmpopts.EquateEmpty()); diff != "" {
+				t.Errorf("oldest: %s", diff)
+			}
+			if len(row.oldest) == 0 && len(jobs.sent) > 0 {
+				t.Errorf("it keeps %v", jobs.sent)
 			}
 		})
 	}
@@ -390,6 +504,9 @@ func TestRunning(t *testing.T) {
 	scrape := metricstest.Read(t, registry)
 	for series, want := range map[string]float64{
 		`dafty_jobs{phase="Pending",type="image.generate"}`:                 0,
+		`dafty_jobs_unfinished{reason="CredentialsRejected"}`:               0,
+		`dafty_jobs_unfinished{reason="None"}`:                              0,
+		`dafty_jobs_oldest_age_seconds{phase="Processing"}`:                 0,
 		`dafty_queue_length{class="video_create"}`:                          2,
 		`dafty_queue_oldest_age_seconds{class="style_extract"}`:             180,
 		`dafty_jobs_in_flight{class="other"}`:                               13,

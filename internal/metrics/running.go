@@ -150,7 +150,7 @@ func (o *operators) Collect(to chan<- prometheus.Metric) {
 }
 
 func describe(to chan<- *prometheus.Desc) {
-	for _, desc := range []*prometheus.Desc{jobsDesc, remainingDesc, queueDesc, oldestDesc, inFlightDesc, heldDesc} {
+	for _, desc := range []*prometheus.Desc{jobsDesc, unfinishedDesc, oldestJobDesc, remainingDesc, queueDesc, oldestDesc, inFlightDesc, heldDesc} {
 		to <- desc
 	}
 }
@@ -160,15 +160,19 @@ func collect(to chan<- prometheus.Metric, all ...*Running) {
 	show := func(desc *prometheus.Desc, value float64, labels ...string) {
 		to <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value, labels...)
 	}
-	load, count := NewLoad(), map[kind]int{}
+	load, count, now := NewLoad(), noCounts(), time.Now()
 	for _, each := range all {
 		load.Add(each.accounts.Load())
-		for kind, n := range each.jobs.counted() {
-			count[kind] += n
-		}
+		count.add(each.jobs.counted(now))
 	}
-	for kind, n := range count {
+	for kind, n := range count.kinds {
 		show(jobsDesc, float64(n), kind.phase, kind.jobType)
+	}
+	for reason, n := range count.reasons {
+		show(unfinishedDesc, float64(n), reason)
+	}
+	for phase, age := range count.oldest {
+		show(oldestJobDesc, age.Seconds(), string(phase))
 	}
 	for _, class := range submitting {
 		show(queueDesc, float64(load.Classes[class].Waiting), string(class))

@@ -419,7 +419,7 @@ func clockJump(w *world, p picker) {
 		}
 	}
 	w.trace.add("world", "the clocks are set to %s off", off)
-	w.clockOff = off
+	w.clockOff, w.clocksJumped = off, w.clocksJumped || off != 0
 }
 
 func changeWeather(w *world, p picker) {

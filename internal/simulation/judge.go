@@ -18,6 +18,7 @@ import (
 	"dafty.ai/dafty-operator/api/v1alpha1"
 	"dafty.ai/dafty-operator/internal/account"
 	"dafty.ai/dafty-operator/internal/daftysim"
+	"dafty.ai/dafty-operator/internal/kstatustest"
 	"dafty.ai/dafty-operator/internal/lifecycle"
 )
 
@@ -83,7 +84,7 @@ func (j *judge) told(job *v1alpha1.DaftyJob, reason, message string) {
 	j.secret("an event", message)
 	if reason == v1alpha1.EventCancelAbandoned {
 		j.abandoned[job.UID] = true
-		if waited := time.Since(job.DeletionTimestamp.Time); waited < deletionTimeout-maxSkew-time.Second && j.w.clockOff == 0 {
+		if waited := time.Since(job.DeletionTimestamp.Time); waited < deletionTimeout-maxSkew-time.Second && !j.w.clocksJumped {
 			j.find("left running: the cancel of %s was given up after %s", job.Name, waited)
 		}
 	}
@@ -102,6 +103,12 @@ func (j *judge) saw(before, after version) {
 	}
 	if job.Status.Phase == v1alpha1.PhaseCancelling {
 		delete(j.lostStatus, job.UID) // that it was called off is on record again
+	}
+	// A status that somebody emptied says nothing until the operator has seen it.
+	if emptied := job.Status.Phase == "" && job.Status.ObservedGeneration == 0; !emptied && !j.handsOn {
+		if problem := kstatustest.Problem(job); problem != "" {
+			j.find("false: %s: %s", problem, describe(job))
+		}
 	}
 	was := before.job
 	if was == nil || was.UID != job.UID || j.handsOn {
@@ -168,7 +175,7 @@ func (j *judge) ended(job *v1alpha1.DaftyJob) {
 		if known && entry.Status != daftysim.StatusFailed || !known && len(job.Status.FailedJobIDs) == 0 {
 			untrue("at Dafty it is " + entry.Status)
 		}
-		if due := j.due(job); time.Now().Before(due.Add(-maxSkew)) && j.w.clockOff == 0 {
+		if due := j.due(job); time.Now().Before(due.Add(-maxSkew)) && !j.w.clocksJumped {
 			untrue("its deadline is " + due.String())
 		}
 	case v1alpha1.ReasonDependencyFailed:

@@ -87,6 +87,8 @@ type world struct {
 	weather, apiWeather weather
 	// clockOff is how wrong the clocks of all machines are set.
 	clockOff time.Duration
+	// clocksJumped says that they were, or are: what was decided then may be told later.
+	clocksJumped bool
 	// effects counts API writes and Dafty calls; crashAt is where to crash.
 	effects int
 	crashAt point
@@ -256,14 +258,22 @@ func (w *world) conclude() {
 	// What nobody wants must stop by itself.
 	w.passUntil(2*time.Hour, func() bool { return len(w.judge.unwanted()) == 0 && len(w.judge.lingering()) == 0 })
 	w.do(w.judge.stopped)
-	// What is wanted ends when Dafty is done with it; those that waited come one by one.
-	w.passUntil(3*time.Hour, func() bool {
-		w.person()
-		w.sim.FinishAll(daftysim.Succeed)
-		return len(w.judge.unfinished()) == 0
-	})
-	w.do(func() { w.sim.FinishAll(daftysim.Succeed) })
-	w.pass(2 * time.Minute)
+	// What is wanted ends when Dafty is done with it; those that waited come one by one. What rightly waits may go on a
+	// moment later all the same, as with a job that Dafty needn't, but does, remember.
+	for range 3 {
+		quiet := false
+		w.passUntil(3*time.Hour, func() bool {
+			w.person()
+			w.sim.FinishAll(daftysim.Succeed)
+			return len(w.judge.unfinished()) == 0
+		})
+		w.do(func() { w.sim.FinishAll(daftysim.Succeed) })
+		w.pass(2 * time.Minute)
+		w.do(func() { quiet = len(w.judge.unfinished()) == 0 })
+		if quiet {
+			break
+		}
+	}
 	w.do(w.judge.conclude)
 
 	w.do(func() {

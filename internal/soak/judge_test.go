@@ -9,9 +9,11 @@ import (
 
 	eventsv1 "k8s.io/api/events/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
 	"dafty.ai/dafty-operator/internal/daftysim"
+	"dafty.ai/dafty-operator/internal/lifecycle"
 )
 
 // settlement is how the end was waited for.
@@ -35,14 +37,35 @@ func (r *run) settle(ctx context.Context) settlement {
 // open are the objects that something must still happen to.
 func (r *run) open() []string {
 	var open []string
+	there := map[types.NamespacedName]*v1alpha1.DaftyJob{}
+	for _, h := range r.records.histories() {
+		if !h.gone {
+			there[client.ObjectKeyFromObject(h.newest)] = h.newest
+		}
+	}
 	for _, h := range r.records.histories() {
 		job := h.newest
-		heldBack := job.Spec.DesiredState == v1alpha1.DesiredSuspended && reason(job) == v1alpha1.ReasonSuspended
-		if !h.gone && (job.DeletionTimestamp != nil || !job.Status.Phase.Final() && !heldBack) {
+		if !h.gone && (job.DeletionTimestamp != nil || !job.Status.Phase.Final() && !heldBack(job, there)) {
 			open = append(open, job.Namespace+"/"+job.Name+" is "+describe(job))
 		}
 	}
 	return open
+}
+
+// heldBack says that a job waits for its user alone: it is suspended, or refers to one that is, or that nobody made.
+func heldBack(job *v1alpha1.DaftyJob, there map[types.NamespacedName]*v1alpha1.DaftyJob) bool {
+	switch reason(job) {
+	case v1alpha1.ReasonSuspended:
+		return job.Spec.DesiredState == v1alpha1.DesiredSuspended
+	case v1alpha1.ReasonWaitingForDependency:
+		for _, name := range lifecycle.DependsOn(&job.Spec) {
+			other := there[types.NamespacedName{Namespace: job.Namespace, Name: name}]
+			if other == nil || other.DeletionTimestamp == nil && heldBack(other, there) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // judge holds all that happened against the promises.
@@ -141,6 +164,10 @@ func (r *run) judgeOne(h history, entry daftysim.Entry, made bool) {
 	case v1alpha1.ReasonCancelledBeforeSubmission:
 		if job.Status.Phase != v1alpha1.PhaseCancelled || made || !calledOff {
 			wrong("false", "it was submitted, or not called off")
+		}
+	case v1alpha1.ReasonDependencyFailed:
+		if job.Status.Phase != v1alpha1.PhaseFailed || made || len(lifecycle.DependsOn(&job.Spec)) == 0 {
+			wrong("false", "it was submitted, or depends on nothing")
 		}
 	default:
 		wrong("false", "nothing ends so here")

@@ -18,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
+	"dafty.ai/dafty-operator/internal/kstatustest"
 )
 
 // records is what the API server ever showed of the DaftyJobs.
@@ -84,6 +85,10 @@ func (rs *records) see(job *v1alpha1.DaftyJob, gone bool, r *run) {
 	}
 	if key := r.cluster.findKey(string(raw)); key != "" {
 		rs.find("leaked: %s is in %s", key, raw)
+	}
+
+	if problem := kstatustest.Problem(job); problem != "" {
+		rs.find("false: %s: %s", problem, raw)
 	}
 
 	rs.mu.Lock()

@@ -100,10 +100,28 @@ func TestSoak(t *testing.T) {
 	r.judge(settled)
 
 	entries, objects := len(r.dafty.Ledger()), len(r.records.histories())
-	t.Logf("%d DaftyJobs, %d paid jobs, %s; settled in %s", objects, entries, r.fleet.summary(), settled.took.Round(time.Second))
-	if entries < 10 || objects < 15 || r.fleet.times(kills)+r.fleet.times(stops) < 3 || r.fleet.times(takeovers) == 0 {
+	chained, pictured := r.chained()
+	t.Logf("%d DaftyJobs, %d made of another's image, %d of a picture; %d paid jobs, %s; settled in %s",
+		objects, chained, pictured, entries, r.fleet.summary(), settled.took.Round(time.Second))
+	if entries < 10 || objects < 15 || chained == 0 || pictured == 0 || r.fleet.times(kills)+r.fleet.times(stops) < 3 || r.fleet.times(takeovers) == 0 {
 		t.Errorf("too little has happened to tell anything: %d DaftyJobs, %d paid jobs, %s", objects, entries, r.fleet.summary())
 	}
+}
+
+// chained are how many DaftyJobs were submitted with what another made, and with a picture that was uploaded.
+func (r *run) chained() (made, uploaded int) {
+	for _, h := range r.records.histories() {
+		for _, in := range h.newest.Status.Inputs {
+			switch {
+			case h.newest.Status.JobID == "" || in.ID == "":
+			case in.UID != "":
+				made++
+			default:
+				uploaded++
+			}
+		}
+	}
+	return made, uploaded
 }
 
 // tell says where to look after a failure, and shows the end of what happened.

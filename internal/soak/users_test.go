@@ -1,8 +1,11 @@
 package soak
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"image"
+	"image/png"
 	"math/rand/v2"
 	"testing"
 	"time"
@@ -52,6 +55,7 @@ func newCluster(t *testing.T) *cluster {
 		}
 		c.tenants = append(c.tenants, tenant)
 		c.putSecret(t, tenant)
+		c.putLogo(t, tenant)
 	}
 	return c
 }
@@ -71,6 +75,21 @@ func (c *cluster) putSecret(t *testing.T, tenant *tenant) {
 		t.Errorf("writing the Secret: %v", err)
 	}
 	tenant.noSecret = false
+}
+
+// putLogo puts a picture into the ConfigMap logo.
+func (c *cluster) putLogo(t *testing.T, tenant *tenant) {
+	t.Helper()
+	var picture bytes.Buffer
+	if err := png.Encode(&picture, image.NewGray(image.Rect(0, 0, 8, 8))); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.client.Create(t.Context(), &corev1.ConfigMap{
+		ObjectMeta: metav1.ObjectMeta{Namespace: tenant.namespace, Name: "logo"},
+		BinaryData: map[string][]byte{"logo.png": picture.Bytes()},
+	}); err != nil {
+		t.Fatalf("writing the logo: %v", err)
+	}
 }
 
 func (c *cluster) deleteSecret(t *testing.T, tenant *tenant) {
@@ -98,14 +117,15 @@ func (r *run) useIt(ctx context.Context, chance *rand.Rand) {
 			r.timeline.add("user", "%s: the Secret is back", tenant.namespace)
 			r.cluster.putSecret(r.t, tenant)
 		}
-		dice, which := chance.IntN(100), fmt.Sprintf("job-%d", made[tenant]-chance.IntN(min(6, made[tenant]+1)))
+		dice, number := chance.IntN(100), made[tenant]-chance.IntN(min(6, made[tenant]+1))
+		which := fmt.Sprintf("job-%d", number)
 		switch {
 		case dice < 50 || made[tenant] < 3:
 			made[tenant]++
-			r.create(tenant, fmt.Sprintf("job-%d", made[tenant]), chance)
+			r.create(tenant, made[tenant], chance)
 		case dice < 54:
 			// A name that was there before, and may be free again.
-			r.create(tenant, which, chance)
+			r.create(tenant, number, chance)
 		case dice < 68:
 			r.patch(tenant, which, v1alpha1.DesiredCancelled)
 		case dice < 74:
@@ -139,22 +159,30 @@ func (r *run) rotate(tenant *tenant, revoke bool) {
 	}
 }
 
-func (r *run) create(tenant *tenant, name string, chance *rand.Rand) {
+// create makes the DaftyJob job-NUMBER, which may refer to one that was made shortly before it.
+func (r *run) create(tenant *tenant, number int, chance *rand.Rand) {
+	name := fmt.Sprintf("job-%d", number)
 	job := &v1alpha1.DaftyJob{ObjectMeta: metav1.ObjectMeta{Namespace: tenant.namespace, Name: name}}
 	prompt := "A mountain at sunrise, " + name
 	if chance.IntN(8) == 0 {
 		prompt = daftysim.DefaultFailWord + " " + prompt
 	}
-	image := v1alpha1.ImageTarget{ID: tenant.image}
+	target := v1alpha1.ImageTarget{ID: tenant.image}
+	if before := number - 1 - chance.IntN(3); before > 0 && chance.IntN(4) == 0 {
+		target = v1alpha1.ImageTarget{JobRef: &v1alpha1.JobReference{Name: fmt.Sprintf("job-%d", before)}}
+	}
 	switch chance.IntN(5) {
 	case 0, 1:
 		job.Spec.ImageGenerate = &v1alpha1.ImageGenerate{Prompt: v1alpha1.Prompt(prompt)}
+		if chance.IntN(3) == 0 {
+			job.Spec.ImageGenerate.References = []v1alpha1.ImageReference{{ConfigMapKeyRef: &v1alpha1.ConfigMapKeyReference{Name: "logo", Key: "logo.png"}}}
+		}
 	case 2:
-		job.Spec.ImageEdit = &v1alpha1.ImageEdit{Image: image, Prompt: v1alpha1.Prompt(prompt)}
+		job.Spec.ImageEdit = &v1alpha1.ImageEdit{Image: target, Prompt: v1alpha1.Prompt(prompt)}
 	case 3:
-		job.Spec.ImageUpscale = &v1alpha1.ImageUpscale{Image: image}
+		job.Spec.ImageUpscale = &v1alpha1.ImageUpscale{Image: target}
 	default:
-		job.Spec.ImageResize = &v1alpha1.ImageResize{Image: image, AspectRatio: "21:9"}
+		job.Spec.ImageResize = &v1alpha1.ImageResize{Image: target, AspectRatio: "21:9"}
 	}
 	switch chance.IntN(20) {
 	case 0:

@@ -1,0 +1,234 @@
+// Package charts_test installs the Helm chart on a real API server, and holds it against what kustomize makes.
+package charts_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/go-logr/logr"
+	appsv1 "k8s.io/api/apps/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	"dafty.ai/dafty-operator/internal/installtest"
+	"dafty.ai/dafty-operator/internal/kubetest"
+	"dafty.ai/dafty-operator/internal/sourcetree"
+)
+
+const (
+	chart      = "charts/dafty-operator"
+	release    = "dafty-operator"
+	namespace  = "dafty-operator-system"
+	everything = "charts/testdata/everything.yaml"
+)
+
+func TestMain(m *testing.M) {
+	log.SetLogger(logr.Discard())
+	kubetest.Main(m, kubetest.Options{CRDs: []string{}, ControllerManager: true})
+}
+
+// render is helm template.
+func render(t *testing.T, args ...string) string {
+	t.Helper()
+	manifests, err := installtest.Helm(t, append([]string{"template", release, chart, "--namespace", namespace}, args...)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return manifests
+}
+
+// What the chart makes is taken by a real API server to the last field, and its Pods where only restricted ones are.
+func TestChartIsTaken(t *testing.T) {
+	env := kubetest.Start(t)
+	installtest.PrometheusCRDs(t, env)
+	for _, ns := range []string{namespace, "team-a", "team-b", "monitoring"} {
+		env.MustKubectl(t, "create", "namespace", ns)
+	}
+	env.MustKubectl(t, "label", "namespace", namespace, "pod-security.kubernetes.io/enforce=restricted", "pod-security.kubernetes.io/warn=restricted")
+	for name, args := range map[string][]string{
+		"as it is":             nil,
+		"with all there is":    {"--values", everything},
+		"for some namespaces":  {"--set", "watchNamespaces={team-a,team-b}"},
+		"one without a leader": {"--set", "replicas=1,leaderElection.enabled=false"},
+		"no rights of its own": {"--set", "rbac.create=false,rbac.userRoles=false,serviceAccount.create=false,crds.install=false"},
+		"metrics for anybody":  {"--set", "metrics.secure=false,metrics.serviceMonitor.enabled=true,metrics.podMonitor.enabled=true"},
+		"scraped as it comes":  {"--set", "metrics.serviceMonitor.enabled=true,metrics.podMonitor.enabled=true,metrics.prometheusRule.enabled=true,metrics.dashboard.enabled=true"},
+		"no metrics":           {"--set", "metrics.enabled=false,networkPolicy.enabled=true"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			manifests := render(t, args...)
+			installtest.Apply(t, env, manifests, "--dry-run=server")
+			template := installtest.Find[appsv1.Deployment](t, manifests, "Deployment", "").Spec.Template
+			template.Spec.ServiceAccountName = "" // it isn't there
+			template.Spec.Volumes, template.Spec.Containers[0].VolumeMounts = nil, nil
+			installtest.RestrictedPod(t, env, namespace, template)
+		})
+	}
+}
+
+// A constraint without a selector is about the operator's Pods; one that has its own keeps it.
+func TestSpreadConstraintsGetTheirSelector(t *testing.T) {
+	pod := installtest.Find[appsv1.Deployment](t, render(t, "--values", everything), "Deployment", "").Spec.Template
+	constraints := pod.Spec.TopologySpreadConstraints
+	if len(constraints) != 2 {
+		t.Fatalf("%d constraints", len(constraints))
+	}
+	if got := constraints[0].LabelSelector.MatchLabels; len(got) < 2 || !labels.SelectorFromSet(got).Matches(labels.Set(pod.Labels)) {
+		t.Errorf("the one without a selector selects %v, not %v", got, pod.Labels)
+	}
+	if got := constraints[1].LabelSelector.MatchLabels; len(got) != 1 || got["own"] != "selector" {
+		t.Errorf("the one with its own selects %v", got)
+	}
+}
+
+// helm itself installs, upgrades and uninstalls it; the CRD is upgraded with it, and outlives it with all DaftyJobs.
+func TestRelease(t *testing.T) {
+	env := kubetest.Start(t)
+	helm := func(args ...string) (string, error) {
+		t.Helper()
+		return installtest.Helm(t, append(args, "--kubeconfig", env.Kubeconfig, "--namespace", env.Namespace)...)
+	}
+	must := func(args ...string) string {
+		t.Helper()
+		stdout, err := helm(args...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return stdout
+	}
+	notes := must("install", release, chart)
+	if !strings.Contains(notes, "kubectl create secret generic dafty-credentials") || !strings.Contains(notes, "kubectl delete daftyjobs --all --all-namespaces") {
+		t.Errorf("the notes don't say what is next:\n%s", notes)
+	}
+	env.MustKubectl(t, "wait", "--for=condition=Established", "crd/daftyjobs.dafty.ai", "--timeout=30s")
+	env.MustApply(t, "apiVersion: dafty.ai/v1alpha1\nkind: DaftyJob\nmetadata: {name: kept}\nspec: {imageGenerate: {prompt: A logo}}\n")
+
+	newer := newerChart(t)
+	must("upgrade", release, newer, "--set", "replicas=1")
+	if got := env.MustKubectl(t, "get", "crd", "daftyjobs.dafty.ai", "-o", "jsonpath={.spec.names.shortNames}"); !strings.Contains(got, "newer") {
+		t.Errorf("helm upgrade left the CRD as it was: %s", got)
+	}
+	if got := env.MustKubectl(t, "get", "deployment", release, "-o", "jsonpath={.spec.replicas}"); got != "1" {
+		t.Errorf("%s replicas", got)
+	}
+
+	must("uninstall", release)
+	env.MustKubectl(t, "get", "daftyjob", "kept")
+	if stdout, _, err := env.Kubectl(t, "get", "deployment", release); err == nil {
+		t.Errorf("the Deployment stays: %s", stdout)
+	}
+
+	// Back again, with the CRD that stayed, and without one that it could keep.
+	must("install", release, chart, "--set", "crds.keep=false")
+	env.MustKubectl(t, "get", "daftyjob", "kept")
+	env.MustKubectl(t, "delete", "daftyjobs", "--all")
+	must("uninstall", release)
+	env.MustKubectl(t, "wait", "--for=delete", "crd/daftyjobs.dafty.ai", "--timeout=60s")
+
+	// One that kubectl has installed is taken over when that is asked for, and only then.
+	installtest.Apply(t, env, installtest.Kustomize(t, "config/crd"))
+	if _, err := helm("install", release, chart); err == nil || !strings.Contains(err.Error(), "invalid ownership metadata") {
+		t.Errorf("the CRD of somebody else: %v", err)
+	}
+	must("upgrade", "--install", release, chart, "--take-ownership", "--force-conflicts")
+	must("uninstall", release)
+	env.MustKubectl(t, "delete", "crd", "daftyjobs.dafty.ai")
+}
+
+// newerChart is a copy whose CRD has changed.
+func newerChart(t *testing.T) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "dafty-operator")
+	if err := os.CopyFS(dir, os.DirFS("dafty-operator")); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(dir, "files", "crd", "dafty.ai_daftyjobs.yaml")
+	crd, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	changed := strings.Replace(string(crd), "    shortNames:\n", "    shortNames:\n    - newer\n", 1)
+	if changed == string(crd) {
+		t.Fatal("the CRD has no short names")
+	}
+	if err := os.WriteFile(file, []byte(changed), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// A value that is wrong is refused with words that say where, before anything is installed.
+func TestWrongValuesAreRefused(t *testing.T) {
+	for _, c := range []struct{ values, says string }{
+		{"replica=3", "at '': additional properties 'replica' not allowed"},
+		{"metrics.secured=false", "at '/metrics': additional properties 'secured' not allowed"},
+		{"replicas=three", "at '/replicas': got string, want integer"},
+		{"replicas=-1", "at '/replicas': minimum: got -1, want 0"},
+		{"image.pullPolicy=Sometimes", "at '/image/pullPolicy': value must be one of 'Always', 'IfNotPresent', 'Never'"},
+		{"image.digest=sha256:abc", "at '/image/digest': 'sha256:abc' does not match pattern"},
+		{"dafty.url=app.dafty.ai", "at '/dafty/url': 'app.dafty.ai' does not match pattern"},
+		{"dafty.rateLimits.images=20", "at '/dafty/rateLimits': additional properties 'images' not allowed"},
+		{"deletionTimeout=5", "at '/deletionTimeout'"},
+		{"deletionTimeout=5 minutes", "at '/deletionTimeout': '5 minutes' does not match pattern"},
+		{"log.level=loud", "at '/log/level'"},
+		{"watchNamespaces={Team}", "at '/watchNamespaces/0': 'Team' does not match pattern"},
+		{"metrics.port=70000", "at '/metrics/port': maximum"},
+		{"metrics.tokenSecret.name=reader", "at '/metrics/tokenSecret'"},
+		{"terminationGracePeriodSeconds=10", "at '/terminationGracePeriodSeconds': minimum"},
+		{"metrics.readers[0].name=prometheus", "at '/metrics/readers/0': missing property 'namespace'"},
+		{"extraArgs={leader-elect}", "at '/extraArgs/0'"},
+		// What is about two values at once.
+		{"leaderElection.enabled=false", "replicas above 1 need leaderElection.enabled: true"},
+		{"metrics.enabled=false,metrics.podMonitor.enabled=true", "metrics.podMonitor needs metrics.enabled"},
+		{"metrics.enabled=false,metrics.serviceMonitor.enabled=true", "metrics.serviceMonitor needs metrics.enabled and metrics.service.enabled"},
+	} {
+		_, err := installtest.Helm(t, "template", release, chart, "--set", c.values)
+		if err == nil || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s: %v; want %q", c.values, err, c.says)
+		}
+	}
+}
+
+// Every flag of the operator can be set, but for those that mean nothing in a Pod.
+func TestEveryFlagIsAValue(t *testing.T) {
+	elsewhere := map[string]string{
+		"kubeconfig": "a Pod has none",
+		"dafty-url":  "set by the environment, DAFTY_URL",
+		"version":    "ends the program",
+	}
+	program := filepath.Join(t.TempDir(), "manager")
+	if err := sourcetree.BuildOperator(t.Context(), installtest.Root(t), program, "test"); err != nil {
+		t.Fatal(err)
+	}
+	help, _ := exec.CommandContext(t.Context(), program, "--help").CombinedOutput() // its exit code isn't what is asked
+	flags := regexp.MustCompile(`(?m)^  -([a-z-]+)`).FindAllStringSubmatch(string(help), -1)
+	if len(flags) < 10 {
+		t.Fatalf("the operator's help names few flags:\n%s", help)
+	}
+	container := installtest.Find[appsv1.Deployment](t, render(t, "--values", everything), "Deployment", "").Spec.Template.Spec.Containers[0]
+	for _, flag := range flags {
+		given := slices.ContainsFunc(container.Args, func(arg string) bool {
+			name, _, _ := strings.Cut(arg, "=")
+			return name == "--"+flag[1]
+		})
+		if _, other := elsewhere[flag[1]]; given == other {
+			t.Errorf("--%s: the chart sets it: %v; set elsewhere: %v", flag[1], given, other)
+		}
+	}
+	// And what it sets are flags, with values that they take.
+	for _, arg := range container.Args {
+		name, _, _ := strings.Cut(strings.TrimLeft(arg, "-"), "=")
+		if !slices.ContainsFunc(flags, func(flag []string) bool { return flag[1] == name }) {
+			t.Errorf("the operator has no flag %s", arg)
+		}
+	}
+	args := append(slices.Clone(container.Args), "--help")
+	if out, err := exec.CommandContext(t.Context(), program, args...).CombinedOutput(); strings.Contains(string(out), "invalid") {
+		t.Errorf("%v\n%s", err, out)
+	}
+}

@@ -1,0 +1,79 @@
+{{- define "dafty-operator.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
+{{- end }}
+
+{{/* The release's name says it all where it has the chart's in it. */}}
+{{- define "dafty-operator.fullname" -}}
+{{- $name := include "dafty-operator.name" . }}
+{{- if .Values.fullnameOverride }}
+{{- .Values.fullnameOverride | trunc 40 | trimSuffix "-" }}
+{{- else if contains $name .Release.Name }}
+{{- .Release.Name | trunc 40 | trimSuffix "-" }}
+{{- else }}
+{{- printf "%s-%s" .Release.Name $name | trunc 40 | trimSuffix "-" }}
+{{- end }}
+{{- end }}
+
+{{/* These never change: a Deployment's selector can't. */}}
+{{- define "dafty-operator.selectorLabels" -}}
+app.kubernetes.io/name: {{ include "dafty-operator.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+control-plane: controller-manager
+{{- end }}
+
+{{- define "dafty-operator.labels" -}}
+{{ include "dafty-operator.selectorLabels" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{- define "dafty-operator.serviceAccountName" -}}
+{{- if .Values.serviceAccount.create }}
+{{- default (include "dafty-operator.fullname" .) .Values.serviceAccount.name }}
+{{- else }}
+{{- default "default" .Values.serviceAccount.name }}
+{{- end }}
+{{- end }}
+
+{{- define "dafty-operator.image" -}}
+{{- if .Values.image.digest }}
+{{- printf "%s@%s" .Values.image.repository .Values.image.digest }}
+{{- else }}
+{{- printf "%s:%s" .Values.image.repository (default .Chart.AppVersion .Values.image.tag) }}
+{{- end }}
+{{- end }}
+
+{{- define "dafty-operator.subjects" -}}
+- kind: ServiceAccount
+  name: {{ include "dafty-operator.serviceAccountName" . }}
+  namespace: {{ .Release.Namespace }}
+{{- end }}
+
+{{/* The rules of a role of config/rbac, which make chart has copied. */}}
+{{- define "dafty-operator.rules" -}}
+{{- get (.context.Files.Get (printf "files/rbac/%s.yaml" .role) | fromYaml) "rules" | toYaml }}
+{{- end }}
+
+{{/* How the metrics are scraped, by either kind of monitor: as config/prometheus does, but for what the values say. */}}
+{{- define "dafty-operator.endpoint" -}}
+{{- $values := .context.Values.metrics }}
+{{- $endpoint := omit (first (.context.Files.Get "files/monitor.yaml" | fromYaml).spec.endpoints) "port" "scheme" "authorization" "tlsConfig" }}
+{{- $_ := set $endpoint "port" .port }}
+{{- $_ := set $endpoint "scheme" ($values.secure | ternary "https" "http") }}
+{{- if $values.secure }}
+{{- $token := dict "name" (printf "%s-metrics-scraper-token" (include "dafty-operator.fullname" .context)) "key" "token" }}
+{{- $_ := set $endpoint "authorization" (dict "credentials" ($values.tokenSecret | default $token)) }}
+{{- /* The operator's certificate is made at its start, and signed by nobody. */}}
+{{- $_ := set $endpoint "tlsConfig" (dict "insecureSkipVerify" true) }}
+{{- end }}
+{{- range $key := list "interval" "scrapeTimeout" "relabelings" "metricRelabelings" }}
+{{- with get $ $key }}
+{{- $_ := set $endpoint $key . }}
+{{- end }}
+{{- end }}
+{{- toYaml $endpoint }}
+{{- end }}

@@ -1,0 +1,138 @@
+package config_test
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"dafty.ai/dafty-operator/internal/installtest"
+	"dafty.ai/dafty-operator/internal/kubetest"
+)
+
+// All that docs/install.md and the chart's page say to type is typed, section by section, against a real API server, with the files that it shows,
+// and a Git repository where it says one is.
+func TestInstallPage(t *testing.T) {
+	var text strings.Builder
+	for _, page := range []string{"../docs/install.md", "../charts/dafty-operator/README.md"} {
+		content, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text.WriteString(strings.Replace("\n"+string(content), "\n# ", "\n## ", 1))
+	}
+	env := kubetest.Start(t)
+	checkout := copyOfCheckout(t)
+	path := programs(t, env)
+	fences := regexp.MustCompile("(?ms)^```(yaml|sh)\n(.*?)^```$")
+	commands := 0
+	for section := range strings.SplitSeq(text.String(), "\n## ") {
+		title, text, _ := strings.Cut(section, "\n")
+		// Nodes there are none, so no Pod ever runs.
+		text = strings.ReplaceAll(text, "kubectl rollout status", "kubectl get")
+		text = strings.ReplaceAll(text, "https://git.example.com/dafty-operator", "file://"+checkout)
+		script := "set -euxo pipefail\n"
+		for _, fence := range fences.FindAllStringSubmatch(text, -1) {
+			if fence[1] == "sh" {
+				script += fence[2]
+				commands++
+				continue
+			}
+			name, found := strings.CutPrefix(strings.SplitN(fence[2], "\n", 2)[0], "# ")
+			if !found {
+				t.Errorf("%s: a manifest doesn't say what file it is:\n%s", title, fence[2])
+			}
+			write(t, filepath.Join(checkout, name), fence[2])
+		}
+		if script == "set -euxo pipefail\n" {
+			continue
+		}
+		t.Run(title, func(t *testing.T) {
+			if title == "Uninstall" {
+				installtest.Apply(t, env, installtest.Kustomize(t, "config/default"))
+			}
+			cmd := exec.CommandContext(t.Context(), "bash", "-c", script)
+			cmd.Dir = checkout
+			cmd.Env = append(os.Environ(), "PATH="+path+":"+os.Getenv("PATH"), "KUBECONFIG="+env.Kubeconfig, "HELM_CONFIG_HOME="+checkout+"/.helm")
+			if out, err := cmd.CombinedOutput(); err != nil {
+				t.Errorf("%v\n%s", err, out)
+			} else if strings.Contains(string(out), "Warning:") {
+				t.Errorf("somebody warns:\n%s", out)
+			}
+			if title != "Uninstall" {
+				_, _, _ = env.Kubectl(t, "delete", "namespace/"+namespace, "namespace/team-a", "namespace/team-b", "crd/daftyjobs.dafty.ai", "--ignore-not-found", "--timeout=90s")
+			}
+			for _, kind := range []string{"clusterrole", "clusterrolebinding"} {
+				left := env.MustKubectl(t, "get", kind, "-l", "app.kubernetes.io/name=dafty-operator", "-o", "name")
+				if title == "Uninstall" && left != "" {
+					t.Errorf("left behind: %s", left)
+				}
+				env.MustKubectl(t, "delete", kind, "-l", "app.kubernetes.io/name=dafty-operator")
+			}
+			if _, _, err := env.Kubectl(t, "get", "namespace", namespace); err == nil {
+				t.Errorf("the namespace is left behind")
+			}
+		})
+	}
+	if commands < 8 {
+		t.Errorf("%d blocks of commands were found", commands)
+	}
+}
+
+// copyOfCheckout is a Git repository with what is installed from, and a tag.
+func copyOfCheckout(t *testing.T) string {
+	t.Helper()
+	dir, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, folder := range []string{"config", "charts/dafty-operator", "hack/tools"} {
+		if err := os.CopyFS(filepath.Join(dir, folder), os.DirFS(filepath.Join("..", folder))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, file := range []string{"Makefile", "go.mod", "go.sum"} {
+		content, err := os.ReadFile(filepath.Join("..", file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		write(t, filepath.Join(dir, file), string(content))
+	}
+	for _, args := range [][]string{
+		{"init", "-q"}, {"add", "-A"},
+		{"-c", "user.name=test", "-c", "user.email=test@example.com", "-c", "commit.gpgsign=false", "commit", "-qm", "v0.1.0"},
+		{"tag", "v0.1.0"},
+	} {
+		cmd := exec.CommandContext(t.Context(), "git", args...)
+		cmd.Dir = dir
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("git %s: %v\n%s", args, err, out)
+		}
+	}
+	return dir
+}
+
+// programs is a folder with the kubectl and the helm of the tests.
+func programs(t *testing.T, env *kubetest.Env) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, program := range map[string]string{"kubectl": env.Asset("kubectl"), "helm": installtest.HelmProgram(t)} {
+		if err := os.WriteFile(filepath.Join(dir, name), fmt.Appendf(nil, "#!/bin/sh\nexec '%s' \"$@\"\n", program), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+func write(t *testing.T, file, content string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}

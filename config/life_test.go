@@ -1,0 +1,135 @@
+package config_test
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"dafty.ai/dafty-operator/internal/daftysim"
+	"dafty.ai/dafty-operator/internal/kubetest"
+)
+
+// patience is for what takes the operator moments; a machine may be slow.
+const patience = 90 * time.Second
+
+// theDafty has one account, whose upscales and resizes never end by themselves, and whose videos get their thumbnails late.
+func theDafty(t *testing.T) *daftysim.Server {
+	t.Helper()
+	sim := daftysim.Serve(daftysim.New(daftysim.Options{
+		Accounts:   []daftysim.Account{{Name: "acme", APIKeys: []string{"dk_test_2f6d1c"}, Images: []daftysim.Image{{ID: ownImage}}}},
+		PendingFor: daftysim.Fixed(50 * time.Millisecond),
+		ProcessingFor: daftysim.PerOperation(map[daftysim.Operation]time.Duration{
+			daftysim.UpscaleImage: time.Hour, daftysim.ResizeImage: time.Hour,
+		}, 100*time.Millisecond),
+		ThumbnailAfter: 3 * time.Second,
+	}))
+	t.Cleanup(sim.Close)
+	return sim
+}
+
+const ownImage = "0d5c6b1e-3f2a-4b7c-9a10-1c2d3e4f5a6b"
+
+// live has one namespace go through all that DaftyJobs go through, so that the operator does all that it ever does.
+func live(t *testing.T, env *kubetest.Env, sim *daftysim.Server, ns string) {
+	t.Helper()
+	apply := func(name, spec string) {
+		t.Helper()
+		env.MustApply(t, fmt.Sprintf("apiVersion: dafty.ai/v1alpha1\nkind: DaftyJob\nmetadata: {name: %s}\nspec: %s\n", name, spec), "-n", ns)
+	}
+	wait := func(what string, args ...string) {
+		t.Helper()
+		args = append([]string{"wait", "-n", ns, "--timeout=" + patience.String(), "--for=" + what}, args...)
+		if _, stderr, err := env.Kubectl(t, args...); err != nil {
+			t.Fatalf("%s\n%s", stderr, env.MustKubectl(t, "get", "daftyjobs", "-n", ns, "-o", "yaml"))
+		}
+	}
+	env.MustKubectl(t, "create", "secret", "generic", "dafty-credentials", "-n", ns, "--from-literal=apiKey=dk_test_2f6d1c")
+
+	// A chain of jobs, a picture in a ConfigMap, a result in another: written, and once more when the thumbnail is there.
+	env.MustApply(t, samples(t, "campaign"), "-n", ns)
+	env.MustKubectl(t, "delete", "daftyjob", "launch-poster", "-n", ns, "--timeout="+patience.String()) // it would never end
+	wait("condition=Complete", "daftyjob/launch-clip")
+	wait("jsonpath={.data.video_thumbnail_url}", "configmap/launch-clip")
+
+	const running = `{imageUpscale: {image: {id: ` + ownImage + `}, resolution: 4K}}`
+	for name, spec := range map[string]string{
+		"cancelled": running,
+		"deleted":   running,
+		"abandoned": `{imageResize: {image: {id: ` + ownImage + `}, aspectRatio: "16:9", resolution: 2K}}`,
+		"short":     `{imageGenerate: {prompt: A logo}, ttlSecondsAfterFinished: 1}`,
+		"failing":   `{imageGenerate: {prompt: "A logo [fail]"}}`,
+	} {
+		apply(name, spec)
+	}
+	wait("condition=Failed", "daftyjob/failing")
+	wait("delete", "daftyjob/short")
+	wait("jsonpath={.status.phase}=Processing", "daftyjob/cancelled", "daftyjob/deleted", "daftyjob/abandoned")
+	env.MustKubectl(t, "patch", "daftyjob", "cancelled", "-n", ns, "--type=merge", "-p", `{"spec":{"desiredState":"Cancelled"}}`)
+	wait("condition=Cancelled", "daftyjob/cancelled")
+	env.MustKubectl(t, "delete", "daftyjob", "deleted", "-n", ns, "--timeout="+patience.String())
+
+	// One that Dafty won't cancel, and that the API server won't let go, for a while: the operator says so again, which makes
+	// its event a series.
+	sim.Inject(daftysim.Fault{Operation: daftysim.CancelJob, Count: daftysim.Forever, Status: http.StatusInternalServerError, Code: "INTERNAL_ERROR", Message: "down"})
+	env.MustApply(t, holdFinalizers)
+	policyWorks(t, env, ns)
+	env.MustKubectl(t, "delete", "daftyjob", "abandoned", "-n", ns, "--wait=false")
+	series := func() bool {
+		return env.MustKubectl(t, "get", "events.events.k8s.io", "-n", ns, "-o", `jsonpath={.items[?(@.reason=="CancelAbandoned")].series.count}`) != ""
+	}
+	if !eventually(t, patience, series) {
+		t.Errorf("no event was repeated:\n%s", env.MustKubectl(t, "get", "events.events.k8s.io", "-n", ns, "-o", "yaml"))
+	}
+	env.MustKubectl(t, "delete", "validatingadmissionpolicybinding,validatingadmissionpolicy", "hold-finalizers")
+	wait("delete", "daftyjob/abandoned")
+	sim.ClearFaults()
+
+	// As before an uninstall.
+	apply("running", running)
+	wait("jsonpath={.status.phase}=Processing", "daftyjob/running")
+	env.MustKubectl(t, "delete", "daftyjobs", "--all", "-n", ns, "--timeout="+patience.String())
+	for _, job := range sim.Running() {
+		if job.Operation != daftysim.ResizeImage { // the abandoned one
+			t.Errorf("a %s runs on", job.Operation)
+		}
+	}
+	for _, violation := range sim.Violations() {
+		t.Errorf("Dafty's contract was broken: %s", violation)
+	}
+}
+
+// holdFinalizers refuses to let DaftyJobs go.
+const holdFinalizers = `
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicy
+metadata: {name: hold-finalizers}
+spec:
+  failurePolicy: Fail
+  matchConstraints:
+    resourceRules:
+    - {apiGroups: [dafty.ai], apiVersions: ["*"], resources: [daftyjobs], operations: [UPDATE]}
+  validations:
+  - expression: "!has(oldObject.metadata.deletionTimestamp) || has(object.metadata.finalizers)"
+    message: held
+  - expression: "!('probe' in object.metadata.?labels.orValue({}))"
+    message: it is at work
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicyBinding
+metadata: {name: hold-finalizers}
+spec: {policyName: hold-finalizers, validationActions: [Deny]}
+`
+
+// policyWorks waits until the API server, which reads policies in its own time, goes by the one above.
+func policyWorks(t *testing.T, env *kubetest.Env, ns string) {
+	t.Helper()
+	refused := func() bool {
+		_, stderr, _ := env.Kubectl(t, "label", "daftyjob", "cancelled", "-n", ns, "probe=1", "--dry-run=server")
+		return strings.Contains(stderr, "it is at work")
+	}
+	if !eventually(t, patience, refused) {
+		t.Fatal("the policy has no effect")
+	}
+}

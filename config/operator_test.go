@@ -1,0 +1,173 @@
+package config_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"dafty.ai/dafty-operator/internal/installtest"
+	"dafty.ai/dafty-operator/internal/kubetest"
+	"dafty.ai/dafty-operator/internal/sourcetree"
+)
+
+// process is the operator, run as its Deployment says: outside of a Pod, but with a token of its service account.
+type process struct {
+	t               *testing.T
+	cmd             *exec.Cmd
+	log             *buffer
+	ended           chan error
+	probes, metrics string
+}
+
+func buildOperator(t *testing.T) (program string) {
+	t.Helper()
+	program = filepath.Join(t.TempDir(), "manager")
+	if err := sourcetree.BuildOperator(t.Context(), installtest.Root(t), program, "test"); err != nil {
+		t.Fatal(err)
+	}
+	return program
+}
+
+func startOperator(t *testing.T, program string, env *kubetest.Env, daftyURL string, more ...string) *process {
+	t.Helper()
+	var d appsv1.Deployment
+	if err := env.Client.Get(t.Context(), client.ObjectKey{Namespace: namespace, Name: deployment}, &d); err != nil {
+		t.Fatal(err)
+	}
+	p := &process{t: t, log: &buffer{}, ended: make(chan error, 1), probes: freeAddress(t), metrics: freeAddress(t)}
+	args := []string{"--kubeconfig", accountKubeconfig(t, env), "--leader-election-namespace", namespace}
+	for _, arg := range d.Spec.Template.Spec.Containers[0].Args {
+		arg = strings.Replace(arg, "=:8081", "="+p.probes, 1)
+		args = append(args, strings.Replace(arg, "=:8443", "="+p.metrics, 1))
+	}
+	p.cmd = exec.Command(program, append(args, more...)...)
+	p.cmd.Env = append(os.Environ(), "DAFTY_URL="+daftyURL)
+	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() { p.ended <- p.cmd.Wait() }()
+	t.Cleanup(func() {
+		_ = p.cmd.Process.Kill() // it has ended by now, unless the test failed
+		if t.Failed() {
+			t.Logf("the operator's log:\n%s", p.log)
+		}
+	})
+	return p
+}
+
+// stop ends it as the kubelet does.
+func (p *process) stop() {
+	p.t.Helper()
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		p.t.Error(err)
+	}
+	select {
+	case err := <-p.ended:
+		if err != nil {
+			p.t.Errorf("it ended with %v", err)
+		}
+	case <-time.After(60 * time.Second):
+		p.t.Error("it didn't end within its grace period")
+	}
+}
+
+// buffer is a log that is written while it is read.
+type buffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+// accountKubeconfig makes a kubeconfig with a token of the operator's service account.
+func accountKubeconfig(t *testing.T, env *kubetest.Env) string {
+	t.Helper()
+	config, err := clientcmd.LoadFromFile(env.Kubeconfig)
+	if err != nil {
+		t.Fatal(err)
+	}
+	token := strings.TrimSpace(env.MustKubectl(t, "create", "token", account, "-n", namespace))
+	config.AuthInfos[config.Contexts[config.CurrentContext].AuthInfo] = &clientcmdapi.AuthInfo{Token: token}
+	file := filepath.Join(t.TempDir(), "kubeconfig")
+	if err := clientcmd.WriteToFile(*config, file); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	return l.Addr().String()
+}
+
+// get returns status 0 where there is no answer.
+func get(t *testing.T, url, token string) (status int, body string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if token = strings.TrimSpace(token); token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
+	c := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
+	resp, err := c.Do(req)
+	if err != nil {
+		return 0, ""
+	}
+	defer func() { _ = resp.Body.Close() }()
+	content, _ := io.ReadAll(resp.Body)
+	return resp.StatusCode, string(content)
+}
+
+func eventually(t *testing.T, timeout time.Duration, holds func() bool) bool {
+	t.Helper()
+	for deadline := time.Now().Add(timeout); ; time.Sleep(100 * time.Millisecond) {
+		if holds() {
+			return true
+		}
+		if time.Now().After(deadline) {
+			return false
+		}
+	}
+}
+
+// samples are the manifests of a folder of config/samples.
+func samples(t *testing.T, name string) string {
+	t.Helper()
+	return installtest.Kustomize(t, "config/samples/"+name)
+}

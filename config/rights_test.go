@@ -1,0 +1,178 @@
+package config_test
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	rbacv1 "k8s.io/api/rbac/v1"
+	auditv1 "k8s.io/apiserver/pkg/apis/audit/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"dafty.ai/dafty-operator/internal/kubetest"
+)
+
+// right is one verb of one rule of a role that the operator's service account is bound to.
+type right struct {
+	role, namespace       string // namespace: the binding's; "" in all
+	group, resource, verb string
+}
+
+func (r right) String() string {
+	return fmt.Sprintf("%s %s.%s by %s in %s", r.verb, r.resource, r.group, r.role, cmp.Or(r.namespace, "all namespaces"))
+}
+
+func byName(a, b right) int { return strings.Compare(a.String(), b.String()) }
+
+// operatorHasTheRightsItUses runs the operator with the flags and the rights that are installed, has DaftyJobs go through
+// everything in a namespace, and then holds the audit log of the API server against the rights: none is missing, none is to spare.
+func operatorHasTheRightsItUses(t *testing.T, env *kubetest.Env, ns string) {
+	before := len(audited(t, env))
+	sim := theDafty(t)
+	program := buildOperator(t)
+	operator := startOperator(t, program, env, sim.URL, "--deletion-timeout=3s")
+
+	leads := func() bool {
+		stdout, _, _ := env.Kubectl(t, "get", "leases", "-n", namespace, "-o", "jsonpath={.items[*].spec.holderIdentity}")
+		return stdout != ""
+	}
+	env.MustKubectl(t, "create", "serviceaccount", "scraper", "-n", namespace)
+	env.MustKubectl(t, "create", "clusterrolebinding", "scraper", "--clusterrole=dafty-operator-metrics-reader", "--serviceaccount="+namespace+":scraper")
+	defer env.MustKubectl(t, "delete", "clusterrolebinding/scraper")
+	// The operator's own metrics are a way to see that its workers started, so that its caches are full.
+	works := func() bool {
+		status, body := get(t, "https://"+operator.metrics+"/metrics", env.MustKubectl(t, "create", "token", "scraper", "-n", namespace))
+		return status == http.StatusOK && strings.Contains(body, "controller_runtime_max_concurrent_reconciles{")
+	}
+	ready := func() bool {
+		status, _ := get(t, "http://"+operator.probes+"/readyz", "")
+		return status == http.StatusOK
+	}
+	for _, step := range []struct {
+		what  string
+		holds func() bool
+	}{{"it is ready", ready}, {"it leads", leads}, {"a scraper with the role may read", works}} {
+		if !eventually(t, patience, step.holds) {
+			t.Fatalf("not so: %s", step.what)
+		}
+	}
+	if status, _ := get(t, "https://"+operator.metrics+"/metrics", ""); status != http.StatusUnauthorized && status != http.StatusForbidden {
+		t.Errorf("metrics for anybody: status %d", status)
+	}
+
+	live(t, env, sim, ns)
+	operator.stop()
+
+	// Older API servers can't stream a list: the operator then lists, before it watches.
+	t.Setenv("KUBE_FEATURE_WatchListClient", "false")
+	operator = startOperator(t, program, env, sim.URL)
+	if !eventually(t, patience, works) {
+		t.Fatal("it doesn't start where lists aren't streamed")
+	}
+	operator.stop()
+
+	used := map[right]bool{}
+	for _, event := range audited(t, env)[before:] {
+		if by, refused := allowedBy(event); refused {
+			t.Errorf("it may not %s %s, which it wanted", event.Verb, event.RequestURI)
+		} else if by != nil {
+			used[*by] = true
+		}
+	}
+	granted := rightsOf(t, env)
+	for _, right := range slices.SortedFunc(maps.Keys(granted), byName) {
+		if !used[right] && (right.namespace == "" || right.namespace == ns || right.namespace == namespace) {
+			t.Errorf("to spare: %s", right)
+		}
+	}
+	for right := range used {
+		if !granted[right] {
+			t.Errorf("the audit log has a right that no role gives: %s", right)
+		}
+	}
+}
+
+func audited(t *testing.T, env *kubetest.Env) []auditv1.Event {
+	t.Helper()
+	events, err := env.AuditEvents()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return events
+}
+
+// reason is how RBAC explains itself in the audit log. A RoleBinding is named as NAME/NAMESPACE.
+var reason = regexp.MustCompile(`^RBAC: allowed by (?:Cluster)?RoleBinding "[^"/]+(?:/([^"]+))?" of (?:Cluster)?Role "([^"]+)" to ServiceAccount `)
+
+// allowedBy tells which right let a request of the operator's pass. It is nil for requests of others, and for those that
+// everybody may make.
+func allowedBy(event auditv1.Event) (by *right, refused bool) {
+	if event.User.Username != "system:serviceaccount:"+namespace+":"+account {
+		return nil, false
+	}
+	if event.Annotations["authorization.k8s.io/decision"] != "allow" {
+		return nil, true
+	}
+	found := reason.FindStringSubmatch(event.Annotations["authorization.k8s.io/reason"])
+	if found == nil {
+		return nil, false
+	}
+	resource := event.ObjectRef.Resource
+	if event.ObjectRef.Subresource != "" {
+		resource += "/" + event.ObjectRef.Subresource
+	}
+	return &right{role: found[2], namespace: found[1], group: event.ObjectRef.APIGroup, resource: resource, verb: event.Verb}, false
+}
+
+// rightsOf are all rights that the cluster gives the operator's service account.
+func rightsOf(t *testing.T, env *kubetest.Env) map[right]bool {
+	t.Helper()
+	rights := map[right]bool{}
+	add := func(subjects []rbacv1.Subject, ref rbacv1.RoleRef, in string) {
+		if !slices.ContainsFunc(subjects, func(s rbacv1.Subject) bool { return s.Name == account && s.Namespace == namespace }) {
+			return
+		}
+		var rules []rbacv1.PolicyRule
+		var err error
+		if ref.Kind == "Role" {
+			role := &rbacv1.Role{}
+			err = env.Client.Get(t.Context(), client.ObjectKey{Namespace: in, Name: ref.Name}, role)
+			rules = role.Rules
+		} else {
+			role := &rbacv1.ClusterRole{}
+			err = env.Client.Get(t.Context(), client.ObjectKey{Name: ref.Name}, role)
+			rules = role.Rules
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, rule := range rules {
+			for _, group := range rule.APIGroups {
+				for _, resource := range rule.Resources {
+					for _, verb := range rule.Verbs {
+						rights[right{role: ref.Name, namespace: in, group: group, resource: resource, verb: verb}] = true
+					}
+				}
+			}
+		}
+	}
+	clusterBindings, bindings := &rbacv1.ClusterRoleBindingList{}, &rbacv1.RoleBindingList{}
+	if err := env.Client.List(t.Context(), clusterBindings); err != nil {
+		t.Fatal(err)
+	}
+	if err := env.Client.List(t.Context(), bindings); err != nil {
+		t.Fatal(err)
+	}
+	for _, binding := range clusterBindings.Items {
+		add(binding.Subjects, binding.RoleRef, "")
+	}
+	for _, binding := range bindings.Items {
+		add(binding.Subjects, binding.RoleRef, binding.Namespace)
+	}
+	return rights
+}

@@ -1,0 +1,50 @@
+package docs_test
+
+import (
+	"testing"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"dafty.ai/dafty-operator/internal/kubetest"
+)
+
+// Flux applies as a manager of fields that takes what is its own back. A changed request is refused as invalid, which is what
+// Flux takes for a field that can't be changed: by force it would delete the object and pay again, as the page says.
+func TestFluxMeetsARefusalOfAChangedRequest(t *testing.T) {
+	env := kubetest.Start(t)
+	apply := func(spec map[string]any) error {
+		job := &unstructured.Unstructured{Object: map[string]any{
+			"apiVersion": "dafty.ai/v1alpha1", "kind": "DaftyJob",
+			"metadata": map[string]any{"name": "hero", "namespace": env.Namespace}, "spec": spec,
+		}}
+		return env.Client.Apply(t.Context(), client.ApplyConfigurationFromUnstructured(job), client.FieldOwner("kustomize-controller"), client.ForceOwnership)
+	}
+	suspended := map[string]any{"desiredState": "Suspended", "imageGenerate": map[string]any{"prompt": "A logo"}}
+	if err := apply(suspended); err != nil {
+		t.Fatal(err)
+	}
+	if err := apply(map[string]any{"desiredState": "Suspended", "imageGenerate": map[string]any{"prompt": "Another"}}); !apierrors.IsInvalid(err) {
+		t.Errorf("a changed request is answered with %v", err)
+	}
+
+	// Where Git sets desiredState, it is put back; where it doesn't, a person's cancel stays.
+	patch := func(state string) {
+		env.MustKubectl(t, "patch", "daftyjob", "hero", "--type=merge", "-p", `{"spec":{"desiredState":"`+state+`"}}`)
+	}
+	state := func() string {
+		return env.MustKubectl(t, "get", "daftyjob", "hero", "-o", "jsonpath={.spec.desiredState}")
+	}
+	patch("Completed")
+	if err := apply(suspended); err != nil || state() != "Suspended" {
+		t.Errorf("what Git sets isn't put back: %v, %s", err, state())
+	}
+	if err := apply(map[string]any{"imageGenerate": map[string]any{"prompt": "A logo"}}); err != nil {
+		t.Fatal(err)
+	}
+	patch("Cancelled")
+	if err := apply(map[string]any{"imageGenerate": map[string]any{"prompt": "A logo"}}); err != nil || state() != "Cancelled" {
+		t.Errorf("a cancel that Git says nothing of isn't kept: %v, %s", err, state())
+	}
+}

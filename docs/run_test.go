@@ -1,0 +1,313 @@
+// Package docs_test runs what the pages of this folder show: their manifests and their commands, one after another, on a
+// real API server, with an operator and a simulated Dafty.
+package docs_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+	"sigs.k8s.io/yaml"
+
+	"dafty.ai/dafty-operator/internal/account"
+	"dafty.ai/dafty-operator/internal/controller"
+	"dafty.ai/dafty-operator/internal/dafty"
+	"dafty.ai/dafty-operator/internal/daftysim"
+	"dafty.ai/dafty-operator/internal/kubetest"
+	"dafty.ai/dafty-operator/internal/sourcetree"
+)
+
+func TestMain(m *testing.M) { kubetest.Main(m, kubetest.Options{ControllerManager: true}) }
+
+// readme is the page before these. It shows a way to delete its DaftyJob, and then goes on to speak of it.
+const readme = "../README.md"
+
+// here are the pages that TestPages runs, each with what is to be there before.
+var here = map[string]func(s *stage, t *testing.T){
+	readme:               (*stage).asItIs,
+	"daftyjob.md":        (*stage).withSecret,
+	"flux.md":            (*stage).withFlux,
+	"getting-started.md": (*stage).asItIs,
+	"operations.md":      (*stage).withOperator,
+	"reliability.md":     (*stage).withShop,
+	"security.md":        (*stage).withOperator,
+	"troubleshooting.md": (*stage).withOperator,
+}
+
+// elsewhere are the pages that another test or nobody can run, with who does, or why.
+var elsewhere = map[string]string{
+	"argocd.md":    "make e2e-argocd, with a real Argo CD",
+	"install.md":   "TestInstallPage in config, with kustomize and Helm",
+	"metrics.md":   "TestInstallation in config/prometheus, with the same kustomization",
+	"releasing.md": "it needs a release, and a registry",
+	"runbooks.md":  "TestRunbooks in config/prometheus, with the alerts",
+}
+
+// notRun are the commands that can't be run without more than an API server, by how their block begins.
+var notRun = map[string]string{
+	"docker build ":           "it needs a registry",
+	"kind create cluster":     "it makes a cluster of containers",
+	"kubectl logs ":           "without a kubelet no Pod runs, and there are no logs",
+	"kubectl rollout status ": "without a kubelet no Pod becomes ready",
+	"make ":                   "TestPagesNameWhatExists looks for the targets of make, and the CI runs them",
+}
+
+const (
+	apiKey = "dk_test_of_the_docs"
+	// theImage and theJob are those that the pages' examples name.
+	theImage = "0d5c6b1e-3f2a-4b7c-9a10-1c2d3e4f5a6b"
+	// patience is for what takes the operator moments; a machine may be slow.
+	patience = 2 * time.Minute
+)
+
+var block = regexp.MustCompile("(?ms)^( *)```(yaml|sh)\n(.*?)^ *```$")
+
+func TestPages(t *testing.T) {
+	pages, err := filepath.Glob("*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	startOperator(t, kubetest.Start(t))
+	skipped := map[string]bool{}
+	for _, page := range append(pages, readme) {
+		blocks := block.FindAllStringSubmatch(read(t, page), -1)
+		prepare, runs := here[page]
+		if !runs && elsewhere[page] == "" {
+			for _, b := range blocks {
+				if b[2] == "yaml" || reasonNotToRun(b[3]) == "" {
+					t.Errorf("%s shows what no test runs: put it into here or elsewhere", page)
+					break
+				}
+			}
+		}
+		if !runs {
+			continue
+		}
+		t.Run(page, func(t *testing.T) {
+			s := newStage(t)
+			prepare(s, t)
+			for _, b := range blocks {
+				text := unindented(b[1], b[3])
+				if b[2] == "yaml" {
+					s.apply(t, text)
+				} else if why := reasonNotToRun(text); why != "" {
+					skipped[why] = true
+				} else {
+					if page == readme {
+						s.again(t)
+					}
+					s.run(t, text)
+				}
+			}
+		})
+	}
+	for begins, why := range notRun {
+		if !skipped[why] {
+			t.Errorf("no page has a command that begins with %q any more", begins)
+		}
+	}
+}
+
+func reasonNotToRun(script string) string {
+	for begins, why := range notRun {
+		if strings.HasPrefix(strings.TrimSpace(script), begins) {
+			return why
+		}
+	}
+	return ""
+}
+
+func unindented(by, text string) string {
+	return regexp.MustCompile("(?m)^"+by).ReplaceAllString(text, "")
+}
+
+func read(t *testing.T, page string) string {
+	t.Helper()
+	raw, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(raw)
+}
+
+// stage is where a page is run: a namespace, and a folder like a checkout, into which each manifest is saved under its name.
+type stage struct {
+	*kubetest.Env
+	dir  string
+	path string
+	jobs int
+}
+
+func newStage(t *testing.T) *stage {
+	t.Helper()
+	s := &stage{Env: kubetest.Start(t), dir: t.TempDir(), path: t.TempDir()}
+	root, err := sourcetree.Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for link, to := range map[string]string{
+		filepath.Join(s.dir, "config"):   filepath.Join(root, "config"),
+		filepath.Join(s.path, "kubectl"): s.KubectlCommand(t.Context()).Path,
+	} {
+		if err := os.Symlink(to, link); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return s
+}
+
+// asItIs : a page that begins with nothing.
+func (s *stage) asItIs(*testing.T) {}
+
+func (s *stage) withSecret(t *testing.T) {
+	t.Helper()
+	s.MustKubectl(t, "create", "secret", "generic", "dafty-credentials", "--from-literal=apiKey="+apiKey)
+}
+
+// withOperator : the installation, as far as it is objects, and a picture.
+func (s *stage) withOperator(t *testing.T) {
+	t.Helper()
+	s.withSecret(t)
+	s.MustKubectl(t, "apply", "--server-side", "--force-conflicts", "-k", filepath.Join(s.dir, "config", "default"))
+	s.MustApply(t, "apiVersion: coordination.k8s.io/v1\nkind: Lease\nmetadata: {name: dafty-operator.dafty.ai, namespace: dafty-operator-system}\n"+
+		"spec: {holderIdentity: dafty-operator-controller-manager-0}\n")
+	s.MustKubectl(t, "create", "configmap", "brand", "--from-file="+filepath.Join(s.dir, "config", "samples", "campaign", "logo.png"))
+}
+
+// withShop : the job that the page about reliability speaks of.
+func (s *stage) withShop(t *testing.T) {
+	t.Helper()
+	s.MustKubectl(t, "create", "namespace", "shop")
+	s.MustApply(t, "apiVersion: dafty.ai/v1alpha1\nkind: DaftyJob\nmetadata: {name: hero, namespace: shop}\nspec: {imageGenerate: {prompt: A logo}}\n")
+}
+
+// withFlux : the kind of Flux's that the page shows, from its controller's module, which the go command keeps and checks.
+func (s *stage) withFlux(t *testing.T) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "go", "mod", "download", "-modfile=tools/flux/go.mod", "-json", "github.com/fluxcd/kustomize-controller")
+	cmd.Dir = filepath.Join("..", "hack")
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	var module struct{ Dir string }
+	if err := json.Unmarshal(out, &module); err != nil {
+		t.Fatal(err)
+	}
+	s.MustKubectl(t, "apply", "--server-side", "-f", filepath.Join(module.Dir, "config", "crd", "bases"))
+	s.MustKubectl(t, "wait", "--for=condition=Established", "crd/kustomizations.kustomize.toolkit.fluxcd.io", "--timeout="+patience.String())
+}
+
+// apply saves a manifest under the name of its first object, and applies it.
+func (s *stage) apply(t *testing.T, manifest string) {
+	t.Helper()
+	first, _, _ := strings.Cut(manifest, "\n---\n")
+	var object struct {
+		Metadata struct {
+			Name string `json:"name"`
+		} `json:"metadata"`
+	}
+	if err := yaml.Unmarshal([]byte(first), &object); err != nil || object.Metadata.Name == "" {
+		t.Fatalf("not a manifest with a name: %v\n%s", err, manifest)
+	}
+	if err := os.WriteFile(filepath.Join(s.dir, object.Metadata.Name+".yaml"), []byte(manifest), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	applied := s.MustApply(t, manifest, "--validate=strict")
+	if got, want := strings.Count(applied, "\n"), len(regexp.MustCompile("(?m)^apiVersion: ").FindAllString(manifest, -1)); got != want {
+		t.Errorf("%d of %d objects are applied:\n%s\n%s", got, want, applied, manifest)
+	}
+}
+
+// again applies what was applied before.
+func (s *stage) again(t *testing.T) {
+	t.Helper()
+	if saved, err := filepath.Glob(filepath.Join(s.dir, "*.yaml")); err != nil || len(saved) > 0 {
+		s.MustKubectl(t, "apply", "-f", s.dir)
+	}
+}
+
+// run runs the commands of a block. $JOB is a DaftyJob that has just completed.
+func (s *stage) run(t *testing.T, script string) {
+	t.Helper()
+	job := ""
+	if strings.Contains(script, "$JOB") {
+		s.jobs++
+		job = fmt.Sprintf("job-%d", s.jobs)
+		s.MustApply(t, "apiVersion: dafty.ai/v1alpha1\nkind: DaftyJob\nmetadata: {name: "+job+"}\nspec: {imageGenerate: {prompt: A logo}}\n")
+		s.MustKubectl(t, "wait", "--for=condition=Complete", "daftyjob/"+job, "--timeout="+patience.String())
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "bash", "-euo", "pipefail", "-c", script)
+	cmd.Dir = s.dir
+	cmd.Env = s.KubectlCommand(ctx).Env
+	cmd.Env = append(cmd.Env, "KUBECONFIG="+s.Kubeconfig, "PATH="+s.path+":"+os.Getenv("PATH"),
+		"NAMESPACE="+s.Namespace, "JOB="+job, "DAFTY_API_KEY="+apiKey)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Errorf("%v:\n%s\n%s", err, script, out)
+	}
+	if strings.Contains(string(out), apiKey) {
+		t.Errorf("the API key is shown by:\n%s", script)
+	}
+}
+
+// startOperator looks after all namespaces until the test ends.
+func startOperator(t *testing.T, env *kubetest.Env) {
+	t.Helper()
+	sim := daftysim.Serve(daftysim.New(daftysim.Options{
+		AnyKey:        true,
+		NewAccount:    daftysim.Account{Images: []daftysim.Image{{ID: theImage}}},
+		PendingFor:    daftysim.Fixed(20 * time.Millisecond),
+		ProcessingFor: daftysim.Fixed(20 * time.Millisecond),
+		Limits:        daftysim.NoLimits,
+	}))
+	t.Cleanup(sim.Close)
+	mgr, err := ctrl.NewManager(env.Config, ctrl.Options{
+		Scheme:  kubetest.Scheme,
+		Client:  client.Options{Cache: &client.CacheOptions{DisableFor: controller.ReadLive}},
+		Metrics: metricsserver.Options{BindAddress: "0"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	wakeups, httpClient := controller.NewWakeups(), dafty.NewHTTPClient()
+	// What the pages ask for together is more than Dafty documents for a minute.
+	limits, err := account.ParseLimits("image_create=600,video_create=600,style_extract=600,upload=600,other=6000")
+	if err != nil {
+		t.Fatal(err)
+	}
+	reconciler := &controller.Reconciler{
+		Client:   mgr.GetClient(),
+		Recorder: mgr.GetEventRecorder(controller.Name),
+		Accounts: account.NewRegistry(ctx, account.Config{
+			Client: func(key string) account.Dafty { return dafty.New(sim.URL, key, "dafty-operator/test", httpClient) },
+			Wake:   wakeups.Wake, Limits: limits,
+		}),
+		Clock: clock.RealClock{}, DeletionTimeout: 5 * time.Minute,
+	}
+	if err := reconciler.SetupWithManager(ctx, mgr, wakeups, 4); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- mgr.Start(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("the operator ended with: %v", err)
+		}
+	})
+}

@@ -1,0 +1,111 @@
+package docs_test
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	rbacv1 "k8s.io/api/rbac/v1"
+	"sigs.k8s.io/yaml"
+
+	"dafty.ai/dafty-operator/internal/kubetest"
+)
+
+// The page about security tells of each right that the operator has, and of no other. "Read" is to get, list and watch.
+func TestRights(t *testing.T) {
+	roles, err := filepath.Glob("../config/rbac/role.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(roles) == 0 {
+		roles = []string{"../config/rbac/manager/role.yaml"}
+	}
+	raw, err := os.ReadFile(roles[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	role := &rbacv1.ClusterRole{}
+	if err := yaml.UnmarshalStrict(raw, role); err != nil {
+		t.Fatal(err)
+	}
+	rights := map[string]map[string]bool{}
+	for _, rule := range role.Rules {
+		for _, resource := range rule.Resources {
+			resource, _, _ = strings.Cut(resource, "/") // a status is told of with its object
+			if rights[resource] == nil {
+				rights[resource] = map[string]bool{}
+			}
+			for _, verb := range rule.Verbs {
+				if verb == "list" || verb == "watch" {
+					verb = "read"
+				}
+				rights[resource][verb] = true
+			}
+		}
+	}
+	told := map[string]string{}
+	for _, row := range regexp.MustCompile(`(?m)^\| ([a-z]+)[^|]* \| ([a-z, ]+) \| .* \|$`).FindAllStringSubmatch(read(t, "security.md"), -1) {
+		told[row[1]] = row[2]
+	}
+	for resource, verbs := range rights {
+		if verbs["read"] {
+			delete(verbs, "get")
+		}
+		want := slices.Sorted(maps.Keys(verbs))
+		if got := slices.Sorted(slices.Values(strings.Split(told[resource], ", "))); !slices.Equal(got, want) {
+			t.Errorf("%s: the page says %q, the role %q", resource, got, want)
+		}
+	}
+	for resource := range told {
+		if rights[resource] == nil && resource != "leases" && resource != "resource" { // of a Role of its own, and the head
+			t.Errorf("%s: the page has it, and the role hasn't", resource)
+		}
+	}
+}
+
+// What the page about security gives a team as its bounds holds: its quota, and its policy against retries.
+func TestBudgets(t *testing.T) {
+	env := kubetest.Start(t)
+	for _, b := range block.FindAllStringSubmatch(read(t, "security.md"), -1) {
+		if b[2] == "yaml" && (strings.Contains(b[3], "kind: ResourceQuota") || strings.Contains(b[3], "kind: ValidatingAdmissionPolicy\n")) {
+			env.MustApply(t, b[3])
+		}
+	}
+	env.MustKubectl(t, "label", "namespace", env.Namespace, "budget=small")
+	made := 0
+	// refused creates suspended DaftyJobs until one is refused, and tells with which words: quotas and policies take a moment.
+	refused := func(spec string, atMost int) string {
+		for range atMost {
+			made++
+			_, stderr, err := env.Apply(t, fmt.Sprintf("apiVersion: dafty.ai/v1alpha1\nkind: DaftyJob\nmetadata: {name: hero-%d}\n"+
+				"spec: {desiredState: Suspended, imageGenerate: {prompt: A logo}%s}\n", made, spec))
+			if err != nil {
+				return stderr
+			}
+			time.Sleep(50 * time.Millisecond) // for the policy to be loaded; nothing tells when it is
+			env.MustKubectl(t, "delete", "daftyjob", fmt.Sprintf("hero-%d", made))
+		}
+		return ""
+	}
+	if words := refused(", backoffLimit: 1", 100); !strings.Contains(words, "retries are paid for; leave out backoffLimit") {
+		t.Errorf("retries are refused with %q", words)
+	}
+	if words := refused("", 1); words != "" {
+		t.Errorf("one without retries is refused with %q", words)
+	}
+	env.MustKubectl(t, "wait", "--for=jsonpath={.status.hard.count/daftyjobs\\.dafty\\.ai}=20", "resourcequota/daftyjobs", "--timeout="+patience.String())
+	var many strings.Builder
+	for i := range 21 {
+		fmt.Fprintf(&many, "---\napiVersion: dafty.ai/v1alpha1\nkind: DaftyJob\nmetadata: {name: many-%d}\nspec: {desiredState: Suspended, imageGenerate: {prompt: A logo}}\n", i)
+	}
+	stdout, stderr, err := env.Apply(t, many.String())
+	if err == nil || !strings.Contains(stderr, "exceeded quota: daftyjobs") || strings.Count(stdout, " created\n") != 20 {
+		t.Errorf("of 21 DaftyJobs, where 20 may be: %v\n%s%s", err, stdout, stderr)
+	}
+}

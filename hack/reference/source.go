@@ -1,0 +1,183 @@
+package main
+
+import (
+	"fmt"
+	"go/ast"
+	"go/doc"
+	"go/parser"
+	"go/token"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strconv"
+	"strings"
+
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	"sigs.k8s.io/yaml"
+)
+
+// source is all that the reference is made of: the Go types, which have the names and the constants, and the schema, which
+// has what the API server goes by.
+type source struct {
+	structs map[string][]field
+	pkg     *doc.Package
+	schema  *apiextensionsv1.JSONSchemaProps
+}
+
+// field is one of a struct, by its name in manifests.
+type field struct {
+	name string
+	// of is the name of its type, or of what it lists.
+	of string
+}
+
+// read reads the source of a checkout.
+func read(root string) (*source, error) {
+	crd := &apiextensionsv1.CustomResourceDefinition{}
+	path := filepath.Join(root, "config", "crd", "bases", "dafty.ai_daftyjobs.yaml")
+	switch raw, err := os.ReadFile(path); {
+	case err != nil:
+		return nil, err
+	default:
+		if err := yaml.UnmarshalStrict(raw, crd); err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+	}
+	if len(crd.Spec.Versions) != 1 {
+		return nil, fmt.Errorf("%s has %d versions, where this program knows how to tell of one", path, len(crd.Spec.Versions))
+	}
+
+	files := token.NewFileSet()
+	paths, err := filepath.Glob(filepath.Join(root, "api", "v1alpha1", "*.go"))
+	if err != nil {
+		return nil, err
+	}
+	var parsed []*ast.File
+	for _, path := range paths {
+		if strings.HasSuffix(path, "_test.go") {
+			continue
+		}
+		file, err := parser.ParseFile(files, path, nil, parser.ParseComments)
+		if err != nil {
+			return nil, err
+		}
+		parsed = append(parsed, file)
+	}
+	s := &source{structs: map[string][]field{}, schema: crd.Spec.Versions[0].Schema.OpenAPIV3Schema}
+	for _, file := range parsed {
+		for name, object := range structsOf(file) {
+			s.structs[name] = fieldsOf(object)
+		}
+	}
+	s.pkg, err = doc.NewFromFiles(files, parsed, "dafty.ai/dafty-operator/api/v1alpha1", doc.PreserveAST)
+	return s, err
+}
+
+func structsOf(file *ast.File) map[string]*ast.StructType {
+	found := map[string]*ast.StructType{}
+	for _, decl := range file.Decls {
+		group, ok := decl.(*ast.GenDecl)
+		if !ok {
+			continue
+		}
+		for _, spec := range group.Specs {
+			if named, ok := spec.(*ast.TypeSpec); ok {
+				if object, ok := named.Type.(*ast.StructType); ok {
+					found[named.Name.Name] = object
+				}
+			}
+		}
+	}
+	return found
+}
+
+func fieldsOf(object *ast.StructType) []field {
+	var fields []field
+	for _, each := range object.Fields.List {
+		if each.Tag == nil {
+			continue
+		}
+		tag, _ := strconv.Unquote(each.Tag.Value) // the parser has seen to it
+		name, _, _ := strings.Cut(reflect.StructTag(tag).Get("json"), ",")
+		if name != "" && name != "-" {
+			fields = append(fields, field{name, typeName(each.Type)})
+		}
+	}
+	return fields
+}
+
+// typeName is the name of a type of the package, through pointers and lists; empty where it is none.
+func typeName(expr ast.Expr) string {
+	switch expr := expr.(type) {
+	case *ast.Ident:
+		return expr.Name
+	case *ast.StarExpr:
+		return typeName(expr.X)
+	case *ast.ArrayType:
+		return typeName(expr.Elt)
+	}
+	return ""
+}
+
+// typeDoc is what the comment of a type says, without the name in front and without the markers.
+func (s *source) typeDoc(name string) string {
+	for _, each := range s.pkg.Types {
+		if each.Name == name {
+			return sentence(name, each.Doc)
+		}
+	}
+	return ""
+}
+
+// constant is one that users meet.
+type constant struct {
+	name, value, says string
+}
+
+// valuesOf are the constants of a type.
+func (s *source) valuesOf(name string) []constant {
+	for _, each := range s.pkg.Types {
+		if each.Name == name {
+			return constants(each.Consts)
+		}
+	}
+	return nil
+}
+
+func constants(groups []*doc.Value) []constant {
+	var all []constant
+	for _, group := range groups {
+		for _, spec := range group.Decl.Specs {
+			each, ok := spec.(*ast.ValueSpec)
+			if !ok || len(each.Values) != 1 {
+				continue
+			}
+			literal, ok := each.Values[0].(*ast.BasicLit)
+			if !ok || !each.Names[0].IsExported() {
+				continue
+			}
+			value, _ := strconv.Unquote(literal.Value) // the parser has seen to it
+			name := each.Names[0].Name
+			all = append(all, constant{name, value, sentence(name, each.Doc.Text())})
+		}
+	}
+	return all
+}
+
+// sentence takes the name that a Go comment begins with off it: "PhaseQueued : Dafty has the job" and "JobAnnotation holds".
+func sentence(name, comment string) string {
+	var lines []string
+	for line := range strings.Lines(comment) {
+		if !strings.HasPrefix(line, "+") {
+			lines = append(lines, line)
+		}
+	}
+	text := strings.TrimSpace(strings.TrimPrefix(strings.Join(lines, ""), name))
+	for _, word := range []string{":", "is ", "are "} {
+		text = strings.TrimSpace(strings.TrimPrefix(text, word))
+	}
+	if text == "" {
+		return ""
+	}
+	return strings.ToUpper(text[:1]) + text[1:]
+}

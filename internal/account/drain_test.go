@@ -1,0 +1,188 @@
+package account
+
+import (
+	"context"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"dafty.ai/dafty-operator/internal/dafty"
+	"dafty.ai/dafty-operator/internal/lifecycle"
+)
+
+// drain begins to drain, and gives how many answers are missing in the end, once that is known.
+func (w *world) drain(atMost time.Duration) (left <-chan int) {
+	result := make(chan int, 1)
+	go func() {
+		ctx, cancel := context.WithTimeout(context.Background(), atMost)
+		defer cancel()
+		result <- w.registry.Drain(ctx)
+	}()
+	synctest.Wait()
+	return result
+}
+
+// begin is submit, as the reconciler does it.
+func (w *world) begin(t *Tracker, create dafty.Create) {
+	w.t.Helper()
+	if !t.Begin() {
+		w.t.Fatal("it may not begin")
+	}
+	w.submit(t, create)
+}
+
+func drained(left <-chan int) bool {
+	synctest.Wait()
+	return len(left) == 1
+}
+
+func TestDrainWaitsForTheAnswerAndItsRecord(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.dafty("k").onCreate(func(ctx context.Context, _ string) (*dafty.Job, error) {
+			pass(ctx, 20*time.Second)
+			return job(dafty.Pending), ctx.Err()
+		})
+		tracker := w.tracker("a", "k")
+		w.begin(tracker, image)
+		before := tracker.Known()
+
+		left := w.drain(time.Minute)
+		tracker.Recorded(before) // by a reconcile that knew nothing of the answer
+		time.Sleep(19 * time.Second)
+		if drained(left) {
+			t.Fatal("a create that is on its way isn't waited for")
+		}
+		time.Sleep(time.Second)
+		if woken := w.woken(); !slices.Equal(woken, []string{"a"}) {
+			t.Errorf("woken to write the answer: %v", woken)
+		}
+		if known := tracker.Known(); known.Job == nil {
+			t.Errorf("the answer is lost: %+v", known.Submission)
+		}
+		if drained(left) {
+			t.Fatal("an answer that isn't in status isn't waited for")
+		}
+		tracker.Recorded(tracker.Known())
+		if !drained(left) || <-left != 0 {
+			t.Error("all is in status, and something is waited for")
+		}
+	})
+}
+
+func TestDrainWaitsForWhatIsAboutToBeSent(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		tracker := w.tracker("a", "k")
+		if !tracker.Begin() {
+			t.Fatal("it may not begin")
+		}
+		left := w.drain(time.Minute)
+		if drained(left) {
+			t.Fatal("a submission is about to be written down, and isn't waited for")
+		}
+		w.submit(tracker, image)
+		if calls := w.dafty("k").asked(); len(calls) != 1 || drained(left) {
+			t.Errorf("what is on record is sent: %v", calls)
+		}
+		tracker.Recorded(tracker.Known())
+		if !drained(left) {
+			t.Error("all is in status, and something is waited for")
+		}
+	})
+}
+
+func TestDrainBeginsNothingAndGivesUpWhatIsHeld(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.alone()
+		end := make(chan struct{})
+		defer close(end)
+		released := make(chan time.Time, 1)
+		look := holds(end)
+		w.dafty("k").onLook(func(ctx context.Context, wait bool) (*dafty.Job, error) {
+			job, err := look(ctx, wait)
+			if wait && ctx.Err() != nil {
+				released <- time.Now()
+			}
+			return job, err
+		})
+		followed, other := w.tracker("followed", "k"), w.tracker("other", "k")
+		followed.Follow(jobID, dafty.ClassImageCreate)
+		settle()
+		if calls := w.dafty("k").asked(); !slices.ContainsFunc(calls, func(c call) bool { return c.what == "hold" }) {
+			t.Fatalf("nothing is held: %v", calls)
+		}
+
+		began := time.Now()
+		if left := w.drain(time.Minute); !drained(left) || <-left != 0 {
+			t.Error("a look is waited for")
+		}
+		if at := <-released; !at.Equal(began) {
+			t.Errorf("the held look was given up after %s", at.Sub(began))
+		}
+		if other.Begin() {
+			t.Error("a submission begins")
+		}
+		other.Follow(jobID, dafty.ClassImageCreate)
+		other.Cancel(jobID)
+		other.LookForThumbnail(jobID)
+		other.Upload(lifecycle.File{Name: "logo.png", MediaType: "image/png", Content: []byte("x"), Digest: "d"})
+		time.Sleep(10 * time.Minute)
+		if calls := w.dafty("k").asked(); len(calls) > 0 {
+			t.Errorf("it begins %v", calls)
+		}
+	})
+}
+
+func TestDrainAndCancels(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.alone()
+		w.dafty("k").onCancel(func(ctx context.Context) (*dafty.Job, error) {
+			pass(ctx, 5*time.Second)
+			return job(dafty.Failed), ctx.Err()
+		})
+		sent, waits := w.tracker("sent", "k"), w.tracker("waits", "k")
+		sent.Cancel(jobID)
+		synctest.Wait()
+		a := w.registry.acquire("k")
+		a.take(DefaultLimits[dafty.ClassOther])
+		w.registry.release(a)
+		waits.Cancel(jobID)
+		synctest.Wait()
+
+		left := w.drain(time.Minute)
+		time.Sleep(5 * time.Second)
+		if drained(left) {
+			t.Fatal("a cancel that is on its way isn't waited for")
+		}
+		if known := sent.Known(); !known.Cancel.Done || known.Job == nil {
+			t.Errorf("the answer to the cancel is lost: %+v", known.Cancel)
+		}
+		sent.Recorded(sent.Known())
+		if !drained(left) || <-left != 0 {
+			t.Error("a cancel that waits for its turn is waited for")
+		}
+		if n := w.dafty("k").count("cancel"); n != 1 {
+			t.Errorf("%d cancels were sent, want the first alone", n)
+		}
+	})
+}
+
+func TestDrainEndsInAnyCase(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.alone()
+		w.warm("k")
+		w.dafty("k").onCreate(func(ctx context.Context, _ string) (*dafty.Job, error) {
+			<-ctx.Done()
+			return nil, ctx.Err()
+		})
+		stuck, gone := w.tracker("stuck", "k"), w.tracker("gone", "k")
+		w.begin(stuck, image)
+		w.begin(gone, image)
+		left := w.drain(10 * time.Second)
+		w.forget("gone")
+		time.Sleep(10 * time.Second)
+		if !drained(left) || <-left != 1 {
+			t.Error("it must end, and tell of the one answer that is missing")
+		}
+	})
+}

@@ -1,0 +1,29 @@
+package controller
+
+import (
+	"context"
+
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	"dafty.ai/dafty-operator/api/v1alpha1"
+	"dafty.ai/dafty-operator/internal/lifecycle"
+	"dafty.ai/dafty-operator/internal/tracing"
+)
+
+// withJob has the lines of the log tell which job at Dafty they are about. Its ctx is one without.
+func withJob(ctx context.Context, job *v1alpha1.DaftyJob) context.Context {
+	fields := []any{"class", classOf(job)}
+	if submission := job.Status.Submission; submission != nil {
+		fields = append(fields, "attempt", submission.Attempt)
+	}
+	if job.Status.JobID != "" {
+		fields = append(fields, "jobID", job.Status.JobID)
+	}
+	return log.IntoContext(ctx, log.FromContext(ctx).WithValues(fields...))
+}
+
+// decided tells traces and the debug log what was decided, and is in status.
+func decided(ctx context.Context, job *v1alpha1.DaftyJob, before v1alpha1.Phase, decision lifecycle.Decision) {
+	tracing.Decided(ctx, job, before, string(decision.Step))
+	log.FromContext(ctx).V(1).Info("decided", "phaseBefore", before, "phase", job.Status.Phase, "step", decision.Step, "again", decision.After.String())
+}
