@@ -56,7 +56,6 @@ var elsewhere = map[string]string{
 
 // notRun are the commands that can't be run without more than an API server, by how their block begins.
 var notRun = map[string]string{
-	"docker build ":           "it needs a registry",
 	"kind create cluster":     "it makes a cluster of containers",
 	"kubectl logs ":           "without a kubelet no Pod runs, and there are no logs",
 	"kubectl rollout status ": "without a kubelet no Pod becomes ready",
