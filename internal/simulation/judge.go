@@ -397,12 +397,14 @@ func (j *judge) conclude() {
 		if entry.Key == 0 {
 			continue // a person made it
 		}
+		job := j.newest[owner(entry)]
+		// One that lost its status counts its attempts anew, from the failed one that its annotation names.
+		anew := job != nil && ptr.Deref(job.Spec.BackoffLimit, 0) > 0 && j.lostStatus[job.UID]
 		// What was refused is tried again as UID-ATTEMPT.N.
 		attempt, _, _ := strings.Cut(entry.IdempotencyKey, ".")
-		if paid[attempt]++; paid[attempt] == 2 {
+		if paid[attempt]++; paid[attempt] == 2 && !anew {
 			j.find("paid twice: %s", attempt)
 		}
-		job := j.newest[owner(entry)]
 		if job == nil {
 			continue
 		}
