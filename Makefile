@@ -158,7 +158,7 @@ image-test: ## Build the image with buildah on Debian, compare two builds, and r
 	@hack/image-test.sh
 
 .PHONY: binaries
-binaries: ## Build the programs that are in the image, bit by bit, into dist, with the Go of the Dockerfile.
+binaries: ## Build the programs that are in the image, bit for bit, into dist, with the Go of the Dockerfile.
 	@mkdir -p dist && rm -f dist/manager-*
 	for platform in $(subst $(comma), ,$(PLATFORMS)); do \
 		GOTOOLCHAIN=$(TOOLCHAIN) CGO_ENABLED=0 GOOS=$${platform%/*} GOARCH=$${platform#*/} \

@@ -66,9 +66,9 @@ func main() {
 	flag.BoolVar(&o.allowInsecure, "allow-insecure-dafty-url", false, "allow a plain http --dafty-url that is no loopback address; API keys and uploads then cross the network in the clear")
 	flag.BoolVar(&o.leaderElect, "leader-elect", false, "run only while holding the leader lease, so that several replicas can stand by")
 	flag.StringVar(&o.leaderNamespace, "leader-election-namespace", "", "namespace of the leader lease; the pod's own by default, and \"default\" outside a cluster")
-	flag.DurationVar(&o.leaseTiming.Duration, "leader-elect-lease-duration", lease.DefaultTiming.Duration, "how long a standby waits for a leader that has stopped to renew its lease without giving it back")
+	flag.DurationVar(&o.leaseTiming.Duration, "leader-elect-lease-duration", lease.DefaultTiming.Duration, "how long a standby waits for a leader that has stopped renewing its lease without giving it back")
 	flag.DurationVar(&o.leaseTiming.RenewDeadline, "leader-elect-renew-deadline", lease.DefaultTiming.RenewDeadline, "how long a leader tries to renew its lease before it gives up and ends")
-	flag.DurationVar(&o.leaseTiming.RetryPeriod, "leader-elect-retry-period", lease.DefaultTiming.RetryPeriod, "the time between two tries to renew the lease, or to get it: a standby takes over so soon after a leader that has ended in good order")
+	flag.DurationVar(&o.leaseTiming.RetryPeriod, "leader-elect-retry-period", lease.DefaultTiming.RetryPeriod, "the time between two tries to renew the lease, or to get it: a standby takes over within this time after a leader that has ended in good order")
 	flag.StringVar(&o.metricsAddress, "metrics-bind-address", "0", "address that serves Prometheus metrics, such as :8443; 0 serves none")
 	flag.BoolVar(&o.metricsSecure, "metrics-secure", false, "serve metrics by https, to those alone whom the cluster lets read them")
 	flag.StringVar(&o.probeAddress, "health-probe-bind-address", ":8081", "address that serves /healthz and /readyz; 0 serves none")
@@ -79,6 +79,8 @@ func main() {
 	showVersion := flag.Bool("version", false, "print the version and end")
 	logging := zap.Options{}
 	logging.BindFlags(flag.CommandLine)
+	// What the library says of its default isn't so.
+	flag.Lookup("zap-time-encoding").Usage = "time encoding of the log: epoch, millis, nano, iso8601, rfc3339 or rfc3339nano; rfc3339 by default"
 	flag.Parse()
 	if *showVersion {
 		fmt.Println(versionLine())

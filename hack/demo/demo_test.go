@@ -47,6 +47,7 @@ func TestDemoEndsByItself(t *testing.T) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	for _, want := range []string{
+		`(?m)^\$ kubectl apply -f config/samples/secret.yaml$`,
 		`(?m)^\$ kubectl apply -k config/samples$`,
 		`(?m)^daftyjob.dafty.ai/spring-hero created$`,
 		`(?m)^\$ kubectl apply -k config/samples/campaign$`,

@@ -19,6 +19,7 @@ import (
 // before.
 const (
 	samplesPath  = "config/samples"
+	secretPath   = samplesPath + "/secret.yaml"
 	campaignPath = samplesPath + "/campaign"
 )
 
@@ -38,7 +39,11 @@ type samples struct {
 }
 
 func readSamples(root string) (*samples, error) {
-	all := &samples{jobs: map[string]*v1alpha1.DaftyJob{}}
+	var secret corev1.Secret
+	if err := readYAML(filepath.Join(root, secretPath), &secret); err != nil {
+		return nil, err
+	}
+	all := &samples{apiKey: secret.StringData[v1alpha1.DefaultSecretKey], jobs: map[string]*v1alpha1.DaftyJob{}}
 	for _, dir := range []string{samplesPath, campaignPath} {
 		if err := all.read(filepath.Join(root, dir)); err != nil {
 			return nil, err
@@ -72,12 +77,6 @@ func (s *samples) read(dir string) error {
 			return err
 		}
 		switch kind.Kind {
-		case "Secret":
-			var secret corev1.Secret
-			if err := readYAML(file, &secret); err != nil {
-				return err
-			}
-			s.apiKey = secret.StringData[v1alpha1.DefaultSecretKey]
 		case "DaftyJob":
 			job := &v1alpha1.DaftyJob{}
 			if err := readYAML(file, job); err != nil {

@@ -16,6 +16,7 @@ func (st *stage) playSamples(ctx context.Context) error {
 
 	st.screen.show(st.board.lines)
 	for _, act := range []func() error{
+		func() error { return st.kubectl(ctx, "apply", "-f", secretPath) },
 		func() error { return st.kubectl(ctx, "apply", "-k", samplesPath) },
 		func() error { return st.kubectl(ctx, "apply", "-k", campaignPath) },
 		func() error { return st.awaitProcessing(ctx, sampleCancelled) },
