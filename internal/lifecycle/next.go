@@ -172,9 +172,11 @@ func (d *decider) annotated() string {
 	return id
 }
 
-// keep changes nothing but the generation that status is about.
+// keep changes nothing but the generation that status is about, if it says anything of it.
 func (d *decider) keep(step Step, after time.Duration) Decision {
-	d.status.ObservedGeneration = d.Job.Generation
+	if d.ready() != nil {
+		d.status.ObservedGeneration = d.Job.Generation
+	}
 	return Decision{Status: d.status, Step: step, After: after}
 }
 

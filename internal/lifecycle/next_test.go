@@ -429,6 +429,14 @@ var doubt = []row{
 		then: then{phase: PhaseCancelling, way: onTheWay, reason: ReasonCancelling, step: lifecycle.Cancel, after: 30 * time.Second, event: "Normal Cancelling", also: hasID},
 	},
 	{
+		name: "status was emptied and the finalizer taken off: what says nothing isn't about a generation", given: newJob(noFinalizer), known: with(keyA, answered(daftys(dafty.Pending))), when: time.Second,
+		then: then{way: unseen, step: lifecycle.AddFinalizer, also: func(t *testing.T, got lifecycle.Decision) {
+			if got.Status.ObservedGeneration != -1 || got.Status.Submission == nil {
+				t.Errorf("status is %s", asJSON(got.Status))
+			}
+		}},
+	},
+	{
 		name: "the clock went back: as old as the object at most, and a POST may be on its way", given: newJob(sent), known: with(keyA), when: -30 * time.Minute,
 		then: then{phase: PhaseSubmitting, way: onTheWay, reason: ReasonSubmitting, step: lifecycle.Rest, after: 45 * time.Second,
 			also: records(firstKey, 1, 0, -time.Hour, -30*time.Minute, keyA)},

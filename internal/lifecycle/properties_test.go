@@ -114,7 +114,8 @@ func wrong(in lifecycle.Input, got lifecycle.Decision) (problems []string) {
 	// Status is whole, and about this generation.
 	way, err := standing(after)
 	must(err == nil, "%v", err)
-	must(got.Step == lifecycle.AddFinalizer || got.Step == lifecycle.RemoveFinalizer || after.ObservedGeneration == in.Job.Generation, "observedGeneration is %d", after.ObservedGeneration)
+	must(got.Step == lifecycle.AddFinalizer || got.Step == lifecycle.RemoveFinalizer || after.ObservedGeneration == in.Job.Generation ||
+		after.ObservedGeneration == before.ObservedGeneration && meta.FindStatusCondition(after.Conditions, v1alpha1.ConditionReady) == nil, "observedGeneration is %d", after.ObservedGeneration)
 	if way == unseen {
 		must(got.Step == lifecycle.AddFinalizer || deleting && (got.Step == lifecycle.RemoveFinalizer || got.Step == lifecycle.Rest), "nothing is said before %s", got.Step)
 	} else {
