@@ -39,6 +39,9 @@ import (
 // version is stamped by the build.
 var version = ""
 
+// leaseName is the lease of whoever leads.
+const leaseName = "dafty-operator.dafty.ai"
+
 // A pod is given 60 s to end (config/manager): what is on its way to Dafty gets the most of it, and the manager what is left.
 const (
 	drainFor = 45 * time.Second
@@ -130,11 +133,11 @@ func run(o options) error {
 	utilruntime.Must(v1alpha1.AddToScheme(scheme))
 
 	managed := o.manager(scheme)
-	elected, err := lease.New(config, o.leaderNamespace, "dafty-operator.dafty.ai", o.leaseTiming)
+	elected, err := lease.New(config, o.leaderNamespace, leaseName, o.leaseTiming)
 	if err != nil {
 		return err
 	}
-	managed.LeaderElectionResourceLockInterface = elected
+	managed.LeaderElectionResourceLockInterface, managed.LeaderElectionID = elected, leaseName // the latter for its metric
 	mgr, err := ctrl.NewManager(config, managed)
 	if err != nil {
 		return err
@@ -188,7 +191,9 @@ func run(o options) error {
 	}
 	defer stopTracing()
 	ctrl.Log.Info("starting", "version", buildVersion(), "daftyURL", o.daftyURL)
-	if err := mgr.Start(ctx); err != nil {
+	err = mgr.Start(ctx)
+	end() // no call goes on while the last traces are sent
+	if err != nil {
 		ctrl.Log.Error(err, "the operator has ended")
 		return errEnded
 	}

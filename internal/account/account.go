@@ -85,29 +85,52 @@ func newAccount(apiKey string, client Dafty, limits Limits, before time.Time) *A
 	return a
 }
 
-// claim takes a turn to submit under an idempotency key for t, or says what it waits for. One that goes ahead waits for
-// its share of the rate limit alone, as a repeat of a request in doubt does: what became of it must be found out even when
-// nothing new would be accepted.
-func (a *Account) claim(t *Tracker, name dafty.Class, key string, ahead bool) (*lifecycle.Hold, time.Time) {
+// urgency is what a submission waits for.
+type urgency int
+
+const (
+	// inTurn : for its turn among all others.
+	inTurn urgency = iota
+	// repeats : for its share of the rate limit alone, as it repeats a request in doubt. What became of that must be found
+	// out even when nothing new would be accepted.
+	repeats
+	// atOnce : for the rate limit alone, not spread over the minute, as it follows a request that was just refused.
+	atOnce
+)
+
+// claim takes a turn to submit under an idempotency key for t, or says what it waits for, and who is to be woken in its
+// place.
+func (a *Account) claim(t *Tracker, name dafty.Class, key string, how urgency) (hold *lifecycle.Hold, taken time.Time, wake []*Tracker) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	now := time.Now()
-	wait := a.keys.blocks(t, key, now)
-	if wait == nil {
-		wait = a.claimClass(t, name, ahead, now)
+	if wait := a.keys.blocks(t, key, now); wait != nil {
+		return wait, time.Time{}, a.leaveQueues(t) // it can't use its turn
 	}
-	if wait != nil {
-		return wait, time.Time{}
+	if wait := a.claimClass(t, name, how, now); wait != nil {
+		return wait, time.Time{}, nil
 	}
 	a.keys.hold(t.uid, key, now.Add(claimLife), now)
-	return nil, now
+	return nil, now, nil
 }
 
-func (a *Account) claimClass(t *Tracker, name dafty.Class, ahead bool, now time.Time) *lifecycle.Hold {
+// keep has a turn that was taken hold its key on, and says whether it does.
+func (a *Account) keep(t *Tracker, key string) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	now := time.Now()
+	return a.keys.hold(t.uid, key, now.Add(claimLife), now)
+}
+
+func (a *Account) claimClass(t *Tracker, name dafty.Class, how urgency, now time.Time) *lifecycle.Hold {
 	c := a.classes[name]
-	if ahead {
-		if wait := c.rate(now, 0); wait != nil {
-			return wait
+	if how != inTurn {
+		at := c.pace.next(now, 0)
+		if how == atOnce {
+			at = c.pace.unspread(now)
+		}
+		if at.After(now) {
+			return &lifecycle.Hold{Kind: dafty.KindRateLimit, Until: at}
 		}
 		c.pace.take(now, len(c.queue))
 		return nil
@@ -160,15 +183,22 @@ func (c *class) rate(now time.Time, others int) *lifecycle.Hold {
 	return &lifecycle.Hold{Kind: dafty.KindRateLimit, Until: at}
 }
 
-// sends notes that a submission of t leaves under an idempotency key.
-func (a *Account) sends(t *Tracker, name dafty.Class, key string) {
+// sends notes that a submission of t leaves under an idempotency key, and says whether it may: its turn may have lapsed
+// while it was written down, and another have the key since.
+func (a *Account) sends(t *Tracker, name dafty.Class, key string) bool {
 	a.mu.Lock()
-	defer a.mu.Unlock()
-	c := a.classes[name]
+	now, c := time.Now(), a.classes[name]
+	if !a.keys.hold(t.uid, key, now.Add(lifecycle.RepeatAfter), now) {
+		c.room.leave(t)
+		wake := a.back(t)
+		a.mu.Unlock()
+		wakeAll(wake)
+		return false
+	}
 	c.pace.sent()
 	c.room.enter(t)
-	now := time.Now()
-	a.keys.hold(t.uid, key, now.Add(lifecycle.RepeatAfter), now)
+	a.mu.Unlock()
+	return true
 }
 
 // answered gives the key of a submission of t back whose answer leaves nothing in doubt.
@@ -293,6 +323,11 @@ func (a *Account) leave(t *Tracker) []*Tracker {
 func (a *Account) withdraw(t *Tracker) []*Tracker {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	return a.leaveQueues(t)
+}
+
+// leaveQueues is withdraw with the account locked.
+func (a *Account) leaveQueues(t *Tracker) []*Tracker {
 	var wake []*Tracker
 	for _, c := range a.classes {
 		if before := len(c.queue); before > 0 {
@@ -384,9 +419,6 @@ func (a *Account) quietAt() time.Time {
 	}
 	if a.general != nil {
 		later(a.general.until)
-	}
-	for _, it := range a.keys {
-		later(it.until)
 	}
 	return at
 }

@@ -2,18 +2,21 @@ package account
 
 import (
 	"context"
+	"maps"
+	"slices"
 
 	"dafty.ai/dafty-operator/internal/lifecycle"
 )
 
-// Drain begins nothing new with Dafty from here on: no create, no cancel, no upload, no look. What is held is given up at
-// once; the creates and cancels that are on their way run out. It returns when each of their answers is in status, or gives
+// Drain begins nothing new with Dafty from here on: no create, no cancel, no upload, no look. What is held, or of several
+// steps, is given up at once; the creates and cancels that are on their way run out. It returns when each of their answers is in status, or gives
 // the number of those that aren't when ctx ends.
 //
 // Without it the answer to a create that is cut off would be found by the next process only, which must wait until that
 // request has surely passed.
 func (r *Registry) Drain(ctx context.Context) (left int) {
 	r.shut()
+	r.wakeAnswered()
 	for {
 		if left = r.owed(); left == 0 {
 			return 0
@@ -26,13 +29,25 @@ func (r *Registry) Drain(ctx context.Context) (left int) {
 	}
 }
 
+// wakeAnswered has the answers written that are there, and wait for something, as a turn for what would follow at once.
+func (r *Registry) wakeAnswered() {
+	r.mu.Lock()
+	trackers := slices.Collect(maps.Values(r.trackers))
+	r.mu.Unlock()
+	for _, t := range trackers {
+		t.mu.Lock()
+		answered := t.owes && t.submission != nil && t.submission.Done
+		t.mu.Unlock()
+		if answered {
+			t.wake()
+		}
+	}
+}
+
 // owed is how many DaftyJobs wait for an answer, or for theirs to be written. It gives up what else is on its way for them.
 func (r *Registry) owed() int {
 	r.mu.Lock()
-	trackers := make([]*Tracker, 0, len(r.trackers))
-	for _, t := range r.trackers {
-		trackers = append(trackers, t)
-	}
+	trackers := slices.Collect(maps.Values(r.trackers))
 	r.mu.Unlock()
 	count := 0
 	for _, t := range trackers {

@@ -133,6 +133,68 @@ func TestDrainBeginsNothingAndGivesUpWhatIsHeld(t *testing.T) {
 	})
 }
 
+// What takes several looks or steps is given up between them.
+func TestDrainGivesUpWhatGoesOn(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.alone()
+		w.dafty("k").onLook(func(context.Context, bool) (*dafty.Job, error) { return job(dafty.Completed), nil })
+		w.dafty("k").onUpload(func(ctx context.Context, _ string) error { pass(ctx, time.Second); return ctx.Err() })
+		film, still := w.tracker("film", "k"), w.tracker("still", "k")
+		film.LookForThumbnail(jobID)
+		still.Upload(file("logo"))
+		synctest.Wait()
+		if calls := steps(w.dafty("k")); calls != "reserve" {
+			t.Fatalf("before: %s", calls)
+		}
+		if left := w.drain(time.Minute); !drained(left) || <-left != 0 {
+			t.Error("a look for a thumbnail or an upload is waited for")
+		}
+		time.Sleep(10 * time.Minute)
+		if calls := steps(w.dafty("k")); calls != "" {
+			t.Errorf("it goes on: %s", calls)
+		}
+	})
+}
+
+// An answer that waits for something, as a turn for the request that would follow at once, is written down at the end.
+func TestDrainWakesWhoHasAnAnswer(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.dafty("k").onCreate(refuses(refusal(dafty.KindInsufficientCredits)))
+		tracker := w.tracker("a", "k")
+		w.begin(tracker, image)
+		w.woken()
+		left := w.drain(time.Minute)
+		if woken := w.woken(); !slices.Equal(woken, []string{"a"}) || drained(left) {
+			t.Errorf("woken: %v", woken)
+		}
+		tracker.Recorded(tracker.Known())
+		if !drained(left) {
+			t.Error("it is in status, and waited for")
+		}
+	})
+}
+
+// A submission that can't be sent any more is owed by nobody, and one whose DaftyJob is gone begins none.
+func TestDrainOfWhatCannotBeSent(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		tracker := w.tracker("a", "k")
+		s := submission(tracker)
+		if !tracker.Begin() {
+			t.Fatal("it may not begin")
+		}
+		tracker.Use("")
+		tracker.Submit(image, s)
+		gone := w.tracker("gone", "k")
+		w.forget("gone")
+		if gone.Begin() {
+			t.Error("one that is gone begins a submission")
+		}
+		if left := w.drain(time.Minute); !drained(left) || <-left != 0 {
+			t.Error("it is waited for")
+		}
+	})
+}
+
 func TestDrainAndCancels(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		w.alone()
@@ -150,9 +212,13 @@ func TestDrainAndCancels(t *testing.T) {
 		synctest.Wait()
 
 		left := w.drain(time.Minute)
+		sent.Recorded(sent.Known()) // by a reconcile that knew nothing of the answer
 		time.Sleep(5 * time.Second)
 		if drained(left) {
 			t.Fatal("a cancel that is on its way isn't waited for")
+		}
+		if drained(left) {
+			t.Fatal("the answer to a cancel that isn't in status isn't waited for")
 		}
 		if known := sent.Known(); !known.Cancel.Done || known.Job == nil {
 			t.Errorf("the answer to the cancel is lost: %+v", known.Cancel)

@@ -1,6 +1,7 @@
 package account
 
 import (
+	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -28,32 +29,29 @@ func (k keys) blocks(t *Tracker, key string, now time.Time) *lifecycle.Hold {
 	if it == nil || it.by == t.uid || !now.Before(it.until) {
 		return nil
 	}
-	it.wait(t)
+	if !slices.Contains(it.waiting, t) {
+		it.waiting = append(it.waiting, t)
+	}
 	return &lifecycle.Hold{SameKey: true, Until: it.until}
 }
 
-func (it *sending) wait(t *Tracker) {
-	for _, other := range it.waiting {
-		if other == t {
-			return
-		}
-	}
-	it.waiting = append(it.waiting, t)
-}
-
-// hold keeps a key for the DaftyJob that sends it.
-func (k keys) hold(by types.UID, key string, until, now time.Time) {
+// hold keeps a key for the DaftyJob that sends it, and says whether it could: another may have it by now.
+func (k keys) hold(by types.UID, key string, until, now time.Time) bool {
 	for other, it := range k {
 		if !now.Before(it.until) {
 			delete(k, other)
 		}
 	}
-	if it := k[key]; it != nil {
-		// Those that wait do so for whoever has it.
-		it.by, it.until = by, until
-		return
+	it := k[key]
+	switch {
+	case it == nil:
+		k[key] = &sending{by: by, until: until}
+	case it.by != by:
+		return false
+	case it.until.Before(until):
+		it.until = until
 	}
-	k[key] = &sending{by: by, until: until}
+	return true
 }
 
 // release gives a key back whose request has its answer, and says who waits for it.

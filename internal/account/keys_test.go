@@ -3,6 +3,8 @@ package account
 import (
 	"context"
 	"errors"
+	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -34,6 +36,7 @@ func TestSameKeyWaits(t *testing.T) {
 	}{
 		{"accepted", nil, true, 0},
 		{"refused for certain", refusal(dafty.KindRateLimit), true, 0},
+		{"a conflict, which leaves it open", refusal(dafty.KindConflict), false, lifecycle.RepeatAfter - 3*time.Second},
 		{"no answer", unread, false, lifecycle.RepeatAfter - 3*time.Second},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -97,7 +100,7 @@ func TestSameKeyIsRecalled(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		sent := metav1.Time{Time: time.Now().Add(-20 * time.Second)}
 		record := &v1alpha1.Submission{Attempt: 1, IdempotencyKey: "spring-1", StartedAt: &sent, SentAt: &sent, CredentialsHash: Hash("uid-first", "k")}
-		w.registry.Recall([]Recalled{{UID: "uid-first", Submission: record, Class: dafty.ClassImageCreate, InDoubt: true}})
+		w.registry.Recall([]Recalled{{UID: "uid-first", Submission: record, Class: dafty.ClassImageCreate}})
 		second := w.tracker("second", "k")
 		if hold := second.Claim(image, shared(second), false); hold == nil || !hold.SameKey || until(hold) != lifecycle.RepeatAfter-20*time.Second {
 			t.Errorf("held: %+v", hold)
@@ -121,5 +124,145 @@ func TestAtOnce(t *testing.T) {
 		if hold := first.Claim(image, submission(first), true); hold != nil {
 			t.Errorf("held: %+v", hold)
 		}
+	})
+}
+
+// parallel has Dafty take a while for each create, and tells how many there were at once.
+func (w *world) parallel(key string, take time.Duration) (most func() int) {
+	var mu sync.Mutex
+	now, top := 0, 0
+	w.dafty(key).onCreate(func(ctx context.Context, _ string) (*dafty.Job, error) {
+		mu.Lock()
+		now++
+		top = max(top, now)
+		mu.Unlock()
+		pass(ctx, take)
+		mu.Lock()
+		now--
+		mu.Unlock()
+		return job(dafty.Pending), nil
+	})
+	return func() int {
+		mu.Lock()
+		defer mu.Unlock()
+		return top
+	}
+}
+
+// A turn that is used again, as its write-ahead failed before, holds its key on.
+func TestSameKeyOfATurnThatIsUsedAgain(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.alone()
+		most := w.parallel("k", 5*time.Second)
+		first, second := w.tracker("first", "k"), w.tracker("second", "k")
+		_ = first.Claim(image, shared(first), false)
+		time.Sleep(claimLife - time.Second)
+		s := shared(first)
+		if hold := first.Claim(image, s, false); hold != nil {
+			t.Fatalf("held: %+v", hold)
+		}
+		time.Sleep(2 * time.Second) // the write takes a moment
+		if hold := second.Claim(image, shared(second), false); hold == nil || !hold.SameKey {
+			t.Errorf("beside it: %+v", hold)
+		}
+		first.Submit(image, s)
+		time.Sleep(time.Minute)
+		if most() != 1 {
+			t.Errorf("%d requests at once", most())
+		}
+		// A turn that was taken for one key is none for another.
+		third := w.tracker("third", "k")
+		_ = third.Claim(image, submission(third), false)
+		time.Sleep(20 * time.Second) // the two are spread
+		if hold := second.Claim(image, shared(second), false); hold != nil {
+			t.Fatalf("held: %+v", hold)
+		}
+		if hold := third.Claim(image, shared(third), false); hold == nil || !hold.SameKey {
+			t.Errorf("by a turn for another key: %+v", hold)
+		}
+	})
+}
+
+// A request whose write-ahead took longer than its turn isn't sent beside another's with the same key, and gives up nothing
+// that is another's.
+func TestSameKeyOfALapsedTurn(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.alone()
+		most := w.parallel("k", 10*time.Second)
+		first, second := w.tracker("first", "k"), w.tracker("second", "k")
+		late := shared(first)
+		_ = first.Claim(image, late, false)
+		time.Sleep(claimLife + time.Second)
+		s := shared(second)
+		if hold := second.Claim(image, s, false); hold != nil {
+			t.Fatalf("held: %+v", hold)
+		}
+		second.Submit(image, s)
+		synctest.Wait()
+		late = shared(first)
+		first.Submit(image, late)
+		synctest.Wait()
+		if err := first.Known().Submission.Err; err == nil || !err.Unsent {
+			t.Errorf("the late one: %+v", err)
+		}
+		if hold := first.Claim(image, shared(first), false); hold == nil || !hold.SameKey {
+			t.Errorf("and again: %+v", hold)
+		}
+		time.Sleep(time.Minute)
+		if most() != 1 {
+			t.Errorf("%d requests at once", most())
+		}
+	})
+}
+
+// Others use the API key too: what follows at once isn't spread over the minute for them.
+func TestAtOnceBesideOthers(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.alone()
+		tracker, other := w.tracker("a", "k"), w.tracker("b", "k")
+		if hold := tracker.Claim(image, submission(tracker), false); hold != nil {
+			t.Fatalf("held: %+v", hold)
+		}
+		a, taken := tracker.secret, tracker.claimed.at
+		a.sends(tracker, dafty.ClassImageCreate, tracker.claimed.key)
+		tracker.claimed = claim{}
+		time.Sleep(time.Second)
+		rate := dafty.Rate{Limit: 20, Remaining: 15, Reset: 50 * time.Second} // 4 calls more than this one
+		a.submitted(tracker, dafty.ClassImageCreate, taken, rate, refusal(dafty.KindInsufficientCredits), false)
+		if hold := other.Claim(image, repeated(other), false); hold == nil || hold.Kind != dafty.KindRateLimit {
+			t.Errorf("a repeat isn't spread: %+v", hold)
+		}
+		if hold := tracker.Claim(image, submission(tracker), true); hold != nil {
+			t.Errorf("held: %+v", hold)
+		}
+	})
+}
+
+// Whoever waits for a key takes no wake-up that is for the next in the queue.
+func TestSameKeyLeavesTheQueue(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.alone()
+		w.dafty("k").onCreate(refuses(refusal(dafty.KindConcurrency)))
+		refused, first, second, third := w.tracker("refused", "k"), w.tracker("first", "k"), w.tracker("second", "k"), w.tracker("third", "k")
+		w.submit(refused, image)
+		for _, waits := range []*Tracker{first, second} {
+			_ = waits.Claim(image, shared(waits), false)
+		}
+		_ = third.Claim(image, submission(third), false)
+		time.Sleep(5 * time.Second) // the hold's
+		w.dafty("k").onCreate(func(ctx context.Context, _ string) (*dafty.Job, error) { <-ctx.Done(); return nil, ctx.Err() })
+		s := shared(first)
+		if hold := first.Claim(image, s, false); hold != nil {
+			t.Fatalf("held: %+v", hold)
+		}
+		w.woken()
+		if hold := second.Claim(image, shared(second), false); hold == nil || !hold.SameKey {
+			t.Errorf("beside it: %+v", hold)
+		}
+		if woken := w.woken(); !slices.Equal(woken, []string{"third"}) {
+			t.Errorf("woken in its place: %v", woken)
+		}
+		first.Submit(image, s)
+		time.Sleep(time.Minute)
 	})
 }

@@ -102,6 +102,14 @@ func (p *pace) usedByOthers(now time.Time) int {
 	return most
 }
 
+// unspread is the earliest time at which a call may go that isn't spread over the minute.
+func (p *pace) unspread(now time.Time) time.Time {
+	spread := p.slowly
+	p.slowly = false
+	defer func() { p.slowly = spread }()
+	return p.next(now, 0)
+}
+
 // next is the earliest time at which a call may go after so many that go before it, or that room is to be left for.
 func (p *pace) next(now time.Time, before int) time.Time {
 	p.window.limit = p.bound(now)

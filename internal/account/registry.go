@@ -58,8 +58,6 @@ type Recalled struct {
 	UID        types.UID
 	Submission *v1alpha1.Submission
 	Class      dafty.Class
-	// InDoubt says that its answer isn't known.
-	InDoubt bool
 }
 
 // Recall tells of the submissions that other processes made, before anything else is asked: they count against the
@@ -153,10 +151,10 @@ func (r *Registry) newAccount(apiKey string) *Account {
 		if c := a.classes[old.Class]; c != nil && Hash(old.UID, apiKey) == old.Submission.CredentialsHash {
 			ago := r.config.Now().Sub(old.Submission.SentAt.Add(recalledAfter))
 			c.pace.recall(now.Add(-max(ago, 0))) // less than none by a clock that was ahead
-			if old.InDoubt {
-				// Its request may still be on its way, and another DaftyJob may have the same key.
-				sent := now.Add(-r.config.Now().Sub(old.Submission.SentAt.Time))
-				a.keys.hold(old.UID, old.Submission.IdempotencyKey, sent.Add(lifecycle.RepeatAfter), now)
+			if key := old.Submission.IdempotencyKey; key != "" {
+				// It may still be on its way, and another DaftyJob may have the same key.
+				ago := max(r.config.Now().Sub(old.Submission.SentAt.Time), 0)
+				a.keys.hold(old.UID, key, now.Add(lifecycle.RepeatAfter-ago), now)
 			}
 		}
 	}

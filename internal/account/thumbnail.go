@@ -29,6 +29,7 @@ func (t *Tracker) LookForThumbnail(jobID string) {
 func (t *Tracker) lookForThumbnail(jobID string) {
 	ctx, cancel := context.WithTimeout(t.ctx, lifecycle.ThumbnailFor)
 	defer cancel()
+	defer context.AfterFunc(t.registry.open, cancel)()
 	found := false
 	for looks := 1; !found && ctx.Err() == nil; looks++ {
 		select {
@@ -54,7 +55,7 @@ func (t *Tracker) findThumbnail(ctx context.Context, jobID string) bool {
 		return false
 	}
 	t.registry.retain(a)
-	looks := t.call(t.ctx)
+	looks := t.call(ctx)
 	t.mu.Unlock()
 	defer t.registry.release(a)
 

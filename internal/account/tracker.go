@@ -56,17 +56,20 @@ type Tracker struct {
 	thumbnails bool
 }
 
-// claim is a turn to submit that was taken from an account. It counts for a while only: what
+// claim is a turn to submit under a key that was taken from an account. It counts for a while only: what
 // was free or held then need not be so later.
 type claim struct {
 	account *Account
 	at      time.Time
+	key     string
 }
 
 // claimLife is how long a turn that was taken may be used.
 const claimLife = 30 * time.Second
 
-func (c claim) of(a *Account) bool { return c.account == a && time.Since(c.at) < claimLife }
+func (c claim) of(a *Account, key string) bool {
+	return c.account == a && c.key == key && time.Since(c.at) < claimLife
+}
 
 func (t *Tracker) wake() { t.registry.config.Wake(t.name) }
 
@@ -137,20 +140,33 @@ func copied[T any](from *T) *T {
 }
 
 // Claim takes a turn to submit, or says what the submission waits for; the reconcile is
-// woken where that ends early. A turn that isn't used stays with the tracker for a while. atOnce is of the decision.
-func (t *Tracker) Claim(create dafty.Create, submission *v1alpha1.Submission, atOnce bool) *lifecycle.Hold {
+// woken where that ends early. A turn that isn't used stays with the tracker for a while. follows says that the submission
+// follows one that was refused at once.
+func (t *Tracker) Claim(create dafty.Create, submission *v1alpha1.Submission, follows bool) *lifecycle.Hold {
+	hold, wake := t.claim(create, submission, follows)
+	wakeAll(wake)
+	return hold
+}
+
+func (t *Tracker) claim(create dafty.Create, submission *v1alpha1.Submission, follows bool) (*lifecycle.Hold, []*Tracker) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	a := t.accountFor(submission)
-	if a == nil || t.closed || t.claimed.of(a) {
-		return nil
+	a, key := t.accountFor(submission), submission.IdempotencyKey
+	if a == nil || t.closed || t.claimed.of(a, key) && a.keep(t, key) {
+		return nil, nil
 	}
-	repeat := !submission.StartedAt.Equal(submission.SentAt)
-	hold, taken := a.claim(t, create.Class(), submission.IdempotencyKey, repeat || atOnce)
+	how := inTurn
+	switch repeat := !submission.StartedAt.Equal(submission.SentAt); {
+	case repeat:
+		how = repeats
+	case follows:
+		how = atOnce
+	}
+	hold, taken, wake := a.claim(t, create.Class(), key, how)
 	if hold == nil {
-		t.claimed = claim{account: a, at: taken}
+		t.claimed = claim{account: a, at: taken, key: key}
 	}
-	return hold
+	return hold, wake
 }
 
 // Withdraw tells that the job isn't to be submitted now, as one that is suspended: it holds up nobody who waits.
@@ -208,14 +224,7 @@ func (t *Tracker) submit(ctx context.Context, a *Account, create dafty.Create, c
 	left := min(call.Record.SentAt.Add(lifecycle.SubmitTimeout).Sub(t.registry.config.Now()), lifecycle.SubmitTimeout)
 	ctx, cancel := context.WithTimeout(ctx, left)
 	defer cancel()
-	ctx, rate := dafty.WithRate(ctx)
-	a.sends(t, create.Class(), call.Record.IdempotencyKey)
-	job, err := a.client.Create(ctx, create, call.Record.IdempotencyKey)
-	callErr := dafty.AsError(err)
-	a.submitted(t, create.Class(), taken, *rate, callErr, ctx.Err() != nil)
-	if callErr == nil || callErr.Refused() {
-		a.answered(t, call.Record.IdempotencyKey)
-	}
+	job, callErr := t.create(ctx, a, create, call.Record.IdempotencyKey, taken)
 
 	t.mu.Lock()
 	ended := false
@@ -235,6 +244,22 @@ func (t *Tracker) submit(ctx context.Context, a *Account, create dafty.Create, c
 		a.ended(t, create.Class())
 	}
 	t.wake()
+}
+
+// create sends a request, if it still may.
+func (t *Tracker) create(ctx context.Context, a *Account, create dafty.Create, key string, taken time.Time) (*dafty.Job, *dafty.CallError) {
+	if !a.sends(t, create.Class(), key) {
+		return nil, &dafty.CallError{Kind: dafty.KindUnavailable, Unsent: true,
+			Message: "it took too long to write the request down, and another DaftyJob sends one with the same idempotency key meanwhile"}
+	}
+	ctx, rate := dafty.WithRate(ctx)
+	job, err := a.client.Create(ctx, create, key)
+	failure := dafty.AsError(err)
+	a.submitted(t, create.Class(), taken, *rate, failure, ctx.Err() != nil)
+	if failure == nil || failure.Refused() {
+		a.answered(t, key)
+	}
+	return job, failure
 }
 
 // observe keeps the newest answer about the job, and says whether it is news, and whether

@@ -197,7 +197,7 @@ func (t *Tracker) Upload(file lifecycle.File) {
 	}
 	begin, ended := a.uploads.ask(t, file.Digest)
 	if begin != nil {
-		go t.registry.upload(t.call(t.registry.ctx), t.registry.retain(a), file, begin)
+		go t.registry.upload(t.call(t.registry.open), t.registry.retain(a), file, begin)
 	}
 	t.mu.Unlock()
 	if news && ended {

@@ -156,7 +156,7 @@ func (r *Reconciler) act(ctx context.Context, job *v1alpha1.DaftyJob, tracker *a
 	tracker.From(ctx)
 	decided(ctx, job, before, decision)
 	metrics.Wrote(before, &job.Status, tracker.EndTold())
-	if decision.Step != lifecycle.Submit {
+	if decision.Step != lifecycle.Submit && !decision.AtOnce {
 		tracker.Recorded(known)
 	}
 
@@ -204,7 +204,12 @@ func (r *Reconciler) decide(ctx context.Context, job *v1alpha1.DaftyJob, tracker
 	case decision.Step == lifecycle.Submit:
 		// A spec without a request is for lifecycle to report: it never asks to submit one.
 		create, _ = lifecycle.Request(&job.Spec, decision.Status.Inputs)
-		if in.Known.Hold = tracker.Claim(create, decision.Status.Submission, decision.AtOnce); in.Known.Hold != nil {
+		switch hold := tracker.Claim(create, decision.Status.Submission, decision.AtOnce); {
+		case hold != nil && decision.AtOnce:
+			// It keeps its place: that the request before was refused isn't put on record until then.
+			decision = lifecycle.Decision{Status: job.Status, Step: lifecycle.Rest, AtOnce: true, After: max(hold.Until.Sub(in.Now), time.Second)}
+		case hold != nil:
+			in.Known.Hold = hold
 			decision = lifecycle.Next(in)
 		}
 	}

@@ -47,10 +47,10 @@ func (t Timing) Check() error {
 		return errors.New("--leader-elect-retry-period must be more than 0, such as 2s")
 	case t.RenewDeadline <= time.Duration(jitter*float64(t.RetryPeriod)):
 		return fmt.Errorf("--leader-elect-renew-deadline (%s) must be more than %.1f times --leader-elect-retry-period (%s), as one try to renew may fail", t.RenewDeadline, jitter, t.RetryPeriod)
-	case t.Duration <= t.RenewDeadline:
-		return fmt.Errorf("--leader-elect-lease-duration (%s) must be more than --leader-elect-renew-deadline (%s): a leader must give up before another may take over", t.Duration, t.RenewDeadline)
 	case t.Duration < time.Second:
 		return fmt.Errorf("--leader-elect-lease-duration (%s) must be 1s or more: a lease counts whole seconds", t.Duration)
+	case t.Duration.Truncate(time.Second) <= t.RenewDeadline:
+		return fmt.Errorf("--leader-elect-lease-duration (%s, of which whole seconds count) must be more than --leader-elect-renew-deadline (%s): a leader must give up before another may take over", t.Duration, t.RenewDeadline)
 	}
 	return nil
 }

@@ -21,7 +21,8 @@ func TestTiming(t *testing.T) {
 		{"short", Timing{4 * time.Second, 2 * time.Second, 500 * time.Millisecond}, ""},
 		{"no retry period", Timing{Duration: 15 * time.Second, RenewDeadline: 10 * time.Second}, "--leader-elect-retry-period must be more than 0"},
 		{"no time to try again", Timing{15 * time.Second, 2 * time.Second, 2 * time.Second}, "--leader-elect-renew-deadline (2s) must be more than 1.2 times --leader-elect-retry-period (2s)"},
-		{"two leaders at once", Timing{10 * time.Second, 10 * time.Second, 2 * time.Second}, "--leader-elect-lease-duration (10s) must be more than --leader-elect-renew-deadline (10s)"},
+		{"two leaders at once", Timing{10 * time.Second, 10 * time.Second, 2 * time.Second}, "--leader-elect-lease-duration (10s, of which whole seconds count) must be more than --leader-elect-renew-deadline (10s)"},
+		{"two leaders at once, as a lease counts whole seconds", Timing{4900 * time.Millisecond, 4500 * time.Millisecond, time.Second}, "(4.9s, of which whole seconds count) must be more than --leader-elect-renew-deadline (4.5s)"},
 		{"less than a lease can say", Timing{900 * time.Millisecond, 500 * time.Millisecond, 100 * time.Millisecond}, "must be 1s or more"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -269,6 +269,15 @@ var deadlines = []row{
 		then: cancelLeaves,
 	},
 	{
+		name: "this machine's clock is ahead of Dafty's, and the first attempt fails: the next has what is left of the deadline", given: newJob(taken(PhaseQueued), deadline(60), backoffLimit(1), sentAndTold(10*time.Minute, time.Second)),
+		known: with(keyA, looked(daftys(dafty.Failed))), when: 10*time.Minute + 10*time.Second,
+		then: then{phase: PhasePending, way: onTheWay, reason: ReasonBackingOff, step: lifecycle.Rest, after: 10 * time.Second, event: "Normal BackingOff", also: func(t *testing.T, got lifecycle.Decision) {
+			if since := got.Status.SubmittedAt; !since.Equal(at(10 * time.Minute)) {
+				t.Errorf("submitted at %v", since)
+			}
+		}},
+	},
+	{
 		name: "the deadline's cancel is confirmed", given: newJob(taken(PhaseCancelling), deadline(60)), known: with(keyA, looked(daftys(dafty.Failed))), when: 65 * time.Second,
 		then: also(exceeded("job "+jobID+" is cancelled at Dafty"), hasID),
 	},
@@ -464,7 +473,7 @@ var keys = []row{
 		then: then{phase: PhasePending, way: stuck, reason: ReasonInsufficientCredits, step: lifecycle.Rest, after: time.Second, event: "Warning InsufficientCredits", also: cleared(2)},
 	},
 	{
-		name: "refused again, and the fresh key has to wait: the user's key first, later", given: newJob(ownKey, sentAs("spring-1", 1)),
+		name: "refused again, and the process ends: the user's key first, by the next one", given: newJob(ownKey, sentAs("spring-1", 1)),
 		known: with(keyA, refusing("spring-1", dafty.KindRateLimit), hold(dafty.KindRateLimit, time.Minute)), when: time.Second,
 		then: then{phase: PhasePending, way: onTheWay, reason: ReasonWaitingForRateLimit, step: lifecycle.Rest, after: time.Second, event: "Normal WaitingForRateLimit", also: cleared(1)},
 	},

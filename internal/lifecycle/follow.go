@@ -226,6 +226,10 @@ func (d *decider) failed(job *dafty.Job) Decision {
 func (d *decider) retry() Decision {
 	next := metav1.NewTime(d.Now.Add(Backoff(retryAfter, len(d.status.FailedJobIDs)+1, maxRetryAfter))).Rfc3339Copy()
 	d.status.FailedJobIDs = append(d.status.FailedJobIDs, d.status.JobID)
+	if since := d.submittedSince(); !since.IsZero() {
+		// For the deadline: when the request was sent is forgotten with it.
+		d.status.SubmittedAt = &metav1.Time{Time: since}
+	}
 	d.status.JobID, d.status.Submission, d.status.NextAttemptAt = "", nil, &next
 	meta.RemoveStatusCondition(&d.status.Conditions, v1alpha1.ConditionSubmitted)
 	return d.on(d.backingOff(), Rest, next.Sub(d.Now))

@@ -115,7 +115,8 @@ func (d *decider) due() time.Time {
 }
 
 // submittedSince is since when the job is submitted. Dafty's clock says it, and for the first attempt so does this
-// machine's: if they disagree, the later time that isn't yet to come is right, whichever of them was wrong, and is still.
+// machine's: if they disagree, the later time that isn't yet to come is right, whichever of them was wrong, and whether it
+// is still, as long as it is wrong by less than the deadline.
 func (d *decider) submittedSince() time.Time {
 	var told, sent time.Time
 	if at := d.status.SubmittedAt; at != nil {

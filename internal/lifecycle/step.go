@@ -49,7 +49,8 @@ type Decision struct {
 	// Store says that the result is to be written to spec.resultConfigMap before Status is, and what came of it put
 	// into Status (see Stored).
 	Store bool
-	// AtOnce says that the submission follows one that was refused, whatever holds others back since.
+	// AtOnce says that the submission follows one that was refused, whatever holds others back since. That refusal is on
+	// record with it, and not before.
 	AtOnce bool
 	// Event is to be told to the user, nil where there is nothing new.
 	Event *Event

@@ -145,8 +145,7 @@ func reasonOf(job *v1alpha1.DaftyJob) string {
 	}
 }
 
-// sentAt is when a job was first sent to Dafty, zero where Dafty surely has none that runs. It is what
-// spec.activeDeadlineSeconds counts from.
+// sentAt is when a job was first sent to Dafty, zero where Dafty surely has none that runs.
 func sentAt(status *v1alpha1.DaftyJobStatus) time.Time {
 	switch {
 	case !slices.Contains(withDafty, status.Phase):
