@@ -108,7 +108,7 @@ func TestRelease(t *testing.T) {
 		"The Dafty operator dafty-operator:v9 looks",
 		"kubectl create secret generic dafty-credentials",
 		"set metrics.serviceMonitor.enabled",
-		"  kubectl delete daftyjobs --all --all-namespaces\n  helm uninstall " + release + " --namespace " + env.Namespace + "\n  kubectl delete crd daftyjobs.dafty.ai",
+		"To delete these too, begin with the DaftyJobs, so that the operator still\ncancels what runs at Dafty:\n  kubectl delete daftyjobs --all --all-namespaces\n  helm uninstall " + release + " --namespace " + env.Namespace + "\n  kubectl delete crd daftyjobs.dafty.ai",
 	} {
 		if !strings.Contains(notes, next) {
 			t.Errorf("the notes don't say %q:\n%s", next, notes)
