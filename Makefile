@@ -166,13 +166,18 @@ binaries: ## Build the programs that are in the image, bit for bit, into dist, w
 			go build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o "dist/manager-$${platform/\//-}" .; \
 	done
 
-.PHONY: release-files
-release-files: binaries build-installer ## Write the files of release VERSION into dist. IMG is its image, NAME@DIGEST.
-	@[[ '$(IMG)' == *@sha256:* ]] || { echo "release-files: IMG=$(IMG) names no digest" >&2; exit 1; }
+# Links out of the chart's folder lead nowhere in a package: there they go to where the alerts' runbooks are too.
+.PHONY: release-chart
+release-chart: ## Package the chart of release VERSION into dist. IMG is its image, NAME@DIGEST.
+	@[[ '$(IMG)' == *@sha256:* ]] || { echo "release-chart: IMG=$(IMG) names no digest" >&2; exit 1; }
 	rm -rf dist/chart && mkdir -p dist/chart && cp -R charts/dafty-operator dist/chart
 	img='$(IMG)'; sed "/^image:/,/^[^ ]/{s|^  repository:.*|  repository: $${img%@*}|; s|^  digest:.*|  digest: $${img#*@}|;}" \
 		charts/dafty-operator/values.yaml >dist/chart/dafty-operator/values.yaml
+	sed 's|](\.\./\.\./|](https://dafty.ai/dafty-operator/|g' charts/dafty-operator/README.md >dist/chart/dafty-operator/README.md
 	$(HELM) package dist/chart/dafty-operator --version '$(VERSION:v%=%)' --app-version '$(VERSION)' --destination dist
+
+.PHONY: release-files
+release-files: binaries build-installer release-chart ## Write the files of release VERSION into dist. IMG is its image, NAME@DIGEST.
 	cd dist && sha256sum manager-linux-* install.yaml 'dafty-operator-$(VERSION:v%=%).tgz' >checksums.txt
 
 ##@ Install on the current cluster

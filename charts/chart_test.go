@@ -53,11 +53,13 @@ func TestChartIsTaken(t *testing.T) {
 	for name, args := range map[string][]string{
 		"as it is":             nil,
 		"with all there is":    {"--values", everything},
+		"scraped by Pod":       {"--values", everything, "--set", "metrics.serviceMonitor.enabled=false,metrics.podMonitor.enabled=true"},
+		"old ones away first":  {"--set", "strategy.type=Recreate"},
 		"for some namespaces":  {"--set", "watchNamespaces={team-a,team-b}"},
 		"one without a leader": {"--set", "replicas=1,leaderElection.enabled=false"},
-		"no rights of its own": {"--set", "rbac.create=false,rbac.userRoles=false,serviceAccount.create=false,crds.install=false"},
-		"metrics for anybody":  {"--set", "metrics.secure=false,metrics.serviceMonitor.enabled=true,metrics.podMonitor.enabled=true"},
-		"scraped as it comes":  {"--set", "metrics.serviceMonitor.enabled=true,metrics.podMonitor.enabled=true,metrics.prometheusRule.enabled=true,metrics.dashboard.enabled=true"},
+		"no rights of its own": {"--set", "rbac.create=false,serviceAccount.create=false,crds.install=false"},
+		"metrics for anybody":  {"--set", "metrics.secure=false,metrics.podMonitor.enabled=true"},
+		"scraped as it comes":  {"--set", "metrics.serviceMonitor.enabled=true,metrics.prometheusRule.enabled=true,metrics.dashboard.enabled=true"},
 		"no metrics":           {"--set", "metrics.enabled=false,networkPolicy.enabled=true"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -101,9 +103,16 @@ func TestRelease(t *testing.T) {
 		}
 		return stdout
 	}
-	notes := must("install", release, chart)
-	if !strings.Contains(notes, "kubectl create secret generic dafty-credentials") || !strings.Contains(notes, "kubectl delete daftyjobs --all --all-namespaces") {
-		t.Errorf("the notes don't say what is next:\n%s", notes)
+	notes := must("install", release, chart, "--set", "image.tag=v9")
+	for _, next := range []string{
+		"The Dafty operator dafty-operator:v9 looks",
+		"kubectl create secret generic dafty-credentials",
+		"set metrics.serviceMonitor.enabled",
+		"To delete these too, begin with the DaftyJobs, so that the operator still\ncancels what runs at Dafty:\n  kubectl delete daftyjobs --all --all-namespaces\n  helm uninstall " + release + " --namespace " + env.Namespace + "\n  kubectl delete crd daftyjobs.dafty.ai",
+	} {
+		if !strings.Contains(notes, next) {
+			t.Errorf("the notes don't say %q:\n%s", next, notes)
+		}
 	}
 	env.MustKubectl(t, "wait", "--for=condition=Established", "crd/daftyjobs.dafty.ai", "--timeout=30s")
 	env.MustApply(t, "apiVersion: dafty.ai/v1alpha1\nkind: DaftyJob\nmetadata: {name: kept}\nspec: {imageGenerate: {prompt: A logo}}\n")
@@ -115,6 +124,11 @@ func TestRelease(t *testing.T) {
 	}
 	if got := env.MustKubectl(t, "get", "deployment", release, "-o", "jsonpath={.spec.replicas}"); got != "1" {
 		t.Errorf("%s replicas", got)
+	}
+	// Two without a leader must never be there at once, and the API server has set what belongs to the other strategy.
+	must("upgrade", release, newer, "--set", "replicas=1,leaderElection.enabled=false")
+	if got := env.MustKubectl(t, "get", "deployment", release, "-o", "jsonpath={.spec.strategy}"); got != `{"type":"Recreate"}` {
+		t.Errorf("without a leader the strategy is %s", got)
 	}
 
 	must("uninstall", release)
@@ -182,10 +196,32 @@ func TestWrongValuesAreRefused(t *testing.T) {
 		{"terminationGracePeriodSeconds=10", "at '/terminationGracePeriodSeconds': minimum"},
 		{"metrics.readers[0].name=prometheus", "at '/metrics/readers/0': missing property 'namespace'"},
 		{"extraArgs={leader-elect}", "at '/extraArgs/0'"},
+		{"metrics.prometheusRule.labels.release=1", "at '/metrics/prometheusRule/labels/release': got number, want string"},
+		{"metrics.dashboard.labels.grafana_dashboard=1", "at '/metrics/dashboard/labels/grafana_dashboard': got number, want string"},
+		{"commonLabels.control-plane=mine", "at '/commonLabels/control-plane': false schema"},
+		{`commonLabels.helm\.sh/chart=mine`, "at '/commonLabels/helm.sh~1chart': false schema"},
+		{`podLabels.app\.kubernetes\.io/name=mine`, "at '/podLabels/app.kubernetes.io~1name': false schema"},
+		{`metrics.service.labels.app\.kubernetes\.io/instance=mine`, "at '/metrics/service/labels/app.kubernetes.io~1instance': false schema"},
+		{"metrics.prometheusRule.runbookURL=https://wiki.example.com/#dafty", "at '/metrics/prometheusRule/runbookURL'"},
+		{"strategy.rollingUpdate.maxSurge=all", "at '/strategy/rollingUpdate/maxSurge'"},
+		{"strategy.type=BlueGreen", "at '/strategy/type'"},
+		{"probes.liveness.periodSeconds=0", "at '/probes/liveness/periodSeconds': minimum"},
+		{"probes.liveness.successThreshold=2", "at '/probes/liveness': additional properties 'successThreshold' not allowed"},
+		{"extraObjects[0].kind=ConfigMap", "at '/extraObjects/0': missing properties 'apiVersion', 'metadata'"},
 		// What is about two values at once.
 		{"leaderElection.enabled=false", "replicas above 1 need leaderElection.enabled: true"},
 		{"metrics.enabled=false,metrics.podMonitor.enabled=true", "metrics.podMonitor needs metrics.enabled"},
 		{"metrics.enabled=false,metrics.serviceMonitor.enabled=true", "metrics.serviceMonitor needs metrics.enabled and metrics.service.enabled"},
+		{"metrics.enabled=false,metrics.prometheusRule.enabled=true", "metrics.prometheusRule needs metrics.enabled"},
+		{"metrics.serviceMonitor.enabled=true,metrics.podMonitor.enabled=true", "metrics.serviceMonitor and metrics.podMonitor would scrape each Pod twice"},
+		{"rbac.create=false,metrics.serviceMonitor.enabled=true", "metrics.serviceMonitor needs metrics.tokenSecret where rbac.create is off"},
+		{"rbac.create=false,metrics.podMonitor.enabled=true", "metrics.podMonitor needs metrics.tokenSecret where rbac.create is off"},
+		{"rbac.create=false,metrics.readers[0].name=a,metrics.readers[0].namespace=b", "metrics.readers needs metrics.enabled, metrics.secure and rbac.create"},
+		{"metrics.secure=false,metrics.readers[0].name=a,metrics.readers[0].namespace=b", "metrics.readers needs metrics.enabled, metrics.secure and rbac.create"},
+		{"dafty.url=http://dafty.example.com/api/v1", "dafty.url is plain http"},
+		{"dafty.url=http://127.example.com", "dafty.url is plain http"},
+		{"dafty.url=http://localhost.example.com", "dafty.url is plain http"},
+		{"probes.port=8443", "metrics.port and probes.port are the same"},
 	} {
 		_, err := installtest.Helm(t, "template", release, chart, "--set", c.values)
 		if err == nil || !strings.Contains(err.Error(), c.says) {

@@ -103,6 +103,11 @@ func TestEveryValueIsInTheSchemaAndInATemplate(t *testing.T) {
 		}
 	}
 	walk("", schema)
+	everyKeyword("", schema, func(path, keyword string) {
+		if keyword == "" || strings.HasPrefix(keyword, "#") {
+			t.Errorf("the schema has the keyword %q in %s, which asks for nothing", keyword, path)
+		}
+	})
 
 	var templates strings.Builder
 	err = fs.WalkDir(os.DirFS("dafty-operator/templates"), ".", func(path string, _ fs.DirEntry, err error) error {
@@ -131,6 +136,21 @@ func TestEveryValueIsInTheSchemaAndInATemplate(t *testing.T) {
 		}
 		if path != "global" && !slices.ContainsFunc(values, partOf) {
 			t.Errorf("values.yaml doesn't have %s, which the schema knows", path)
+		}
+	}
+}
+
+// everyKeyword goes through all keys of a schema. A validator doesn't complain of one that it doesn't know.
+func everyKeyword(path string, part any, visit func(path, keyword string)) {
+	switch part := part.(type) {
+	case map[string]any:
+		for keyword, content := range part {
+			visit(path, keyword)
+			everyKeyword(path+"/"+keyword, content, visit)
+		}
+	case []any:
+		for _, content := range part {
+			everyKeyword(path, content, visit)
 		}
 	}
 }

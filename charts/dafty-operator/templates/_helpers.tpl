@@ -14,10 +14,10 @@
 {{- end }}
 {{- end }}
 
-{{/* These never change: a Deployment's selector can't. */}}
+{{/* A Deployment's selector can't change, and with it neither these nor nameOverride. */}}
 {{- define "dafty-operator.selectorLabels" -}}
-app.kubernetes.io/name: {{ include "dafty-operator.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "dafty-operator.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 control-plane: controller-manager
 {{- end }}
 
@@ -29,6 +29,11 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- with .Values.commonLabels }}
 {{ toYaml . }}
 {{- end }}
+{{- end }}
+
+{{/* The same with more of an object's own, which win over commonLabels. */}}
+{{- define "dafty-operator.labelsAnd" -}}
+{{- mergeOverwrite (include "dafty-operator.labels" .context | fromYaml) (.more | default dict) | toYaml }}
 {{- end }}
 
 {{- define "dafty-operator.serviceAccountName" -}}
