@@ -25,19 +25,21 @@ func TestInstallPage(t *testing.T) {
 		text.WriteString(strings.Replace("\n"+string(content), "\n# ", "\n## ", 1))
 	}
 	env := kubetest.Start(t)
+	env.MustKubectl(t, "create", "namespace", "monitoring") // of Prometheus
 	checkout := copyOfCheckout(t)
 	path := programs(t, env)
 	fences := regexp.MustCompile("(?ms)^```(yaml|sh)\n(.*?)^```$")
 	commands := 0
+	withHelm := ""
 	for section := range strings.SplitSeq(text.String(), "\n## ") {
 		title, text, _ := strings.Cut(section, "\n")
 		// Nodes there are none, so no Pod ever runs.
 		text = strings.ReplaceAll(text, "kubectl rollout status", "kubectl get")
 		text = strings.ReplaceAll(text, "https://git.example.com/dafty-operator", "file://"+checkout)
-		script := "set -euxo pipefail\n"
+		var scripts []string
 		for _, fence := range fences.FindAllStringSubmatch(text, -1) {
 			if fence[1] == "sh" {
-				script += fence[2]
+				scripts = append(scripts, fence[2])
 				commands++
 				continue
 			}
@@ -47,14 +49,28 @@ func TestInstallPage(t *testing.T) {
 			}
 			write(t, filepath.Join(checkout, name), fence[2])
 		}
-		if script == "set -euxo pipefail\n" {
+		if len(scripts) == 0 {
 			continue
 		}
-		t.Run(title, func(t *testing.T) {
-			if title == "Uninstall" {
-				installtest.Apply(t, env, installtest.Kustomize(t, "config/default"))
+		switch whole := strings.Join(scripts, ""); title {
+		case "With Helm":
+			withHelm = whole
+			scripts = []string{whole}
+		case "Upgrade", "Uninstall":
+			// Each of these is another way, of an operator that came that way.
+			for i, script := range scripts {
+				before := "kubectl apply --server-side -k operator\n"
+				if strings.Contains(script, "helm ") {
+					before = withHelm
+				}
+				scripts[i] = before + script
 			}
-			cmd := exec.CommandContext(t.Context(), "bash", "-c", script)
+		default:
+			scripts = []string{whole}
+		}
+		run := func(t *testing.T, script string) {
+			t.Helper()
+			cmd := exec.CommandContext(t.Context(), "bash", "-c", "set -euxo pipefail\n"+script)
 			cmd.Dir = checkout
 			cmd.Env = append(os.Environ(), "PATH="+path+":"+os.Getenv("PATH"), "KUBECONFIG="+env.Kubeconfig, "HELM_CONFIG_HOME="+checkout+"/.helm")
 			if out, err := cmd.CombinedOutput(); err != nil {
@@ -62,20 +78,25 @@ func TestInstallPage(t *testing.T) {
 			} else if strings.Contains(string(out), "Warning:") {
 				t.Errorf("somebody warns:\n%s", out)
 			}
-			if title != "Uninstall" {
+			gone := strings.Contains(script, "delete -k operator") || strings.Contains(script, "helm uninstall")
+			if !gone {
 				_, _, _ = env.Kubectl(t, "delete", "namespace/"+namespace, "namespace/team-a", "namespace/team-b", "crd/daftyjobs.dafty.ai", "--ignore-not-found", "--timeout=90s")
 			}
 			for _, kind := range []string{"clusterrole", "clusterrolebinding"} {
 				left := env.MustKubectl(t, "get", kind, "-l", "app.kubernetes.io/name=dafty-operator", "-o", "name")
-				if title == "Uninstall" && left != "" {
+				if gone && left != "" {
 					t.Errorf("left behind: %s", left)
 				}
 				env.MustKubectl(t, "delete", kind, "-l", "app.kubernetes.io/name=dafty-operator")
 			}
+			_, _, _ = env.Kubectl(t, "delete", "namespace/"+namespace, "crd/daftyjobs.dafty.ai", "--ignore-not-found", "--timeout=90s")
 			if _, _, err := env.Kubectl(t, "get", "namespace", namespace); err == nil {
 				t.Errorf("the namespace is left behind")
 			}
-		})
+		}
+		for i, script := range scripts {
+			t.Run(fmt.Sprint(title, " ", i+1), func(t *testing.T) { run(t, script) })
+		}
 	}
 	if commands < 8 {
 		t.Errorf("%d blocks of commands were found", commands)
