@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -64,8 +65,7 @@ func (c *cluster) create(job *v1alpha1.DaftyJob) {
 	c.created++
 	c.everNamed[job.Name] = true
 	job.Namespace = namespace
-	// A UID that a reader of a trace can tell from others.
-	job.UID = types.UID(fmt.Sprintf("uid%d", c.created))
+	job.UID = uid(c.created)
 	job.Generation = 1
 	job.CreationTimestamp = metav1.NewTime(time.Now())
 	job.Status = v1alpha1.DaftyJobStatus{ObservedGeneration: -1}
@@ -78,6 +78,16 @@ func (c *cluster) create(job *v1alpha1.DaftyJob) {
 	job.Spec.CredentialsSecretRef = v1alpha1.SecretKeyReference{Name: v1alpha1.DefaultSecretName, Key: v1alpha1.DefaultSecretKey}
 	c.store(job)
 }
+
+// uid is one that a reader of a trace can tell from others.
+func uid(created int) types.UID { return types.UID(fmt.Sprintf("uid%d", created)) }
+
+// ownKeys is how keys of the user's own begin here. The uid follows, so that no two objects share a job: what is paid for twice
+// could not be told from what is shared.
+const ownKeys = "own."
+
+// ownKey is a key of the user's own for the next object.
+func (c *cluster) ownKey() string { return ownKeys + string(uid(c.created+1)) }
 
 // get is the newest version of an object, nil where there is none.
 func (c *cluster) get(name string) *v1alpha1.DaftyJob { return c.jobs[name].job }
@@ -228,6 +238,9 @@ func (c *cluster) vanish(name string) {
 func (c *cluster) createFrom(old *v1alpha1.DaftyJob, finalizers bool) {
 	job := &v1alpha1.DaftyJob{Spec: *old.Spec.DeepCopy()}
 	job.Name, job.Annotations = old.Name, maps.Clone(old.Annotations)
+	if strings.HasPrefix(job.Spec.IdempotencyKey, ownKeys) {
+		job.Spec.IdempotencyKey = c.ownKey()
+	}
 	if finalizers {
 		job.Finalizers = slices.Clone(old.Finalizers)
 	}

@@ -225,6 +225,9 @@ func createJob(w *world, p picker) {
 	if p.n(6) == 0 {
 		job.Spec.ResultConfigMap = "result-of-" + p.job()
 	}
+	if p.n(4) == 0 && job.Spec.AdoptJobID == "" {
+		job.Spec.IdempotencyKey = w.cluster.ownKey()
+	}
 	w.trace.add("user", "creates %s: %s, %s %s%s", name, what, job.Spec.DesiredState, job.Spec.DeletionPolicy, limits(job))
 	if len(w.cluster.history) == 0 && p.n(8) != 0 {
 		w.trace.add("user", "creates the Secret")
@@ -244,6 +247,9 @@ func limits(job *v1alpha1.DaftyJob) string {
 	}
 	if n := job.Spec.TTLSecondsAfterFinished; n != nil {
 		text += fmt.Sprintf(", ttlSecondsAfterFinished %d", *n)
+	}
+	if key := job.Spec.IdempotencyKey; key != "" {
+		text += ", idempotencyKey " + key
 	}
 	return text
 }

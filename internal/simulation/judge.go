@@ -213,9 +213,9 @@ func (j *judge) dependencyFailed(job *v1alpha1.DaftyJob, untrue func(string)) {
 	untrue("nothing that it refers to has failed")
 }
 
-// owner is the object that a job was made for, from its idempotency key UID-ATTEMPT.
+// owner is the object that a job was made for, from its idempotency key UID-ATTEMPT or ownKeys UID-ATTEMPT.
 func owner(entry daftysim.Entry) types.UID {
-	uid, _, _ := strings.Cut(entry.IdempotencyKey, "-")
+	uid, _, _ := strings.Cut(strings.TrimPrefix(entry.IdempotencyKey, ownKeys), "-")
 	return types.UID(uid)
 }
 
@@ -401,7 +401,7 @@ func (j *judge) conclude() {
 		// One that lost its status counts its attempts anew, from the failed one that its annotation names.
 		anew := job != nil && ptr.Deref(job.Spec.BackoffLimit, 0) > 0 && j.lostStatus[job.UID]
 		// What was refused is tried again as UID-ATTEMPT.N.
-		attempt, _, _ := strings.Cut(entry.IdempotencyKey, ".")
+		attempt, _, _ := strings.Cut(strings.TrimPrefix(entry.IdempotencyKey, ownKeys), ".")
 		if paid[attempt]++; paid[attempt] == 2 && !anew {
 			j.find("paid twice: %s", attempt)
 		}
