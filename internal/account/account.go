@@ -122,6 +122,7 @@ func (a *Account) keep(t *Tracker, key string) bool {
 	return a.keys.hold(t.uid, key, now.Add(claimLife), now)
 }
 
+// claimClass is claim without the key.
 func (a *Account) claimClass(t *Tracker, name dafty.Class, how urgency, now time.Time) *lifecycle.Hold {
 	c := a.classes[name]
 	if how != inTurn {
