@@ -1,17 +1,10 @@
 package config_test
 
 import (
-	"bytes"
-	"context"
-	"crypto/tls"
-	"io"
-	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -23,6 +16,7 @@ import (
 
 	"dafty.ai/dafty-operator/internal/installtest"
 	"dafty.ai/dafty-operator/internal/kubetest"
+	"dafty.ai/dafty-operator/internal/operatortest"
 	"dafty.ai/dafty-operator/internal/sourcetree"
 )
 
@@ -30,7 +24,7 @@ import (
 type process struct {
 	t               *testing.T
 	cmd             *exec.Cmd
-	log             *buffer
+	log             *operatortest.Log
 	ended           chan error
 	probes, metrics string
 }
@@ -50,7 +44,7 @@ func startOperator(t *testing.T, program string, env *kubetest.Env, daftyURL str
 	if err := env.Client.Get(t.Context(), client.ObjectKey{Namespace: namespace, Name: deployment}, &d); err != nil {
 		t.Fatal(err)
 	}
-	p := &process{t: t, log: &buffer{}, ended: make(chan error, 1), probes: freeAddress(t), metrics: freeAddress(t)}
+	p := &process{t: t, log: &operatortest.Log{}, ended: make(chan error, 1), probes: operatortest.FreeAddress(t), metrics: operatortest.FreeAddress(t)}
 	args := []string{"--kubeconfig", accountKubeconfig(t, env), "--leader-election-namespace", namespace}
 	for _, arg := range d.Spec.Template.Spec.Containers[0].Args {
 		arg = strings.Replace(arg, "=:8081", "="+p.probes, 1)
@@ -88,24 +82,6 @@ func (p *process) stop() {
 	}
 }
 
-// buffer is a log that is written while it is read.
-type buffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
-}
-
 // accountKubeconfig makes a kubeconfig with a token of the operator's service account.
 func accountKubeconfig(t *testing.T, env *kubetest.Env) string {
 	t.Helper()
@@ -120,38 +96,6 @@ func accountKubeconfig(t *testing.T, env *kubetest.Env) string {
 		t.Fatal(err)
 	}
 	return file
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
-}
-
-// get returns status 0 where there is no answer.
-func get(t *testing.T, url, token string) (status int, body string) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if token = strings.TrimSpace(token); token != "" {
-		req.Header.Set("Authorization", "Bearer "+token)
-	}
-	c := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
-	resp, err := c.Do(req)
-	if err != nil {
-		return 0, ""
-	}
-	defer func() { _ = resp.Body.Close() }()
-	content, _ := io.ReadAll(resp.Body)
-	return resp.StatusCode, string(content)
 }
 
 func eventually(t *testing.T, timeout time.Duration, holds func() bool) bool {

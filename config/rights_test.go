@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"dafty.ai/dafty-operator/internal/kubetest"
+	"dafty.ai/dafty-operator/internal/operatortest"
 )
 
 // right is one verb of one rule of a role that the operator's service account is bound to.
@@ -46,11 +47,11 @@ func operatorHasTheRightsItUses(t *testing.T, env *kubetest.Env, ns string) {
 	defer env.MustKubectl(t, "delete", "clusterrolebinding/scraper")
 	// The operator's own metrics are a way to see that its workers started, so that its caches are full.
 	works := func() bool {
-		status, body := get(t, "https://"+operator.metrics+"/metrics", env.MustKubectl(t, "create", "token", "scraper", "-n", namespace))
+		status, body := operatortest.Get(t, "https://"+operator.metrics+"/metrics", env.MustKubectl(t, "create", "token", "scraper", "-n", namespace))
 		return status == http.StatusOK && strings.Contains(body, "controller_runtime_max_concurrent_reconciles{")
 	}
 	ready := func() bool {
-		status, _ := get(t, "http://"+operator.probes+"/readyz", "")
+		status, _ := operatortest.Get(t, "http://"+operator.probes+"/readyz", "")
 		return status == http.StatusOK
 	}
 	for _, step := range []struct {
@@ -61,7 +62,7 @@ func operatorHasTheRightsItUses(t *testing.T, env *kubetest.Env, ns string) {
 			t.Fatalf("not so: %s", step.what)
 		}
 	}
-	if status, _ := get(t, "https://"+operator.metrics+"/metrics", ""); status != http.StatusUnauthorized && status != http.StatusForbidden {
+	if status, _ := operatortest.Get(t, "https://"+operator.metrics+"/metrics", ""); status != http.StatusUnauthorized && status != http.StatusForbidden {
 		t.Errorf("metrics for anybody: status %d", status)
 	}
 

@@ -2,13 +2,9 @@ package prometheus_test
 
 import (
 	"bytes"
-	"context"
-	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -25,6 +21,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"dafty.ai/dafty-operator/internal/kubetest"
+	"dafty.ai/dafty-operator/internal/operatortest"
 	"dafty.ai/dafty-operator/internal/sourcetree"
 )
 
@@ -201,7 +198,7 @@ func scrapeNewOperator(t *testing.T, env *kubetest.Env) (fresh, busy series) {
 	if err := sourcetree.BuildOperator(t.Context(), root(t), program, "test"); err != nil {
 		t.Fatal(err)
 	}
-	address := freeAddress(t)
+	address := operatortest.FreeAddress(t)
 	cmd := exec.Command(program, "--kubeconfig", env.Kubeconfig, "--leader-elect", "--leader-election-namespace", namespace,
 		"--metrics-bind-address", address, "--metrics-secure", "--health-probe-bind-address", "0")
 	cmd.Env = append(os.Environ(), "DAFTY_URL=http://127.0.0.1:1/api/v1") // nobody is there, and no job is either
@@ -229,49 +226,17 @@ func scrapeNewOperator(t *testing.T, env *kubetest.Env) (fresh, busy series) {
 	var body string
 	g.Eventually(func() string {
 		var status int
-		status, body = get(t, "https://"+address+"/metrics", string(secret.Data[corev1.ServiceAccountTokenKey]))
+		status, body = operatortest.Get(t, "https://"+address+"/metrics", string(secret.Data[corev1.ServiceAccountTokenKey]))
 		return fmt.Sprint(status, strings.Contains(body, "dafty_held_requests"), strings.Contains(body, "controller_runtime_active_workers{"))
 	}).WithTimeout(patience).Should(Equal("200 true true"), "it leads, and lets the scraper in")
-	if status, _ := get(t, "https://"+address+"/metrics", ""); status != http.StatusUnauthorized && status != http.StatusForbidden {
+	if status, _ := operatortest.Get(t, "https://"+address+"/metrics", ""); status != http.StatusUnauthorized && status != http.StatusForbidden {
 		t.Errorf("metrics for anybody: status %d", status)
 	}
 	fresh = readSeries(t, body)
 	env.MustApply(t, "apiVersion: dafty.ai/v1alpha1\nkind: DaftyJob\nmetadata: {name: later}\nspec: {desiredState: Suspended, imageGenerate: {prompt: A mountain}}\n")
 	g.Eventually(func() string {
-		_, body = get(t, "https://"+address+"/metrics", string(secret.Data[corev1.ServiceAccountTokenKey]))
+		_, body = operatortest.Get(t, "https://"+address+"/metrics", string(secret.Data[corev1.ServiceAccountTokenKey]))
 		return body
 	}).WithTimeout(patience).Should(ContainSubstring(`dafty_jobs_unfinished{reason="Suspended"} 1`))
 	return fresh, readSeries(t, body)
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
-}
-
-// get returns status 0 where there is no answer.
-func get(t *testing.T, url, token string) (status int, body string) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if token != "" {
-		req.Header.Set("Authorization", "Bearer "+token)
-	}
-	c := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
-	resp, err := c.Do(req)
-	if err != nil {
-		return 0, ""
-	}
-	defer func() { _ = resp.Body.Close() }()
-	content, _ := io.ReadAll(resp.Body)
-	return resp.StatusCode, string(content)
 }

@@ -95,7 +95,7 @@ func TestHandover(t *testing.T) {
 
 	asked := time.Now()
 	leader.signal(syscall.SIGTERM)
-	s.waitFor("the leader is asked to end", soon, func() bool { return strings.Contains(leader.log.text(), "ending: waiting") })
+	s.waitFor("the leader is asked to end", soon, func() bool { return strings.Contains(leader.log.String(), "ending: waiting") })
 	s.waitFor("the leader gives up what is held", soon, func() bool { return leader.dafty.underway() == 1 })
 	if s.get("late").Status.JobID != "" {
 		t.Fatal("the create was answered before the leader was asked to end: the test tells nothing")
@@ -230,7 +230,7 @@ func TestLeaseIsLost(t *testing.T) {
 		t.Errorf("the leader ended with code %d, want 1", code)
 	}
 	t.Logf("a leader that has lost its lease, with 3s to renew it, ended after %s", leader.over.Sub(lost).Round(time.Millisecond))
-	if !strings.Contains(leader.log.text(), "leader election lost") {
+	if !strings.Contains(leader.log.String(), "leader election lost") {
 		t.Error("it doesn't say why it ended")
 	}
 	list := &coordinationv1.LeaseList{}
@@ -264,7 +264,7 @@ func TestSecondSignal(t *testing.T) {
 	s.waitFor("it is at work", soon, alone.leads)
 	s.late("late", 25*time.Second)
 	alone.signal(syscall.SIGTERM)
-	s.waitFor("it waits for the answer", soon, func() bool { return strings.Contains(alone.log.text(), "ending: waiting") })
+	s.waitFor("it waits for the answer", soon, func() bool { return strings.Contains(alone.log.String(), "ending: waiting") })
 	began := time.Now()
 	alone.signal(syscall.SIGINT)
 	if code := alone.ends(15 * time.Second); code != 1 {

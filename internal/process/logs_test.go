@@ -48,7 +48,7 @@ func TestLog(t *testing.T) {
 	s := newStage(t)
 	p := s.start("the operator", nil, elect)
 	s.live(p)
-	keyless(t, "the log", p.log.text())
+	keyless(t, "the log", p.log.String())
 
 	jobID, told := s.get("hero").Status.JobID, map[string]map[string]any{}
 	for _, line := range p.lines() {
@@ -87,7 +87,7 @@ func TestDebugLog(t *testing.T) {
 	s := newStage(t)
 	p := s.start("the operator", nil, elect, "--zap-log-level=debug")
 	s.live(p)
-	keyless(t, "the log", p.log.text())
+	keyless(t, "the log", p.log.String())
 
 	jobID, calls, steps := s.get("hero").Status.JobID, map[any]map[string]any{}, map[any]bool{}
 	var failed map[string]any

@@ -1,10 +1,8 @@
 package process
 
 import (
-	"bytes"
 	"encoding/json"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -15,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"dafty.ai/dafty-operator/internal/operatortest"
 	"dafty.ai/dafty-operator/internal/sourcetree"
 )
 
@@ -59,7 +58,7 @@ type operator struct {
 	cmd    *exec.Cmd
 	probes string
 	dafty  *door
-	log    *output
+	log    *operatortest.Log
 	ended  chan struct{}
 	// over is when it ended.
 	over time.Time
@@ -68,7 +67,7 @@ type operator struct {
 // start runs an operator for the stage's namespace alone. env are further environment variables.
 func (s *stage) start(name string, env []string, args ...string) *operator {
 	s.t.Helper()
-	p := &operator{t: s.t, name: name, probes: freeAddress(s.t), dafty: s.door(), log: &output{}, ended: make(chan struct{})}
+	p := &operator{t: s.t, name: name, probes: operatortest.FreeAddress(s.t), dafty: s.door(), log: &operatortest.Log{}, ended: make(chan struct{})}
 	p.cmd = exec.Command(build(s.t), append([]string{
 		"--kubeconfig=" + s.Kubeconfig, "--watch-namespaces=" + s.Namespace, "--leader-election-namespace=" + s.Namespace,
 		"--dafty-url=" + p.dafty.url, "--health-probe-bind-address=" + p.probes,
@@ -90,7 +89,7 @@ func (s *stage) start(name string, env []string, args ...string) *operator {
 			<-p.ended
 		}
 		if s.t.Failed() {
-			s.t.Logf("the log of %s:\n%s", p.name, p.log.text())
+			s.t.Logf("the log of %s:\n%s", p.name, p.log.String())
 		}
 	})
 	return p
@@ -145,31 +144,13 @@ func (p *operator) ready() bool {
 }
 
 // leads says whether its workers have started.
-func (p *operator) leads() bool { return strings.Contains(p.log.text(), "Starting workers") }
-
-// output is all that a process says.
-type output struct {
-	mu      sync.Mutex
-	content bytes.Buffer
-}
-
-func (o *output) Write(b []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.content.Write(b)
-}
-
-func (o *output) text() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.content.String()
-}
+func (p *operator) leads() bool { return strings.Contains(p.log.String(), "Starting workers") }
 
 // lines are the log's, as the objects that they are.
 func (p *operator) lines() []map[string]any {
 	p.t.Helper()
 	var lines []map[string]any
-	for line := range strings.Lines(p.log.text()) {
+	for line := range strings.Lines(p.log.String()) {
 		var fields map[string]any
 		if err := json.Unmarshal([]byte(line), &fields); err != nil {
 			p.t.Errorf("%s says what is no line of JSON: %s", p.name, line)
@@ -178,14 +159,4 @@ func (p *operator) lines() []map[string]any {
 		lines = append(lines, fields)
 	}
 	return lines
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
 }

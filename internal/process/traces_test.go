@@ -21,6 +21,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
+	"dafty.ai/dafty-operator/internal/operatortest"
 	"dafty.ai/dafty-operator/internal/sourcetree"
 )
 
@@ -261,13 +262,13 @@ func TestNoTraces(t *testing.T) {
 func TestTracesToNowhere(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
-	p := s.start("the operator", []string{"OTEL_EXPORTER_OTLP_ENDPOINT=http://" + freeAddress(t)}, elect)
+	p := s.start("the operator", []string{"OTEL_EXPORTER_OTLP_ENDPOINT=http://" + operatortest.FreeAddress(t)}, elect)
 	s.live(p)
-	if !strings.Contains(p.log.text(), "traces weren't exported") && !strings.Contains(p.log.text(), "traces can't be exported") {
+	if !strings.Contains(p.log.String(), "traces weren't exported") && !strings.Contains(p.log.String(), "traces can't be exported") {
 		t.Error("nothing tells that the traces are lost")
 	}
 	bad := s.start("one with a wrong exporter", []string{"OTEL_TRACES_EXPORTER=zipkin"})
-	if code := bad.ends(soon); code != 1 || !strings.Contains(bad.log.text(), "otlp and none are known") {
+	if code := bad.ends(soon); code != 1 || !strings.Contains(bad.log.String(), "otlp and none are known") {
 		t.Errorf("it ended with code %d", code)
 	}
 }
