@@ -15,6 +15,8 @@ import (
 	"go.opentelemetry.io/otel/trace"
 	"go.opentelemetry.io/otel/trace/noop"
 	"k8s.io/apimachinery/pkg/types"
+
+	"dafty.ai/dafty-operator/internal/operatortest"
 )
 
 // environment sets the variables of a test, and none else of OpenTelemetry's that choose.
@@ -58,6 +60,7 @@ func TestWhatTurnsTracesOn(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			environment(t, tc.variables)
+			t.Setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "100") // milliseconds, as nobody listens
 			stop, err := Start(t.Context(), "v1", logr.Discard())
 			if tc.fails != "" {
 				if err == nil || !strings.Contains(err.Error(), tc.fails) {
@@ -78,10 +81,7 @@ func TestWhatTurnsTracesOn(t *testing.T) {
 			if _, none := otel.GetTracerProvider().(noop.TracerProvider); len(tc.variables) == 0 && !none {
 				t.Errorf("off is %T", otel.GetTracerProvider())
 			}
-			otel.SetTracerProvider(noop.NewTracerProvider())
-			if !tc.on {
-				stop()
-			}
+			stop() // or it would tell the next test's log that nobody listens
 		})
 	}
 }
@@ -112,8 +112,8 @@ func TestAStuckReceiverHoldsUpNothing(t *testing.T) {
 	defer receiver.Close()
 	defer receiver.CloseClientConnections()
 	environment(t, map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.URL})
-	var said strings.Builder
-	stop, err := Start(t.Context(), "v1", funcr.New(func(_, args string) { said.WriteString(args) }, funcr.Options{}))
+	var said operatortest.Log // the exporter tells of its failures on its own
+	stop, err := Start(t.Context(), "v1", funcr.New(func(_, args string) { _, _ = io.WriteString(&said, args) }, funcr.Options{}))
 	if err != nil {
 		t.Fatal(err)
 	}
