@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io/fs"
@@ -10,7 +9,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -18,31 +16,14 @@ import (
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
 	"dafty.ai/dafty-operator/internal/daftysim"
+	"dafty.ai/dafty-operator/internal/operatortest"
 	"dafty.ai/dafty-operator/internal/sourcetree"
 )
-
-// output may be written to and read at once.
-type output struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buf.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buf.String()
-}
 
 func TestDemoEndsByItself(t *testing.T) {
 	tmp := t.TempDir()
 	t.Setenv("TMPDIR", tmp)
-	out := &output{}
+	out := &operatortest.Log{}
 	if err := run(t.Context(), &screen{out: out, errOut: os.Stderr}); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
@@ -87,7 +68,7 @@ func TestInterruptedDemoLeavesNothing(t *testing.T) {
 			tmp := t.TempDir()
 			t.Setenv("TMPDIR", tmp)
 			ctx, cancel := context.WithCancel(t.Context())
-			out := &output{}
+			out := &operatortest.Log{}
 			go func() {
 				for !strings.Contains(out.String(), sight) && ctx.Err() == nil {
 					time.Sleep(20 * time.Millisecond)

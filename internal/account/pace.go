@@ -102,20 +102,17 @@ func (p *pace) usedByOthers(now time.Time) int {
 	return most
 }
 
-// unspread is the earliest time at which a call may go that isn't spread over the minute.
-func (p *pace) unspread(now time.Time) time.Time {
-	spread := p.slowly
-	p.slowly = false
-	defer func() { p.slowly = spread }()
-	return p.next(now, 0)
-}
-
 // next is the earliest time at which a call may go after so many that go before it, or that room is to be left for.
-func (p *pace) next(now time.Time, before int) time.Time {
+func (p *pace) next(now time.Time, before int) time.Time { return p.earliest(now, before, p.slowly) }
+
+// unspread is the earliest time at which a call may go that isn't spread over the minute.
+func (p *pace) unspread(now time.Time) time.Time { return p.earliest(now, 0, false) }
+
+func (p *pace) earliest(now time.Time, before int, spread bool) time.Time {
 	p.window.limit = p.bound(now)
 	p.keepLate(now)
 	at := p.window.next(now, before)
-	if free := p.window.limit - len(p.window.taken); p.slowly && before >= free {
+	if free := p.window.limit - len(p.window.taken); spread && before >= free {
 		// Those before it will be spread.
 		at = p.window.oldest(now).Add(windowLength + time.Duration(before-free)*p.spacing())
 		if n := before - free; n < len(p.window.taken) && p.window.taken[n].Add(windowLength).After(at) {
@@ -137,7 +134,7 @@ func (p *pace) next(now time.Time, before int) time.Time {
 	if now.Before(p.leftUntil) && p.left <= before {
 		later(p.leftUntil)
 	}
-	if p.slowly {
+	if spread {
 		later(p.aloneUntil)
 		if p.saturated || len(p.others) > 0 {
 			later(p.slot.Add(time.Duration(before+1) * p.spacing()))

@@ -21,6 +21,7 @@ import (
 
 	"dafty.ai/dafty-operator/internal/daftysim"
 	"dafty.ai/dafty-operator/internal/kubetest"
+	"dafty.ai/dafty-operator/internal/operatortest"
 	"dafty.ai/dafty-operator/internal/sourcetree"
 )
 
@@ -123,8 +124,8 @@ func (w *world) startArgoCD() {
 			w.Fatal(err)
 		}
 	}
-	redis, repoServer := w.freeAddress(), w.freeAddress()
-	w.argoAddress = w.freeAddress()
+	redis, repoServer := operatortest.FreeAddress(w), operatortest.FreeAddress(w)
+	w.argoAddress = operatortest.FreeAddress(w)
 	program, err := exec.LookPath("redis-server")
 	if err != nil {
 		w.Fatal(err)
@@ -135,13 +136,13 @@ func (w *world) startArgoCD() {
 
 	logging := []string{"--logformat=text", "--loglevel=info"}
 	w.start("argocd-repo-server", built.ArgoCD, w.argoEnv(), append(logging, "--redis="+redis, "--client-ca-path=",
-		"--address=127.0.0.1", "--port="+port(repoServer), "--metrics-address=127.0.0.1", "--metrics-port="+port(w.freeAddress()))...)
+		"--address=127.0.0.1", "--port="+port(repoServer), "--metrics-address=127.0.0.1", "--metrics-port="+port(operatortest.FreeAddress(w)))...)
 	w.listens(repoServer)
 	w.start("argocd-server", built.ArgoCD, w.argoEnv(), append(logging, "--redis="+redis, "--repo-server="+repoServer,
 		"--kubeconfig="+w.cp.Kubeconfig, "--namespace="+argoNamespace, "--insecure", "--disable-auth",
-		"--address=127.0.0.1", "--port="+port(w.argoAddress), "--metrics-address=127.0.0.1", "--metrics-port="+port(w.freeAddress()))...)
+		"--address=127.0.0.1", "--port="+port(w.argoAddress), "--metrics-address=127.0.0.1", "--metrics-port="+port(operatortest.FreeAddress(w)))...)
 	w.healthy(w.argoAddress)
-	metrics := w.freeAddress()
+	metrics := operatortest.FreeAddress(w)
 	w.start("argocd-application-controller", built.ArgoCD, w.argoEnv(), append(logging, "--redis="+redis, "--repo-server="+repoServer,
 		"--kubeconfig="+w.cp.Kubeconfig, "--namespace="+argoNamespace, "--metrics-port="+port(metrics))...)
 	w.healthy(metrics)
@@ -225,15 +226,6 @@ func (w *world) lastWords() {
 func (w *world) within(what string, holds func(Gomega)) {
 	w.Helper()
 	NewWithT(w.T).Eventually(holds).WithTimeout(patience).WithPolling(look).WithContext(w.Context()).Should(Succeed(), what)
-}
-
-func (w *world) freeAddress() string {
-	listener, err := (&net.ListenConfig{}).Listen(w.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		w.Fatal(err)
-	}
-	defer func() { _ = listener.Close() }()
-	return listener.Addr().String()
 }
 
 func port(address string) string { return address[strings.LastIndex(address, ":")+1:] }

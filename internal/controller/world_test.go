@@ -1,7 +1,6 @@
 package controller_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"flag"
@@ -34,10 +33,11 @@ import (
 	"dafty.ai/dafty-operator/internal/daftysim"
 	"dafty.ai/dafty-operator/internal/kstatustest"
 	"dafty.ai/dafty-operator/internal/kubetest"
+	"dafty.ai/dafty-operator/internal/operatortest"
 )
 
 // logged is all that any operator of this test binary has logged.
-var logged syncBuffer
+var logged operatortest.Log
 
 func TestMain(m *testing.M) {
 	log.SetLogger(zap.New(zap.WriteTo(&logged), zap.UseDevMode(true)))
@@ -401,21 +401,4 @@ func toJSON(v any) string {
 		panic(err)
 	}
 	return string(raw)
-}
-
-type syncBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *syncBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *syncBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
 }

@@ -25,6 +25,7 @@ import (
 
 	"dafty.ai/dafty-operator/internal/daftysim"
 	"dafty.ai/dafty-operator/internal/kubetest"
+	"dafty.ai/dafty-operator/internal/operatortest"
 )
 
 const (
@@ -146,11 +147,11 @@ func makesJobs(t *testing.T, s *store, name string, i image) {
 		}
 	}
 	c.env = append(c.env, "DAFTY_URL="+dafty.URL+daftysim.BasePath)
-	probes := freeAddress(t)
+	probes := operatortest.FreeAddress(t)
 	var args []string
 	for _, arg := range pod.Containers[0].Args {
 		arg = strings.Replace(arg, "=:8081", "="+probes, 1)
-		args = append(args, strings.Replace(arg, "=:8443", "="+freeAddress(t), 1))
+		args = append(args, strings.Replace(arg, "=:8443", "="+operatortest.FreeAddress(t), 1))
 	}
 	var log bytes.Buffer
 	operator := c.command(args...)
@@ -216,14 +217,4 @@ func inCluster(t *testing.T, env *kubetest.Env, c *container, account string) []
 		t.Fatalf("the API server's address %q: %v", env.Config.Host, err)
 	}
 	return []string{"KUBERNETES_SERVICE_HOST=" + host, "KUBERNETES_SERVICE_PORT=" + port}
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
 }

@@ -7,23 +7,32 @@ import (
 	"context"
 	"crypto/tls"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 )
 
-// FreeAddress is a loopback address that nobody listens at.
+// FreeAddress is a loopback address that nobody listens at. Its port isn't one of those that the system gives to
+// connections (from 32768 on with Linux): such a one may be taken again before the operator listens at it.
 func FreeAddress(t testing.TB) string {
 	t.Helper()
-	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	const from, below, tries = 20_000, 32_768, 100
+	var err error
+	for range tries {
+		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(from+rand.IntN(below-from))) //nolint:gosec // No secret.
+		var l net.Listener
+		if l, err = (&net.ListenConfig{}).Listen(t.Context(), "tcp", address); err == nil {
+			_ = l.Close()
+			return address
+		}
 	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
+	t.Fatalf("no free address was found in %d tries; the last: %v", tries, err)
+	return ""
 }
 
 // Log is all that a process says, and is read while it is written.
