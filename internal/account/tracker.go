@@ -44,7 +44,9 @@ type Tracker struct {
 	job        *dafty.Job
 	// endTold is when the answer arrived that told of the job's end, for metrics.
 	endTold time.Time
-	trouble *lifecycle.Trouble
+	// followed is the id of the job that trouble, missed and cancel are about.
+	followed string
+	trouble  *lifecycle.Trouble
 	// missed counts the looks that failed in a row, with whatever key and error.
 	missed int
 	cancel *lifecycle.CancelCall
@@ -290,6 +292,7 @@ func ended(job *dafty.Job) bool {
 func (t *Tracker) Follow(jobID string, class dafty.Class) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.turnTo(jobID)
 	a := t.caller(t.cancel != nil)
 	switch {
 	case a == nil || t.closed || t.registry.draining():
@@ -313,6 +316,14 @@ func (t *Tracker) Follow(jobID string, class dafty.Class) {
 	}
 	t.watch, t.class = w, class
 	a.follow(t.registry.ctx, w)
+}
+
+// turnTo forgets what was heard of another job: a person may have corrected the id.
+func (t *Tracker) turnTo(jobID string) {
+	if t.followed != "" && !strings.EqualFold(t.followed, jobID) {
+		t.trouble, t.missed, t.cancel = nil, 0, nil
+	}
+	t.followed = jobID
 }
 
 // unwatch stops to look.
@@ -412,6 +423,7 @@ func (t *Tracker) looksBad(a *Account, err *dafty.CallError) time.Duration {
 func (t *Tracker) Cancel(jobID string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.turnTo(jobID)
 	a := t.caller(true)
 	if a == nil || t.closed || t.registry.draining() || t.cancel != nil && !t.cancel.Done {
 		return

@@ -97,7 +97,7 @@ var retries = []row{
 		then: then{phase: PhaseFailed, way: stuck, reason: ReasonGenerationFailed, step: lifecycle.Rest, after: deletionTimeout, event: "Warning GenerationFailed", also: hasID},
 	},
 	{
-		name: "what is lost isn't tried again", given: newJob(taken(PhaseProcessing), backoffLimit(1)), known: with(keyA, trouble(refusal(dafty.KindNotFound), 2, keyA)),
+		name: "what is lost isn't tried again", given: newJob(taken(PhaseProcessing), backoffLimit(1)), known: with(keyA, trouble(refusal(dafty.KindNotFound), 2, keyA)), when: time.Minute,
 		then: then{phase: PhaseFailed, way: stuck, reason: ReasonJobNotFound, step: lifecycle.Rest, event: "Warning JobNotFound"},
 	},
 	{
@@ -316,7 +316,11 @@ var deadlines = []row{
 	},
 	{
 		name: "the deadline is taken away once the cancel has begun, which is confirmed", given: newJob(taken(PhaseCancelling)), known: with(keyA, looked(daftys(dafty.Failed))), when: 65 * time.Second,
-		then: then{phase: PhaseCancelled, way: reached, reason: ReasonCancelled, step: lifecycle.Rest, event: "Normal Cancelled"},
+		then: then{phase: PhaseFailed, way: stuck, reason: ReasonDeadlineExceeded, says: "longer than spec.activeDeadlineSeconds allowed when its cancel began", step: lifecycle.Rest, event: "Warning DeadlineExceeded"},
+	},
+	{
+		name: "the deadline is put off once the cancel has begun, which is confirmed", given: newJob(taken(PhaseCancelling), deadline(86400)), known: with(keyA, looked(daftys(dafty.Failed))), when: 65 * time.Second,
+		then: then{phase: PhaseFailed, way: stuck, reason: ReasonDeadlineExceeded, says: "longer than spec.activeDeadlineSeconds allowed when its cancel began", step: lifecycle.Rest, event: "Warning DeadlineExceeded"},
 	},
 	{
 		name: "in doubt: the deadline counts from its first sending", given: newJob(repeated(50*time.Second), deadline(60)), known: with(keyA), when: 51 * time.Second,

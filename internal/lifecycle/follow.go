@@ -28,7 +28,7 @@ func (d *decider) follow() Decision {
 			return d.failed(job)
 		}
 	}
-	if trouble := d.Known.Trouble; absent(trouble) && !d.stranger(trouble) {
+	if trouble := d.Known.Trouble; d.absent() && !d.stranger(trouble) && !d.newborn() && !d.unseen() {
 		d.status.Error = jobError(trouble.Err)
 		return d.end(lost(v1alpha1.ReasonJobNotFound, fmt.Sprintf("Dafty doesn't know job %s; whether it made anything can only be seen at Dafty", d.status.JobID)))
 	}
@@ -108,11 +108,11 @@ func (d *decider) underway(job *dafty.Job) verdict {
 		message = "cancelling job " + d.status.JobID + " at Dafty"
 	}
 	switch trouble := d.Known.Trouble; {
-	case absent(trouble) && d.maker() == "":
+	case d.absent() && (d.maker() == "" || d.unseen()):
 		return stuck(phase, v1alpha1.ReasonCredentialsRejected, fmt.Sprintf(
-			"Dafty doesn't know job %s, which is from %s, under the API key in %s. If that key is of another account than the job, put the right one there; if it is the right one, Dafty has forgotten the job, and this DaftyJob can be deleted%s",
-			d.status.JobID, d.originWords(), d.secretWords(), d.deletionWords()))
-	case absent(trouble):
+			"Dafty doesn't know job %s, which is from %s, under the API key in %s. If that key is of another account than the job, put the right one there; if it is the right one, %s%s",
+			d.status.JobID, d.originWords(), d.secretWords(), d.absenceWords(), d.deletionWords()))
+	case d.absent() && d.stranger(trouble):
 		return stuck(phase, v1alpha1.ReasonCredentialsRejected, fmt.Sprintf(
 			"Dafty doesn't know job %s under the API key in %s, which isn't the one it was submitted with; put that one back%s",
 			d.status.JobID, d.secretWords(), d.deletionWords()))
@@ -128,6 +128,14 @@ func (d *decider) originWords() string {
 		return "spec.adoptJobID"
 	}
 	return "the annotation " + v1alpha1.JobAnnotation
+}
+
+// absenceWords say what else than another account's key may be wrong with such an id.
+func (d *decider) absenceWords() string {
+	if d.Job.Spec.AdoptJobID != "" {
+		return "Dafty has forgotten the job, and this DaftyJob can be deleted"
+	}
+	return "the id is wrong and can be corrected in the annotation, or Dafty has forgotten the job, and this DaftyJob can be deleted"
 }
 
 // telling says whether a trouble is worth the user's attention: one look that failed isn't,
@@ -196,8 +204,12 @@ func (d *decider) completed(job *dafty.Job) Decision {
 // a cancel was on its way.
 func (d *decider) failed(job *dafty.Job) Decision {
 	if d.status.Phase == v1alpha1.PhaseCancelling {
-		if !d.cancelWanted() && d.Job.Spec.ActiveDeadlineSeconds != nil {
-			return d.end(lost(v1alpha1.ReasonDeadlineExceeded, d.overdueWords()+"; job "+job.Id+" is cancelled at Dafty"))
+		if !d.cancelWanted() {
+			words := "the job took longer than spec.activeDeadlineSeconds allowed when its cancel began" // it may have been changed since
+			if d.overdue() {
+				words = d.overdueWords()
+			}
+			return d.end(lost(v1alpha1.ReasonDeadlineExceeded, words+"; job "+job.Id+" is cancelled at Dafty"))
 		}
 		return d.end(reached(v1alpha1.PhaseCancelled, v1alpha1.ReasonCancelled, "job "+job.Id+" is cancelled at Dafty"))
 	}
@@ -261,10 +273,18 @@ func (d *decider) backingOff() verdict {
 		message, d.status.NextAttemptAt.UTC().Format(time.RFC3339), d.status.Attempts+1, d.backoffLimit()+1))
 }
 
-// absent says whether Dafty surely denies the job. A first look can meet a replica that hasn't
-// heard of it yet.
-func absent(trouble *Trouble) bool {
-	return trouble != nil && trouble.Err.Kind == dafty.KindNotFound && trouble.Failures >= notFoundLooks
+// absent says whether Dafty denies the job: more than once, as one look proves nothing. An id that a person has written
+// may be one that it doesn't even read.
+func (d *decider) absent() bool {
+	trouble := d.Known.Trouble
+	return trouble != nil && trouble.Failures >= notFoundLooks &&
+		(trouble.Err.Kind == dafty.KindNotFound || trouble.Err.Kind == dafty.KindInvalid && d.unseen())
+}
+
+// newborn says that the job was made moments ago, and a part of Dafty may not have heard of it yet.
+func (d *decider) newborn() bool {
+	made := d.status.SubmittedAt
+	return made != nil && d.Now.Sub(made.Time) < unheardOf
 }
 
 // stranger says whether the key that met the trouble may be of another account than the one

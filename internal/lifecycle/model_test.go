@@ -205,6 +205,9 @@ func moves() []move {
 	for _, err := range failures {
 		meet("two looks meet ", err, looking, func(w *world) {
 			w.known.Trouble = &lifecycle.Trouble{Err: err, Credentials: w.caller(), Failures: 2}
+			if err.Kind == dafty.KindNotFound {
+				w.now = w.now.Add(30 * time.Second) // before that it isn't trusted
+			}
 		})
 	}
 
@@ -380,7 +383,7 @@ func (w *world) sketch() string {
 		if job := w.known.Job; job != nil {
 			sketch += " job " + string(job.Status)
 		}
-		sketch += fmt.Sprint(" trouble ", w.known.Trouble != nil, " cancel ", w.known.Cancel != nil)
+		sketch += fmt.Sprint(" dated ", status.SubmittedAt != nil, " trouble ", w.known.Trouble != nil, " cancel ", w.known.Cancel != nil)
 		if call := w.known.Cancel; call != nil {
 			sketch += fmt.Sprint(call.Done, call.Err != nil, age(call.At, 2*time.Second, 30*time.Second))
 		}

@@ -3,6 +3,7 @@ package lifecycle
 import (
 	"cmp"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -43,12 +44,14 @@ func (d *decider) next() Decision {
 		return d.keep(Rest, 0)
 	case d.deleting() && (d.status.Phase.Final() || d.untouched()):
 		return d.letGo(nil)
-	case d.deleting() && d.Job.Spec.DeletionPolicy == v1alpha1.DeletionOrphan:
+	case d.deleting() && d.Job.Spec.DeletionPolicy == v1alpha1.DeletionOrphan && !d.calledOff():
 		return d.orphan()
 	case d.deleting() && !d.Now.Before(d.deadline()):
 		return d.abandon()
 	case d.status.Phase.Final():
 		return d.finished()
+	case d.unseen() && d.annotated() != "" && d.annotated() != d.status.JobID:
+		return d.pickUp() // what was there before was wrong
 	case d.status.JobID != "":
 		return d.follow()
 	case d.status.InDoubt():
@@ -100,9 +103,24 @@ func (d *decider) cancelWanted() bool {
 	return d.deleting() || d.Job.Spec.DesiredState == v1alpha1.DesiredCancelled
 }
 
+// calledOff says that the job must not run on, whether the object stays or not: to leave a job to itself is no way to
+// take that back.
+func (d *decider) calledOff() bool {
+	return d.Job.Spec.DesiredState == v1alpha1.DesiredCancelled || d.overdue()
+}
+
 // stopWanted says that a job at Dafty must not run on. What was begun isn't taken back, should the deadline be.
 func (d *decider) stopWanted() bool {
-	return d.cancelWanted() || d.overdue() || d.status.Phase == v1alpha1.PhaseCancelling
+	return d.deleting() || d.calledOff() || d.status.Phase == v1alpha1.PhaseCancelling
+}
+
+// unseen says that the job's id is from the annotation, where a person may have put it, and that Dafty hasn't shown the job
+// since: the id may be a wrong one.
+func (d *decider) unseen() bool {
+	seen := d.Known.Job != nil && strings.EqualFold(d.Known.Job.Id, d.status.JobID)
+	// An attempt before has dated the submission too.
+	before := d.status.SubmittedAt != nil && (len(d.status.FailedJobIDs) == 0 || d.status.Phase != v1alpha1.PhaseSubmitting)
+	return d.status.JobID != "" && d.Job.Spec.AdoptJobID == "" && !seen && !before
 }
 
 // due is when spec.activeDeadlineSeconds is over, zero where there is none or nothing was submitted yet.
@@ -164,10 +182,14 @@ func Annotated(job *v1alpha1.DaftyJob) string {
 	return id
 }
 
-// annotated leaves out an attempt that has failed: another is wanted.
+// idPattern is what an id can look like. Dafty's are UUIDs, which nothing says that they will always be; the placeholder of a
+// command is none.
+var idPattern = regexp.MustCompile(`^[0-9A-Za-z_-]{8,128}$`)
+
+// annotated leaves out what is no id, and an attempt that has failed: another is wanted.
 func (d *decider) annotated() string {
 	id := Annotated(d.Job)
-	if slices.ContainsFunc(d.status.FailedJobIDs, func(failed string) bool { return strings.EqualFold(failed, id) }) {
+	if !idPattern.MatchString(id) || slices.ContainsFunc(d.status.FailedJobIDs, func(failed string) bool { return strings.EqualFold(failed, id) }) {
 		return ""
 	}
 	return id
@@ -239,6 +261,9 @@ func (d *decider) adopt() Decision {
 // pickUp takes the job of the annotation as this object's own instead of paying for another.
 func (d *decider) pickUp() Decision {
 	id := d.annotated()
+	if d.status.JobID != "" {
+		d.Known.Trouble, d.Known.Cancel = nil, nil // which are of the wrong one
+	}
 	d.status.JobID, d.status.NextAttemptAt = id, nil
 	d.status.Attempts = max(d.status.Attempts, 1)
 	decision := d.follow()

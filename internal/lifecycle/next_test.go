@@ -633,15 +633,19 @@ var following = []row{
 		then: then{phase: PhaseQueued, way: onTheWay, reason: ReasonQueued, step: lifecycle.Follow},
 	},
 	{
-		name: "two are the end, and never a new submission", given: newJob(taken(PhaseQueued)), known: with(keyA, trouble(refusal(dafty.KindNotFound), 2, keyA)),
+		name: "two are the end, and never a new submission", given: newJob(taken(PhaseQueued)), known: with(keyA, trouble(refusal(dafty.KindNotFound), 2, keyA)), when: 31 * time.Second,
 		then: then{phase: PhaseFailed, way: stuck, reason: ReasonJobNotFound, step: lifecycle.Rest, event: "Warning JobNotFound", also: hasError("NOT_FOUND", "Dafty said so")},
+	},
+	{
+		name: "moments after it was made they prove nothing", given: newJob(taken(PhaseQueued)), known: with(keyA, trouble(refusal(dafty.KindNotFound), 9, keyA)), when: 30 * time.Second,
+		then: then{phase: PhaseQueued, way: onTheWay, reason: ReasonAPIUnavailable, says: "goes on at Dafty meanwhile", step: lifecycle.Follow, event: "Warning APIUnavailable"},
 	},
 	{
 		name: "a 404 under another account's key proves nothing", given: newJob(taken(PhaseQueued)), known: with(keyB, trouble(refusal(dafty.KindNotFound), 9, keyB)),
 		then: then{phase: PhaseQueued, way: stuck, reason: ReasonCredentialsRejected, says: "isn't the one it was submitted with", step: lifecycle.Follow, after: 5 * time.Second, event: "Warning CredentialsRejected"},
 	},
 	{
-		name: "a 404 under a new key that has seen the job is the end", given: newJob(taken(PhaseQueued)), known: with(keyB, held(keyB), trouble(refusal(dafty.KindNotFound), 2, keyB)),
+		name: "a 404 under a new key that has seen the job is the end", given: newJob(taken(PhaseQueued)), known: with(keyB, held(keyB), trouble(refusal(dafty.KindNotFound), 2, keyB)), when: time.Minute,
 		then: then{phase: PhaseFailed, way: stuck, reason: ReasonJobNotFound, step: lifecycle.Rest, event: "Warning JobNotFound"},
 	},
 	{
@@ -651,9 +655,34 @@ var following = []row{
 			event: "Warning CredentialsRejected"},
 	},
 	{
-		name: "a job that was picked up, under a key that has seen it, isn't there any more", given: newJob(note(ownNote), func(job *DaftyJob) { job.Status.JobID = jobID }, says(PhaseSubmitting, ReasonSubmitting)),
-		known: with(keyA, held(keyA), trouble(refusal(dafty.KindNotFound), 2, keyA)),
-		then:  then{phase: PhaseFailed, way: stuck, reason: ReasonJobNotFound, step: lifecycle.Rest, event: "Warning JobNotFound"},
+		name: "a job that was picked up, and seen with this key, isn't there any more", given: newJob(note(ownNote), func(job *DaftyJob) { job.Status.JobID, job.Status.SubmittedAt = jobID, at(0) }, says(PhaseQueued, ReasonQueued)),
+		known: with(keyA, held(keyA), trouble(refusal(dafty.KindNotFound), 2, keyA)), when: time.Minute,
+		then: then{phase: PhaseFailed, way: stuck, reason: ReasonJobNotFound, step: lifecycle.Rest, event: "Warning JobNotFound"},
+	},
+	{
+		name: "a request in doubt was said to have made a job that isn't there: the id may be wrong", given: newJob(sent, note(ownNote), func(job *DaftyJob) { job.Status.JobID = jobID }),
+		known: with(keyA, held(keyA), trouble(refusal(dafty.KindNotFound), 9, keyA)), when: time.Hour,
+		then: then{phase: PhaseSubmitting, way: stuck, reason: ReasonCredentialsRejected, says: "the id is wrong and can be corrected in the annotation", step: lifecycle.Follow, after: 5 * time.Second,
+			event: "Warning CredentialsRejected"},
+	},
+	{
+		name: "or one that Dafty can't read", given: newJob(sent, note(ownNote), func(job *DaftyJob) { job.Status.JobID = jobID }),
+		known: with(keyA, held(keyA), trouble(refusal(dafty.KindInvalid), 2, keyA)), when: time.Hour,
+		then: then{phase: PhaseSubmitting, way: stuck, reason: ReasonCredentialsRejected, says: "the id is wrong and can be corrected in the annotation", step: lifecycle.Follow, after: 5 * time.Second,
+			event: "Warning CredentialsRejected"},
+	},
+	{
+		name: "and is corrected", given: newJob(sent, note(ownNote), func(job *DaftyJob) { job.Status.JobID = otherID }),
+		known: with(keyA, held(keyA), trouble(refusal(dafty.KindNotFound), 9, keyA)), when: time.Hour,
+		then: then{phase: PhaseSubmitting, way: onTheWay, reason: ReasonSubmitting, says: "asking Dafty how job " + jobID, step: lifecycle.Follow, also: hasID},
+	},
+	{
+		name: "what Dafty has shown isn't changed by an annotation", given: newJob(taken(PhaseQueued), note(namespace+"/"+name+":"+otherID)), known: with(keyA),
+		then: then{phase: PhaseQueued, way: onTheWay, reason: ReasonQueued, step: lifecycle.Annotate, also: hasID},
+	},
+	{
+		name: "the placeholder of the command is no id", given: newJob(sent, note(namespace+"/"+name+":ID")), known: with(keyB), when: time.Minute,
+		then: then{phase: PhaseSubmitting, way: stuck, reason: ReasonSubmissionUnknown, says: "is no longer in key", step: lifecycle.Rest, after: 5 * time.Second, event: "Warning SubmissionUnknown"},
 	},
 	{
 		name: "completed", given: newJob(taken(PhaseProcessing)), known: with(keyA, looked(daftys(dafty.Completed)), trouble(noAnswer, 3, keyA)), when: 41 * time.Second,
@@ -846,6 +875,22 @@ var deletions = []row{
 		then: then{phase: PhaseProcessing, way: onTheWay, reason: ReasonProcessing, says: "job " + jobID + " runs on at Dafty", step: lifecycle.RemoveFinalizer, event: "Normal JobOrphaned"},
 	},
 	{
+		name: "called off and deleted with policy Orphan: cancelled first", given: newJob(taken(PhaseProcessing), orphan, desired(DesiredCancelled), deleted(0)), known: with(keyA),
+		then: then{phase: PhaseCancelling, way: onTheWay, reason: ReasonCancelling, step: lifecycle.Cancel, after: 30 * time.Second, event: "Normal Cancelling"},
+	},
+	{
+		name: "past its deadline and deleted with policy Orphan: cancelled first", given: newJob(taken(PhaseProcessing), orphan, deadline(60), deleted(70*time.Second)), known: with(keyA), when: 71 * time.Second,
+		then: then{phase: PhaseCancelling, way: onTheWay, reason: ReasonCancelling, step: lifecycle.Cancel, after: 30 * time.Second, event: "Normal Cancelling"},
+	},
+	{
+		name: "called off with a request in doubt, and deleted with policy Orphan: its job is found first", given: newJob(sent, orphan, desired(DesiredCancelled), deleted(0)), known: with(keyA), when: 45 * time.Second,
+		then: then{phase: PhaseSubmitting, way: onTheWay, reason: ReasonSubmitting, step: lifecycle.Submit, after: 45 * time.Second, also: records(firstKey, 1, 0, 0, 45*time.Second, keyA)},
+	},
+	{
+		name: "called off and deleted with policy Orphan, and it can't be cancelled", given: newJob(taken(PhaseCancelling), orphan, desired(DesiredCancelled), deleted(0)), known: with(""), when: deletionTimeout,
+		then: then{phase: PhaseCancelling, way: onTheWay, reason: ReasonCancelling, says: "may still run and cost", step: lifecycle.RemoveFinalizer, event: "Warning CancelAbandoned"},
+	},
+	{
 		name: "Orphan, with a request in doubt", given: newJob(sent, orphan, deleted(0)), known: with(keyA),
 		then: then{phase: PhaseSubmitting, way: onTheWay, reason: ReasonSubmitting, says: "idempotency key " + firstKey, step: lifecycle.RemoveFinalizer, event: "Normal JobOrphaned"},
 	},
@@ -1003,7 +1048,7 @@ func kindRows() (rows []row) {
 			row{name: name + " for a first request", given: newJob(sent), known: with(keyA, failing(refusal(k.kind), 1, 0)), when: time.Second, then: refused},
 			row{name: name + " for a repeat", given: newJob(repeated(time.Minute)), known: with(keyA, failing(refusal(k.kind), 1, time.Minute)), when: 61 * time.Second, then: repeat},
 			row{name: name + " for others of the same key", given: newJob(), known: with(keyA, hold(k.kind, time.Minute)), then: held},
-			row{name: name + " for a look", given: newJob(taken(PhaseProcessing)), known: with(keyA, looked(daftys(dafty.Processing)), trouble(refusal(k.kind), 2, keyA)), then: look},
+			row{name: name + " for a look", given: newJob(taken(PhaseProcessing)), known: with(keyA, looked(daftys(dafty.Processing)), trouble(refusal(k.kind), 2, keyA)), when: time.Minute, then: look},
 			row{name: name + " for a cancel", given: newJob(taken(PhaseCancelling), desired(DesiredCancelled)), known: with(keyA, cancelDone(0, refusal(k.kind), 1)), then: cancel},
 		)
 	}

@@ -159,15 +159,16 @@ func wrong(in lifecycle.Input, got lifecycle.Decision) (problems []string) {
 			must(unwanted && !after.InDoubt(), "cancelled, which nobody asked for, or what it was isn't known")
 		case after.Phase == v1alpha1.PhaseCancelled:
 			must(says(dafty.Failed) && before.Phase == v1alpha1.PhaseCancelling, "cancelled, which Dafty doesn't say")
-			must(unwanted || in.Job.Spec.ActiveDeadlineSeconds == nil, "cancelled, which nobody asked for")
+			must(unwanted, "cancelled, which nobody asked for")
 		case reason == v1alpha1.ReasonDependencyFailed || reason == v1alpha1.ReasonInvalidReference:
 			must(after.JobID == "" && !after.InDoubt() && lostReference(in) == reason, "%s with %s", reason, asJSON(in.Gathered))
 		case reason == v1alpha1.ReasonDeadlineExceeded:
 			confirmed := says(dafty.Failed) && before.Phase == v1alpha1.PhaseCancelling
 			between := after.JobID == "" && !after.InDoubt() && pastDeadline(in, after)
-			must(in.Job.Spec.ActiveDeadlineSeconds != nil && !unwanted && (confirmed || between), "the deadline ended what may still run")
+			must(!unwanted && (confirmed || between), "the deadline ended what may still run")
 		case reason == v1alpha1.ReasonJobNotFound:
 			must(denied, "not found, which Dafty doesn't say")
+			must(before.SubmittedAt == nil || in.Now.Sub(before.SubmittedAt.Time) >= 30*time.Second, "not found, moments after it was made")
 		case reason == v1alpha1.ReasonInvalidRequest:
 			must(disproved(in), "invalid, which Dafty doesn't say")
 		default:
@@ -181,7 +182,8 @@ func wrong(in lifecycle.Input, got lifecycle.Decision) (problems []string) {
 	}
 
 	// What was learnt stays.
-	must(before.JobID == "" || after.JobID == before.JobID || retried, "the job's id changed")
+	corrected := after.JobID == ownAnnotation(in.Job) && (before.SubmittedAt == nil || len(before.FailedJobIDs) > 0) && in.Job.Spec.AdoptJobID == ""
+	must(before.JobID == "" || after.JobID == before.JobID || retried || corrected, "the job's id changed")
 	must(!slices.Contains([]v1alpha1.Phase{v1alpha1.PhaseProcessing, v1alpha1.PhaseCancelling}, before.Phase) || before.JobID == "" || retried ||
 		slices.Index(phases, after.Phase) >= slices.Index(phases, before.Phase), "from %s back to %s", before.Phase, after.Phase)
 	must(before.Phase.Final() || after.Phase.Final() == (after.FinishedAt != nil && before.FinishedAt == nil), "finishedAt %v in phase %s", after.FinishedAt, after.Phase)
@@ -230,7 +232,8 @@ func wrong(in lifecycle.Input, got lifecycle.Decision) (problems []string) {
 		untouched := before.JobID == "" && !before.InDoubt() && ownAnnotation(in.Job) == "" && in.Job.Spec.AdoptJobID == ""
 		timeout := !in.Now.Before(in.Job.DeletionTimestamp.Add(in.DeletionTimeout))
 		must(deleting && finalizer, "a finalizer that isn't there, or is wanted")
-		must(before.Phase.Final() || untouched || disproved(in) || forgone(in) || timeout || in.Job.Spec.DeletionPolicy == v1alpha1.DeletionOrphan, "let go too early")
+		orphaned := in.Job.Spec.DeletionPolicy == v1alpha1.DeletionOrphan && in.Job.Spec.DesiredState != v1alpha1.DesiredCancelled && !pastDeadline(in, before)
+		must(before.Phase.Final() || untouched || disproved(in) || forgone(in) || timeout || orphaned, "let go too early")
 		must(!got.Abandoned || timeout && got.Event != nil && got.Event.Warning, "abandoned too early or in silence")
 	case lifecycle.UploadFiles, lifecycle.LookForThumbnail, lifecycle.Delete:
 		// See inputsStand and finality.

@@ -86,6 +86,9 @@ const (
 	recancelAfter = 30 * time.Second
 	// notFoundLooks is how often Dafty must say in a row that it doesn't know a job.
 	notFoundLooks = 2
+	// unheardOf is how long after a job was made Dafty's word that it doesn't know it isn't trusted. The contract says
+	// nothing of such a lag; to give up a job that runs would be worse than to ask some times more.
+	unheardOf = 30 * time.Second
 	// credentialsPoll is how often a missing or rejected key is looked for at first, and
 	// maxCredentialsPoll after it was missing for long: Secrets can't be watched without the right
 	// to read all of them.
