@@ -56,6 +56,8 @@ type Tracker struct {
 	from origin
 	// thumbnails is set while one is looked for.
 	thumbnails bool
+	// gaveUp is set once a deletion was told to have given up.
+	gaveUp bool
 }
 
 // claim is a turn to submit under a key that was taken from an account. It counts for a while only: what
@@ -324,6 +326,15 @@ func (t *Tracker) turnTo(jobID string) {
 		t.trouble, t.missed, t.cancel = nil, 0, nil
 	}
 	t.followed = jobID
+}
+
+// GaveUp notes that a deletion has given up the job's cancel, and says whether that is news.
+func (t *Tracker) GaveUp() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	before := t.gaveUp
+	t.gaveUp = true
+	return !before
 }
 
 // unwatch stops to look.

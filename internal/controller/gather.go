@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -58,15 +59,11 @@ func (r *Reconciler) indexed(ctx context.Context, namespace, field, value string
 	return jobs.Items, nil
 }
 
-// dependents are the DaftyJobs that wait for obj, for the watch to bring them back.
+// dependents are the DaftyJobs that Dependents finds, for the watch to bring them back.
 func (r *Reconciler) dependents(ctx context.Context, obj client.Object) []reconcile.Request {
 	var requests []reconcile.Request
-	names, err := Dependents(obj.(*v1alpha1.DaftyJob), func(name string) (waiting []string, err error) {
-		jobs, err := r.indexed(ctx, obj.GetNamespace(), dependsOn, name)
-		for i := range jobs {
-			waiting = append(waiting, jobs[i].Name)
-		}
-		return waiting, err
+	names, err := Dependents(obj.(*v1alpha1.DaftyJob), func(field, value string) ([]v1alpha1.DaftyJob, error) {
+		return r.indexed(ctx, obj.GetNamespace(), field, value)
 	})
 	if err != nil {
 		// Only where the cache is at its end.
@@ -78,17 +75,19 @@ func (r *Reconciler) dependents(ctx context.Context, obj client.Object) []reconc
 	return requests
 }
 
-// Dependents are the names of the DaftyJobs that wait for job, each once; waiting gives those that refer to a name. Where
-// job is new, these are also those that wait for them, and so on: it may close a circle.
-func Dependents(job *v1alpha1.DaftyJob, waiting func(name string) ([]string, error)) ([]string, error) {
+// Dependents are the names of the DaftyJobs that wait for job, or adopt the job at Dafty which it adopts or has; indexed
+// gives those of the namespace that have a value in one of the Indexes. Where job is new, these are also those that wait
+// for them, and so on: it may close a circle.
+func Dependents(job *v1alpha1.DaftyJob, indexed func(field, value string) ([]v1alpha1.DaftyJob, error)) ([]string, error) {
 	var found []string
 	seen := map[string]bool{job.Name: true}
 	for names := []string{job.Name}; len(names) > 0; names = names[1:] {
-		next, err := waiting(names[0])
+		waiting, err := indexed(dependsOn, names[0])
 		if err != nil {
 			return found, err
 		}
-		for _, name := range next {
+		for i := range waiting {
+			name := waiting[i].Name
 			if seen[name] {
 				continue
 			}
@@ -99,7 +98,17 @@ func Dependents(job *v1alpha1.DaftyJob, waiting func(name string) ([]string, err
 			}
 		}
 	}
-	return found, nil
+	id := strings.ToLower(cmp.Or(job.Spec.AdoptJobID, job.Status.JobID))
+	if id == "" {
+		return found, nil
+	}
+	following, err := indexed(followedJob, id)
+	for i := range following {
+		if other := &following[i]; !seen[other.Name] && other.Spec.AdoptJobID != "" && !other.Status.Phase.Final() {
+			found = append(found, other.Name)
+		}
+	}
+	return found, err
 }
 
 // gather reads what a job refers to, as far as that is still needed.
@@ -210,10 +219,11 @@ func (r *Reconciler) readFile(ctx context.Context, namespace string, ref v1alpha
 	return read, nil
 }
 
-// adopter is the name of another DaftyJob that follows the job which this one is to adopt, empty where there is none. Of
-// two that don't follow it yet, the older goes first.
+// adopter is the name of another DaftyJob that is to follow the job which this one adopts, empty where there is none. One
+// that follows it goes before one that doesn't yet, and of two alike the older: the cache may have told each of two that
+// begin at the same moment that the other doesn't.
 func (r *Reconciler) adopter(ctx context.Context, job *v1alpha1.DaftyJob) (string, error) {
-	if job.Spec.AdoptJobID == "" || job.Status.JobID != "" || job.Status.Phase.Final() {
+	if job.Spec.AdoptJobID == "" || job.Status.Phase.Final() {
 		return "", nil
 	}
 	jobs, err := r.indexed(ctx, job.Namespace, followedJob, strings.ToLower(job.Spec.AdoptJobID))
@@ -225,7 +235,8 @@ func (r *Reconciler) adopter(ctx context.Context, job *v1alpha1.DaftyJob) (strin
 		if other.UID == job.UID {
 			continue
 		}
-		if other.Status.JobID != "" || !other.Status.Phase.Final() && olderThan(other, job) {
+		follows, first := other.Status.JobID != "", job.Status.JobID == ""
+		if follows && first || follows != first && !other.Status.Phase.Final() && olderThan(other, job) {
 			return other.Name, nil
 		}
 	}

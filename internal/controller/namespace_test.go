@@ -2,7 +2,9 @@ package controller_test
 
 import (
 	"context"
+	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -18,6 +20,49 @@ import (
 	"dafty.ai/dafty-operator/internal/daftysim"
 	"dafty.ai/dafty-operator/internal/kubetest"
 )
+
+// The right to write goes before the DaftyJob does, as with a RoleBinding of a namespace that is being deleted: the job is
+// cancelled all the same, and nobody is told at each try that the cancel was given up.
+func TestDeletionWithoutTheRightToWrite(t *testing.T) {
+	for name, timeout := range map[string]time.Duration{"cancelled": 5 * time.Minute, "given up": time.Second} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, daftysim.Options{Manual: true})
+			w.apply("job", aLogo)
+			id := w.submitted("job")
+			w.eventually("job", v1alpha1.PhaseQueued, v1alpha1.ReasonQueued)
+			var tries atomic.Int32
+			var allowed atomic.Bool
+			forbidden := func(job *v1alpha1.DaftyJob) error {
+				if job.DeletionTimestamp == nil || allowed.Load() {
+					return nil
+				}
+				return apierrors.NewForbidden(v1alpha1.GroupVersion.WithResource("daftyjobs").GroupResource(), "job", errors.New("no"))
+			}
+			m := &meddled{status: forbidden, metadata: func(job *v1alpha1.DaftyJob) error {
+				err := forbidden(job)
+				if err != nil {
+					tries.Add(1)
+				}
+				return err
+			}}
+			w.stop()
+			w.extra = func(r *controller.Reconciler) { m.Client, r.Client, r.DeletionTimeout = r.Client, m, timeout }
+			w.startOperator()
+			if name == "given up" {
+				w.deleteSecret()
+			}
+			w.delete("job")
+			if name == "cancelled" {
+				w.Eventually(func() bool { entry, _ := w.sim.Job(id); return entry.Cancelled }).WithTimeout(patience).Should(BeTrue())
+			} else {
+				w.Eventually(tries.Load).WithTimeout(patience).Should(BeNumerically(">=", 3))
+			}
+			allowed.Store(true)
+			w.eventuallyGone(patience, "job")
+			w.Expect(strings.Count(logged.String(), "INFO\tgave up cancelling after 1s: job "+id)).To(Equal(map[string]int{"given up": 1}[name]))
+		})
+	}
+}
 
 // A namespace is deleted with all that is in it. Its controller, the real one, deletes the Secret and the DaftyJobs in an
 // order of its own, and waits for their finalizers.

@@ -4,6 +4,7 @@ package controller
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -150,6 +151,11 @@ func (r *Reconciler) act(ctx context.Context, job *v1alpha1.DaftyJob, tracker *a
 	// 3. Write status. Where that fails, the step isn't taken.
 	before := job.Status.Phase
 	if err := r.writeStatus(ctx, job, decision.Status); err != nil {
+		if apierrors.IsForbidden(err) && decision.Step == lifecycle.Cancel {
+			// As in a namespace that is being deleted, where the right to write goes with the RoleBinding. A cancel is never
+			// paid for twice.
+			return acted{}, errors.Join(err, r.take(ctx, job, decision, tracker, create))
+		}
 		return lost(err)
 	}
 	ctx = withJob(ctx, job)
@@ -163,7 +169,7 @@ func (r *Reconciler) act(ctx context.Context, job *v1alpha1.DaftyJob, tracker *a
 	// 4. Tell, and take the step. What tells that the object is let go waits until it is, unless
 	// its job may still run: should the answer to the removal be lost, nobody could tell any more.
 	letGo := decision.Step == lifecycle.RemoveFinalizer && !decision.Abandoned
-	if !letGo {
+	if again := decision.Abandoned && !tracker.GaveUp(); !letGo && !again {
 		r.tell(ctx, job, decision)
 	}
 	if err := r.take(ctx, job, decision, tracker, create); err != nil {
@@ -280,7 +286,7 @@ func (r *Reconciler) take(ctx context.Context, job *v1alpha1.DaftyJob, decision 
 		}
 		r.forget(client.ObjectKeyFromObject(job))
 	case lifecycle.Rest:
-		if job.Status.Phase.Final() {
+		if left := job.Spec.AdoptJobID != "" && job.Status.JobID == ""; left || job.Status.Phase.Final() {
 			r.Accounts.Forget(client.ObjectKeyFromObject(job))
 		}
 	}

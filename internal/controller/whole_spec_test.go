@@ -3,6 +3,7 @@ package controller_test
 import (
 	"bytes"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"image"
 	"image/png"
@@ -317,6 +318,43 @@ func TestIdempotencyKeyAtTheSameMoment(t *testing.T) {
 	}
 	w.Expect(ids).To(HaveLen(1))
 	w.wantCharges(1)
+}
+
+// Of two that are created at the same moment each may find that the other doesn't follow the job yet.
+func TestAdoptionAtTheSameMoment(t *testing.T) {
+	const pairs = 20
+	w := newWorld(t, daftysim.Options{Manual: true})
+	var manifests strings.Builder
+	ids := make([]string, pairs)
+	for i := range ids {
+		ids[i] = w.sim.AddJob(accountName, daftysim.PersonJob{})
+		for _, one := range []string{"a", "b"} {
+			fmt.Fprintf(&manifests, "---\napiVersion: dafty.ai/v1alpha1\nkind: DaftyJob\nmetadata: {name: pair-%d-%s}\nspec: {imageGenerate: {prompt: A logo}, adoptJobID: %s}\n", i, one, ids[i])
+		}
+	}
+	w.MustApply(t, manifests.String())
+	for i, id := range ids {
+		var follower, other string
+		w.Eventually(func() (all []string, err error) {
+			all, follower, other = nil, "", ""
+			for _, name := range []string{fmt.Sprintf("pair-%d-a", i), fmt.Sprintf("pair-%d-b", i)} {
+				job, getErr := w.get(name)
+				err = errors.Join(err, getErr)
+				all = append(all, ready(job).Reason)
+				if job.Status.JobID != "" {
+					follower = name
+				} else {
+					other = name
+				}
+			}
+			return all, err
+		}).WithTimeout(patience).Should(ConsistOf(v1alpha1.ReasonQueued, v1alpha1.ReasonAlreadyAdopted), "pair %d", i)
+		w.delete(other)
+		w.eventuallyGone(patience, other)
+		w.Expect(w.submitted(follower)).To(Equal(id))
+		entry, _ := w.sim.Job(id)
+		w.Expect(entry.Cancelled).To(BeFalse(), "pair %d", i)
+	}
 }
 
 func TestAdoption(t *testing.T) {

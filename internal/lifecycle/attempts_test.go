@@ -441,6 +441,19 @@ var adoptions = []row{
 		then: then{phase: PhasePending, way: stuck, reason: ReasonAlreadyAdopted, says: `followed by DaftyJob "older"`, step: lifecycle.Rest, after: time.Minute, event: "Warning AlreadyAdopted"},
 	},
 	{
+		name: "both have begun to follow it, and this is the younger", given: newJob(adopting, taken(PhaseProcessing), unsubmitted), known: with(keyA), gathered: lifecycle.Gathered{Adopter: "older"},
+		then: then{phase: PhasePending, way: stuck, reason: ReasonAlreadyAdopted, says: `followed by DaftyJob "older"`, step: lifecycle.Rest, after: time.Minute, event: "Warning AlreadyAdopted",
+			also: func(t *testing.T, got lifecycle.Decision) {
+				if got.Status.JobID != "" || got.Status.SubmittedAt != nil || meta.IsStatusConditionTrue(got.Status.Conditions, ConditionSubmitted) {
+					t.Errorf("it still has the job: %s", asJSON(got.Status))
+				}
+			}},
+	},
+	{
+		name: "both follow it, and this one is called off: the job is too", given: newJob(adopting, taken(PhaseProcessing), unsubmitted, desired(DesiredCancelled)), known: with(keyA), gathered: lifecycle.Gathered{Adopter: "older"},
+		then: cancelLeaves,
+	},
+	{
 		name: "another DaftyJob followed it, and is gone", given: newJob(adopting, says(PhasePending, ReasonAlreadyAdopted)), known: with(keyA),
 		then: then{phase: PhaseSubmitting, way: onTheWay, reason: ReasonSubmitting, step: lifecycle.Annotate, event: "Normal Submitting", also: hasID},
 	},

@@ -118,6 +118,9 @@ func ttl(seconds int32) change {
 
 func adopting(job *v1alpha1.DaftyJob) { job.Spec.AdoptJobID = jobID }
 
+// unsubmitted has no request of its own on record.
+func unsubmitted(job *v1alpha1.DaftyJob) { job.Status.Submission, job.Status.Attempts = nil, 0 }
+
 func resultIn(configMap string) change {
 	return spec(func(s *v1alpha1.DaftyJobSpec) { s.ResultConfigMap = configMap })
 }

@@ -203,7 +203,9 @@ func (d *decider) completed(job *dafty.Job) Decision {
 // failed ends a job that reads failed, which a cancelled one does too: it was cancelled if
 // a cancel was on its way.
 func (d *decider) failed(job *dafty.Job) Decision {
-	if d.status.Phase == v1alpha1.PhaseCancelling {
+	// A cancel that Dafty accepted may stand here alone: the API server can refuse to have it written.
+	accepted := d.stopWanted() && d.Known.Cancel != nil && d.Known.Cancel.Done && d.Known.Cancel.Err == nil
+	if d.status.Phase == v1alpha1.PhaseCancelling || accepted {
 		if !d.cancelWanted() {
 			words := "the job took longer than spec.activeDeadlineSeconds allowed when its cancel began" // it may have been changed since
 			if d.overdue() {

@@ -30,7 +30,8 @@ type Gathered struct {
 	Cycle []string
 	// Files are the files, by FileName.
 	Files map[string]FileRead
-	// Adopter is the name of another DaftyJob that follows the job of spec.adoptJobID, empty where there is none.
+	// Adopter is the name of another DaftyJob that is to follow the job of spec.adoptJobID instead, empty where there is
+	// none.
 	Adopter string
 }
 

@@ -161,7 +161,7 @@ func moves() []move {
 			w.known.Uploads[digest] = lifecycle.Upload{Done: true, Err: err, Failures: 1, RetryAt: w.now.Add(time.Minute)}
 		})
 	}
-	add("another DaftyJob follows the job", func(w *world) bool { return w.job.Spec.AdoptJobID != "" && w.job.Status.JobID == "" }, func(w *world) { w.refers.Adopter = "older" })
+	add("another DaftyJob follows the job", func(w *world) bool { return w.job.Spec.AdoptJobID != "" && !w.job.Status.Phase.Final() }, func(w *world) { w.refers.Adopter = "older" })
 	add("no other DaftyJob follows the job", func(w *world) bool { return w.refers.Adopter != "" }, func(w *world) { w.refers.Adopter = "" })
 
 	// After the end.

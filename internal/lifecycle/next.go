@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
@@ -50,16 +51,18 @@ func (d *decider) next() Decision {
 		return d.abandon()
 	case d.status.Phase.Final():
 		return d.finished()
+	case d.stepsBack():
+		return d.adopt()
 	case d.unseen() && d.annotated() != "" && d.annotated() != d.status.JobID:
 		return d.pickUp() // what was there before was wrong
 	case d.status.JobID != "":
 		return d.follow()
 	case d.status.InDoubt():
 		return d.resolve()
-	case d.annotated() != "":
-		return d.pickUp()
 	case d.Job.Spec.AdoptJobID != "":
 		return d.adopt()
+	case d.annotated() != "":
+		return d.pickUp()
 	case d.cancelWanted():
 		return d.cancelledBeforeSubmission()
 	case d.overdue():
@@ -112,6 +115,11 @@ func (d *decider) calledOff() bool {
 // stopWanted says that a job at Dafty must not run on. What was begun isn't taken back, should the deadline be.
 func (d *decider) stopWanted() bool {
 	return d.deleting() || d.calledOff() || d.status.Phase == v1alpha1.PhaseCancelling
+}
+
+// stepsBack says that another DaftyJob is to follow what this one has begun to follow, by adoption alone.
+func (d *decider) stepsBack() bool {
+	return d.Job.Spec.AdoptJobID != "" && d.Gathered.Adopter != "" && d.status.JobID != "" && d.status.Submission == nil && !d.stopWanted()
 }
 
 // unseen says that the job's id is from the annotation, where a person may have put it, and that Dafty hasn't shown the job
@@ -244,6 +252,9 @@ func (d *decider) adopt() Decision {
 			return d.end(reached(v1alpha1.PhaseCancelled, v1alpha1.ReasonCancelledBeforeSubmission,
 				fmt.Sprintf("called off before it followed anything; job %s is left to DaftyJob %q", id, d.Gathered.Adopter)))
 		}
+		// Two that were created at the same moment may both have begun to follow it, before either was seen to.
+		d.status.JobID, d.status.SubmittedAt, d.status.StartedAt = "", nil, nil
+		meta.RemoveStatusCondition(&d.status.Conditions, v1alpha1.ConditionSubmitted)
 		return d.on(stuck(v1alpha1.PhasePending, v1alpha1.ReasonAlreadyAdopted, fmt.Sprintf(
 			"job %s is followed by DaftyJob %q of this namespace; delete this one, or that one", id, d.Gathered.Adopter)), Rest, maxCredentialsPoll)
 	}

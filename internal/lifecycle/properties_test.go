@@ -152,20 +152,21 @@ func wrong(in lifecycle.Input, got lifecycle.Decision) (problems []string) {
 		}
 		denied := in.Known.Trouble != nil && in.Known.Trouble.Err.Kind == dafty.KindNotFound
 		reason := readyReason(after)
+		cancel := in.Known.Cancel
+		cancelled := says(dafty.Failed) && (before.Phase == v1alpha1.PhaseCancelling || cancel != nil && cancel.Done && cancel.Err == nil)
 		switch {
 		case after.Phase == v1alpha1.PhaseCompleted:
 			must(says(dafty.Completed), "completed, which Dafty doesn't say")
 		case after.Phase == v1alpha1.PhaseCancelled && after.JobID == "":
 			must(unwanted && !after.InDoubt(), "cancelled, which nobody asked for, or what it was isn't known")
 		case after.Phase == v1alpha1.PhaseCancelled:
-			must(says(dafty.Failed) && before.Phase == v1alpha1.PhaseCancelling, "cancelled, which Dafty doesn't say")
+			must(cancelled, "cancelled, which Dafty doesn't say")
 			must(unwanted, "cancelled, which nobody asked for")
 		case reason == v1alpha1.ReasonDependencyFailed || reason == v1alpha1.ReasonInvalidReference:
 			must(after.JobID == "" && !after.InDoubt() && lostReference(in) == reason, "%s with %s", reason, asJSON(in.Gathered))
 		case reason == v1alpha1.ReasonDeadlineExceeded:
-			confirmed := says(dafty.Failed) && before.Phase == v1alpha1.PhaseCancelling
 			between := after.JobID == "" && !after.InDoubt() && pastDeadline(in, after)
-			must(!unwanted && (confirmed || between), "the deadline ended what may still run")
+			must(!unwanted && (cancelled || between), "the deadline ended what may still run")
 		case reason == v1alpha1.ReasonJobNotFound:
 			must(denied, "not found, which Dafty doesn't say")
 			must(before.SubmittedAt == nil || in.Now.Sub(before.SubmittedAt.Time) >= 30*time.Second, "not found, moments after it was made")
@@ -183,8 +184,9 @@ func wrong(in lifecycle.Input, got lifecycle.Decision) (problems []string) {
 
 	// What was learnt stays.
 	corrected := after.JobID == ownAnnotation(in.Job) && (before.SubmittedAt == nil || len(before.FailedJobIDs) > 0) && in.Job.Spec.AdoptJobID == ""
-	must(before.JobID == "" || after.JobID == before.JobID || retried || corrected, "the job's id changed")
-	must(!slices.Contains([]v1alpha1.Phase{v1alpha1.PhaseProcessing, v1alpha1.PhaseCancelling}, before.Phase) || before.JobID == "" || retried ||
+	stoodBack := after.JobID == "" && in.Gathered.Adopter != "" && !unwanted
+	must(before.JobID == "" || after.JobID == before.JobID || retried || corrected || stoodBack, "the job's id changed")
+	must(!slices.Contains([]v1alpha1.Phase{v1alpha1.PhaseProcessing, v1alpha1.PhaseCancelling}, before.Phase) || before.JobID == "" || retried || stoodBack ||
 		slices.Index(phases, after.Phase) >= slices.Index(phases, before.Phase), "from %s back to %s", before.Phase, after.Phase)
 	must(before.Phase.Final() || after.Phase.Final() == (after.FinishedAt != nil && before.FinishedAt == nil), "finishedAt %v in phase %s", after.FinishedAt, after.Phase)
 

@@ -230,7 +230,7 @@ func (j *judge) unwanted() []string {
 		case job == nil:
 			found = append(found, fmt.Sprintf("job %s of nobody", brief(entry.JobID)))
 		case j.gone(job):
-			if !j.abandoned[job.UID] && !j.forced[job.UID] && job.Spec.DeletionPolicy != v1alpha1.DeletionOrphan {
+			if !j.abandoned[job.UID] && !j.forced[job.UID] && !j.orphaned(job) {
 				found = append(found, fmt.Sprintf("job %s of %s, which is gone", brief(entry.JobID), job.Name))
 			}
 		case j.waitsForPerson(job):
@@ -243,6 +243,13 @@ func (j *judge) unwanted() []string {
 		}
 	}
 	return found
+}
+
+// orphaned says whether an object that is gone rightly left its job to itself: it wasn't called off before, nor by a
+// deadline.
+func (j *judge) orphaned(job *v1alpha1.DaftyJob) bool {
+	return job.Spec.DeletionPolicy == v1alpha1.DeletionOrphan && job.Spec.DesiredState != v1alpha1.DesiredCancelled &&
+		!job.DeletionTimestamp.After(j.due(job).Add(2*maxSkew))
 }
 
 // holder is the object that a job is looked after by: the last that came with its id, else the one that it was
@@ -376,7 +383,14 @@ func (j *judge) stopped() {
 	for _, what := range j.lingering() {
 		j.find("stuck: %s", what)
 	}
+	followers := map[string]string{}
 	for _, job := range j.objects() {
+		if id := job.Spec.AdoptJobID; id != "" && job.Status.JobID != "" && !job.Status.Phase.Final() {
+			if other := followers[id]; other != "" {
+				j.find("false: %s and %s both follow job %s", other, job.Name, brief(id))
+			}
+			followers[id] = job.Name
+		}
 		running := !job.Status.Phase.Final() && (job.Status.JobID != "" || job.Status.InDoubt())
 		if running && !slices.Contains(job.Finalizers, v1alpha1.CancelFinalizer) {
 			j.find("left running: should %s be deleted, nobody would cancel it: it has no finalizer", job.Name)

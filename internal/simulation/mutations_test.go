@@ -98,6 +98,11 @@ var mutants = []mutant{
 			job.Status.Submission = nil
 		}
 	}, play: deletedInDoubt}, finds: "left running", where: "a deletion in doubt"},
+	{name: "a deletion with policy Orphan takes back a cancel", mutation: mutation{read: func(job *v1alpha1.DaftyJob) {
+		if job.DeletionTimestamp != nil && job.Spec.DeletionPolicy == v1alpha1.DeletionOrphan {
+			job.Spec.DesiredState = v1alpha1.DesiredCompleted
+		}
+	}, play: calledOffAndOrphaned}, finds: "left running", where: "called off, and orphaned"},
 	{name: "a deletion never gives up", mutation: mutation{deletionTimeout: forever}, finds: "stuck"},
 	{name: "a cancel is taken for done, and nobody is asked", mutation: mutation{
 		dafty: func(calls account.Dafty, _ string) account.Dafty { return cancelsNothing{calls} },
@@ -248,6 +253,17 @@ func deletedInDoubt(w *world) {
 	w.do(func() {
 		w.deleteOne()
 		w.leader.crash("in doubt")
+	})
+	w.pass(5 * time.Minute)
+}
+
+// calledOffAndOrphaned has a job called off and its object, which would leave it running, deleted at once.
+func calledOffAndOrphaned(w *world) {
+	w.begin(orphan)
+	w.pass(queued)
+	w.do(func() {
+		w.cancelOne()
+		w.deleteOne()
 	})
 	w.pass(5 * time.Minute)
 }

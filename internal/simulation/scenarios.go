@@ -55,6 +55,21 @@ func scenarios() []scenario {
 		{"delete after the end", false, func(w *world) { w.begin(image); w.pass(20 * time.Second); w.do(w.deleteOne) }},
 		{"cancel after the end", false, func(w *world) { w.begin(image); w.pass(20 * time.Second); w.do(w.cancelOne) }},
 		{"orphan", true, func(w *world) { w.begin(orphan); w.pass(queued); w.do(w.deleteOne) }},
+		{"orphan, called off before", true, func(w *world) {
+			w.begin(orphan)
+			w.pass(queued)
+			w.do(w.cancelOne)
+			w.do(w.deleteOne)
+			w.pass(time.Minute)
+		}},
+		{"orphan, called off in doubt", true, func(w *world) {
+			w.meet(hangAfter)
+			w.begin(orphan)
+			w.pass(5 * time.Second)
+			w.do(w.cancelOne)
+			w.do(w.deleteOne)
+			w.pass(2 * time.Minute)
+		}},
 		{"cancel meets the end", true, func(w *world) { w.begin(image); w.raceOne(); w.do(w.cancelOne) }},
 		{"delete meets the end", true, func(w *world) { w.begin(image); w.raceOne(); w.do(w.deleteOne) }},
 		{"cancel, then delete", true, func(w *world) {

@@ -80,18 +80,18 @@ func (v *view) arrive(revision int64, connection int) {
 	}
 }
 
-// wakeDependents brings those back that wait for an object.
+// wakeDependents brings those back that wait for an object, or adopt what it follows.
 func (v *view) wakeDependents(job *v1alpha1.DaftyJob) {
 	if job == nil {
 		return // it came and went unseen
 	}
-	names, _ := controller.Dependents(job, func(name string) (waiting []string, err error) {
-		for _, other := range jobNames {
-			if depends := v.jobs[other].job; depends != nil && slices.Contains(controller.Indexes["dependsOn"](depends), name) {
-				waiting = append(waiting, other)
+	names, _ := controller.Dependents(job, func(field, value string) (jobs []v1alpha1.DaftyJob, err error) {
+		for _, name := range jobNames {
+			if other := v.jobs[name].job; other != nil && slices.Contains(controller.Indexes[field](other), value) {
+				jobs = append(jobs, *other)
 			}
 		}
-		return waiting, nil
+		return jobs, nil
 	})
 	for _, name := range names {
 		v.p.queue.add(name, 0)
