@@ -750,10 +750,17 @@ type Input struct {
 	// +optional
 	UID types.UID `json:"uid,omitempty"`
 
-	// id at Dafty of the image or style, once it is known.
+	// id at Dafty of the image or style, once it is known. Where Dafty doesn't
+	// know an image that is to be edited, resized or upscaled by its own id, it
+	// is the id of the job that made it.
 	//
 	// +optional
 	ID string `json:"id,omitempty"`
+
+	// jobID is the id of the job at Dafty that made the image or style.
+	//
+	// +optional
+	JobID string `json:"jobID,omitempty"`
 
 	// credentialsHash tells with which API key a picture was uploaded, as
 	// submission.credentialsHash does: with another it is uploaded again.

@@ -320,6 +320,43 @@ func TestIdempotencyKeyAtTheSameMoment(t *testing.T) {
 	w.wantCharges(1)
 }
 
+// Dafty's pages disagree on whether an image to work on is named by its own id or by its job's.
+func TestAnImageByEitherID(t *testing.T) {
+	for _, reading := range []daftysim.ImageID{daftysim.ImageIDVariation, daftysim.ImageIDJob, daftysim.ImageIDEither} {
+		for _, remembers := range []daftysim.RefusedKey{daftysim.RefusedKeyFresh, daftysim.RefusedKeySame} {
+			t.Run(fmt.Sprintf("%s, refused key %s", reading, remembers), func(t *testing.T) {
+				w := newWorld(t, daftysim.Options{Variants: daftysim.Variants{ImageID: reading, RefusedKey: remembers}})
+				const ofFirst, ofSecond = `{imageUpscale: {image: {jobRef: {name: hero}}}, idempotencyKey: first}`, `{imageUpscale: {image: {jobRef: {name: hero, index: 1}}}}`
+				w.apply("hero", `{imageGenerate: {prompt: A logo, variations: 2}}`)
+				w.apply("first", ofFirst)
+				w.apply("plain", `{imageUpscale: {image: {jobRef: {name: hero}}}}`)
+				w.apply("second", ofSecond)
+				first := w.eventually("first", v1alpha1.PhaseCompleted, v1alpha1.ReasonCompleted)
+				w.eventually("plain", v1alpha1.PhaseCompleted, v1alpha1.ReasonCompleted)
+				hero, err := w.get("hero")
+				w.Expect(err).NotTo(HaveOccurred())
+				in, byItsOwn := first.Status.Inputs[0], hero.Status.Result.Images[0].ID
+				w.Expect(in.JobID).To(Equal(hero.Status.JobID))
+				charges := 3
+				if reading == daftysim.ImageIDJob {
+					w.Expect(in.ID).To(Equal(hero.Status.JobID))
+					w.eventually("second", v1alpha1.PhaseFailed, v1alpha1.ReasonInvalidRequest) // nothing names it
+				} else {
+					w.Expect(in.ID).To(Equal(byItsOwn))
+					w.eventually("second", v1alpha1.PhaseCompleted, v1alpha1.ReasonCompleted)
+					charges++
+				}
+				w.delete("first")
+				w.eventuallyGone(patience, "first")
+				w.apply("first", ofFirst)
+				again := w.eventually("first", v1alpha1.PhaseCompleted, v1alpha1.ReasonCompleted)
+				w.Expect(again.Status.JobID).To(Equal(first.Status.JobID))
+				w.wantCharges(charges)
+			})
+		}
+	}
+}
+
 // Of two that are created at the same moment each may find that the other doesn't follow the job yet.
 func TestAdoptionAtTheSameMoment(t *testing.T) {
 	const pairs = 20

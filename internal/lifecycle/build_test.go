@@ -260,6 +260,13 @@ func input(field string, uid types.UID, id string) change {
 	}
 }
 
+// madeBy is an input on record with the job that made it.
+func madeBy(field, id, by string) change {
+	return func(job *v1alpha1.DaftyJob) {
+		job.Status.Inputs = append(job.Status.Inputs, v1alpha1.Input{Field: field, Source: "so it was", UID: baseUID, ID: id, JobID: by})
+	}
+}
+
 // uploadedWith has the picture uploaded with an API key.
 func uploadedWith(field, secret string) change {
 	return func(job *v1alpha1.DaftyJob) {

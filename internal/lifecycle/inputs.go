@@ -19,6 +19,8 @@ type source struct {
 	job   *v1alpha1.JobReference
 	file  *v1alpha1.ConfigMapKeyReference
 	style bool
+	// target says that the field names an image that is to be worked on, not one to go by.
+	target bool
 	// set puts the id into the field, in place of the reference.
 	set func(id string)
 }
@@ -39,7 +41,7 @@ func sources(spec *v1alpha1.DaftyJobSpec) []source {
 	var all []source
 	target := func(field string, to *v1alpha1.ImageTarget) {
 		if to.JobRef != nil {
-			all = append(all, source{field: field, job: to.JobRef, set: func(id string) { *to = v1alpha1.ImageTarget{ID: id} }})
+			all = append(all, source{field: field, job: to.JobRef, target: true, set: func(id string) { *to = v1alpha1.ImageTarget{ID: id} }})
 		}
 	}
 	reference := func(field string, to *v1alpha1.ImageReference) {
@@ -251,7 +253,7 @@ func (d *decider) gatherJob(s source, in *v1alpha1.Input) *obstacle {
 		if problem != "" {
 			return d.loseTo(v1alpha1.ReasonInvalidReference, fmt.Sprintf("%s refers to %s, but %s", s.field, s, problem))
 		}
-		in.ID = id
+		in.ID, in.JobID = id, other.Status.JobID
 		return nil
 	case v1alpha1.PhaseFailed, v1alpha1.PhaseCancelled:
 		return d.loseTo(v1alpha1.ReasonDependencyFailed, fmt.Sprintf("%s refers to DaftyJob %q, which is %s%s", s.field, name, other.Status.Phase, readyWords(other)))
@@ -310,6 +312,25 @@ func madeWords(result *v1alpha1.JobResult) string {
 	default:
 		return "nothing that this version of the operator knows"
 	}
+}
+
+// byJobID names the images to work on, which Dafty doesn't know by their own ids, by those of the jobs that made them, and
+// says whether that is anything new: its pages disagree on which of the two it wants. A job's id stands for its first image.
+func (d *decider) byJobID() (changed bool) {
+	for _, s := range sources(&d.Job.Spec) {
+		if in := findInput(d.status.Inputs, s); s.target && s.job.Index == 0 && in != nil && in.JobID != "" && in.ID != in.JobID {
+			in.ID, changed = in.JobID, true
+		}
+	}
+	return changed
+}
+
+// isByJobID says whether byJobID has changed anything.
+func (d *decider) isByJobID() bool {
+	return slices.ContainsFunc(sources(&d.Job.Spec), func(s source) bool {
+		in := findInput(d.status.Inputs, s)
+		return s.target && in != nil && in.JobID != "" && in.ID == in.JobID
+	})
 }
 
 // uploadedElsewhere says whether a picture was uploaded with another API key, perhaps of another account.

@@ -330,6 +330,36 @@ var lostInputs = []row{
 		then: then{phase: PhaseSubmitting, way: stuck, reason: ReasonSubmissionUnknown, says: "upgrade the operator", step: lifecycle.Rest, after: 5 * time.Second, event: "Warning SubmissionUnknown"},
 	},
 	{
+		name: "Dafty doesn't know the image by its own id: it may want its job's", given: newJob(upscaling(0), sent, madeBy(target, imageID, otherID)), known: with(keyA, failing(refusal(dafty.KindNotFound), 1, 0)), when: time.Second,
+		then: then{phase: PhaseSubmitting, way: onTheWay, reason: ReasonSubmitting, says: "with the id of the job that made it", step: lifecycle.Rest, after: time.Second, also: inputs(target + "=" + string(baseUID) + "/" + otherID)},
+	},
+	{
+		name: "and is asked by that one, under a fresh key", given: newJob(upscaling(0), refusedBefore(1), says(PhaseSubmitting, ReasonSubmitting), madeBy(target, otherID, otherID)), known: with(keyA), when: time.Second,
+		then: also(submits(target+"="+string(baseUID)+"/"+otherID), records(firstKey+".1", 1, 1, time.Second, time.Second, keyA)),
+	},
+	{
+		name: "nor by its job's: the end", given: newJob(upscaling(0), sent, madeBy(target, otherID, otherID)), known: with(keyA, failing(refusal(dafty.KindNotFound), 1, 0)), when: time.Second,
+		then: then{phase: PhaseFailed, way: stuck, reason: ReasonInvalidRequest, step: lifecycle.Rest, event: "Warning InvalidRequest"},
+	},
+	{
+		name: "a job's id stands for its first image only", given: newJob(upscaling(1), sent, madeBy(target, imageID, otherID)), known: with(keyA, failing(refusal(dafty.KindNotFound), 1, 0)), when: time.Second,
+		then: then{phase: PhaseFailed, way: stuck, reason: ReasonInvalidRequest, step: lifecycle.Rest, event: "Warning InvalidRequest"},
+	},
+	{
+		name: "what Dafty finds invalid isn't asked otherwise", given: newJob(upscaling(0), sent, madeBy(target, imageID, otherID)), known: with(keyA, failing(refusal(dafty.KindInvalid), 1, 0)), when: time.Second,
+		then: then{phase: PhaseFailed, way: stuck, reason: ReasonInvalidRequest, step: lifecycle.Rest, event: "Warning InvalidRequest"},
+	},
+	{
+		name: "the user's key was refused for the image's own id, and is again: a fresh key at once", given: newJob(upscaling(0), ownKey, sentAs("spring-1", 1), madeBy(target, otherID, otherID)),
+		known: with(keyA, refusing("spring-1", dafty.KindNotFound)), when: time.Second,
+		then: also(submits(target+"="+string(baseUID)+"/"+otherID), records("spring-1.1", 1, 1, time.Second, time.Second, keyA)),
+	},
+	{
+		name: "and refused under that one too: the end", given: newJob(upscaling(0), ownKey, sentAs("spring-1.1", 1), madeBy(target, otherID, otherID)),
+		known: with(keyA, refusing("spring-1.1", dafty.KindNotFound)), when: time.Second,
+		then: then{phase: PhaseFailed, way: stuck, reason: ReasonInvalidRequest, step: lifecycle.Rest, event: "Warning InvalidRequest"},
+	},
+	{
 		name: "inputs on record: repeated, whatever became of the dependency", given: newJob(upscaling(0), sent, input(target, baseUID, imageID)), known: with(keyA), when: time.Minute,
 		then: submits(target + "=ba5e/" + imageID),
 	},

@@ -494,15 +494,29 @@ func (d *decider) clear(err *dafty.CallError) Decision {
 		return d.letGo(nil)
 	case d.cancelWanted():
 		return d.cancelledBeforeSubmission()
+	case err.Kind == dafty.KindNotFound && d.byJobID():
+		return d.on(onTheWay(v1alpha1.PhaseSubmitting, v1alpha1.ReasonSubmitting,
+			"Dafty doesn't know the image by its own id ("+err.Error()+"); the request is sent again with the id of the job that made it"), Rest, time.Second)
+	case err.Kind == dafty.KindNotFound && again && d.isByJobID():
+		// The user's key may have been refused for the image's own id.
+		return d.followUp(last, err)
 	case err.Kind == dafty.KindInvalid || err.Kind == dafty.KindNotFound:
 		d.status.Error = jobError(err)
 		return d.end(lost(v1alpha1.ReasonInvalidRequest, "Dafty refused the request: "+err.Error()+"; correct it in a DaftyJob under a new name"))
-	case again && d.mayFollowAtOnce(last):
-		decision := d.begin(last.Attempt, last.Refusals, freshKey(d.Job, last.Attempt, last.Refusals))
-		decision.AtOnce = true
-		return decision
+	case again:
+		return d.followUp(last, err)
 	}
 	return d.held(err.Kind, err.Error(), 0)
+}
+
+// followUp sends a fresh key after the user's own, which was refused twice, and at once where that may be.
+func (d *decider) followUp(last *v1alpha1.Submission, err *dafty.CallError) Decision {
+	if !d.mayFollowAtOnce(last) {
+		return d.held(err.Kind, err.Error(), 0)
+	}
+	decision := d.begin(last.Attempt, last.Refusals, freshKey(d.Job, last.Attempt, last.Refusals))
+	decision.AtOnce = true
+	return decision
 }
 
 // held tells why a submission waits. Without a time it is decided anew at once, when the
