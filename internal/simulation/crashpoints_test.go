@@ -91,6 +91,7 @@ var concerned = map[string][]string{
 	"refused-key":       {"submit meets no credits", "submit meets no allowance"},
 	"limit-retry-after": {"submit meets no allowance"},
 	"job-retention":     {"submit meets hangs after"},
+	"image-id":          {"a chain"},
 	"unknown-job":       {"submit a video", "cancel while processing"},
 	"error-body":        {"submit what Dafty refuses", "submit meets no allowance", "submit meets a revoked key"},
 	"extra-fields":      {"submit a video"},
