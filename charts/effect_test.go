@@ -2,6 +2,7 @@ package charts_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -95,6 +96,24 @@ func TestNoRightsAreGivenWhereTheyAreNotAskedFor(t *testing.T) {
 	for _, object := range installtest.Objects(t, render(t, "--set", "rbac.create=false")) {
 		if strings.HasPrefix(object.GetAPIVersion(), "rbac.authorization.k8s.io/") {
 			t.Errorf("%s %s", object.GetKind(), object.GetName())
+		}
+	}
+}
+
+// OVN-Kubernetes, which OpenShift has, takes a port's name for all TCP ports, and judges DNS by the port of the Pods behind the
+// Service: 5353 there. kustomize's policy is the same, which TestKustomizeAndHelmAgree sees to.
+func TestNetworkPolicyOnOpenShift(t *testing.T) {
+	policy := installtest.Find[networkingv1.NetworkPolicy](t, render(t, "--set", "networkPolicy.enabled=true,metrics.port=9443"), "NetworkPolicy", "").Spec
+	if got := policy.Ingress[0].Ports; len(got) != 1 || got[0].Port.IntValue() != 9443 {
+		t.Errorf("lets in to %v, want 9443 by its number", got)
+	}
+	dns := map[string]bool{}
+	for _, port := range policy.Egress[0].Ports {
+		dns[fmt.Sprint(*port.Protocol, port.Port)] = true
+	}
+	for _, want := range []string{"UDP53", "TCP53", "UDP5353", "TCP5353"} {
+		if !dns[want] {
+			t.Errorf("doesn't let out to %s: %v", want, dns)
 		}
 	}
 }
