@@ -17,6 +17,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/runtime"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
+	"k8s.io/apimachinery/pkg/util/validation"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
@@ -39,8 +40,8 @@ import (
 // version is stamped by the build.
 var version = ""
 
-// leaseName is the lease of whoever leads.
-const leaseName = "dafty-operator.dafty.ai"
+// leaderElectionID is the lease of whoever leads, by default.
+const leaderElectionID = "dafty-operator.dafty.ai"
 
 // A pod is given 60 s to end (config/manager): what is on its way to Dafty gets the most of it, and the manager what is left.
 const (
@@ -52,6 +53,7 @@ type options struct {
 	daftyURL            string
 	allowInsecure       bool
 	leaderElect         bool
+	leaderID            string
 	leaderNamespace     string
 	leaseTiming         lease.Timing
 	metricsAddress      string
@@ -68,6 +70,7 @@ func main() {
 	flag.StringVar(&o.daftyURL, "dafty-url", envOr("DAFTY_URL", dafty.DefaultURL), "base URL of the Dafty API (environment: DAFTY_URL)")
 	flag.BoolVar(&o.allowInsecure, "allow-insecure-dafty-url", false, "allow a plain http --dafty-url that is no loopback address; API keys and uploads then cross the network in the clear")
 	flag.BoolVar(&o.leaderElect, "leader-elect", false, "run only while holding the leader lease, so that several replicas can stand by")
+	flag.StringVar(&o.leaderID, "leader-election-id", leaderElectionID, "name of the leader lease; operators that have it in common stand by for each other, so those that look after different namespaces need a name each")
 	flag.StringVar(&o.leaderNamespace, "leader-election-namespace", "", "namespace of the leader lease; the pod's own by default, and \"default\" outside a cluster")
 	flag.DurationVar(&o.leaseTiming.Duration, "leader-elect-lease-duration", lease.DefaultTiming.Duration, "how long a standby waits for a leader that has stopped renewing its lease without giving it back")
 	flag.DurationVar(&o.leaseTiming.RenewDeadline, "leader-elect-renew-deadline", lease.DefaultTiming.RenewDeadline, "how long a leader tries to renew its lease before it gives up and ends")
@@ -110,6 +113,7 @@ var errEnded = errors.New("the operator has ended")
 func run(o options) error {
 	limits, limitsErr := account.ParseLimits(o.rateLimits)
 	timingErr := o.leaseTiming.Check()
+	leaderIDErrs := validation.IsDNS1123Subdomain(o.leaderID)
 	switch err := dafty.CheckURL(o.daftyURL, o.allowInsecure); {
 	case err != nil:
 		return fmt.Errorf("--dafty-url (or DAFTY_URL): %w", err)
@@ -119,6 +123,8 @@ func run(o options) error {
 		return errors.New("--max-concurrent-reconciles must be at least 1")
 	case timingErr != nil:
 		return timingErr
+	case len(leaderIDErrs) > 0:
+		return fmt.Errorf("--leader-election-id: %s", leaderIDErrs[0])
 	case limitsErr != nil:
 		return fmt.Errorf("--rate-limits: %w", limitsErr)
 	case flag.NArg() > 0:
@@ -133,11 +139,11 @@ func run(o options) error {
 	utilruntime.Must(v1alpha1.AddToScheme(scheme))
 
 	managed := o.manager(scheme)
-	elected, err := lease.New(config, o.leaderNamespace, leaseName, o.leaseTiming)
+	elected, err := lease.New(config, o.leaderNamespace, o.leaderID, o.leaseTiming)
 	if err != nil {
 		return err
 	}
-	managed.LeaderElectionResourceLockInterface, managed.LeaderElectionID = elected, leaseName // the latter for its metric
+	managed.LeaderElectionResourceLockInterface, managed.LeaderElectionID = elected, o.leaderID // the latter for its metric
 	mgr, err := ctrl.NewManager(config, managed)
 	if err != nil {
 		return err

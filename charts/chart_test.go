@@ -190,6 +190,7 @@ func TestWrongValuesAreRefused(t *testing.T) {
 		{"deletionTimeout=5", "at '/deletionTimeout'"},
 		{"deletionTimeout=5 minutes", "at '/deletionTimeout': '5 minutes' does not match pattern"},
 		{"log.level=loud", "at '/log/level'"},
+		{"leaderElection.id=team_a", "at '/leaderElection/id': 'team_a' does not match pattern"},
 		{"watchNamespaces={Team}", "at '/watchNamespaces/0': 'Team' does not match pattern"},
 		{"metrics.port=70000", "at '/metrics/port': maximum"},
 		{"metrics.tokenSecret.name=reader", "at '/metrics/tokenSecret'"},

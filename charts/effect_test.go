@@ -118,6 +118,33 @@ func TestNetworkPolicyOnOpenShift(t *testing.T) {
 	}
 }
 
+// Two releases in one namespace that look after different ones would stand by for each other if they shared a lease. Where they
+// look after the same ones, that is what they are to do.
+func TestReleasesForDifferentNamespacesHaveALeaseEach(t *testing.T) {
+	for _, c := range []struct{ release, values, id string }{
+		{"dafty-operator", "replicas=2", ""},
+		{"team-a", "replicas=2", ""},
+		{"dafty-operator", "watchNamespaces={a}", ""},
+		{"team-a", "watchNamespaces={a}", "team-a-dafty-operator.dafty.ai"},
+		{"team-b", "watchNamespaces={b}", "team-b-dafty-operator.dafty.ai"},
+		{"team-b", "watchNamespaces={b},leaderElection.id=images", "images"},
+	} {
+		manifests, err := installtest.Helm(t, "template", c.release, chart, "--set", c.values)
+		if err != nil {
+			t.Fatal(err)
+		}
+		id := ""
+		for _, arg := range installtest.Find[appsv1.Deployment](t, manifests, "Deployment", "").Spec.Template.Spec.Containers[0].Args {
+			if value, found := strings.CutPrefix(arg, "--leader-election-id="); found {
+				id = value
+			}
+		}
+		if id != c.id {
+			t.Errorf("%s with %s has the lease %q, want %q", c.release, c.values, id, c.id)
+		}
+	}
+}
+
 // More egress comes on top of what the operator can't do without.
 func TestExtraEgressIsAdded(t *testing.T) {
 	egress := func(args ...string) []networkingv1.NetworkPolicyEgressRule {

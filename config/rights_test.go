@@ -71,10 +71,11 @@ func operatorHasTheRightsItUses(t *testing.T, env *kubetest.Env, ns string) {
 
 	// Older API servers can't stream a list: the operator then lists, before it watches.
 	t.Setenv("KUBE_FEATURE_WatchListClient", "false")
-	operator = startOperator(t, program, env, sim.URL)
+	operator = startOperator(t, program, env, sim.URL, "--leader-election-id=images.dafty.ai")
 	if !eventually(t, patience, works) {
-		t.Fatal("it doesn't start where lists aren't streamed")
+		t.Fatal("it doesn't start where lists aren't streamed, or a lease has another name")
 	}
+	env.MustKubectl(t, "get", "lease", "images.dafty.ai", "-n", namespace)
 	operator.stop()
 
 	used := map[right]bool{}

@@ -44,6 +44,12 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 {{- end }}
 
+{{/* Operators that share a lease stand by for each other: those of some namespaces have one each. */}}
+{{- define "dafty-operator.leaderElectionID" -}}
+{{- $own := .Values.watchNamespaces | empty | ternary "dafty-operator" (include "dafty-operator.fullname" .) }}
+{{- default (printf "%s.dafty.ai" $own) .Values.leaderElection.id }}
+{{- end }}
+
 {{- define "dafty-operator.image" -}}
 {{- if .Values.image.digest }}
 {{- printf "%s@%s" .Values.image.repository .Values.image.digest }}
