@@ -172,6 +172,7 @@ func run(o options) error {
 	if err := reconciler.SetupWithManager(ctx, mgr, wakeups, o.concurrentReconcile); err != nil {
 		return err
 	}
+	tellMissingRights(ctx, mgr.GetClient(), managed.Cache.DefaultNamespaces, ctrl.Log)
 	// Not ready: a takeover would have to wait until all DaftyJobs are listed. Not healthy: see the check.
 	informer, err := mgr.GetCache().GetInformer(ctx, &v1alpha1.DaftyJob{}, cache.BlockUntilSynced(false))
 	if err != nil {
