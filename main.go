@@ -3,11 +3,13 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"flag"
 	"fmt"
 	"net/http"
 	"os"
+	"path/filepath"
 	"runtime/debug"
 	"strings"
 	"time"
@@ -58,6 +60,9 @@ type options struct {
 	leaseTiming         lease.Timing
 	metricsAddress      string
 	metricsSecure       bool
+	metricsCertPath     string
+	metricsCertName     string
+	metricsCertKey      string
 	probeAddress        string
 	watchNamespaces     string
 	rateLimits          string
@@ -77,6 +82,9 @@ func main() {
 	flag.DurationVar(&o.leaseTiming.RetryPeriod, "leader-elect-retry-period", lease.DefaultTiming.RetryPeriod, "the time between two tries to renew the lease, or to get it: a standby takes over within this time after a leader that has ended in good order")
 	flag.StringVar(&o.metricsAddress, "metrics-bind-address", "0", "address that serves Prometheus metrics, such as :8443; 0 serves none")
 	flag.BoolVar(&o.metricsSecure, "metrics-secure", false, "serve metrics by https, to those alone whom the cluster lets read them")
+	flag.StringVar(&o.metricsCertPath, "metrics-cert-path", "", "folder with the certificate of --metrics-secure, which is read again when it changes; without it, one is made at the start that nobody has signed")
+	flag.StringVar(&o.metricsCertName, "metrics-cert-name", "tls.crt", "file of the certificate in --metrics-cert-path")
+	flag.StringVar(&o.metricsCertKey, "metrics-cert-key", "tls.key", "file of the certificate's private key in --metrics-cert-path")
 	flag.StringVar(&o.probeAddress, "health-probe-bind-address", ":8081", "address that serves /healthz and /readyz; 0 serves none")
 	flag.StringVar(&o.watchNamespaces, "watch-namespaces", "", "namespaces to look after, separated by commas; all by default")
 	flag.DurationVar(&o.deletionTimeout, "deletion-timeout", 5*time.Minute, "how long a deleted DaftyJob waits for its cancel to be confirmed before it is let go with an event that says so")
@@ -113,6 +121,7 @@ var errEnded = errors.New("the operator has ended")
 func run(o options) error {
 	limits, limitsErr := account.ParseLimits(o.rateLimits)
 	timingErr := o.leaseTiming.Check()
+	certErr := o.checkMetricsCert()
 	leaderIDErrs := validation.IsDNS1123Subdomain(o.leaderID)
 	switch err := dafty.CheckURL(o.daftyURL, o.allowInsecure); {
 	case err != nil:
@@ -125,6 +134,8 @@ func run(o options) error {
 		return timingErr
 	case len(leaderIDErrs) > 0:
 		return fmt.Errorf("--leader-election-id: %s", leaderIDErrs[0])
+	case certErr != nil:
+		return fmt.Errorf("--metrics-cert-path: %w", certErr)
 	case limitsErr != nil:
 		return fmt.Errorf("--rate-limits: %w", limitsErr)
 	case flag.NArg() > 0:
@@ -227,6 +238,18 @@ func cachesSynced(informer cache.Informer) healthz.Checker {
 	}
 }
 
+// checkMetricsCert is because metrics would otherwise be served with a certificate that is made for want of this one.
+func (o options) checkMetricsCert() error {
+	if o.metricsCertPath == "" {
+		return nil
+	}
+	if !o.metricsSecure {
+		return errors.New("a certificate is of use with --metrics-secure alone")
+	}
+	_, err := tls.LoadX509KeyPair(filepath.Join(o.metricsCertPath, o.metricsCertName), filepath.Join(o.metricsCertPath, o.metricsCertKey))
+	return err
+}
+
 // manager are the options of the controller manager.
 func (o options) manager(scheme *runtime.Scheme) ctrl.Options {
 	m := ctrl.Options{
@@ -241,6 +264,9 @@ func (o options) manager(scheme *runtime.Scheme) ctrl.Options {
 		RenewDeadline:                 &o.leaseTiming.RenewDeadline,
 		RetryPeriod:                   &o.leaseTiming.RetryPeriod,
 		GracefulShutdownTimeout:       new(stopFor),
+	}
+	if o.metricsCertPath != "" {
+		m.Metrics.CertDir, m.Metrics.CertName, m.Metrics.KeyName = o.metricsCertPath, o.metricsCertName, o.metricsCertKey
 	}
 	if o.metricsSecure {
 		m.Metrics.FilterProvider = filters.WithAuthenticationAndAuthorization

@@ -219,6 +219,8 @@ func TestWrongValuesAreRefused(t *testing.T) {
 		{"rbac.create=false,metrics.podMonitor.enabled=true", "metrics.podMonitor needs metrics.tokenSecret where rbac.create is off"},
 		{"rbac.create=false,metrics.readers[0].name=a,metrics.readers[0].namespace=b", "metrics.readers needs metrics.enabled, metrics.secure and rbac.create"},
 		{"metrics.secure=false,metrics.readers[0].name=a,metrics.readers[0].namespace=b", "metrics.readers needs metrics.enabled, metrics.secure and rbac.create"},
+		{"metrics.secure=false,metrics.tls.secretName=certificate", "metrics.tls.secretName and metrics.tlsConfig need metrics.enabled and metrics.secure"},
+		{"metrics.secure=false,metrics.tlsConfig.serverName=metrics", "metrics.tls.secretName and metrics.tlsConfig need metrics.enabled and metrics.secure"},
 		{"dafty.url=http://dafty.example.com/api/v1", "dafty.url is plain http"},
 		{"dafty.url=http://127.example.com", "dafty.url is plain http"},
 		{"dafty.url=http://localhost.example.com", "dafty.url is plain http"},

@@ -10,6 +10,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"dafty.ai/dafty-operator/internal/installtest"
 )
@@ -141,6 +142,32 @@ func TestReleasesForDifferentNamespacesHaveALeaseEach(t *testing.T) {
 		}
 		if id != c.id {
 			t.Errorf("%s with %s has the lease %q, want %q", c.release, c.values, id, c.id)
+		}
+	}
+}
+
+// Metrics are served with the certificate in the Secret, where it is mounted, and scraped as it is to be checked.
+func TestMetricsCertificate(t *testing.T) {
+	for name, more := range map[string]string{"ServiceMonitor": "", "PodMonitor": "metrics.serviceMonitor.enabled=false,metrics.podMonitor.enabled=true"} {
+		manifests := render(t, "--values", everything, "--set", more)
+		pod := installtest.Find[appsv1.Deployment](t, manifests, "Deployment", "").Spec.Template.Spec
+		container := pod.Containers[0]
+		i := slices.IndexFunc(pod.Volumes, func(v corev1.Volume) bool { return v.Secret != nil && v.Secret.SecretName == "metrics-certificate" })
+		if i < 0 || !slices.ContainsFunc(container.VolumeMounts, func(m corev1.VolumeMount) bool {
+			return m.Name == pod.Volumes[i].Name && m.ReadOnly && slices.Contains(container.Args, "--metrics-cert-path="+m.MountPath)
+		}) {
+			t.Errorf("volumes %v, mounts %v, arguments %v", pod.Volumes, container.VolumeMounts, container.Args)
+		}
+		if len(pod.Volumes) != 2 || len(container.VolumeMounts) != 2 {
+			t.Errorf("the extra ones are lost: %v", pod.Volumes)
+		}
+		monitor := slices.IndexFunc(installtest.Objects(t, manifests), func(o *unstructured.Unstructured) bool { return o.GetKind() == name })
+		scrapes, err := json.Marshal(installtest.Objects(t, manifests)[monitor].Object["spec"])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := `"tlsConfig":{"ca":{"configMap":{"key":"ca.crt","name":"certificates"}},"serverName":"metrics.example.com"}`; !strings.Contains(string(scrapes), want) {
+			t.Errorf("%s: %s", name, scrapes)
 		}
 	}
 }

@@ -78,8 +78,8 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- if $values.secure }}
 {{- $token := dict "name" (printf "%s-metrics-scraper-token" (include "dafty-operator.fullname" .context)) "key" "token" }}
 {{- $_ := set $endpoint "authorization" (dict "credentials" ($values.tokenSecret | default $token)) }}
-{{- /* The operator's certificate is made at its start, and signed by nobody. */}}
-{{- $_ := set $endpoint "tlsConfig" (dict "insecureSkipVerify" true) }}
+{{- /* The operator's own certificate is made at its start, and signed by nobody. */}}
+{{- $_ := set $endpoint "tlsConfig" ($values.tlsConfig | default (dict "insecureSkipVerify" true)) }}
 {{- end }}
 {{- range $key := list "interval" "scrapeTimeout" "relabelings" "metricRelabelings" }}
 {{- with get $ $key }}
