@@ -47,7 +47,7 @@ func rules(t *testing.T, args ...string) rule {
 	return rule{}
 }
 
-// The monitors name the job for the app, and so must the alert that asks for it.
+// The monitors name the job for the app, and so must the alert that asks for it; the Deployment has the release's name.
 func TestAlertsAskForTheJobOfTheMonitors(t *testing.T) {
 	for app, args := range map[string][]string{
 		"dafty-operator": {"--set", "metrics.prometheusRule.enabled=true"},
@@ -56,10 +56,16 @@ func TestAlertsAskForTheJobOfTheMonitors(t *testing.T) {
 		asked := 0
 		for _, group := range rules(t, args...).Spec.Groups {
 			for _, alert := range group.Rules {
-				if _, job, found := strings.Cut(alert.Expr, "job="); found {
+				for _, job := range strings.Split(alert.Expr, "job=")[1:] {
 					asked++
 					if !strings.HasPrefix(job, `"`+app+`"`) {
 						t.Errorf("%s asks for %s; the job is %s", alert.Alert, alert.Expr, app)
+					}
+				}
+				for _, name := range strings.Split(alert.Expr, "{deployment")[1:] {
+					asked++
+					if !strings.HasPrefix(name, `="dafty-operator"}`) && !strings.HasPrefix(name, `="dafty-operator-images"}`) {
+						t.Errorf("%s asks for %s", alert.Alert, alert.Expr)
 					}
 				}
 				if strings.Contains(alert.Expr, "controller=") && !strings.Contains(alert.Expr, `controller="dafty-operator"`) {
@@ -67,8 +73,8 @@ func TestAlertsAskForTheJobOfTheMonitors(t *testing.T) {
 				}
 			}
 		}
-		if asked == 0 {
-			t.Error("no alert asks for a job")
+		if asked < 4 {
+			t.Errorf("the alerts ask for %d jobs and Deployments", asked)
 		}
 	}
 }
