@@ -219,6 +219,11 @@ func TestWrongValuesAreRefused(t *testing.T) {
 		{"rbac.create=false,metrics.podMonitor.enabled=true", "metrics.podMonitor needs metrics.tokenSecret where rbac.create is off"},
 		{"rbac.create=false,metrics.readers[0].name=a,metrics.readers[0].namespace=b", "metrics.readers needs metrics.enabled, metrics.secure and rbac.create"},
 		{"metrics.secure=false,metrics.readers[0].name=a,metrics.readers[0].namespace=b", "metrics.readers needs metrics.enabled, metrics.secure and rbac.create"},
+		{"resources.limits.memory=512Mi", "goMemLimit (900MiB) must be below resources.limits.memory (512Mi)"},
+		{"resources.limits.memory=0.8Gi", "goMemLimit (900MiB) must be below resources.limits.memory (0.8Gi)"},
+		{"resources.limits.memory=900M", "goMemLimit (900MiB) must be below resources.limits.memory (900M)"},
+		{"resources.limits.memory=943718400", "goMemLimit (900MiB) must be below resources.limits.memory (943718400)"},
+		{"goMemLimit=1GiB", "goMemLimit (1GiB) must be below resources.limits.memory (1Gi)"},
 		{"metrics.secure=false,metrics.tls.secretName=certificate", "metrics.tls.secretName and metrics.tlsConfig need metrics.enabled and metrics.secure"},
 		{"metrics.secure=false,metrics.tlsConfig.serverName=metrics", "metrics.tls.secretName and metrics.tlsConfig need metrics.enabled and metrics.secure"},
 		{"dafty.url=http://dafty.example.com/api/v1", "dafty.url is plain http"},
@@ -230,6 +235,16 @@ func TestWrongValuesAreRefused(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%s: %v; want %q", c.values, err, c.says)
 		}
+	}
+}
+
+// Memory limits that go with goMemLimit are let pass, however they are written.
+func TestMemoryLimitsAreTaken(t *testing.T) {
+	for _, values := range []string{
+		"resources.limits.memory=512Mi,goMemLimit=460MiB", "resources.limits.memory=512Mi,goMemLimit=", "resources.limits.memory=1G",
+		"resources.limits.memory=943718401", "resources.limits.memory=1e9", "resources.limits.memory=null", "resources.limits=null", "resources=null",
+	} {
+		render(t, "--set", values)
 	}
 }
 

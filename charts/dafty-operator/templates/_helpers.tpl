@@ -58,6 +58,16 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 {{- end }}
 
+{{/* The bytes of an amount, as Kubernetes or Go writes it; nothing where it is written in an uncommon way. */}}
+{{- define "dafty-operator.bytes" -}}
+{{- $units := dict "" 1 "k" 1e3 "M" 1e6 "G" 1e9 "T" 1e12 "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "Ti" 1099511627776 }}
+{{- $amount := kindIs "string" . | ternary . (int64 . | toString) }}
+{{- $number := regexFind "^[0-9]+(\\.[0-9]+)?" $amount }}
+{{- with get $units ($amount | trimPrefix $number | trimSuffix "B") }}
+{{- mulf (float64 $number) . | printf "%.0f" }}
+{{- end }}
+{{- end }}
+
 {{- define "dafty-operator.subjects" -}}
 - kind: ServiceAccount
   name: {{ include "dafty-operator.serviceAccountName" . }}
