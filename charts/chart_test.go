@@ -106,6 +106,7 @@ func TestRelease(t *testing.T) {
 	notes := must("install", release, chart, "--set", "image.tag=v9")
 	for _, next := range []string{
 		"The Dafty operator dafty-operator:v9 looks",
+		"\n\nWARNING: dafty-operator is an image without a registry",
 		"kubectl create secret generic dafty-credentials",
 		"set metrics.serviceMonitor.enabled",
 		"To delete these too, begin with the DaftyJobs, so that the operator still\ncancels what runs at Dafty:\n  kubectl delete daftyjobs --all --all-namespaces\n  helm uninstall " + release + " --namespace " + env.Namespace + "\n  kubectl delete crd daftyjobs.dafty.ai",
@@ -118,7 +119,9 @@ func TestRelease(t *testing.T) {
 	env.MustApply(t, "apiVersion: dafty.ai/v1alpha1\nkind: DaftyJob\nmetadata: {name: kept}\nspec: {imageGenerate: {prompt: A logo}}\n")
 
 	newer := newerChart(t)
-	must("upgrade", release, newer, "--set", "replicas=1")
+	if notes := must("upgrade", release, newer, "--set", "replicas=1,image.repository=registry.example.com/dafty-operator"); strings.Contains(notes, "WARNING") {
+		t.Errorf("the notes warn of an image that can be pulled:\n%s", notes)
+	}
 	if got := env.MustKubectl(t, "get", "crd", "daftyjobs.dafty.ai", "-o", "jsonpath={.spec.names.shortNames}"); !strings.Contains(got, "newer") {
 		t.Errorf("helm upgrade left the CRD as it was: %s", got)
 	}
