@@ -172,6 +172,43 @@ func TestRenovateFindsImages(t *testing.T) {
 	}
 }
 
+// GitHub leaves out a form for issues that it can't read, without a word. What each asks for is a text.
+func TestIssueForms(t *testing.T) {
+	files, err := filepath.Glob(".github/ISSUE_TEMPLATE/*.yml")
+	if err != nil || len(files) < 2 {
+		t.Fatalf("%d forms: %v", len(files), err)
+	}
+	for _, file := range files {
+		raw, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var form struct {
+			Name, Description string
+			Labels            []string
+			Body              []struct {
+				Type, ID    string
+				Attributes  struct{ Label, Description, Value, Render string }
+				Validations struct{ Required bool }
+			}
+		}
+		if err := yaml.UnmarshalStrict(raw, &form); err != nil {
+			t.Errorf("%s: %v", file, err)
+		}
+		if form.Name == "" || form.Description == "" || !strings.Contains(string(raw), "Never send an API key") {
+			t.Errorf("%s has no name or description, or doesn't warn of API keys", file)
+		}
+		ids := map[string]bool{}
+		for _, part := range form.Body {
+			switch markdown := part.Type == "markdown"; {
+			case markdown && (part.Attributes.Value == "" || part.ID != ""), !markdown && (part.Type != "textarea" || part.Attributes.Label == "" || part.ID == "" || ids[part.ID]):
+				t.Errorf("%s has a part that GitHub doesn't take: %+v", file, part)
+			}
+			ids[part.ID] = true
+		}
+	}
+}
+
 // One Go builds a version's programs: in the image, by make binaries, and in the workflows.
 func TestOneGo(t *testing.T) {
 	goMod, err := os.ReadFile("go.mod")
