@@ -3,11 +3,13 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"flag"
 	"fmt"
 	"net/http"
 	"os"
+	"path/filepath"
 	"runtime/debug"
 	"strings"
 	"time"
@@ -17,6 +19,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/runtime"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
+	"k8s.io/apimachinery/pkg/util/validation"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
@@ -39,8 +42,8 @@ import (
 // version is stamped by the build.
 var version = ""
 
-// leaseName is the lease of whoever leads.
-const leaseName = "dafty-operator.dafty.ai"
+// leaderElectionID is the lease of whoever leads, by default.
+const leaderElectionID = "dafty-operator.dafty.ai"
 
 // A pod is given 60 s to end (config/manager): what is on its way to Dafty gets the most of it, and the manager what is left.
 const (
@@ -52,10 +55,14 @@ type options struct {
 	daftyURL            string
 	allowInsecure       bool
 	leaderElect         bool
+	leaderID            string
 	leaderNamespace     string
 	leaseTiming         lease.Timing
 	metricsAddress      string
 	metricsSecure       bool
+	metricsCertPath     string
+	metricsCertName     string
+	metricsCertKey      string
 	probeAddress        string
 	watchNamespaces     string
 	rateLimits          string
@@ -68,12 +75,16 @@ func main() {
 	flag.StringVar(&o.daftyURL, "dafty-url", envOr("DAFTY_URL", dafty.DefaultURL), "base URL of the Dafty API (environment: DAFTY_URL)")
 	flag.BoolVar(&o.allowInsecure, "allow-insecure-dafty-url", false, "allow a plain http --dafty-url that is no loopback address; API keys and uploads then cross the network in the clear")
 	flag.BoolVar(&o.leaderElect, "leader-elect", false, "run only while holding the leader lease, so that several replicas can stand by")
+	flag.StringVar(&o.leaderID, "leader-election-id", leaderElectionID, "name of the leader lease; operators that have it in common stand by for each other, so those that look after different namespaces need a name each")
 	flag.StringVar(&o.leaderNamespace, "leader-election-namespace", "", "namespace of the leader lease; the pod's own by default, and \"default\" outside a cluster")
 	flag.DurationVar(&o.leaseTiming.Duration, "leader-elect-lease-duration", lease.DefaultTiming.Duration, "how long a standby waits for a leader that has stopped renewing its lease without giving it back")
 	flag.DurationVar(&o.leaseTiming.RenewDeadline, "leader-elect-renew-deadline", lease.DefaultTiming.RenewDeadline, "how long a leader tries to renew its lease before it gives up and ends")
 	flag.DurationVar(&o.leaseTiming.RetryPeriod, "leader-elect-retry-period", lease.DefaultTiming.RetryPeriod, "the time between two tries to renew the lease, or to get it: a standby takes over within this time after a leader that has ended in good order")
 	flag.StringVar(&o.metricsAddress, "metrics-bind-address", "0", "address that serves Prometheus metrics, such as :8443; 0 serves none")
 	flag.BoolVar(&o.metricsSecure, "metrics-secure", false, "serve metrics by https, to those alone whom the cluster lets read them")
+	flag.StringVar(&o.metricsCertPath, "metrics-cert-path", "", "folder with the certificate of --metrics-secure, which is read again when it changes; without it, one is made at the start that nobody has signed")
+	flag.StringVar(&o.metricsCertName, "metrics-cert-name", "tls.crt", "file of the certificate in --metrics-cert-path")
+	flag.StringVar(&o.metricsCertKey, "metrics-cert-key", "tls.key", "file of the certificate's private key in --metrics-cert-path")
 	flag.StringVar(&o.probeAddress, "health-probe-bind-address", ":8081", "address that serves /healthz and /readyz; 0 serves none")
 	flag.StringVar(&o.watchNamespaces, "watch-namespaces", "", "namespaces to look after, separated by commas; all by default")
 	flag.DurationVar(&o.deletionTimeout, "deletion-timeout", 5*time.Minute, "how long a deleted DaftyJob waits for its cancel to be confirmed before it is let go with an event that says so")
@@ -110,6 +121,8 @@ var errEnded = errors.New("the operator has ended")
 func run(o options) error {
 	limits, limitsErr := account.ParseLimits(o.rateLimits)
 	timingErr := o.leaseTiming.Check()
+	certErr := o.checkMetricsCert()
+	leaderIDErrs := validation.IsDNS1123Subdomain(o.leaderID)
 	switch err := dafty.CheckURL(o.daftyURL, o.allowInsecure); {
 	case err != nil:
 		return fmt.Errorf("--dafty-url (or DAFTY_URL): %w", err)
@@ -119,6 +132,10 @@ func run(o options) error {
 		return errors.New("--max-concurrent-reconciles must be at least 1")
 	case timingErr != nil:
 		return timingErr
+	case len(leaderIDErrs) > 0:
+		return fmt.Errorf("--leader-election-id: %s", leaderIDErrs[0])
+	case certErr != nil:
+		return fmt.Errorf("--metrics-cert-path: %w", certErr)
 	case limitsErr != nil:
 		return fmt.Errorf("--rate-limits: %w", limitsErr)
 	case flag.NArg() > 0:
@@ -133,11 +150,11 @@ func run(o options) error {
 	utilruntime.Must(v1alpha1.AddToScheme(scheme))
 
 	managed := o.manager(scheme)
-	elected, err := lease.New(config, o.leaderNamespace, leaseName, o.leaseTiming)
+	elected, err := lease.New(config, o.leaderNamespace, o.leaderID, o.leaseTiming)
 	if err != nil {
 		return err
 	}
-	managed.LeaderElectionResourceLockInterface, managed.LeaderElectionID = elected, leaseName // the latter for its metric
+	managed.LeaderElectionResourceLockInterface, managed.LeaderElectionID = elected, o.leaderID // the latter for its metric
 	mgr, err := ctrl.NewManager(config, managed)
 	if err != nil {
 		return err
@@ -166,6 +183,7 @@ func run(o options) error {
 	if err := reconciler.SetupWithManager(ctx, mgr, wakeups, o.concurrentReconcile); err != nil {
 		return err
 	}
+	tellMissingRights(ctx, mgr.GetClient(), managed.Cache.DefaultNamespaces, ctrl.Log)
 	// Not ready: a takeover would have to wait until all DaftyJobs are listed. Not healthy: see the check.
 	informer, err := mgr.GetCache().GetInformer(ctx, &v1alpha1.DaftyJob{}, cache.BlockUntilSynced(false))
 	if err != nil {
@@ -220,6 +238,18 @@ func cachesSynced(informer cache.Informer) healthz.Checker {
 	}
 }
 
+// checkMetricsCert is because metrics would otherwise be served with a certificate that is made for want of this one.
+func (o options) checkMetricsCert() error {
+	if o.metricsCertPath == "" {
+		return nil
+	}
+	if !o.metricsSecure {
+		return errors.New("a certificate is of use with --metrics-secure alone")
+	}
+	_, err := tls.LoadX509KeyPair(filepath.Join(o.metricsCertPath, o.metricsCertName), filepath.Join(o.metricsCertPath, o.metricsCertKey))
+	return err
+}
+
 // manager are the options of the controller manager.
 func (o options) manager(scheme *runtime.Scheme) ctrl.Options {
 	m := ctrl.Options{
@@ -234,6 +264,9 @@ func (o options) manager(scheme *runtime.Scheme) ctrl.Options {
 		RenewDeadline:                 &o.leaseTiming.RenewDeadline,
 		RetryPeriod:                   &o.leaseTiming.RetryPeriod,
 		GracefulShutdownTimeout:       new(stopFor),
+	}
+	if o.metricsCertPath != "" {
+		m.Metrics.CertDir, m.Metrics.CertName, m.Metrics.KeyName = o.metricsCertPath, o.metricsCertName, o.metricsCertKey
 	}
 	if o.metricsSecure {
 		m.Metrics.FilterProvider = filters.WithAuthenticationAndAuthorization

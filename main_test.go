@@ -14,7 +14,7 @@ import (
 
 // Options that can't be meant are refused before anything is connected to.
 func TestRunRefusesBadOptions(t *testing.T) {
-	good := options{daftyURL: dafty.DefaultURL, deletionTimeout: time.Minute, concurrentReconcile: 1, leaseTiming: lease.DefaultTiming}
+	good := options{daftyURL: dafty.DefaultURL, deletionTimeout: time.Minute, concurrentReconcile: 1, leaderID: leaderElectionID, leaseTiming: lease.DefaultTiming}
 	for _, tc := range []struct {
 		name   string
 		change func(*options)
@@ -28,6 +28,10 @@ func TestRunRefusesBadOptions(t *testing.T) {
 		{"a limit of no class", func(o *options) { o.rateLimits = "images=20" }, "the classes are image_create, other, style_extract, upload, video_create"},
 		{"a limit of nothing", func(o *options) { o.rateLimits = "image_create=0" }, "a number of at least 1"},
 		{"two leaders at once", func(o *options) { o.leaseTiming.Duration = o.leaseTiming.RenewDeadline }, "a leader must give up before another may take over"},
+		{"a lease without a name", func(o *options) { o.leaderID = "" }, "--leader-election-id: a lowercase RFC 1123 subdomain"},
+		{"a lease that can't be called so", func(o *options) { o.leaderID = "team_a" }, "--leader-election-id: a lowercase RFC 1123 subdomain"},
+		{"a certificate that isn't there", func(o *options) { o.metricsSecure, o.metricsCertPath, o.metricsCertName = true, t.TempDir(), "tls.crt" }, "--metrics-cert-path: open "},
+		{"a certificate for metrics by http", func(o *options) { o.metricsCertPath = t.TempDir() }, "--metrics-cert-path: a certificate is of use with --metrics-secure alone"},
 		{"no workers", func(o *options) { o.concurrentReconcile = 0 }, "--max-concurrent-reconciles must be at least 1"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -19,7 +19,10 @@ type workflow struct {
 		Permissions    map[string]string
 		Uses           string
 		TimeoutMinutes int `json:"timeout-minutes"`
-		Steps          []struct{ Uses, Run string }
+		Steps          []struct {
+			Uses, Run string
+			With      map[string]any
+		}
 	}
 }
 
@@ -99,6 +102,111 @@ func writes(permissions map[string]string) []string {
 	}
 	slices.Sort(names)
 	return names
+}
+
+// Whoever may push tags but not to main can't release what nobody has reviewed: the workflow's own check is run, on a clone
+// such as it has.
+func TestReleasesAreOfMain(t *testing.T) {
+	raw, err := os.ReadFile(".github/workflows/release.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var w workflow
+	if err := yaml.Unmarshal(raw, &w); err != nil {
+		t.Fatal(err)
+	}
+	steps := w.Jobs["image"].Steps
+	if !strings.HasPrefix(steps[0].Uses, "actions/checkout@") || steps[0].With["fetch-depth"] != 0.0 || steps[1].Run == "" {
+		t.Fatalf("the job begins with %+v", steps[:2])
+	}
+	dir := t.TempDir()
+	bash := func(script string) error {
+		cmd := exec.CommandContext(t.Context(), "bash", "-euo", "pipefail", "-c", script)
+		cmd.Dir = dir
+		cmd.Env = append(os.Environ(), "GIT_CONFIG_GLOBAL=/dev/null", "GIT_AUTHOR_NAME=a", "GIT_AUTHOR_EMAIL=a", "GIT_COMMITTER_NAME=a", "GIT_COMMITTER_EMAIL=a")
+		out, err := cmd.CombinedOutput()
+		t.Logf("%s\n%s", script, out)
+		return err
+	}
+	if err := bash("git init -q -b main . && git commit -q --allow-empty -m one && git tag v1 && git commit -q --allow-empty -m two && git tag v2 && " +
+		"git checkout -q -b side && git commit -q --allow-empty -m three && git tag v3 && git remote add origin . && git fetch -q"); err != nil {
+		t.Fatal(err)
+	}
+	for tag, released := range map[string]bool{"v1": true, "v2": true, "v3": false} {
+		if err := bash("git checkout -q " + tag + " && " + steps[1].Run); (err == nil) != released {
+			t.Errorf("%s is released: %v, want %v", tag, err == nil, released)
+		}
+	}
+}
+
+// Renovate finds what its expressions are to find.
+func TestRenovateFindsImages(t *testing.T) {
+	raw, err := os.ReadFile("renovate.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var config struct {
+		CustomManagers []struct{ ManagerFilePatterns, MatchStrings []string }
+	}
+	if err := yaml.Unmarshal(raw, &config); err != nil {
+		t.Fatal(err)
+	}
+	workflow, err := os.ReadFile(".github/workflows/release.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	images := regexp.MustCompile(`image=(\S+:\S+)`).FindAllSubmatch(workflow, -1)
+	if len(images) == 0 || len(config.CustomManagers) == 0 {
+		t.Fatalf("%d images, %d managers", len(images), len(config.CustomManagers))
+	}
+	for _, image := range images {
+		found := false
+		for _, manager := range config.CustomManagers {
+			if regexp.MustCompile(strings.Trim(manager.ManagerFilePatterns[0], "/")).MatchString(".github/workflows/release.yml") {
+				found = found || string(regexp.MustCompile(manager.MatchStrings[0]).Find(image[1])) == string(image[1])
+			}
+		}
+		if !found {
+			t.Errorf("Renovate doesn't see %s", image[1])
+		}
+	}
+}
+
+// GitHub leaves out a form for issues that it can't read, without a word. What each asks for is a text.
+func TestIssueForms(t *testing.T) {
+	files, err := filepath.Glob(".github/ISSUE_TEMPLATE/*.yml")
+	if err != nil || len(files) < 2 {
+		t.Fatalf("%d forms: %v", len(files), err)
+	}
+	for _, file := range files {
+		raw, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var form struct {
+			Name, Description string
+			Labels            []string
+			Body              []struct {
+				Type, ID    string
+				Attributes  struct{ Label, Description, Value, Render string }
+				Validations struct{ Required bool }
+			}
+		}
+		if err := yaml.UnmarshalStrict(raw, &form); err != nil {
+			t.Errorf("%s: %v", file, err)
+		}
+		if form.Name == "" || form.Description == "" || !strings.Contains(string(raw), "Never send an API key") {
+			t.Errorf("%s has no name or description, or doesn't warn of API keys", file)
+		}
+		ids := map[string]bool{}
+		for _, part := range form.Body {
+			switch markdown := part.Type == "markdown"; {
+			case markdown && (part.Attributes.Value == "" || part.ID != ""), !markdown && (part.Type != "textarea" || part.Attributes.Label == "" || part.ID == "" || ids[part.ID]):
+				t.Errorf("%s has a part that GitHub doesn't take: %+v", file, part)
+			}
+			ids[part.ID] = true
+		}
+	}
 }
 
 // One Go builds a version's programs: in the image, by make binaries, and in the workflows.

@@ -106,6 +106,7 @@ func TestRelease(t *testing.T) {
 	notes := must("install", release, chart, "--set", "image.tag=v9")
 	for _, next := range []string{
 		"The Dafty operator dafty-operator:v9 looks",
+		"\n\nWARNING: dafty-operator is an image without a registry",
 		"kubectl create secret generic dafty-credentials",
 		"set metrics.serviceMonitor.enabled",
 		"To delete these too, begin with the DaftyJobs, so that the operator still\ncancels what runs at Dafty:\n  kubectl delete daftyjobs --all --all-namespaces\n  helm uninstall " + release + " --namespace " + env.Namespace + "\n  kubectl delete crd daftyjobs.dafty.ai",
@@ -118,7 +119,9 @@ func TestRelease(t *testing.T) {
 	env.MustApply(t, "apiVersion: dafty.ai/v1alpha1\nkind: DaftyJob\nmetadata: {name: kept}\nspec: {imageGenerate: {prompt: A logo}}\n")
 
 	newer := newerChart(t)
-	must("upgrade", release, newer, "--set", "replicas=1")
+	if notes := must("upgrade", release, newer, "--set", "replicas=1,image.repository=registry.example.com/dafty-operator"); strings.Contains(notes, "WARNING") {
+		t.Errorf("the notes warn of an image that can be pulled:\n%s", notes)
+	}
 	if got := env.MustKubectl(t, "get", "crd", "daftyjobs.dafty.ai", "-o", "jsonpath={.spec.names.shortNames}"); !strings.Contains(got, "newer") {
 		t.Errorf("helm upgrade left the CRD as it was: %s", got)
 	}
@@ -190,6 +193,7 @@ func TestWrongValuesAreRefused(t *testing.T) {
 		{"deletionTimeout=5", "at '/deletionTimeout'"},
 		{"deletionTimeout=5 minutes", "at '/deletionTimeout': '5 minutes' does not match pattern"},
 		{"log.level=loud", "at '/log/level'"},
+		{"leaderElection.id=team_a", "at '/leaderElection/id': 'team_a' does not match pattern"},
 		{"watchNamespaces={Team}", "at '/watchNamespaces/0': 'Team' does not match pattern"},
 		{"metrics.port=70000", "at '/metrics/port': maximum"},
 		{"metrics.tokenSecret.name=reader", "at '/metrics/tokenSecret'"},
@@ -218,6 +222,13 @@ func TestWrongValuesAreRefused(t *testing.T) {
 		{"rbac.create=false,metrics.podMonitor.enabled=true", "metrics.podMonitor needs metrics.tokenSecret where rbac.create is off"},
 		{"rbac.create=false,metrics.readers[0].name=a,metrics.readers[0].namespace=b", "metrics.readers needs metrics.enabled, metrics.secure and rbac.create"},
 		{"metrics.secure=false,metrics.readers[0].name=a,metrics.readers[0].namespace=b", "metrics.readers needs metrics.enabled, metrics.secure and rbac.create"},
+		{"resources.limits.memory=512Mi", "goMemLimit (900MiB) must be below resources.limits.memory (512Mi)"},
+		{"resources.limits.memory=0.8Gi", "goMemLimit (900MiB) must be below resources.limits.memory (0.8Gi)"},
+		{"resources.limits.memory=900M", "goMemLimit (900MiB) must be below resources.limits.memory (900M)"},
+		{"resources.limits.memory=943718400", "goMemLimit (900MiB) must be below resources.limits.memory (943718400)"},
+		{"goMemLimit=1GiB", "goMemLimit (1GiB) must be below resources.limits.memory (1Gi)"},
+		{"metrics.secure=false,metrics.tls.secretName=certificate", "metrics.tls.secretName and metrics.tlsConfig need metrics.enabled and metrics.secure"},
+		{"metrics.secure=false,metrics.tlsConfig.serverName=metrics", "metrics.tls.secretName and metrics.tlsConfig need metrics.enabled and metrics.secure"},
 		{"dafty.url=http://dafty.example.com/api/v1", "dafty.url is plain http"},
 		{"dafty.url=http://127.example.com", "dafty.url is plain http"},
 		{"dafty.url=http://localhost.example.com", "dafty.url is plain http"},
@@ -227,6 +238,16 @@ func TestWrongValuesAreRefused(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%s: %v; want %q", c.values, err, c.says)
 		}
+	}
+}
+
+// Memory limits that go with goMemLimit are let pass, however they are written.
+func TestMemoryLimitsAreTaken(t *testing.T) {
+	for _, values := range []string{
+		"resources.limits.memory=512Mi,goMemLimit=460MiB", "resources.limits.memory=512Mi,goMemLimit=", "resources.limits.memory=1G",
+		"resources.limits.memory=943718401", "resources.limits.memory=1e9", "resources.limits.memory=null", "resources.limits=null", "resources=null",
+	} {
+		render(t, "--set", values)
 	}
 }
 

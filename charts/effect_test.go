@@ -2,6 +2,7 @@ package charts_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -9,6 +10,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"dafty.ai/dafty-operator/internal/installtest"
 )
@@ -45,7 +47,7 @@ func rules(t *testing.T, args ...string) rule {
 	return rule{}
 }
 
-// The monitors name the job for the app, and so must the alert that asks for it.
+// The monitors name the job for the app, and so must the alert that asks for it; the Deployment has the release's name.
 func TestAlertsAskForTheJobOfTheMonitors(t *testing.T) {
 	for app, args := range map[string][]string{
 		"dafty-operator": {"--set", "metrics.prometheusRule.enabled=true"},
@@ -54,10 +56,16 @@ func TestAlertsAskForTheJobOfTheMonitors(t *testing.T) {
 		asked := 0
 		for _, group := range rules(t, args...).Spec.Groups {
 			for _, alert := range group.Rules {
-				if _, job, found := strings.Cut(alert.Expr, "job="); found {
+				for _, job := range strings.Split(alert.Expr, "job=")[1:] {
 					asked++
 					if !strings.HasPrefix(job, `"`+app+`"`) {
 						t.Errorf("%s asks for %s; the job is %s", alert.Alert, alert.Expr, app)
+					}
+				}
+				for _, name := range strings.Split(alert.Expr, "{deployment")[1:] {
+					asked++
+					if !strings.HasPrefix(name, `="dafty-operator"}`) && !strings.HasPrefix(name, `="dafty-operator-images"}`) {
+						t.Errorf("%s asks for %s", alert.Alert, alert.Expr)
 					}
 				}
 				if strings.Contains(alert.Expr, "controller=") && !strings.Contains(alert.Expr, `controller="dafty-operator"`) {
@@ -65,8 +73,8 @@ func TestAlertsAskForTheJobOfTheMonitors(t *testing.T) {
 				}
 			}
 		}
-		if asked == 0 {
-			t.Error("no alert asks for a job")
+		if asked < 4 {
+			t.Errorf("the alerts ask for %d jobs and Deployments", asked)
 		}
 	}
 }
@@ -95,6 +103,77 @@ func TestNoRightsAreGivenWhereTheyAreNotAskedFor(t *testing.T) {
 	for _, object := range installtest.Objects(t, render(t, "--set", "rbac.create=false")) {
 		if strings.HasPrefix(object.GetAPIVersion(), "rbac.authorization.k8s.io/") {
 			t.Errorf("%s %s", object.GetKind(), object.GetName())
+		}
+	}
+}
+
+// OVN-Kubernetes, which OpenShift has, takes a port's name for all TCP ports, and judges DNS by the port of the Pods behind the
+// Service: 5353 there. kustomize's policy is the same, which TestKustomizeAndHelmAgree sees to.
+func TestNetworkPolicyOnOpenShift(t *testing.T) {
+	policy := installtest.Find[networkingv1.NetworkPolicy](t, render(t, "--set", "networkPolicy.enabled=true,metrics.port=9443"), "NetworkPolicy", "").Spec
+	if got := policy.Ingress[0].Ports; len(got) != 1 || got[0].Port.IntValue() != 9443 {
+		t.Errorf("lets in to %v, want 9443 by its number", got)
+	}
+	dns := map[string]bool{}
+	for _, port := range policy.Egress[0].Ports {
+		dns[fmt.Sprint(*port.Protocol, port.Port)] = true
+	}
+	for _, want := range []string{"UDP53", "TCP53", "UDP5353", "TCP5353"} {
+		if !dns[want] {
+			t.Errorf("doesn't let out to %s: %v", want, dns)
+		}
+	}
+}
+
+// Two releases in one namespace that look after different ones would stand by for each other if they shared a lease. Where they
+// look after the same ones, that is what they are to do.
+func TestReleasesForDifferentNamespacesHaveALeaseEach(t *testing.T) {
+	for _, c := range []struct{ release, values, id string }{
+		{"dafty-operator", "replicas=2", ""},
+		{"team-a", "replicas=2", ""},
+		{"dafty-operator", "watchNamespaces={a}", ""},
+		{"team-a", "watchNamespaces={a}", "team-a-dafty-operator.dafty.ai"},
+		{"team-b", "watchNamespaces={b}", "team-b-dafty-operator.dafty.ai"},
+		{"team-b", "watchNamespaces={b},leaderElection.id=images", "images"},
+	} {
+		manifests, err := installtest.Helm(t, "template", c.release, chart, "--set", c.values)
+		if err != nil {
+			t.Fatal(err)
+		}
+		id := ""
+		for _, arg := range installtest.Find[appsv1.Deployment](t, manifests, "Deployment", "").Spec.Template.Spec.Containers[0].Args {
+			if value, found := strings.CutPrefix(arg, "--leader-election-id="); found {
+				id = value
+			}
+		}
+		if id != c.id {
+			t.Errorf("%s with %s has the lease %q, want %q", c.release, c.values, id, c.id)
+		}
+	}
+}
+
+// Metrics are served with the certificate in the Secret, where it is mounted, and scraped as it is to be checked.
+func TestMetricsCertificate(t *testing.T) {
+	for name, more := range map[string]string{"ServiceMonitor": "", "PodMonitor": "metrics.serviceMonitor.enabled=false,metrics.podMonitor.enabled=true"} {
+		manifests := render(t, "--values", everything, "--set", more)
+		pod := installtest.Find[appsv1.Deployment](t, manifests, "Deployment", "").Spec.Template.Spec
+		container := pod.Containers[0]
+		i := slices.IndexFunc(pod.Volumes, func(v corev1.Volume) bool { return v.Secret != nil && v.Secret.SecretName == "metrics-certificate" })
+		if i < 0 || !slices.ContainsFunc(container.VolumeMounts, func(m corev1.VolumeMount) bool {
+			return m.Name == pod.Volumes[i].Name && m.ReadOnly && slices.Contains(container.Args, "--metrics-cert-path="+m.MountPath)
+		}) {
+			t.Errorf("volumes %v, mounts %v, arguments %v", pod.Volumes, container.VolumeMounts, container.Args)
+		}
+		if len(pod.Volumes) != 2 || len(container.VolumeMounts) != 2 {
+			t.Errorf("the extra ones are lost: %v", pod.Volumes)
+		}
+		monitor := slices.IndexFunc(installtest.Objects(t, manifests), func(o *unstructured.Unstructured) bool { return o.GetKind() == name })
+		scrapes, err := json.Marshal(installtest.Objects(t, manifests)[monitor].Object["spec"])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := `"tlsConfig":{"ca":{"configMap":{"key":"ca.crt","name":"certificates"}},"serverName":"metrics.example.com"}`; !strings.Contains(string(scrapes), want) {
+			t.Errorf("%s: %s", name, scrapes)
 		}
 	}
 }

@@ -56,7 +56,15 @@ func TestPackage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	about, err := installtest.Helm(t, "show", "chart", chart)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(about, "artifacthub.io/license: Apache-2.0\n") {
+		t.Errorf("the package has no license:\n%s", about)
+	}
 	links := regexp.MustCompile(`\]\(([^)]+)\)`).FindAllStringSubmatch(page, -1)
+	links = append(links, regexp.MustCompile(`url: (https://dafty\.ai/.+)`).FindAllStringSubmatch(about, -1)...)
 	if len(links) == 0 {
 		t.Error("the page has no links")
 	}

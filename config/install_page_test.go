@@ -65,6 +65,11 @@ func TestInstallPage(t *testing.T) {
 				}
 				scripts[i] = before + script
 			}
+		case "From kustomize to Helm, and back":
+			if len(scripts) != 2 {
+				t.Fatalf("%s: %d scripts", title, len(scripts))
+			}
+			scripts = []string{thereIsADaftyJob + scripts[0] + allIsHelms + scripts[1] + allIsKustomizes}
 		default:
 			scripts = []string{whole}
 		}
@@ -78,7 +83,7 @@ func TestInstallPage(t *testing.T) {
 			} else if strings.Contains(string(out), "Warning:") {
 				t.Errorf("somebody warns:\n%s", out)
 			}
-			gone := strings.Contains(script, "delete -k operator") || strings.Contains(script, "helm uninstall")
+			gone := title == "Uninstall" && !strings.Contains(script, "delete daftyjobs")
 			if !gone {
 				_, _, _ = env.Kubectl(t, "delete", "namespace/"+namespace, "namespace/team-a", "namespace/team-b", "crd/daftyjobs.dafty.ai", "--ignore-not-found", "--timeout=90s")
 			}
@@ -102,6 +107,34 @@ func TestInstallPage(t *testing.T) {
 		t.Errorf("%d blocks of commands were found", commands)
 	}
 }
+
+// These stand around the commands that go from kustomize to Helm, and back. Nothing of the other way is left behind, all of
+// this one is there, and a DaftyJob is never gone.
+const (
+	thereIsADaftyJob = `kubectl apply --server-side -k operator
+kubectl wait --for=condition=Established crd/daftyjobs.dafty.ai --timeout=30s
+kubectl create -f - <<EOF
+apiVersion: dafty.ai/v1alpha1
+kind: DaftyJob
+metadata: {name: kept, namespace: default}
+spec: {imageGenerate: {prompt: A logo}}
+EOF
+uid=$(kubectl get daftyjob kept -n default -o jsonpath={.metadata.uid})
+ours=deployments,poddisruptionbudgets,networkpolicies,services,serviceaccounts,configmaps,roles,rolebindings,clusterroles,clusterrolebindings,customresourcedefinitions
+only() {
+  kubectl get -f "$1" -o name | grep -v ^namespace/ | sort >wanted
+  kubectl get $ours -n dafty-operator-system -l app.kubernetes.io/name=dafty-operator -o name | sort | diff - wanted
+  [[ $(kubectl get daftyjob kept -n default -o jsonpath={.metadata.uid}) == $uid ]]
+}
+`
+	allIsHelms = `helm get manifest dafty-operator --namespace dafty-operator-system >helms.yaml
+only helms.yaml
+`
+	allIsKustomizes = `kubectl kustomize operator >kustomizes.yaml
+only kustomizes.yaml
+[[ -z $(helm list --short --namespace dafty-operator-system) ]]
+`
+)
 
 // copyOfCheckout is a Git repository with what is installed from, and a tag.
 func copyOfCheckout(t *testing.T) string {

@@ -4,9 +4,11 @@ package config_test
 import (
 	"fmt"
 	"maps"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -23,6 +25,7 @@ import (
 
 	"dafty.ai/dafty-operator/internal/installtest"
 	"dafty.ai/dafty-operator/internal/kubetest"
+	"dafty.ai/dafty-operator/internal/operatortest"
 	"dafty.ai/dafty-operator/internal/sourcetree"
 )
 
@@ -80,7 +83,81 @@ func TestInstallationForSomeNamespaces(t *testing.T) {
 		}
 	})
 	t.Run("it runs with these flags, and uses all of these rights", func(t *testing.T) { operatorHasTheRightsItUses(t, env, "team-a") })
+	t.Run("one without its Role holds up all, and it says so", func(t *testing.T) { missingRoleIsTold(t, env) })
+	t.Run("one that is deleted with its RoleBinding goes by the way out", func(t *testing.T) { stuckNamespaceGoes(t, env, manifests) })
 	t.Run("it goes again", func(t *testing.T) { uninstall(t, env, manifests) })
+}
+
+// missingRoleIsTold starts the operator with a namespace on its list that isn't there, and brings that with its Role.
+func missingRoleIsTold(t *testing.T, env *kubetest.Env) {
+	operator := startOperator(t, buildOperator(t), env, "https://127.0.0.1:1/api/v1", "--watch-namespaces=team-a,team-c")
+	readyz := func() (int, string) { return operatortest.Get(t, "http://"+operator.probes+"/readyz", "") }
+	told := regexp.MustCompile(`"level":"error".*DaftyJobs may not be listed in a namespace of --watch-namespaces.*"namespace":"(.*?)"`)
+	if !eventually(t, patience, func() bool { return told.MatchString(operator.log.String()) }) {
+		t.Fatal("it doesn't say that a namespace has no Role")
+	}
+	if all := told.FindAllStringSubmatch(operator.log.String(), -1); len(all) != 1 || all[0][1] != "team-c" {
+		t.Errorf("it says so of %q", all)
+	}
+	if !eventually(t, patience, func() bool { status, _ := readyz(); return status != 0 }) {
+		t.Fatal("it serves no probes")
+	}
+	if status, body := readyz(); status != http.StatusInternalServerError || !strings.Contains(body, "[-]caches failed") {
+		t.Errorf("/readyz: %d %s", status, body)
+	}
+	env.MustKubectl(t, "create", "namespace", "team-c")
+	defer env.MustKubectl(t, "delete", "namespace", "team-c", "--timeout=90s")
+	installtest.Apply(t, env, installtest.Overlay(t, map[string]string{".": "namespace: team-c\nresources: [CONFIG/watched-namespace]\n"}))
+	if !eventually(t, patience, func() bool { status, _ := readyz(); return status == http.StatusOK }) {
+		t.Error("it doesn't notice that the Role is there")
+	}
+	operator.stop()
+}
+
+// stuckNamespaceGoes deletes a namespace whose RoleBinding is gone before its DaftyJob, and takes the way out that
+// docs/troubleshooting.md has.
+func stuckNamespaceGoes(t *testing.T, env *kubetest.Env, manifests string) {
+	page, err := os.ReadFile("../docs/troubleshooting.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	wayOut := regexp.MustCompile("(?s)```sh\n(kubectl create clusterrole .*?)```.*?```sh\n(kubectl delete clusterrolebinding.*?)```").FindSubmatch(page)
+	if wayOut == nil {
+		t.Fatal("the page has no way out")
+	}
+	path := programs(t, env)
+	bash := func(script []byte) {
+		t.Helper()
+		cmd := exec.CommandContext(t.Context(), "bash", "-euo", "pipefail", "-c", string(script))
+		cmd.Env = append(os.Environ(), "PATH="+path+":"+os.Getenv("PATH"), "KUBECONFIG="+env.Kubeconfig)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+	}
+	sim := theDafty(t)
+	operator := startOperator(t, buildOperator(t), env, sim.URL)
+	env.MustKubectl(t, "create", "secret", "generic", "dafty-credentials", "-n", "team-b", "--from-literal=apiKey=dk_test_2f6d1c")
+	env.MustApply(t, "apiVersion: dafty.ai/v1alpha1\nkind: DaftyJob\nmetadata: {name: running, namespace: team-b}\n"+
+		"spec: {imageUpscale: {image: {id: "+ownImage+"}, resolution: 4K}}\n")
+	env.MustKubectl(t, "wait", "-n", "team-b", "--for=jsonpath={.status.phase}=Processing", "daftyjob/running", "--timeout="+patience.String())
+
+	env.MustKubectl(t, "delete", "rolebinding", "dafty-operator-manager-rolebinding", "-n", "team-b")
+	env.MustKubectl(t, "delete", "namespace", "team-b", "--wait=false")
+	if !eventually(t, patience, func() bool { return strings.Contains(operator.log.String(), "forbidden") }) {
+		t.Fatal("it may still write")
+	}
+	if got := env.MustKubectl(t, "get", "daftyjobs", "-n", "team-b", "-o", "name"); got == "" {
+		t.Fatal("the DaftyJob is gone: there is no way out to test")
+	}
+	bash(wayOut[1])
+	env.MustKubectl(t, "wait", "--for=delete", "namespace/team-b", "--timeout="+patience.String())
+	bash(wayOut[2])
+	for _, job := range sim.Running() {
+		t.Errorf("a %s runs on", job.Operation)
+	}
+	operator.stop()
+	env.MustKubectl(t, "create", "namespace", "team-b")
+	installtest.Apply(t, env, manifests)
 }
 
 const watchTeams = `patches:

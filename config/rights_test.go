@@ -2,9 +2,11 @@ package config_test
 
 import (
 	"cmp"
+	"crypto/tls"
 	"fmt"
 	"maps"
 	"net/http"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -12,6 +14,7 @@ import (
 
 	rbacv1 "k8s.io/api/rbac/v1"
 	auditv1 "k8s.io/apiserver/pkg/apis/audit/v1"
+	certutil "k8s.io/client-go/util/cert"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"dafty.ai/dafty-operator/internal/kubetest"
@@ -71,9 +74,19 @@ func operatorHasTheRightsItUses(t *testing.T, env *kubetest.Env, ns string) {
 
 	// Older API servers can't stream a list: the operator then lists, before it watches.
 	t.Setenv("KUBE_FEATURE_WatchListClient", "false")
-	operator = startOperator(t, program, env, sim.URL)
+	// And a lease and a certificate of the user's own need no other right.
+	operator = startOperator(t, program, env, sim.URL, "--leader-election-id=images.dafty.ai", "--metrics-cert-path="+certificate(t, "metrics.example.com"))
 	if !eventually(t, patience, works) {
-		t.Fatal("it doesn't start where lists aren't streamed")
+		t.Fatal("it doesn't start where lists aren't streamed, with a lease and a certificate of the user's own")
+	}
+	env.MustKubectl(t, "get", "lease", "images.dafty.ai", "-n", namespace)
+	conn, err := (&tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true}}).DialContext(t.Context(), "tcp", operator.metrics)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	if err := conn.(*tls.Conn).ConnectionState().PeerCertificates[0].VerifyHostname("metrics.example.com"); err != nil {
+		t.Errorf("metrics are served with another certificate: %v", err)
 	}
 	operator.stop()
 
@@ -96,6 +109,19 @@ func operatorHasTheRightsItUses(t *testing.T, env *kubetest.Env, ns string) {
 			t.Errorf("the audit log has a right that no role gives: %s", right)
 		}
 	}
+}
+
+// certificate is a folder with one for a host, and its key.
+func certificate(t *testing.T, host string) (dir string) {
+	t.Helper()
+	dir = t.TempDir()
+	cert, key, err := certutil.GenerateSelfSignedCertKey(host, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(dir, "tls.crt"), string(cert))
+	write(t, filepath.Join(dir, "tls.key"), string(key))
+	return dir
 }
 
 func audited(t *testing.T, env *kubetest.Env) []auditv1.Event {

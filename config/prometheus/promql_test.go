@@ -47,6 +47,13 @@ func parse(t *testing.T, expressions []string) []asked {
 // targetLabels are those that Prometheus itself puts on a series of a ServiceMonitor's.
 var targetLabels = []string{"job", "namespace", "pod", "instance", "service", "endpoint", "container"}
 
+// foreign are the labels of what Prometheus makes itself, and of what kube-state-metrics has.
+var foreign = map[string][]string{
+	"up":                            targetLabels,
+	"kube_deployment_spec_replicas": {"namespace", "deployment"},
+	"kube_deployment_status_replicas_available": {"namespace", "deployment"},
+}
+
 // series are those of a scrape, by name. What they are about isn't of interest here but their labels.
 type series map[string][]map[string]string
 
@@ -106,8 +113,8 @@ func (s series) complaints(a asked, strict bool) []string {
 	var all []string
 	var known []string
 	for _, selector := range a.Series {
-		if selector.Name == "up" { // Prometheus' own
-			known = append(known, targetLabels...)
+		if others, is := foreign[selector.Name]; is {
+			known = append(known, others...)
 			continue
 		}
 		labels := s.labelsOf(selector.Name)

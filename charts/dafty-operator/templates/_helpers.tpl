@@ -44,11 +44,27 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 {{- end }}
 
+{{/* Operators that share a lease stand by for each other: those of some namespaces have one each. */}}
+{{- define "dafty-operator.leaderElectionID" -}}
+{{- $own := .Values.watchNamespaces | empty | ternary "dafty-operator" (include "dafty-operator.fullname" .) }}
+{{- default (printf "%s.dafty.ai" $own) .Values.leaderElection.id }}
+{{- end }}
+
 {{- define "dafty-operator.image" -}}
 {{- if .Values.image.digest }}
 {{- printf "%s@%s" .Values.image.repository .Values.image.digest }}
 {{- else }}
 {{- printf "%s:%s" .Values.image.repository (default .Chart.AppVersion .Values.image.tag) }}
+{{- end }}
+{{- end }}
+
+{{/* The bytes of an amount, as Kubernetes or Go writes it; nothing where it is written in an uncommon way. */}}
+{{- define "dafty-operator.bytes" -}}
+{{- $units := dict "" 1 "k" 1e3 "M" 1e6 "G" 1e9 "T" 1e12 "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "Ti" 1099511627776 }}
+{{- $amount := kindIs "string" . | ternary . (int64 . | toString) }}
+{{- $number := regexFind "^[0-9]+(\\.[0-9]+)?" $amount }}
+{{- with get $units ($amount | trimPrefix $number | trimSuffix "B") }}
+{{- mulf (float64 $number) . | printf "%.0f" }}
 {{- end }}
 {{- end }}
 
@@ -72,8 +88,8 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- if $values.secure }}
 {{- $token := dict "name" (printf "%s-metrics-scraper-token" (include "dafty-operator.fullname" .context)) "key" "token" }}
 {{- $_ := set $endpoint "authorization" (dict "credentials" ($values.tokenSecret | default $token)) }}
-{{- /* The operator's certificate is made at its start, and signed by nobody. */}}
-{{- $_ := set $endpoint "tlsConfig" (dict "insecureSkipVerify" true) }}
+{{- /* The operator's own certificate is made at its start, and signed by nobody. */}}
+{{- $_ := set $endpoint "tlsConfig" ($values.tlsConfig | default (dict "insecureSkipVerify" true)) }}
 {{- end }}
 {{- range $key := list "interval" "scrapeTimeout" "relabelings" "metricRelabelings" }}
 {{- with get $ $key }}
