@@ -83,7 +83,7 @@ func TestChain(t *testing.T) {
 	style, err := w.get("style")
 	w.Expect(err).NotTo(HaveOccurred())
 	w.Expect(hero.Status.Inputs).To(HaveLen(2))
-	w.Expect(hero.Status.Inputs[0]).To(Equal(v1alpha1.Input{Field: "imageGenerate.style", Source: "DaftyJob style", UID: style.UID, ID: style.Status.Result.Style.ID}))
+	w.Expect(hero.Status.Inputs[0]).To(Equal(v1alpha1.Input{Field: "imageGenerate.style", Source: "DaftyJob style", UID: style.UID, ID: style.Status.Result.Style.ID, JobID: style.Status.JobID}))
 	w.Expect(hero.Status.Inputs[1].ID).To(HavePrefix("up_"))
 	w.Expect(string(w.requestsTo("POST", "/images/generate")[0].Body)).To(ContainSubstring(`"references":["` + hero.Status.Inputs[1].ID + `","https://example.com/a.png"]`))
 	w.Expect(string(w.requestsTo("POST", "/images/upscale")[0].Body)).To(ContainSubstring(`"imageId":"` + hero.Status.Result.Images[1].ID + `"`))
