@@ -234,7 +234,7 @@ func wrong(in lifecycle.Input, got lifecycle.Decision) (problems []string) {
 		untouched := before.JobID == "" && !before.InDoubt() && ownAnnotation(in.Job) == "" && in.Job.Spec.AdoptJobID == ""
 		timeout := !in.Now.Before(in.Job.DeletionTimestamp.Add(in.DeletionTimeout))
 		must(deleting && finalizer, "a finalizer that isn't there, or is wanted")
-		orphaned := in.Job.Spec.DeletionPolicy == v1alpha1.DeletionOrphan && in.Job.Spec.DesiredState != v1alpha1.DesiredCancelled && !pastDeadline(in, before)
+		orphaned := in.Job.Spec.DeletionPolicy == v1alpha1.DeletionOrphan && in.Job.Spec.DesiredState != v1alpha1.DesiredCancelled && !pastDeadline(in, after)
 		must(before.Phase.Final() || untouched || disproved(in) || forgone(in) || timeout || orphaned, "let go too early")
 		must(!got.Abandoned || timeout && got.Event != nil && got.Event.Warning, "abandoned too early or in silence")
 	case lifecycle.UploadFiles, lifecycle.LookForThumbnail, lifecycle.Delete:
