@@ -167,9 +167,10 @@ func (r *Reconciler) act(ctx context.Context, job *v1alpha1.DaftyJob, tracker *a
 	}
 
 	// 4. Tell, and take the step. What tells that the object is let go waits until it is, unless
-	// its job may still run: should the answer to the removal be lost, nobody could tell any more.
+	// its job may still run: should the answer to the removal be lost, nobody could tell any more. That is told once, however
+	// often the removal is tried.
 	letGo := decision.Step == lifecycle.RemoveFinalizer && !decision.Abandoned
-	if again := decision.Abandoned && !tracker.GaveUp(); !letGo && !again {
+	if news := !decision.Abandoned || tracker.GaveUp(); news && !letGo {
 		r.tell(ctx, job, decision)
 	}
 	if err := r.take(ctx, job, decision, tracker, create); err != nil {

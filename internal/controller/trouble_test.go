@@ -22,6 +22,7 @@ import (
 	"dafty.ai/dafty-operator/api/v1alpha1"
 	"dafty.ai/dafty-operator/internal/controller"
 	"dafty.ai/dafty-operator/internal/daftysim"
+	"dafty.ai/dafty-operator/internal/operatortest"
 )
 
 // What the user has to mend is said, and once it is mended the job goes on by itself.
@@ -488,10 +489,7 @@ func TestJobNotFound(t *testing.T) {
 func TestDaftyDown(t *testing.T) {
 	w := newWorld(t, daftysim.Options{})
 	w.stop()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	w.Expect(err).NotTo(HaveOccurred())
-	address := listener.Addr().String()
-	w.Expect(listener.Close()).To(Succeed())
+	address := operatortest.FreeAddress(t)
 	w.url = "http://" + address + daftysim.BasePath
 	w.startOperator()
 
@@ -503,7 +501,7 @@ func TestDaftyDown(t *testing.T) {
 	w.cancel("called-off")
 	w.eventually("called-off", v1alpha1.PhaseCancelled, v1alpha1.ReasonCancelledBeforeSubmission)
 
-	listener, err = net.Listen("tcp", address)
+	listener, err := net.Listen("tcp", address)
 	w.Expect(err).NotTo(HaveOccurred())
 	back := &httptest.Server{Listener: listener, Config: &http.Server{Handler: w.sim.Simulator, ReadHeaderTimeout: time.Minute}}
 	back.Start()

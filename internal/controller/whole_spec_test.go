@@ -366,7 +366,7 @@ func TestAdoptionAtTheSameMoment(t *testing.T) {
 	for i := range ids {
 		ids[i] = w.sim.AddJob(accountName, daftysim.PersonJob{})
 		for _, one := range []string{"a", "b"} {
-			fmt.Fprintf(&manifests, "---\napiVersion: dafty.ai/v1alpha1\nkind: DaftyJob\nmetadata: {name: pair-%d-%s}\nspec: {imageGenerate: {prompt: A logo}, adoptJobID: %s}\n", i, one, ids[i])
+			manifests.WriteString("---\n" + manifest(fmt.Sprintf("pair-%d-%s", i, one), "{imageGenerate: {prompt: A logo}, adoptJobID: "+ids[i]+"}"))
 		}
 	}
 	w.MustApply(t, manifests.String())

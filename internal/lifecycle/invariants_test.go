@@ -290,8 +290,7 @@ func attemptsCount(in lifecycle.Input, got lifecycle.Decision, must check) {
 	must(len(after.FailedJobIDs) == len(before.FailedJobIDs)+1 && slices.Equal(before.FailedJobIDs, after.FailedJobIDs[:len(before.FailedJobIDs)]), "failedJobIDs is %v", after.FailedJobIDs)
 	failed := after.FailedJobIDs[len(after.FailedJobIDs)-1]
 	if before.JobID != "" {
-		corrected := before.SubmittedAt == nil || len(before.FailedJobIDs) > 0 // by a person, as nobody has seen it
-		must(failed == before.JobID || corrected && failed == ownAnnotation(in.Job), "job %s is followed, and %s failed", before.JobID, failed)
+		must(failed == before.JobID || correctable(in) && failed == ownAnnotation(in.Job), "job %s is followed, and %s failed", before.JobID, failed)
 	}
 	is := func(job *dafty.Job) bool {
 		return job != nil && strings.EqualFold(job.Id, failed) && job.Status == dafty.Failed

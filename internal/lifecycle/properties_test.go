@@ -183,7 +183,7 @@ func wrong(in lifecycle.Input, got lifecycle.Decision) (problems []string) {
 	}
 
 	// What was learnt stays.
-	corrected := after.JobID == ownAnnotation(in.Job) && (before.SubmittedAt == nil || len(before.FailedJobIDs) > 0) && in.Job.Spec.AdoptJobID == ""
+	corrected := correctable(in) && after.JobID == ownAnnotation(in.Job)
 	stoodBack := after.JobID == "" && in.Gathered.Adopter != "" && !unwanted
 	must(before.JobID == "" || after.JobID == before.JobID || retried || corrected || stoodBack, "the job's id changed")
 	must(!slices.Contains([]v1alpha1.Phase{v1alpha1.PhaseProcessing, v1alpha1.PhaseCancelling}, before.Phase) || before.JobID == "" || retried || stoodBack ||
@@ -255,6 +255,12 @@ func wrong(in lifecycle.Input, got lifecycle.Decision) (problems []string) {
 		must(got.Step == lifecycle.RemoveFinalizer || old == nil || old.Reason != event.Reason || retried, "the event %s is no news", event.Reason)
 	}
 	return problems
+}
+
+// correctable says that the id on record may be a wrong one that a person has written, as nobody has seen its job.
+func correctable(in lifecycle.Input) bool {
+	before := &in.Job.Status
+	return in.Job.Spec.AdoptJobID == "" && (before.SubmittedAt == nil || len(before.FailedJobIDs) > 0)
 }
 
 // ownCall is this process's call that the submission in status is the record of, nil where it is another's.
