@@ -46,7 +46,7 @@ const conflictRetry = time.Second
 // +kubebuilder:rbac:groups=dafty.ai,resources=daftyjobs/status,verbs=patch
 // +kubebuilder:rbac:groups="",resources=secrets,verbs=get
 // +kubebuilder:rbac:groups="",resources=configmaps,verbs=get;create;patch
-// +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
+// +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create
 
 // ReadLive are read when they are needed, by their names: no right to list them is needed, and none is kept for longer
 // than a moment.
