@@ -179,10 +179,10 @@ func TestDrainOfWhatCannotBeSent(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		tracker := w.tracker("a", "k")
 		s := submission(tracker)
+		s.CredentialsHash = "0badc0de" // of a key that isn't at hand any more
 		if !tracker.Begin() {
 			t.Fatal("it may not begin")
 		}
-		tracker.Use("")
 		tracker.Submit(image, s)
 		gone := w.tracker("gone", "k")
 		w.forget("gone")

@@ -27,9 +27,11 @@ type Tracker struct {
 	mu     sync.Mutex
 	closed bool
 	// secret is the account of the key in the Secret, nil where there is none; held the one
-	// that a call was last made with. Each is a reference of its own in the registry.
-	secret *Account
-	held   *Account
+	// that a call was last made with, or where none was yet (untried), that the Secret had before. Each is a reference of its
+	// own in the registry.
+	secret  *Account
+	held    *Account
+	untried bool
 	// used is when the key in the Secret was last told.
 	used time.Time
 	// rejected is the account that was last told that its key, or the job under it, isn't known.
@@ -87,6 +89,10 @@ func (t *Tracker) Use(apiKey string) {
 		return
 	}
 	before := t.secret
+	if before != nil && t.held == nil && t.rejected != before {
+		// It may be all that there is to cancel the job with, or to ask for the answer that a process before has missed.
+		t.held, t.untried = t.registry.retain(before), true
+	}
 	t.secret = nil
 	if apiKey != "" {
 		t.secret = t.registry.acquire(apiKey)
@@ -119,7 +125,7 @@ func (t *Tracker) Known() lifecycle.Known {
 		t.asked, known.Uploads = t.secret.uploads.known(t.asked)
 	}
 	if t.held != nil {
-		known.Credentials.Held = Hash(t.uid, t.held.key())
+		known.Credentials.Held, known.Credentials.Untried = Hash(t.uid, t.held.key()), t.untried
 	}
 	return known
 }
@@ -195,12 +201,14 @@ func (t *Tracker) accountFor(submission *v1alpha1.Submission) *Account {
 
 // hold keeps a as the account that was last used.
 func (t *Tracker) hold(a *Account) {
-	if t.held == a || t.closed {
+	if t.closed {
 		return
 	}
-	before := t.held
-	t.held = t.registry.retain(a)
-	t.registry.release(before)
+	t.untried = false
+	if before := t.held; before != a {
+		t.held = t.registry.retain(a)
+		t.registry.release(before)
+	}
 }
 
 // Submit sends the request of a submission that is on record in status.
@@ -406,6 +414,7 @@ func (t *Tracker) listed(w *watch, status dafty.JobStatus) {
 	}
 	job.Status = status
 	t.job = &job
+	t.hold(w.account)
 	t.mu.Unlock()
 	t.wake()
 }

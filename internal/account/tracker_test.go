@@ -608,6 +608,72 @@ func TestCancelsUseTheLastGoodKey(t *testing.T) {
 	})
 }
 
+// A process that has just begun knows a key from the Secret alone, when that goes.
+func TestTheSecretGoesBeforeItsKeyWasUsed(t *testing.T) {
+	t.Run("the job is cancelled with it", func(t *testing.T) {
+		inWorld(t, func(t *testing.T, w *world) {
+			w.alone()
+			tracker := w.tracker("a", "k")
+			tracker.Use("")
+			if got := tracker.Known().Credentials; got.Secret != "" || got.Held != Hash("uid-a", "k") || !got.Untried {
+				t.Fatalf("known: %+v", got)
+			}
+			tracker.Cancel(jobID)
+			if got := w.dafty("k").count("cancel"); got != 1 {
+				t.Errorf("%d cancels", got)
+			}
+			if tracker.Known().Credentials.Untried {
+				t.Error("it isn't known that Dafty took the key")
+			}
+		})
+	})
+	t.Run("a request in doubt is repeated with it", func(t *testing.T) {
+		inWorld(t, func(t *testing.T, w *world) {
+			w.alone()
+			tracker := w.tracker("a", "k")
+			repeat := repeated(tracker)
+			tracker.Use("another")
+			if hold := tracker.Claim(image, repeat, false); hold != nil {
+				t.Fatalf("held: %+v", hold)
+			}
+			tracker.Submit(image, repeat)
+			if got := w.dafty("k").count("create"); got != 1 {
+				t.Errorf("%d repeats", got)
+			}
+		})
+	})
+	t.Run("a list shows that it is the job's", func(t *testing.T) {
+		inWorld(t, func(t *testing.T, w *world) {
+			w.alone()
+			w.dafty("k").onLook(holds(nil))
+			w.dafty("k").lists(dafty.Processing)
+			tracker := w.tracker("a", "k")
+			tracker.Follow(jobID, dafty.ClassImageCreate)
+			time.Sleep(10 * time.Second)
+			if tracker.Known().Job == nil {
+				t.Fatal("no list was read")
+			}
+			tracker.Use("")
+			if got := tracker.Known().Credentials; got.Held != Hash("uid-a", "k") || got.Untried {
+				t.Errorf("known: %+v", got)
+			}
+		})
+	})
+	t.Run("one that was rejected isn't kept", func(t *testing.T) {
+		inWorld(t, func(t *testing.T, w *world) {
+			w.alone()
+			w.dafty("bad").onLook(fails(&dafty.CallError{Kind: dafty.KindUnauthorized}))
+			tracker := w.tracker("a", "bad")
+			tracker.Follow(jobID, dafty.ClassImageCreate)
+			settle()
+			tracker.Use("")
+			if got := tracker.Known().Credentials.Held; got != "" {
+				t.Errorf("held: %s", got)
+			}
+		})
+	})
+}
+
 // A request in doubt is repeated with the key that it was sent with, as long as that is known.
 func TestRepeatsUseTheKeyTheyWereSentWith(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {

@@ -396,6 +396,8 @@ func held(secret string) func(*lifecycle.Known) {
 	return func(known *lifecycle.Known) { known.Credentials.Held = secret }
 }
 
+func untried(known *lifecycle.Known) { known.Credentials.Untried = true }
+
 func since(after time.Duration) func(*lifecycle.Known) {
 	return func(known *lifecycle.Known) { known.Since = t0.Add(after) }
 }

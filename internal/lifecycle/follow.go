@@ -292,7 +292,8 @@ func (d *decider) newborn() bool {
 // stranger says whether the key that met the trouble may be of another account than the one
 // that made the job, where every job is absent.
 func (d *decider) stranger(trouble *Trouble) bool {
-	return trouble.Credentials != d.maker() && trouble.Credentials != d.Known.Credentials.Held
+	credentials := d.Known.Credentials
+	return trouble.Credentials != d.maker() && (credentials.Untried || trouble.Credentials != credentials.Held)
 }
 
 // maker is the hash of the key that the job was made with, empty where that isn't on record.

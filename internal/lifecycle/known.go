@@ -76,9 +76,11 @@ type Credentials struct {
 	Secret string
 	// Problem says why there is none, for the user.
 	Problem string
-	// Held is the hash of the key that this process last used for the job, empty where it has
-	// used none.
+	// Held is the hash of the key that this process last used for the job, or where it has used none, of the one that was in
+	// the Secret before; empty where there is neither.
 	Held string
+	// Untried says that Held wasn't used yet, so that nothing is known of whether it is of the job's account.
+	Untried bool
 }
 
 // SubmissionCall is one POST that creates a job.

@@ -649,6 +649,10 @@ var following = []row{
 		then: then{phase: PhaseFailed, way: stuck, reason: ReasonJobNotFound, step: lifecycle.Rest, event: "Warning JobNotFound"},
 	},
 	{
+		name: "a 404 under a key that was in the Secret before, and never used, proves nothing", given: newJob(taken(PhaseCancelling), desired(DesiredCancelled)), known: with("", held(keyB), untried, trouble(refusal(dafty.KindNotFound), 2, keyB)), when: time.Minute,
+		then: then{phase: PhaseCancelling, way: stuck, reason: ReasonCredentialsRejected, says: "isn't the one it was submitted with", step: lifecycle.Cancel, after: 30 * time.Second, event: "Warning CredentialsRejected"},
+	},
+	{
 		name: "a job that was picked up isn't there: whether the key is the right one isn't on record", given: newJob(note(ownNote), func(job *DaftyJob) { job.Status.JobID = jobID }, says(PhaseSubmitting, ReasonSubmitting)),
 		known: with(keyA, trouble(refusal(dafty.KindNotFound), 2, keyA)),
 		then: then{phase: PhaseSubmitting, way: stuck, reason: ReasonCredentialsRejected, says: "If that key is of another account than the job", step: lifecycle.Follow, after: 5 * time.Second,
