@@ -133,6 +133,41 @@ func TestDrainBeginsNothingAndGivesUpWhatIsHeld(t *testing.T) {
 	})
 }
 
+// An upload that is given up with the process hasn't failed, and one that ends in time has succeeded.
+func TestDrainAndUploads(t *testing.T) {
+	for name, heeds := range map[string]bool{"given up": true, "ended in time": false} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, func(t *testing.T, w *world) {
+				w.dafty("k").onUpload(func(ctx context.Context, step string) error {
+					if step != "complete" {
+						return nil
+					}
+					time.Sleep(time.Second)
+					if heeds && ctx.Err() != nil {
+						return &dafty.CallError{Kind: dafty.KindUnavailable, Message: "the call was given up"}
+					}
+					return nil
+				})
+				tracker := w.tracker("a", "k")
+				tracker.Upload(file("logo"))
+				synctest.Wait()
+				left := w.drain(time.Minute)
+				time.Sleep(2 * time.Second)
+				if !drained(left) || <-left != 0 {
+					t.Error("it is waited for")
+				}
+				known, woken := uploaded(tracker, "logo"), w.woken()
+				if heeds && (known.Done || known.Err != nil || len(woken) > 0) {
+					t.Errorf("told of a failure: %+v, woken %v", known, woken)
+				}
+				if !heeds && (known.ID == "" || len(woken) != 1) {
+					t.Errorf("not told of its end: %+v, woken %v", known, woken)
+				}
+			})
+		})
+	}
+}
+
 // What takes several looks or steps is given up between them.
 func TestDrainGivesUpWhatGoesOn(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {

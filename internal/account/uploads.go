@@ -212,6 +212,9 @@ func (r *Registry) upload(ctx context.Context, a *Account, file lifecycle.File, 
 	id, err := a.upload(ctx, file, line)
 	tracing.Failed(span, err)
 	span.End()
+	if err != nil && r.draining() {
+		return // given up with the process: nobody is told of a failure that is none
+	}
 	wakeAll(a.uploads.end(file.Digest, id, dafty.AsError(err)))
 }
 

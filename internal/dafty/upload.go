@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -64,7 +65,7 @@ func (c *Client) Reserve(ctx context.Context, filename, contentType string) (*Re
 
 // Put sends the bytes of an upload to the URL of its reservation, with the media type that was
 // reserved. The URL is of another server, which is never sent the API key. What it refuses
-// says nothing about the key or the bytes: the upload is to begin anew.
+// says nothing about the key, and about the bytes only where it names their size or type: else the upload is to begin anew.
 func (c *Client) Put(ctx context.Context, to, contentType string, content []byte) error {
 	ctx, cancel := context.WithTimeout(ctx, putTimeout)
 	defer cancel()
@@ -88,8 +89,13 @@ func (c *Client) Put(ctx context.Context, to, contentType string, content []byte
 		return nil
 	}
 	e := &CallError{Kind: KindUnavailable, Status: resp.StatusCode, Message: storage + " didn't take the bytes", RetryAfter: retryAfter(resp.Header)}
-	if resp.StatusCode >= 300 && resp.StatusCode < 400 {
+	switch status := resp.StatusCode; {
+	case status >= 300 && status < 400:
 		e.Message = storage + " answered with a redirect, which is not followed"
+	case status == http.StatusRequestEntityTooLarge:
+		e.Kind, e.Message = KindInvalid, fmt.Sprintf("%s doesn't take a file of %d bytes", storage, len(content))
+	case status == http.StatusUnsupportedMediaType:
+		e.Kind, e.Message = KindInvalid, storage+" doesn't take a file of type "+contentType
 	}
 	return e
 }

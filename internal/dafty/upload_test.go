@@ -254,13 +254,21 @@ func TestUploadURLs(t *testing.T) {
 	}
 }
 
-// The storage knows signatures, and no keys: whatever it refuses, the key is as good as before, and so are the bytes.
+// The storage knows signatures, and no keys: whatever it refuses, the key is as good as before, and so are the bytes, unless
+// it names their size or type.
 func TestStorageThatDoesNotTakeTheBytes(t *testing.T) {
 	for status := 300; status < 600; status++ {
 		if http.StatusText(status) == "" {
 			continue
 		}
 		t.Run(fmt.Sprint(status), func(t *testing.T) {
+			kind, says := dafty.KindUnavailable, ""
+			switch status {
+			case http.StatusRequestEntityTooLarge:
+				kind, says = dafty.KindInvalid, "doesn't take a file of 1 bytes"
+			case http.StatusUnsupportedMediaType:
+				kind, says = dafty.KindInvalid, "doesn't take a file of type image/png"
+			}
 			other, others := always(t, httpAnswer(200, ""))
 			for _, body := range []string{daftys("UNAUTHORIZED", signature), "<Error><Signature>" + signature + "</Signature></Error>"} {
 				if status == http.StatusNotModified {
@@ -268,7 +276,7 @@ func TestStorageThatDoesNotTakeTheBytes(t *testing.T) {
 				}
 				baseURL, requests := always(t, httpAnswer(status, body, "Location: "+other+"/"+query, "Retry-After: 7"))
 				e := dafty.AsError(newClient(t, baseURL).Put(t.Context(), baseURL+"/up_1"+query, "image/png", []byte("x")))
-				if e == nil || e.Kind != dafty.KindUnavailable || e.Status != status || e.Unsent || e.Code != "" || e.RetryAfter != 7*time.Second {
+				if e == nil || e.Kind != kind || e.Status != status || e.Unsent || e.Code != "" || e.RetryAfter != 7*time.Second || !strings.Contains(e.Message, says) {
 					t.Errorf("got %+v", e)
 				}
 				if status < 400 && !strings.Contains(e.Message, "redirect") {

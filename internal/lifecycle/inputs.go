@@ -2,6 +2,7 @@ package lifecycle
 
 import (
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -368,11 +369,28 @@ func (d *decider) gatherFile(s source, in *v1alpha1.Input) *obstacle {
 	}
 	v := onTheWay(v1alpha1.PhasePending, v1alpha1.ReasonUploading, fmt.Sprintf("uploading %s for %s", s, s.field))
 	after := uploadAsk
-	if upload.Err != nil {
-		v = troubled(v1alpha1.PhasePending, upload.Err.Kind, fmt.Sprintf("the upload of %s failed: %s", s, upload.Err.Error()), d.secretWords())
+	if err := upload.Err; err != nil {
+		v = troubled(v1alpha1.PhasePending, err.Kind, fmt.Sprintf("the upload of %s failed: %s", s, err.Error()), d.secretWords())
+		if upload.Failures >= lastingRefusals && refusesUpload(err) {
+			// It isn't away: it answers, and goes on refusing.
+			v = stuck(v1alpha1.PhasePending, v1alpha1.ReasonUnusableFile, fmt.Sprintf(
+				"%s refers to %s, whose upload was refused %d times, the last time with: %s; it is tried on", s.field, s, upload.Failures, err.Error()))
+		}
 		after = max(upload.RetryAt.Sub(d.Now), credentialsPoll)
 	}
 	return &obstacle{verdict: v, after: after, file: read.File}
+}
+
+// refusesUpload says that an error is a refusal, and not one for the moment.
+func refusesUpload(err *dafty.CallError) bool {
+	switch err.Kind {
+	case dafty.KindNotFound, dafty.KindConflict:
+		return true
+	case dafty.KindUnavailable:
+		return err.Status >= 400 && err.Status < 500 && err.Status != http.StatusRequestTimeout && err.Status != http.StatusTooEarly
+	default:
+		return false // which says itself what is to be done
+	}
 }
 
 // waitFor keeps the job where it is. What no watch tells of is looked for now and then.

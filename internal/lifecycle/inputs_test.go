@@ -303,6 +303,32 @@ func uploadKindRows() (rows []row) {
 	} {
 		rows = append(rows, row{name: string(kind) + " for an upload", given: video, known: with(keyA, uploadFailed(refusal(kind), time.Second)), gathered: reading(picture), then: then})
 	}
+	lasting := func(failures int, err *dafty.CallError) func(*lifecycle.Known) {
+		return upload(lifecycle.Upload{Done: true, Err: err, Failures: failures, RetryAt: t0.Add(time.Minute)})
+	}
+	storage := func(status int) *dafty.CallError {
+		return &dafty.CallError{Kind: dafty.KindUnavailable, Status: status, Message: "the storage for uploads didn't take the bytes"}
+	}
+	goesOn := uploading(onTheWay, ReasonAPIUnavailable, "the upload of", time.Minute)
+	refused := uploading(stuck, ReasonUnusableFile, "imageToVideo.image refers to ConfigMap brand, key a.png, whose upload was refused 6 times, the last time with: ", time.Minute)
+	for _, tt := range []struct {
+		name     string
+		failures int
+		err      *dafty.CallError
+		then     then
+	}{
+		{"five times not found", 5, refusal(dafty.KindNotFound), goesOn},
+		{"six times not found", 6, refusal(dafty.KindNotFound), refused},
+		{"six conflicts", 6, refusal(dafty.KindConflict), refused},
+		{"six refusals of the storage", 6, storage(403), refused},
+		{"six redirects of the storage", 6, storage(307), goesOn},
+		{"six failures of the storage", 6, storage(500), goesOn},
+		{"six timeouts that the storage tells", 6, storage(408), goesOn},
+		{"six times too early", 6, storage(425), goesOn},
+		{"six times no answer", 6, noAnswer, goesOn},
+	} {
+		rows = append(rows, row{name: tt.name + " for an upload", given: video, known: with(keyA, lasting(tt.failures, tt.err)), gathered: reading(picture), then: tt.then})
+	}
 	return rows
 }
 

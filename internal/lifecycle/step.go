@@ -94,6 +94,9 @@ const (
 	// to read all of them.
 	credentialsPoll    = 5 * time.Second
 	maxCredentialsPoll = time.Minute
+	// lastingRefusals is after how many failures in a row a refused upload is a person's to mend: half a minute, which a
+	// server that is being replaced may take.
+	lastingRefusals = 6
 	// uploadAsk is after which time it is asked again what became of an upload, should its end not be heard of.
 	uploadAsk = time.Minute
 	// retryAfter is how long after its first failure a job is tried again, and maxRetryAfter after many: as a batch/v1 Job.
