@@ -427,26 +427,39 @@ func TestAnnotationSurvivesStatus(t *testing.T) {
 	w.eventually("job", v1alpha1.PhaseQueued, v1alpha1.ReasonQueued)
 	id := w.submitted("job")
 	w.Eventually(func() map[string]string { job, _ := w.get("job"); return job.Annotations }).WithTimeout(patience).Should(HaveKey(v1alpha1.JobAnnotation))
-	job, err := w.get("job")
-	w.Expect(err).NotTo(HaveOccurred())
+	w.apply("unwanted", aLogo)
+	w.eventually("unwanted", v1alpha1.PhaseQueued, v1alpha1.ReasonQueued)
+	w.Eventually(func() map[string]string { job, _ := w.get("unwanted"); return job.Annotations }).WithTimeout(patience).Should(HaveKey(v1alpha1.JobAnnotation))
+	w.cancel("unwanted")
+	w.eventually("unwanted", v1alpha1.PhaseCancelled, v1alpha1.ReasonCancelled)
 
 	w.stop()
-	job.Finalizers = nil
-	w.Expect(w.Client.Update(t.Context(), job)).To(Succeed())
-	w.Expect(w.Client.Delete(t.Context(), job)).To(Succeed())
-	restored := &v1alpha1.DaftyJob{ObjectMeta: metav1.ObjectMeta{Namespace: w.Namespace, Name: "job", Annotations: job.Annotations}, Spec: job.Spec}
-	copied := &v1alpha1.DaftyJob{ObjectMeta: metav1.ObjectMeta{Namespace: w.Namespace, Name: "copy", Annotations: job.Annotations}, Spec: job.Spec}
-	for _, object := range []client.Object{restored, copied} {
+	var objects []client.Object
+	restore := func(name, as string) {
+		job, err := w.get(name)
+		w.Expect(err).NotTo(HaveOccurred())
+		if name == as {
+			job.Finalizers = nil
+			w.Expect(w.Client.Update(t.Context(), job)).To(Succeed())
+			w.Expect(w.Client.Delete(t.Context(), job)).To(Succeed())
+		}
+		objects = append(objects, &v1alpha1.DaftyJob{ObjectMeta: metav1.ObjectMeta{Namespace: w.Namespace, Name: as, Annotations: job.Annotations}, Spec: job.Spec})
+	}
+	restore("job", "copy")
+	restore("job", "job")
+	restore("unwanted", "unwanted")
+	for _, object := range objects {
 		w.Expect(w.Client.Create(t.Context(), object)).To(Succeed())
 	}
 	w.startOperator()
 
 	w.Expect(w.submitted("job")).To(Equal(id))
 	w.Expect(w.submitted("copy")).NotTo(Equal(id))
+	w.eventually("unwanted", v1alpha1.PhaseCancelled, v1alpha1.ReasonCancelled)
 	w.sim.FinishAll(daftysim.Succeed)
 	w.eventually("job", v1alpha1.PhaseCompleted, v1alpha1.ReasonCompleted)
 	w.eventually("copy", v1alpha1.PhaseCompleted, v1alpha1.ReasonCompleted)
-	w.wantCharges(2)
+	w.wantCharges(3)
 }
 
 // Trouble while a job is followed is told, and ends nothing.

@@ -33,22 +33,21 @@ func (d *decider) follow() Decision {
 		return d.end(lost(v1alpha1.ReasonJobNotFound, fmt.Sprintf("Dafty doesn't know job %s; whether it made anything can only be seen at Dafty", d.status.JobID)))
 	}
 
-	now := d.underway(job)
+	now, credentials := d.underway(job), d.Known.Credentials
+	cancels := d.stopWanted() && (credentials.Secret != "" || credentials.Held != "")
 	switch {
+	case cancels:
+		// It waits for nothing, as each second may be paid for.
+		return d.cancel(now)
 	case d.deleting():
 	case !d.finalizer():
 		return d.on(now, AddFinalizer, 0)
 	case !d.stopWanted() && Annotated(d.Job) != d.status.JobID:
-		// A cancel waits for nothing, as each second may be paid for.
 		return d.on(now, Annotate, 0)
 	}
-	credentials := d.Known.Credentials
-	if credentials.Secret == "" && !(d.stopWanted() && credentials.Held != "") {
+	if credentials.Secret == "" {
 		return d.on(onTheWay(now.phase, v1alpha1.ReasonWaitingForCredentials,
 			credentials.Problem+"; job "+d.status.JobID+" goes on at Dafty meanwhile"+d.deletionWords()), Rest, d.credentialsPoll())
-	}
-	if d.stopWanted() {
-		return d.cancel(now)
 	}
 	if now.stalled {
 		return d.on(now, Follow, d.credentialsPoll())
@@ -151,19 +150,23 @@ func telling(trouble *Trouble) bool {
 	}
 }
 
-// cancel has the job cancelled, and the cancel confirmed by a look at the job.
+// cancel has the job cancelled, and the cancel confirmed by a look at the job. Once it is on its way the finalizer is seen to.
 func (d *decider) cancel(now verdict) Decision {
 	// On record before the request leaves: from here on a job that reads failed was cancelled.
 	now.phase = v1alpha1.PhaseCancelling
 	if now.reconciling && now.reason != v1alpha1.ReasonAPIUnavailable {
 		now = onTheWay(v1alpha1.PhaseCancelling, v1alpha1.ReasonCancelling, "cancelling job "+d.status.JobID+" at Dafty")
 	}
+	watching := Follow
+	if !d.finalizer() {
+		watching = AddFinalizer // which follows the job too
+	}
 	call := d.Known.Cancel
 	switch {
 	case call == nil:
 		return d.on(now, Cancel, recancelAfter)
 	case !call.Done:
-		return d.on(now, Follow, recancelAfter)
+		return d.on(now, watching, recancelAfter)
 	}
 	wait := recancelAfter
 	if err := call.Err; err != nil {
@@ -176,7 +179,7 @@ func (d *decider) cancel(now verdict) Decision {
 		}
 	}
 	if left := call.At.Add(wait).Sub(d.Now); left > 0 {
-		return d.on(now, Follow, min(left, credentialsPoll))
+		return d.on(now, watching, min(left, credentialsPoll))
 	}
 	return d.on(now, Cancel, recancelAfter)
 }
@@ -203,9 +206,11 @@ func (d *decider) completed(job *dafty.Job) Decision {
 // failed ends a job that reads failed, which a cancelled one does too: it was cancelled if
 // a cancel was on its way.
 func (d *decider) failed(job *dafty.Job) Decision {
-	// A cancel that Dafty accepted may stand here alone: the API server can refuse to have it written.
+	// A cancel that Dafty accepted may stand here alone: the API server can refuse to have it written. Of one whose status is
+	// lost nothing else is left than that it was called off.
 	accepted := d.stopWanted() && d.Known.Cancel != nil && d.Known.Cancel.Done && d.Known.Cancel.Err == nil
-	if d.status.Phase == v1alpha1.PhaseCancelling || accepted {
+	emptied := d.Job.Status.Phase == "" && d.Job.Status.Submission == nil && d.cancelWanted()
+	if d.status.Phase == v1alpha1.PhaseCancelling || accepted || emptied {
 		if !d.cancelWanted() {
 			words := "the job took longer than spec.activeDeadlineSeconds allowed when its cancel began" // it may have been changed since
 			if d.overdue() {

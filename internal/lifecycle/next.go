@@ -258,7 +258,7 @@ func (d *decider) adopt() Decision {
 		return d.on(stuck(v1alpha1.PhasePending, v1alpha1.ReasonAlreadyAdopted, fmt.Sprintf(
 			"job %s is followed by DaftyJob %q of this namespace; delete this one, or that one", id, d.Gathered.Adopter)), Rest, maxCredentialsPoll)
 	}
-	if !d.finalizer() {
+	if !d.finalizer() && !d.stopWanted() {
 		return Decision{Status: d.status, Step: AddFinalizer} // or a deletion would leave it running
 	}
 	d.status.JobID = id

@@ -512,6 +512,26 @@ var picking = []row{
 		then: then{phase: PhaseCancelling, way: onTheWay, reason: ReasonCancelling, step: lifecycle.Cancel, after: 30 * time.Second, event: "Normal Cancelling", also: hasID},
 	},
 	{
+		name: "status was emptied, and it had been called off", given: newJob(note(ownNote), desired(DesiredCancelled)), known: with(keyA, looked(daftys(dafty.Failed))),
+		then: then{phase: PhaseCancelled, way: reached, reason: ReasonCancelled, step: lifecycle.Rest, event: "Normal Cancelled"},
+	},
+	{
+		name: "it failed, and is called off before that is told", given: newJob(taken(PhaseProcessing), desired(DesiredCancelled)), known: with(keyA, looked(daftys(dafty.Failed))),
+		then: then{phase: PhaseFailed, way: stuck, reason: ReasonGenerationFailed, step: lifecycle.Rest, event: "Warning GenerationFailed"},
+	},
+	{
+		name: "picked up to be cancelled, without a finalizer: the cancel waits for nothing", given: newJob(note(ownNote), noFinalizer, desired(DesiredCancelled)), known: with(keyA),
+		then: then{phase: PhaseCancelling, way: onTheWay, reason: ReasonCancelling, step: lifecycle.Cancel, after: 30 * time.Second, event: "Normal Cancelling", also: hasID},
+	},
+	{
+		name: "and the finalizer is seen to once it is on its way", given: newJob(taken(PhaseCancelling), noFinalizer, desired(DesiredCancelled)), known: with(keyA, cancelling),
+		then: then{phase: PhaseCancelling, way: onTheWay, reason: ReasonCancelling, step: lifecycle.AddFinalizer, after: 30 * time.Second},
+	},
+	{
+		name: "or where there is no key to cancel with", given: newJob(note(ownNote), noFinalizer, desired(DesiredCancelled)), known: with(""),
+		then: then{phase: PhaseSubmitting, way: onTheWay, reason: ReasonSubmitting, step: lifecycle.AddFinalizer, event: "Normal Submitting", also: hasID},
+	},
+	{
 		name: "picked up to be deleted", given: newJob(note(ownNote), deleted(0)), known: with(keyA),
 		then: then{phase: PhaseCancelling, way: onTheWay, reason: ReasonCancelling, step: lifecycle.Cancel, after: 30 * time.Second, event: "Normal Cancelling", also: hasID},
 	},

@@ -153,7 +153,8 @@ func wrong(in lifecycle.Input, got lifecycle.Decision) (problems []string) {
 		denied := in.Known.Trouble != nil && in.Known.Trouble.Err.Kind == dafty.KindNotFound
 		reason := readyReason(after)
 		cancel := in.Known.Cancel
-		cancelled := says(dafty.Failed) && (before.Phase == v1alpha1.PhaseCancelling || cancel != nil && cancel.Done && cancel.Err == nil)
+		emptied := unwanted && before.Phase == "" && before.Submission == nil
+		cancelled := says(dafty.Failed) && (before.Phase == v1alpha1.PhaseCancelling || cancel != nil && cancel.Done && cancel.Err == nil || emptied)
 		switch {
 		case after.Phase == v1alpha1.PhaseCompleted:
 			must(says(dafty.Completed), "completed, which Dafty doesn't say")
@@ -227,7 +228,7 @@ func wrong(in lifecycle.Input, got lifecycle.Decision) (problems []string) {
 		stop := unwanted || pastDeadline(in, after) || before.Phase == v1alpha1.PhaseCancelling
 		must(got.Step != lifecycle.Cancel || stop && after.Phase == v1alpha1.PhaseCancelling, "cancelled in phase %s", after.Phase)
 		must(got.Step != lifecycle.Annotate || !stop, "a cancel waits for the annotation")
-		must(deleting || finalizer, "%s without the finalizer", got.Step)
+		must(deleting || finalizer || got.Step == lifecycle.Cancel, "%s without the finalizer", got.Step)
 	case lifecycle.AddFinalizer:
 		must(!finalizer && !deleting, "a finalizer that is there, or can't be added")
 	case lifecycle.RemoveFinalizer:
