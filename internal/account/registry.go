@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/lru"
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
 	"dafty.ai/dafty-operator/internal/dafty"
@@ -41,6 +42,8 @@ type Registry struct {
 	settled chan struct{}
 	// salt is this process's own, and is told nobody.
 	salt string
+	// cancels are the UIDs of those who had a job cancelled, by its id in small letters: another DaftyJob may share it.
+	cancels *lru.Cache
 
 	mu       sync.Mutex
 	accounts map[[sha256.Size]byte]*Account
@@ -68,6 +71,9 @@ func (r *Registry) Recall(submissions []Recalled) {
 	r.recalled = submissions
 }
 
+// maxCancels is how many cancels are remembered. Who shares a job hears of its end within a minute, in which an API key has 120 of them.
+const maxCancels = 10000
+
 // NewRegistry makes an empty registry. Its calls end with ctx.
 func NewRegistry(ctx context.Context, config Config) *Registry {
 	config.Sender = cmp.Or(config.Sender, rand.Text())
@@ -82,6 +88,7 @@ func NewRegistry(ctx context.Context, config Config) *Registry {
 		shut:     shut,
 		settled:  make(chan struct{}, 1),
 		salt:     rand.Text(),
+		cancels:  lru.New(maxCancels),
 		accounts: map[[sha256.Size]byte]*Account{},
 		trackers: map[types.NamespacedName]*Tracker{},
 		uploads:  map[[sha256.Size]byte]*uploads{},

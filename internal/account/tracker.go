@@ -124,6 +124,10 @@ func (t *Tracker) Known() lifecycle.Known {
 		known.Credentials.Secret = Hash(t.uid, t.secret.key())
 		t.asked, known.Uploads = t.secret.uploads.known(t.asked)
 	}
+	if t.job != nil {
+		by, cancelled := t.registry.cancels.Get(strings.ToLower(t.job.Id))
+		known.CancelledElsewhere = cancelled && by != t.uid
+	}
 	if t.held != nil {
 		known.Credentials.Held, known.Credentials.Untried = Hash(t.uid, t.held.key()), t.untried
 	}
@@ -469,6 +473,8 @@ func (t *Tracker) cancelJob(ctx context.Context, a *Account, jobID string, call 
 		t.mu.Unlock()
 		return
 	}
+	// Before it leaves, as others may read of its effect before its answer is here.
+	t.registry.cancels.Add(strings.ToLower(jobID), t.uid)
 	ctx, rate := dafty.WithRate(ctx)
 	job, err := a.client.Cancel(ctx, jobID)
 	callErr := dafty.AsError(err)

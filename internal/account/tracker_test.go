@@ -431,6 +431,47 @@ func TestCancelAnswers(t *testing.T) {
 }
 
 // An ended job makes room, by whatever call that is learnt.
+// Who shares a job learns that another had it cancelled, whichever of its namespaces that is in.
+func TestACancelOfASharedJob(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.alone()
+		end := make(chan struct{})
+		w.dafty("k").onCancel(func(context.Context) (*dafty.Job, error) {
+			close(end)
+			pass(context.Background(), time.Second)
+			return job(dafty.Failed), nil
+		})
+		w.dafty("k").onLook(func(ctx context.Context, wait bool) (*dafty.Job, error) {
+			select {
+			case <-end:
+				return job(dafty.Failed), nil
+			default:
+				return job(dafty.Processing), nil
+			}
+		})
+		one, other := w.tracker("one", "k"), w.tracker("other", "k")
+		one.Follow(jobID, dafty.ClassImageCreate)
+		other.Follow(jobID, dafty.ClassImageCreate)
+		time.Sleep(10 * time.Second)
+		if one.Known().CancelledElsewhere || other.Known().CancelledElsewhere {
+			t.Error("cancelled before it was")
+		}
+		one.Cancel(jobID)
+		synctest.Wait() // its answer isn't there yet
+		if !other.Known().CancelledElsewhere {
+			t.Error("the other doesn't know")
+		}
+		time.Sleep(time.Minute)
+		if one.Known().CancelledElsewhere {
+			t.Error("its own cancel is another's")
+		}
+		w.forget("one")
+		if !other.Known().CancelledElsewhere {
+			t.Error("it is forgotten with who cancelled it")
+		}
+	})
+}
+
 func TestTheEndMakesRoom(t *testing.T) {
 	for _, tt := range []struct {
 		name string

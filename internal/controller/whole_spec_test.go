@@ -285,6 +285,25 @@ func TestIdempotencyKey(t *testing.T) {
 }
 
 // So it does where Dafty had refused the first request, under both readings of what it remembers of that.
+// What two share and one calls off isn't bought again for the other, though it may be tried again where Dafty fails it.
+func TestIdempotencyKeyIsCalledOffForBoth(t *testing.T) {
+	for _, how := range howCancelled {
+		t.Run(how, func(t *testing.T) {
+			w := newWorld(t, daftysim.Options{Manual: true})
+			for _, name := range []string{"first", "second"} {
+				w.apply(name, `{imageGenerate: {prompt: A logo}, idempotencyKey: spring-hero, backoffLimit: 3}`)
+				w.eventually(name, v1alpha1.PhaseQueued, v1alpha1.ReasonQueued)
+			}
+			w.Expect(w.submitted("second")).To(Equal(w.submitted("first")))
+			w.callOff(how, "first")
+			w.wantCalledOff(how, "first", v1alpha1.ReasonCancelled)
+			job := w.eventuallyWithin(longPatience, "second", v1alpha1.PhaseFailed, v1alpha1.ReasonGenerationFailed)
+			w.Expect(ready(job).Message).To(ContainSubstring("was cancelled at Dafty through another DaftyJob that shares it"))
+			w.wantCharges(1)
+		})
+	}
+}
+
 func TestIdempotencyKeyAfterRefusal(t *testing.T) {
 	for _, remembers := range []daftysim.RefusedKey{daftysim.RefusedKeyFresh, daftysim.RefusedKeySame} {
 		t.Run(string(remembers), func(t *testing.T) {

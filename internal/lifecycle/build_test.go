@@ -402,6 +402,8 @@ func since(after time.Duration) func(*lifecycle.Known) {
 	return func(known *lifecycle.Known) { known.Since = t0.Add(after) }
 }
 
+func cancelledElsewhere(known *lifecycle.Known) { known.CancelledElsewhere = true }
+
 // posting is the request of sent, on its way.
 func posting(known *lifecycle.Known) {
 	known.Submission = &lifecycle.SubmissionCall{Record: v1alpha1.Submission{Attempt: 1, IdempotencyKey: firstKey, StartedAt: at(0), SentAt: at(0), CredentialsHash: keyA}}

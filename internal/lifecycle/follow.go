@@ -233,6 +233,9 @@ func (d *decider) failed(job *dafty.Job) Decision {
 	}
 	limit := d.backoffLimit()
 	switch {
+	case d.Known.CancelledElsewhere:
+		// It is called off, and not to be paid for once more.
+		return d.end(lost(reason, "job "+job.Id+" was cancelled at Dafty through another DaftyJob that shares it"))
 	case limit == 0 || d.Job.Spec.AdoptJobID != "" || d.stopWanted():
 		return d.end(lost(reason, message))
 	case d.status.Attempts > limit:

@@ -64,6 +64,8 @@ type Known struct {
 	Trouble *Trouble
 	// Cancel is the newest cancel call of this process, nil where there was none.
 	Cancel *CancelCall
+	// CancelledElsewhere says that another DaftyJob that shares the job has had it cancelled.
+	CancelledElsewhere bool
 	// Hold is why no submission of this API key can be sent now, nil where one can.
 	Hold *Hold
 	// Uploads are those of this API key that the job asked for, by the file's digest.
