@@ -767,6 +767,13 @@ type Input struct {
 	//
 	// +optional
 	CredentialsHash string `json:"credentialsHash,omitempty"`
+
+	// uploadedAt is when the picture was uploaded, which may be for another
+	// DaftyJob. Where Dafty refuses a request with one that is older than this
+	// DaftyJob, the picture is uploaded again, once.
+	//
+	// +optional
+	UploadedAt *metav1.Time `json:"uploadedAt,omitempty"`
 }
 
 // Submission is an attempt to submit the job.

@@ -128,13 +128,13 @@ func (it *upload) tell(t *Tracker) {
 }
 
 // end keeps what came of an upload, and says who is to be woken: those who asked for it, and those who may begin theirs.
-func (u *uploads) end(digest, id string, err *dafty.CallError) (wake []*Tracker) {
+func (u *uploads) end(digest, id string, at time.Time, err *dafty.CallError) (wake []*Tracker) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	it := u.contents[digest]
 	wake = slices.Clone(it.asked)
 	if err == nil {
-		it.Upload, it.asked = lifecycle.Upload{Done: true, ID: id}, nil
+		it.Upload, it.asked = lifecycle.Upload{Done: true, ID: id, At: at}, nil
 	} else {
 		failures := it.Failures + 1
 		wait := lifecycle.Backoff(uploadRetry, failures, maxUploadRetry)
@@ -215,7 +215,7 @@ func (r *Registry) upload(ctx context.Context, a *Account, file lifecycle.File, 
 	if err != nil && r.draining() {
 		return // given up with the process: nobody is told of a failure that is none
 	}
-	wakeAll(a.uploads.end(file.Digest, id, dafty.AsError(err)))
+	wakeAll(a.uploads.end(file.Digest, id, r.config.Now(), dafty.AsError(err)))
 }
 
 // upload takes the three steps. What was reserved isn't used again where one fails.

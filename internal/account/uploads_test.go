@@ -67,7 +67,7 @@ func TestUpload(t *testing.T) {
 			t.Errorf("woken before there is news: %v", woken)
 		}
 		time.Sleep(time.Second)
-		if got := uploaded(tracker, "logo"); got != (lifecycle.Upload{Done: true, ID: "up_1_done"}) {
+		if got := uploaded(tracker, "logo"); got != (lifecycle.Upload{Done: true, ID: "up_1_done", At: w.began.Add(3 * time.Second)}) {
 			t.Errorf("at the end: %+v", got)
 		}
 		if woken := w.woken(); !slices.Equal(woken, []string{"a"}) {
@@ -370,7 +370,7 @@ func TestRememberedContents(t *testing.T) {
 		if begin, _ := u.ask(t0, digest); begin == nil {
 			t.Fatalf("%s isn't begun", digest)
 		}
-		u.end(digest, "up_"+digest, err)
+		u.end(digest, "up_"+digest, time.Now(), err)
 	}
 	for range 2 {
 		end("failed", refusal(dafty.KindInvalid))

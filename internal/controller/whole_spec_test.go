@@ -229,6 +229,29 @@ func TestUploads(t *testing.T) {
 	w.Expect(w.requestsTo("POST", "/uploads")).To(HaveLen(2), "the same content is at Dafty already")
 }
 
+// A picture that Dafty has dropped since it was uploaded for another is uploaded again.
+func TestUploadsThatDaftyDropped(t *testing.T) {
+	for _, remembers := range []daftysim.RefusedKey{daftysim.RefusedKeyFresh, daftysim.RefusedKeySame} {
+		t.Run(string(remembers), func(t *testing.T) {
+			w := newWorld(t, daftysim.Options{Variants: daftysim.Variants{RefusedKey: remembers}})
+			w.putConfigMap("brand", "binaryData: {logo.png: "+aPicture(t, 8)+"}")
+			const spec = `{imageGenerate: {prompt: A logo, references: [{configMapKeyRef: {name: brand, key: logo.png}}]}%s}`
+			w.apply("first", fmt.Sprintf(spec, ""))
+			uploaded := w.eventually("first", v1alpha1.PhaseCompleted, v1alpha1.ReasonCompleted).Status.Inputs[0].UploadedAt
+			for _, then := range []struct{ name, more string }{{"second", ""}, {"third", ", idempotencyKey: spring"}} {
+				w.sim.DropUploads()
+				w.Eventually(time.Now).WithTimeout(patience).Should(BeTemporally(">", uploaded.Add(2*time.Second)), "the API server dates objects in whole seconds")
+				w.apply(then.name, fmt.Sprintf(spec, then.more))
+				again := w.eventually(then.name, v1alpha1.PhaseCompleted, v1alpha1.ReasonCompleted).Status.Inputs[0].UploadedAt
+				w.Expect(again.After(uploaded.Time)).To(BeTrue())
+				uploaded = again
+			}
+			w.Expect(w.requestsTo("POST", "/uploads")).To(HaveLen(3))
+			w.wantCharges(3)
+		})
+	}
+}
+
 // A job that Dafty failed is tried again, each time with a key of its own, and across a restart.
 func TestBackoffLimit(t *testing.T) {
 	w := newWorld(t, daftysim.Options{})

@@ -89,6 +89,16 @@ func (s *Simulator) putUpload(c *call) answer {
 	return plain(http.StatusOK, "")
 }
 
+// DropUploads forgets all uploads, as Dafty may after a while: its pages don't say for how long it keeps them.
+func (s *Simulator) DropUploads() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	clear(s.uploads)
+	for _, a := range s.accounts {
+		clear(a.uploads)
+	}
+}
+
 // completeUpload judges the bytes themselves, not what they are called.
 func (s *Simulator) completeUpload(c *call) answer {
 	s.mu.Lock()

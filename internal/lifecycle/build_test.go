@@ -274,6 +274,14 @@ func uploadedWith(field, secret string) change {
 	}
 }
 
+// uploadedAt has a picture uploaded so long after t0.
+func uploadedAt(field string, after time.Duration) change {
+	return func(job *v1alpha1.DaftyJob) {
+		uploadedWith(field, keyA)(job)
+		job.Status.Inputs[len(job.Status.Inputs)-1].UploadedAt = at(after)
+	}
+}
+
 // filmed has a video made so long after t0, that has a thumbnail or none.
 func filmed(after time.Duration, thumbnail string) change {
 	return func(job *v1alpha1.DaftyJob) {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
@@ -340,8 +341,25 @@ func (d *decider) uploadedElsewhere(s source, in *v1alpha1.Input) bool {
 	if s.file == nil || secret == "" || in.CredentialsHash == secret || d.status.InDoubt() {
 		return false // each repeat is of the same request
 	}
-	in.ID, in.CredentialsHash = "", ""
+	in.ID, in.CredentialsHash, in.UploadedAt = "", "", nil
 	return true
+}
+
+// uploadAgain drops the pictures that were uploaded before the DaftyJob was created, and says whether there are any: nothing
+// says for how long Dafty keeps them. Those that take their place are younger, so that it is done once.
+func (d *decider) uploadAgain() (dropped bool) {
+	for _, s := range sources(&d.Job.Spec) {
+		if in := findInput(d.status.Inputs, s); s.file != nil && in != nil && in.UploadedAt.Before(&d.Job.CreationTimestamp) {
+			in.ID, in.CredentialsHash, in.UploadedAt = "", "", nil
+			dropped = true
+		}
+	}
+	return dropped
+}
+
+// namesFiles says whether the request names pictures that were uploaded.
+func (d *decider) namesFiles() bool {
+	return slices.ContainsFunc(sources(&d.Job.Spec), func(s source) bool { return s.file != nil })
 }
 
 // gatherFile has a picture uploaded, and finds its id.
@@ -356,7 +374,8 @@ func (d *decider) gatherFile(s source, in *v1alpha1.Input) *obstacle {
 	upload := d.Known.Uploads[read.File.Digest]
 	switch {
 	case upload.ID != "":
-		in.ID, in.CredentialsHash = upload.ID, d.Known.Credentials.Secret
+		at := metav1.NewTime(upload.At).Rfc3339Copy()
+		in.ID, in.CredentialsHash, in.UploadedAt = upload.ID, d.Known.Credentials.Secret, &at
 		return nil
 	case upload.Err != nil && upload.Err.Kind == dafty.KindInvalid:
 		met := d.waitFor(v1alpha1.ReasonUnusableFile, fmt.Sprintf("%s refers to %s, which Dafty doesn't take: %s", s.field, s, upload.Err.Error()), true)

@@ -386,6 +386,32 @@ var lostInputs = []row{
 		then: then{phase: PhaseFailed, way: stuck, reason: ReasonInvalidRequest, step: lifecycle.Rest, event: "Warning InvalidRequest"},
 	},
 	{
+		name: "refused, with a picture that was uploaded for an earlier DaftyJob: uploaded again", given: newJob(animated, sent, uploadedAt(frame, -2*time.Hour)), known: with(keyA, failing(refusal(dafty.KindNotFound), 1, 0)), when: time.Second,
+		then: then{phase: PhasePending, way: onTheWay, reason: ReasonUploading, says: "it is uploaded again", step: lifecycle.Rest, after: time.Second, event: "Normal Uploading", also: inputs(frame + "=/")},
+	},
+	{
+		name: "so it is where Dafty finds the request invalid", given: newJob(animated, sent, uploadedAt(frame, -2*time.Hour)), known: with(keyA, failing(refusal(dafty.KindInvalid), 1, 0)), when: time.Second,
+		then: then{phase: PhasePending, way: onTheWay, reason: ReasonUploading, says: "it is uploaded again", step: lifecycle.Rest, after: time.Second, event: "Normal Uploading", also: inputs(frame + "=/")},
+	},
+	{
+		name: "and sent under a fresh key", given: newJob(animated, refusedBefore(1), input(frame, "", ""), says(PhasePending, ReasonUploading)), gathered: reading(picture),
+		known: with(keyA, upload(lifecycle.Upload{Done: true, ID: uploadID, At: t0})), when: time.Second,
+		then: also(submits(frame+"=/up_1"), records(firstKey+".1", 1, 1, time.Second, time.Second, keyA)),
+	},
+	{
+		name: "refused with that one too: the end", given: newJob(animated, sent, uploadedAt(frame, 0)), known: with(keyA, failing(refusal(dafty.KindNotFound), 1, 0)), when: time.Second,
+		then: then{phase: PhaseFailed, way: stuck, reason: ReasonInvalidRequest, step: lifecycle.Rest, event: "Warning InvalidRequest"},
+	},
+	{
+		name: "no picture is at fault where credits are missing", given: newJob(animated, sent, uploadedAt(frame, -2*time.Hour)), known: with(keyA, failing(refusal(dafty.KindInsufficientCredits), 1, 0)), when: time.Second,
+		then: then{phase: PhasePending, way: stuck, reason: ReasonInsufficientCredits, step: lifecycle.Rest, after: time.Second, event: "Warning InsufficientCredits", also: inputs(frame + "=/up_1")},
+	},
+	{
+		name: "the user's key was refused for the old picture, and is again: a fresh key at once", given: newJob(animated, ownKey, sentAs("spring-1", 1), uploadedAt(frame, 0)),
+		known: with(keyA, refusing("spring-1", dafty.KindNotFound)), when: time.Second,
+		then: also(submits(frame+"=/up_1"), records("spring-1.1", 1, 1, time.Second, time.Second, keyA)),
+	},
+	{
 		name: "inputs on record: repeated, whatever became of the dependency", given: newJob(upscaling(0), sent, input(target, baseUID, imageID)), known: with(keyA), when: time.Minute,
 		then: submits(target + "=ba5e/" + imageID),
 	},

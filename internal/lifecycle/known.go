@@ -145,8 +145,9 @@ type File struct {
 type Upload struct {
 	// Done is false while it is under way.
 	Done bool
-	// ID is Dafty's, empty where the upload failed.
+	// ID is Dafty's, empty where the upload failed, and At when it ended.
 	ID string
+	At time.Time
 	// Err is the failure, Failures how many there were in a row, and RetryAt when it may be tried again.
 	Err      *dafty.CallError
 	Failures int

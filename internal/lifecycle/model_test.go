@@ -155,7 +155,7 @@ func moves() []move {
 		upload, ok := w.known.Uploads[digest]
 		return ok && !upload.Done
 	}
-	add("the picture is uploaded", uploading, func(w *world) { w.known.Uploads[digest] = lifecycle.Upload{Done: true, ID: uploadID} })
+	add("the picture is uploaded", uploading, func(w *world) { w.known.Uploads[digest] = lifecycle.Upload{Done: true, ID: uploadID, At: w.now} })
 	for _, err := range failures {
 		meet("the upload meets ", err, uploading, func(w *world) {
 			w.known.Uploads[digest] = lifecycle.Upload{Done: true, Err: err, Failures: 1, RetryAt: w.now.Add(time.Minute)}

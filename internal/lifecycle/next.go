@@ -497,8 +497,11 @@ func (d *decider) clear(err *dafty.CallError) Decision {
 	case err.Kind == dafty.KindNotFound && d.byJobID():
 		return d.on(onTheWay(v1alpha1.PhaseSubmitting, v1alpha1.ReasonSubmitting,
 			"Dafty doesn't know the image by its own id ("+err.Error()+"); the request is sent again with the id of the job that made it"), Rest, time.Second)
-	case err.Kind == dafty.KindNotFound && again && d.isByJobID():
-		// The user's key may have been refused for the image's own id.
+	case (err.Kind == dafty.KindNotFound || err.Kind == dafty.KindInvalid) && d.uploadAgain():
+		return d.on(onTheWay(v1alpha1.PhasePending, v1alpha1.ReasonUploading, "Dafty refused the request ("+err.Error()+
+			"), which it may do for a picture that was uploaded for an earlier DaftyJob; it is uploaded again"), Rest, time.Second)
+	case err.Kind == dafty.KindNotFound && again && d.isByJobID(), (err.Kind == dafty.KindNotFound || err.Kind == dafty.KindInvalid) && again && d.namesFiles():
+		// The user's key may have been refused for the image's own id, or for a picture that Dafty dropped.
 		return d.followUp(last, err)
 	case err.Kind == dafty.KindInvalid || err.Kind == dafty.KindNotFound:
 		d.status.Error = jobError(err)

@@ -472,7 +472,7 @@ func drawUploads(t *rapid.T) map[string]lifecycle.Upload {
 	case "under way":
 		return map[string]lifecycle.Upload{digest: {}}
 	case "done":
-		return map[string]lifecycle.Upload{digest: {Done: true, ID: uploadID}}
+		return map[string]lifecycle.Upload{digest: {Done: true, ID: uploadID, At: t0.Add(drawTime(t, "uploaded"))}}
 	case "failed":
 		return map[string]lifecycle.Upload{digest: {Done: true, Err: drawError(t, "upload error"), Failures: 1, RetryAt: t0.Add(drawTime(t, "upload again"))}}
 	case "again":
@@ -616,6 +616,7 @@ func drawWhole(t *rapid.T, job *v1alpha1.DaftyJob) {
 		in.ID = oneOf(t, "input", "", "known", "known")
 		if ref.file != "" && in.ID != "" {
 			in.CredentialsHash = oneOf(t, "uploaded with", keyA, keyA, keyB, "")
+			in.UploadedAt = oneOf(t, "uploaded at", nil, at(0), at(-2*time.Hour))
 		}
 		status.Inputs = append(status.Inputs, in)
 	}
