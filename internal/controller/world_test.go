@@ -308,7 +308,9 @@ func (w *world) eventuallyWithin(within time.Duration, name string, phase v1alph
 // before it is looked at.
 func (w *world) passes(name string, phase v1alpha1.Phase, reason string) *v1alpha1.DaftyJob {
 	w.t.Helper()
-	return w.sees(name, func(job *v1alpha1.DaftyJob) bool { return state{job.Status.Phase, ready(job).Reason} == state{phase, reason} })
+	return w.sees(name, func(job *v1alpha1.DaftyJob) bool {
+		return state{job.Status.Phase, ready(job).Reason} == state{phase, reason}
+	})
 }
 
 // sees waits until a DaftyJob is or was so, and gives the first version that was.
