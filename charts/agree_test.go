@@ -133,9 +133,17 @@ func describe(t *testing.T, manifests string) installation {
 // describeRole has where it is, what it adds to, and its rules. The operator's own namespace is one of the names that differ.
 func describeRole(t *testing.T, role *unstructured.Unstructured) string {
 	t.Helper()
-	rules, err := json.Marshal(role.Object["rules"])
+	var rules []string
+	listed, _, err := unstructured.NestedSlice(role.Object, "rules")
 	if err != nil {
 		t.Fatal(err)
+	}
+	for _, rule := range listed {
+		raw, err := json.Marshal(rule)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rules = append(rules, string(raw))
 	}
 	var adds []string
 	for label := range role.GetLabels() {
@@ -143,5 +151,8 @@ func describeRole(t *testing.T, role *unstructured.Unstructured) string {
 			adds = append(adds, label)
 		}
 	}
+	// Neither has an order.
+	slices.Sort(rules)
+	slices.Sort(adds)
 	return fmt.Sprintf("%s %q %v %s", role.GetKind(), role.GetNamespace(), adds, rules)
 }

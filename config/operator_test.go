@@ -18,6 +18,7 @@ import (
 	"dafty.ai/dafty-operator/internal/kubetest"
 	"dafty.ai/dafty-operator/internal/operatortest"
 	"dafty.ai/dafty-operator/internal/sourcetree"
+	"dafty.ai/dafty-operator/internal/subprocess"
 )
 
 // process is the operator, run as its Deployment says: outside of a Pod, but with a token of its service account.
@@ -53,6 +54,7 @@ func startOperator(t *testing.T, program string, env *kubetest.Env, daftyURL str
 	p.cmd = exec.Command(program, append(args, more...)...)
 	p.cmd.Env = append(os.Environ(), "DAFTY_URL="+daftyURL)
 	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
+	p.cmd.SysProcAttr = subprocess.WithParent(syscall.SIGKILL)
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

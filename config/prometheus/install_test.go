@@ -23,6 +23,7 @@ import (
 	"dafty.ai/dafty-operator/internal/kubetest"
 	"dafty.ai/dafty-operator/internal/operatortest"
 	"dafty.ai/dafty-operator/internal/sourcetree"
+	"dafty.ai/dafty-operator/internal/subprocess"
 )
 
 const (
@@ -204,6 +205,7 @@ func scrapeNewOperator(t *testing.T, env *kubetest.Env) (fresh, busy series) {
 	cmd.Env = append(os.Environ(), "DAFTY_URL=http://127.0.0.1:1/api/v1") // nobody is there, and no job is either
 	var log bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &log, &log
+	cmd.SysProcAttr = subprocess.WithParent(syscall.SIGKILL)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

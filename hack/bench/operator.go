@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,6 +13,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"dafty.ai/dafty-operator/internal/subprocess"
 )
 
 const readyWithin = 3 * time.Minute
@@ -30,7 +31,7 @@ type operator struct {
 
 // startOperator starts an operator, which isn't at work yet.
 func (st *stage) startOperator() (*operator, error) {
-	metrics, err := freeAddress()
+	metrics, err := subprocess.FreeAddress()
 	if err != nil {
 		return nil, err
 	}
@@ -46,7 +47,8 @@ func (st *stage) startOperator() (*operator, error) {
 	o := &operator{cmd: exec.Command(st.program, args...), metrics: metrics, log: log, began: time.Now(), ended: make(chan struct{})}
 	o.cmd.Env = append(os.Environ(), st.dafty.environment()...)
 	o.cmd.Stdout, o.cmd.Stderr = log, log
-	o.cmd.SysProcAttr = withParent()
+	o.cmd.SysProcAttr = subprocess.WithParent(syscall.SIGKILL)
+	o.cmd.SysProcAttr.Setpgid = true
 	if err := o.cmd.Start(); err != nil {
 		return nil, errors.Join(fmt.Errorf("starting the operator: %w", err), log.close())
 	}
@@ -97,15 +99,6 @@ func (o *operator) kill() error {
 }
 
 func (o *operator) pid() int { return o.cmd.Process.Pid }
-
-// freeAddress is one of the loopback interface's that nobody listens at.
-func freeAddress() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	return l.Addr().String(), l.Close()
-}
 
 const (
 	// atWork is in the log once the operator looks after objects.

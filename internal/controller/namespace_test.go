@@ -143,7 +143,7 @@ func TestNamespaceDeletion(t *testing.T) {
 		w.startOperator()
 
 		// While it waits, the object says what for.
-		waiting := w.eventually("queued", v1alpha1.PhaseQueued, v1alpha1.ReasonWaitingForCredentials)
+		waiting := w.passes("queued", v1alpha1.PhaseQueued, v1alpha1.ReasonWaitingForCredentials)
 		w.Expect(ready(waiting).Message).To(And(ContainSubstring(queued), ContainSubstring("the deletion waits for it until")))
 
 		w.eventuallyNoNamespace(patience)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -301,6 +302,32 @@ func (w *world) eventuallyWithin(within time.Duration, name string, phase v1alph
 		return state{job.Status.Phase, ready(job).Reason}, err
 	}).WithTimeout(within).WithPolling(50*time.Millisecond).Should(Equal(state{phase, reason}), "%s", &story{w, name})
 	return job
+}
+
+// passes waits until a DaftyJob stands so or has stood so, and gives it as it was then: a state that ends by itself may be over
+// before it is looked at.
+func (w *world) passes(name string, phase v1alpha1.Phase, reason string) *v1alpha1.DaftyJob {
+	w.t.Helper()
+	return w.sees(name, func(job *v1alpha1.DaftyJob) bool {
+		return state{job.Status.Phase, ready(job).Reason} == state{phase, reason}
+	})
+}
+
+// sees waits until a DaftyJob is or was so, and gives the first version that was.
+func (w *world) sees(name string, so func(*v1alpha1.DaftyJob) bool) *v1alpha1.DaftyJob {
+	w.t.Helper()
+	var found *v1alpha1.DaftyJob
+	w.Eventually(func() *v1alpha1.DaftyJob {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		for _, history := range w.seen {
+			if at := slices.IndexFunc(history, func(job *v1alpha1.DaftyJob) bool { return job.Name == name && so(job) }); at >= 0 {
+				found = history[at].DeepCopy()
+			}
+		}
+		return found
+	}).WithTimeout(patience).WithPolling(50*time.Millisecond).ShouldNot(BeNil(), "%s", &story{w, name})
+	return found
 }
 
 // story tells how a DaftyJob came to where it is, should a wait for something else fail.

@@ -26,6 +26,7 @@ import (
 	"dafty.ai/dafty-operator/internal/daftysim"
 	"dafty.ai/dafty-operator/internal/kubetest"
 	"dafty.ai/dafty-operator/internal/operatortest"
+	"dafty.ai/dafty-operator/internal/subprocess"
 )
 
 const (
@@ -156,6 +157,7 @@ func makesJobs(t *testing.T, s *store, name string, i image) {
 	var log bytes.Buffer
 	operator := c.command(args...)
 	operator.Stdout, operator.Stderr = &log, &log
+	operator.SysProcAttr = subprocess.WithParent(syscall.SIGTERM) // which runc passes on, while a kill would end runc alone
 	g.Expect(operator.Start()).To(Succeed())
 	ended := make(chan error, 1)
 	go func() { ended <- operator.Wait() }()

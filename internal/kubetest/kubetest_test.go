@@ -243,20 +243,47 @@ func wantNothingLeft(t *testing.T, dir string) {
 	if !strings.Contains(dir, "dafty-kubetest-") {
 		t.Fatalf("%q isn't a control plane's folder", dir)
 	}
-	for deadline := time.Now().Add(15 * time.Second); ; time.Sleep(50 * time.Millisecond) {
-		_, err := os.Stat(dir)
-		processes := processesOf(t, dir)
-		if errors.Is(err, os.ErrNotExist) && processes == "" {
+	wantNone(t, func() []string {
+		left := processesOf(t, dir)
+		if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
+			left = append(left, fmt.Sprintf("%s (%v)", dir, err))
+		}
+		return left
+	})
+}
+
+// wantEmpty waits for nothing to be in the folder, and for the programs that worked in it to be gone.
+func wantEmpty(t *testing.T, dir string) {
+	t.Helper()
+	wantNone(t, func() []string {
+		left := processesOf(t, dir)
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range entries {
+			left = append(left, e.Name())
+		}
+		return left
+	})
+}
+
+// wantNone looks until nothing is left: a process that was killed is listed until the system has got round to ending it.
+func wantNone(t *testing.T, look func() []string) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		left := look()
+		if len(left) == 0 {
 			return
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("left of it: %s (%v), processes:\n%s", dir, err, processes)
+			t.Fatalf("left:\n%s", strings.Join(left, "\n"))
 		}
 	}
 }
 
 // processesOf lists all with dir on the command line.
-func processesOf(t *testing.T, dir string) string {
+func processesOf(t *testing.T, dir string) []string {
 	t.Helper()
 	list, err := exec.CommandContext(t.Context(), "ps", "-e", "-o", "pid=,args=").Output()
 	if err != nil {
@@ -265,22 +292,8 @@ func processesOf(t *testing.T, dir string) string {
 	var found []string
 	for line := range strings.Lines(string(list)) {
 		if strings.Contains(line, dir) {
-			found = append(found, line)
+			found = append(found, strings.TrimSpace(line))
 		}
 	}
-	return strings.Join(found, "")
-}
-
-func wantEmpty(t *testing.T, dir string) {
-	t.Helper()
-	left, err := os.ReadDir(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, e := range left {
-		t.Errorf("left: %s", e.Name())
-	}
-	if processes := processesOf(t, dir); processes != "" {
-		t.Errorf("left:\n%s", processes)
-	}
+	return found
 }

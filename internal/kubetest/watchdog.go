@@ -20,16 +20,23 @@ type watchdog struct {
 	cmd  *exec.Cmd
 }
 
-// A program's process id may be another's by now if it ended by itself: only what has our folder on its command line is
-// killed. The file "stopped" keeps wrapped programs from starting any more.
+// A wrapped program writes down its process id first and looks for the file "running" then, while the watchdog removes that
+// file first and looks for process ids then: whichever comes second sees the other.
+//
+// The process id may be another's by now if the program ended by itself: only what has our folder on its command line is
+// killed. In the midst of an exec the command line is empty, though there is an executable, as a zombie has none.
 const watchdogScript = `
 dir=$1
 cmdline() { tr '\0' ' ' <"/proc/$1/cmdline" 2>/dev/null || ps -o args= -p "$1" 2>/dev/null; }
 while read -r _; do :; done
-: >"$dir/stopped"
+rm -f "$dir/running"
 for file in "$dir"/*.pid; do
-	[ -e "$file" ] || continue
-	read -r pid <"$file"
+	read -r pid <"$file" || continue
+	looks=0
+	while [ -z "$(cmdline "$pid")" ] && [ -e "/proc/$pid/exe" ] && [ $looks -lt 100 ]; do
+		looks=$((looks + 1))
+		sleep 0.02
+	done
 	case "$(cmdline "$pid")" in *"$dir"*) kill -9 "$pid" ;; esac
 done
 # What was just killed may be writing its last.
@@ -43,12 +50,15 @@ done
 // (envtest does that to learn of flags) is no reason to.
 const wrapperScript = `#!/bin/sh
 dir=%[1]s
-[ -e "$dir/stopped" ] && exit 1
-case "$*" in --help) ;; *) echo $$ >"$dir/%[2]s.pid" ;; esac
+case "$*" in --help) ;; *) echo $$ >"$dir/%[2]s.pid" || exit 1 ;; esac
+[ -e "$dir/running" ] || exit 1
 exec %[3]s "$@"
 `
 
 func startWatchdog(dir string) (*watchdog, error) {
+	if err := os.WriteFile(filepath.Join(dir, "running"), nil, 0o600); err != nil {
+		return nil, err
+	}
 	cmd := exec.Command("/bin/sh", "-c", watchdogScript, "kubetest-watchdog", dir)
 	// Out of our process group, so that a Ctrl-C in a terminal leaves it alive to do its work.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}

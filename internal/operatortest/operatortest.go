@@ -7,32 +7,23 @@ import (
 	"context"
 	"crypto/tls"
 	"io"
-	"math/rand/v2"
-	"net"
 	"net/http"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"dafty.ai/dafty-operator/internal/subprocess"
 )
 
-// FreeAddress is a loopback address that nobody listens at. Its port isn't one of those that the system gives to
-// connections (from 32768 on with Linux): such a one may be taken again before the operator listens at it.
+// FreeAddress is [subprocess.FreeAddress].
 func FreeAddress(t testing.TB) string {
 	t.Helper()
-	const from, below, tries = 20_000, 32_768, 100
-	var err error
-	for range tries {
-		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(from+rand.IntN(below-from))) //nolint:gosec // No secret.
-		var l net.Listener
-		if l, err = (&net.ListenConfig{}).Listen(t.Context(), "tcp", address); err == nil {
-			_ = l.Close()
-			return address
-		}
+	address, err := subprocess.FreeAddress()
+	if err != nil {
+		t.Fatal(err)
 	}
-	t.Fatalf("no free address was found in %d tries; the last: %v", tries, err)
-	return ""
+	return address
 }
 
 // Log is all that a process says, and is read while it is written.

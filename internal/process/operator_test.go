@@ -15,6 +15,7 @@ import (
 
 	"dafty.ai/dafty-operator/internal/operatortest"
 	"dafty.ai/dafty-operator/internal/sourcetree"
+	"dafty.ai/dafty-operator/internal/subprocess"
 )
 
 // program is the operator's binary, built by the first test that wants it, and gone with the last.
@@ -74,7 +75,7 @@ func (s *stage) start(name string, env []string, args ...string) *operator {
 	}, args...)...)
 	p.cmd.Env = append(os.Environ(), env...)
 	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
-	p.cmd.SysProcAttr = withParent()
+	p.cmd.SysProcAttr = subprocess.WithParent(syscall.SIGKILL)
 	if err := p.cmd.Start(); err != nil {
 		s.t.Fatalf("starting the operator: %v", err)
 	}

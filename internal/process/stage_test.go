@@ -1,7 +1,10 @@
 package process
 
 import (
+	"bytes"
 	"fmt"
+	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -44,11 +47,14 @@ type stage struct {
 	mu     sync.Mutex
 	jobs   []*v1alpha1.DaftyJob    // each version, in the order of the API server
 	leases []*coordinationv1.Lease // the same
+
+	// heldBack are the creates whose answer waits for the channel to be closed, by what is in their body.
+	heldBack map[string]chan struct{}
 }
 
 func newStage(t *testing.T) *stage {
 	t.Helper()
-	s := &stage{Env: kubetest.Start(t), t: t}
+	s := &stage{Env: kubetest.Start(t), t: t, heldBack: map[string]chan struct{}{}}
 	s.sim = daftysim.New(daftysim.Options{
 		Manual: true, Limits: daftysim.NoLimits, CancelSettles: time.Hour,
 		Variants: daftysim.Variants{AfterCancel: daftysim.AfterCancelLater},
@@ -240,12 +246,49 @@ func (s *stage) door() *door {
 			d.open--
 			d.mu.Unlock()
 		}()
-		s.sim.ServeHTTP(w, req)
+		s.serve(w, req)
 	}))
 	s.t.Cleanup(server.Close)
 	s.t.Cleanup(server.CloseClientConnections) // before, so that nothing is waited for
 	d.url = server.URL + daftysim.BasePath
 	return d
+}
+
+// serve is Dafty, which holds back some answers.
+func (s *stage) serve(w http.ResponseWriter, req *http.Request) {
+	body, err := io.ReadAll(req.Body)
+	if err != nil {
+		return // the process was killed meanwhile
+	}
+	req.Body = io.NopCloser(bytes.NewReader(body))
+	until := s.takeHeldBack(body)
+	if until == nil {
+		s.sim.ServeHTTP(w, req)
+		return
+	}
+	answer := httptest.NewRecorder()
+	s.sim.ServeHTTP(answer, req)
+	select {
+	case <-until:
+	case <-req.Context().Done():
+		return
+	}
+	maps.Copy(w.Header(), answer.Header())
+	w.WriteHeader(answer.Code)
+	_, _ = w.Write(answer.Body.Bytes())
+}
+
+// takeHeldBack says until when the answer to a request with this body is held back, once.
+func (s *stage) takeHeldBack(body []byte) chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for text, until := range s.heldBack {
+		if bytes.Contains(body, []byte(text+`"`)) {
+			delete(s.heldBack, text)
+			return until
+		}
+	}
+	return nil
 }
 
 // since are the requests that came after a moment.

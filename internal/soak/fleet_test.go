@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"dafty.ai/dafty-operator/internal/sourcetree"
+	"dafty.ai/dafty-operator/internal/subprocess"
 )
 
 const (
@@ -82,7 +83,7 @@ func (f *fleet) start(args ...string) *process {
 	p := &process{name: fmt.Sprintf("op-%d", len(f.processes)+1), ended: make(chan struct{}), log: newProcessLog()}
 	p.cmd = exec.Command(f.program, append(args, f.args...)...)
 	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
-	p.cmd.SysProcAttr = withParent()
+	p.cmd.SysProcAttr = subprocess.WithParent(syscall.SIGKILL)
 	f.processes = append(f.processes, p)
 	f.mu.Unlock()
 	if err := p.cmd.Start(); err != nil {
