@@ -247,6 +247,18 @@ func (s *stage) run(t *testing.T, script string) {
 		s.MustApply(t, "apiVersion: dafty.ai/v1alpha1\nkind: DaftyJob\nmetadata: {name: "+job+"}\nspec: {imageGenerate: {prompt: A logo}}\n")
 		s.MustKubectl(t, "wait", "--for=condition=Complete", "daftyjob/"+job, "--timeout="+patience.String())
 	}
+	out, err := s.output(t, script, job)
+	if err != nil {
+		t.Errorf("%v:\n%s\n%s", err, script, out)
+	}
+	if strings.Contains(out, apiKey) {
+		t.Errorf("the API key is shown by:\n%s", script)
+	}
+}
+
+// output is what the commands of a block print.
+func (s *stage) output(t *testing.T, script, job string) (string, error) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "bash", "-euo", "pipefail", "-c", script)
@@ -255,12 +267,7 @@ func (s *stage) run(t *testing.T, script string) {
 	cmd.Env = append(cmd.Env, "KUBECONFIG="+s.Kubeconfig, "PATH="+s.path+":"+os.Getenv("PATH"),
 		"NAMESPACE="+s.Namespace, "JOB="+job, "DAFTY_API_KEY="+apiKey)
 	out, err := cmd.CombinedOutput()
-	if err != nil {
-		t.Errorf("%v:\n%s\n%s", err, script, out)
-	}
-	if strings.Contains(string(out), apiKey) {
-		t.Errorf("the API key is shown by:\n%s", script)
-	}
+	return string(out), err
 }
 
 // startOperator looks after all namespaces until the test ends.

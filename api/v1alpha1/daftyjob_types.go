@@ -942,6 +942,8 @@ type JobError struct {
 
 // That a DaftyJob doesn't refer to itself is asked at its creation alone, as the request can't change later: a rule
 // of the whole object would be asked at each write, and could hold up a cancel.
+//
+// The category "all" is left out on purpose: kubectl delete all --all would cancel jobs that are paid for.
 
 // DaftyJob is one job at Dafty: images, a video or a brand style to be made.
 //
@@ -950,7 +952,7 @@ type JobError struct {
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
-// +kubebuilder:resource:path=daftyjobs,shortName=dj,categories={all,dafty}
+// +kubebuilder:resource:path=daftyjobs,shortName=dj,categories=dafty
 // +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || (!self.spec.?imageGenerate.?style.?jobRef.hasValue() || self.spec.imageGenerate.style.jobRef.name != self.metadata.name) && (!self.spec.?imageGenerate.?references.hasValue() || self.spec.imageGenerate.references.all(r, !has(r.jobRef) || r.jobRef.name != self.metadata.name))",message="a DaftyJob can't refer to itself: under jobRef, name the DaftyJob that makes the style or the image",fieldPath=".spec.imageGenerate",optionalOldSelf=true
 // +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || (!self.spec.?imageEdit.?image.?jobRef.hasValue() || self.spec.imageEdit.image.jobRef.name != self.metadata.name) && (!self.spec.?imageEdit.?references.hasValue() || self.spec.imageEdit.references.all(r, !has(r.jobRef) || r.jobRef.name != self.metadata.name))",message="a DaftyJob can't refer to itself: under jobRef, name the DaftyJob that makes the image",fieldPath=".spec.imageEdit",optionalOldSelf=true
 // +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || !self.spec.?imageResize.?image.?jobRef.hasValue() || self.spec.imageResize.image.jobRef.name != self.metadata.name",message="a DaftyJob can't refer to itself: under jobRef, name the DaftyJob that makes the image",fieldPath=".spec.imageResize",optionalOldSelf=true
