@@ -21,6 +21,11 @@ func cancelVariants() []daftysim.NamedVariants {
 		"cancel-terminal": true, "cancel-race": true, "after-cancel": true, "cancel-error": true,
 		"repeat-answer": true, "job-retention": true, "error-body": true, "unknown-job": true,
 	}
+	for name := range concerns {
+		if _, there := daftysim.AllVariants()[0].Variants.Readings()[name]; !there {
+			panic("no reading is called " + name)
+		}
+	}
 	var variants []daftysim.NamedVariants
 	for _, named := range daftysim.AllVariants() {
 		defaults, differs := daftysim.AllVariants()[0].Variants.Readings(), named.Name == "defaults"

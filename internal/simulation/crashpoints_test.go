@@ -64,11 +64,17 @@ func crashEverywhere(t *testing.T, s scenario, variant daftysim.NamedVariants) (
 			once.Do(func() { t.Logf("the first of them:\n%s", r.trace) })
 			t.Errorf("%s, under %s, crash at %+v: %q", s.name, variant.Name, at, r.problems)
 		}
+		if at != (point{}) && !r.crashed {
+			t.Errorf("%s, under %s, doesn't crash at %+v", s.name, variant.Name, at)
+		}
 		return r
 	}
 	whole := play(point{})
 	if effects = whole.effects; len(whole.problems) > 0 {
 		return cases, effects
+	}
+	if effects == 0 && s.name != "delete before it is written" { // where nothing is left to do
+		t.Errorf("%s, under %s, has no effect to crash at", s.name, variant.Name)
 	}
 	for effect := 1; effect <= effects; effect++ {
 		play(point{effect: effect})
@@ -95,6 +101,21 @@ var concerned = map[string][]string{
 	"unknown-job":       {"submit a video", "cancel while processing"},
 	"error-body":        {"submit what Dafty refuses", "submit meets no allowance", "submit meets a revoked key"},
 	"extra-fields":      {"submit a video"},
+}
+
+// TestConcerned sees to it that what concerned names is there: a reading or scenario of another name is played under nothing.
+func TestConcerned(t *testing.T) {
+	all, readings := scenarios(), daftysim.AllVariants()[0].Variants.Readings()
+	for reading, parts := range concerned {
+		if _, there := readings[reading]; !there {
+			t.Errorf("there are no readings of %s", reading)
+		}
+		for _, part := range parts {
+			if !slices.ContainsFunc(all, func(s scenario) bool { return strings.Contains(s.name, part) }) {
+				t.Errorf("%s: no scenario is called %q", reading, part)
+			}
+		}
+	}
 }
 
 // concerns says whether a scenario meets what the reading is about.

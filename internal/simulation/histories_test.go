@@ -27,7 +27,7 @@ func TestHistories(t *testing.T) {
 		return
 	}
 	start := time.Now()
-	var next, played, effects atomic.Uint64
+	var next, played, effects, paid, crashed atomic.Uint64
 	var failed atomic.Bool
 	t.Run("play", func(t *testing.T) {
 		for range runtime.GOMAXPROCS(0) {
@@ -38,6 +38,10 @@ func TestHistories(t *testing.T) {
 					r := run(t, h.options, h.play)
 					played.Add(1)
 					effects.Add(uint64(r.effects))
+					paid.Add(uint64(r.paid))
+					if r.crashed {
+						crashed.Add(1)
+					}
 					if len(r.problems) > 0 && !failed.Swap(true) {
 						t.Error(report(t, h, r))
 					}
@@ -46,8 +50,13 @@ func TestHistories(t *testing.T) {
 		}
 	})
 	took := time.Since(start)
-	t.Logf("%d histories with %d writes and calls in %s, %.0f per second",
-		played.Load(), effects.Load(), took.Round(time.Second), float64(played.Load())/took.Seconds())
+	t.Logf("%d histories with %d writes and calls, %d paid jobs, %d of them crashed at a point, in %s, %.0f per second",
+		played.Load(), effects.Load(), paid.Load(), crashed.Load(), took.Round(time.Second), float64(played.Load())/took.Seconds())
+	// Two thousand of them have 51 writes and calls each, one job is paid for in each, and in 19 of 100 a crash meets its point.
+	const least, effectsEach, paidOfTen, crashedOfTwenty = 100, 25, 5, 1
+	if all := played.Load(); all >= least && (effects.Load() < effectsEach*all || 10*paid.Load() < paidOfTen*all || 20*crashed.Load() < crashedOfTwenty*all) {
+		t.Error("too little happens in them to tell anything")
+	}
 }
 
 // report tells of a history that broke an invariant, as short as it can be made.

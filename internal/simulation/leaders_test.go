@@ -18,12 +18,17 @@ func TestTwoLeaders(t *testing.T) {
 				for seed := range uint64(4) {
 					cases++
 					o := options{seed: seed, slots: 2, variants: allVariants[0].Variants, pending: time.Second, processing: time.Second, creating: creating}
+					stopped := false
 					r := run(t, o, func(w *world) {
 						stopLeaderAt(w, where, pause)
 						w.begin(image)
 						w.pass(pause + 3*time.Minute)
+						stopped = w.watch == nil
 					})
 					name := fmt.Sprintf("paused %s its POST for %s, create %s, seed %d", where, pause, creating, seed)
+					if !stopped {
+						t.Errorf("%s: the leader was never stopped", name)
+					}
 					if len(r.problems) > 0 || r.paid != 1 {
 						t.Errorf("%s: %d jobs made, %q\n%s", name, r.paid, r.problems, r.trace)
 					}

@@ -168,6 +168,7 @@ func (p *process) effect(what string) (n int, alive bool) {
 	w := p.w
 	w.effects++
 	if w.crashAt.effect == w.effects && !w.crashAt.after {
+		w.crashed = true
 		p.crash(fmt.Sprintf("before effect %d: %s", w.effects, what))
 		return w.effects, false
 	}
@@ -177,6 +178,7 @@ func (p *process) effect(what string) (n int, alive bool) {
 // done follows an effect, whose answer hasn't come back yet.
 func (p *process) done(n int) {
 	if w := p.w; w.crashAt.effect == n && w.crashAt.after && !p.dead {
+		w.crashed = true
 		p.crash(fmt.Sprintf("after effect %d", n))
 	}
 }

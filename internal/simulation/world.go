@@ -89,9 +89,10 @@ type world struct {
 	clockOff time.Duration
 	// clocksJumped says that they were, or are: what was decided then may be told later.
 	clocksJumped bool
-	// effects counts API writes and Dafty calls; crashAt is where to crash.
+	// effects counts API writes and Dafty calls; crashAt is where to crash, and crashed says that it did there.
 	effects int
 	crashAt point
+	crashed bool
 	// watch is told each moment of a submission: "before" its POST, as its write-ahead is done,
 	// "within" it, and "after" it had its effect. Nil where nobody asks.
 	watch func(moment string)
@@ -152,6 +153,8 @@ type result struct {
 	effects  int
 	// paid is how many jobs Dafty made.
 	paid int
+	// crashed says that a process crashed where crashAt said.
+	crashed bool
 }
 
 // run plays a history in a world of its own, heals the world, and judges.
@@ -162,7 +165,7 @@ func run(t *testing.T, o options, play func(*world)) result {
 		w := newWorld(o)
 		play(w)
 		w.conclude()
-		r = result{problems: w.judge.problems, trace: w.trace, effects: w.effects, paid: len(w.sim.Ledger())}
+		r = result{problems: w.judge.problems, trace: w.trace, effects: w.effects, paid: len(w.sim.Ledger()), crashed: w.crashed}
 	})
 	return r
 }
