@@ -17,6 +17,7 @@ import (
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/config"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 	"sigs.k8s.io/yaml"
 
@@ -285,6 +286,8 @@ func startOperator(t *testing.T, env *kubetest.Env) {
 		Scheme:  kubetest.Scheme,
 		Client:  client.Options{Cache: &client.CacheOptions{DisableFor: controller.ReadLive}},
 		Metrics: metricsserver.Options{BindAddress: "0"},
+		// Several tests of this process start an operator, one after another.
+		Controller: config.Controller{SkipNameValidation: new(true)},
 	})
 	if err != nil {
 		t.Fatal(err)

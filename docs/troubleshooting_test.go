@@ -35,7 +35,7 @@ func TestEachReasonHasASection(t *testing.T) {
 
 	page := read(t, "troubleshooting.md")
 	listed, _, _ := strings.Cut(page, "\n## ")
-	_, sought, _ := strings.Cut(page, "\n## On the way\n")
+	_, sought, _ := strings.Cut(page, "\n## In progress\n")
 	var sections []string
 	for section := range strings.SplitSeq(sought, "\n##") {
 		title, is := strings.CutPrefix(section, "# ")

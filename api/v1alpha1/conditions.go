@@ -2,7 +2,7 @@ package v1alpha1
 
 // Condition types of a DaftyJob.
 const (
-	// ConditionSubmitted is True once Dafty has the job.
+	// ConditionSubmitted is True once Dafty has accepted the job.
 	ConditionSubmitted = "Submitted"
 	// ConditionComplete is added, True, when the job has completed.
 	ConditionComplete = "Complete"
@@ -10,56 +10,57 @@ const (
 	ConditionFailed = "Failed"
 	// ConditionCancelled is added, True, when the job is cancelled.
 	ConditionCancelled = "Cancelled"
-	// ConditionReady is True when the desired state is reached, Unknown on the way there,
-	// False when it won't be.
+	// ConditionReady is True when the desired state is reached, Unknown while the job progresses
+	// towards it, False when it isn't reached without somebody's action, or at all.
 	ConditionReady = "Ready"
-	// ConditionReconciling is True on the way and absent at the end (kstatus).
+	// ConditionReconciling is True while the job progresses and absent otherwise (kstatus).
 	ConditionReconciling = "Reconciling"
-	// ConditionStalled is True where the job can't go on without a person (kstatus).
+	// ConditionStalled is True when the job has failed, or can't progress until somebody acts (kstatus).
 	ConditionStalled = "Stalled"
-	// ConditionResultStored is True once the result is in spec.resultConfigMap, False where it
+	// ConditionResultStored is True once the result is in spec.resultConfigMap, False if it
 	// can't be written there.
 	ConditionResultStored = "ResultStored"
 )
 
 // Reasons of the conditions and of the events. Each says what the user should do.
 const (
-	// ReasonSubmitting : the request is on its way to Dafty. Nothing to do.
+	// ReasonSubmitting : the request is being sent to Dafty, or its answer isn't known yet. Nothing to do.
 	ReasonSubmitting = "Submitting"
-	// ReasonSubmitted : Dafty has the job; of the Submitted condition alone. Nothing to do.
+	// ReasonSubmitted : Dafty has accepted the job; of the Submitted condition only. Nothing to do.
 	ReasonSubmitted = "Submitted"
-	// ReasonQueued : Dafty has the job and hasn't begun. Nothing to do.
+	// ReasonQueued : Dafty has accepted the job and hasn't started it. Nothing to do.
 	ReasonQueued = "Queued"
-	// ReasonProcessing : Dafty works on the job. Nothing to do.
+	// ReasonProcessing : Dafty is processing the job. Nothing to do.
 	ReasonProcessing = "Processing"
-	// ReasonCancelling : the cancel is on its way. Nothing to do.
+	// ReasonCancelling : the job is being cancelled, and Dafty hasn't confirmed it yet. Nothing to do.
 	ReasonCancelling = "Cancelling"
 	// ReasonCompleted : the result is in status.result.
 	ReasonCompleted = "Completed"
-	// ReasonCancelled : the job was cancelled, as asked.
+	// ReasonCancelled : the job was cancelled, as requested.
 	ReasonCancelled = "Cancelled"
-	// ReasonCancelledBeforeSubmission : the job was called off before anything was sent to
-	// Dafty; nothing was paid.
+	// ReasonCancelledBeforeSubmission : the job was cancelled before it was submitted to Dafty;
+	// nothing was paid for.
 	ReasonCancelledBeforeSubmission = "CancelledBeforeSubmission"
 	// ReasonCompletedBeforeCancel : the job completed before the cancel reached it; it was paid
 	// for, and its result is in status.result.
 	ReasonCompletedBeforeCancel = "CompletedBeforeCancel"
-	// ReasonSuspended : held back, as asked. To release it, set spec.desiredState to Completed.
+	// ReasonSuspended : the job isn't submitted, as requested. To resume it, set spec.desiredState to
+	// Completed.
 	ReasonSuspended = "Suspended"
 
 	// ReasonWaitingForDependency : a DaftyJob or ConfigMap that the spec refers to isn't there, or
 	// hasn't completed; the message names it. Create it if it is missing.
 	ReasonWaitingForDependency = "WaitingForDependency"
-	// ReasonDependencyCycle : DaftyJobs refer to each other in a circle, which the message shows.
-	// Delete one of them; those that refer to it fail, and can be created anew without the circle.
+	// ReasonDependencyCycle : DaftyJobs refer to each other in a cycle, which the message shows.
+	// Delete one of them; those that refer to it fail, and can be created again without the cycle.
 	ReasonDependencyCycle = "DependencyCycle"
-	// ReasonUploading : a picture from a ConfigMap is being uploaded to Dafty. Nothing to do.
+	// ReasonUploading : an image from a ConfigMap is being uploaded to Dafty. Nothing to do.
 	ReasonUploading = "Uploading"
-	// ReasonUnusableFile : the key of a ConfigMap that the spec refers to holds no picture that Dafty
-	// takes. Correct the ConfigMap; it goes on by itself.
+	// ReasonUnusableFile : the key of a ConfigMap that the spec refers to holds no image that Dafty
+	// accepts. Fix the ConfigMap; the job continues by itself.
 	ReasonUnusableFile = "UnusableFile"
-	// ReasonBackingOff : Dafty failed the job, and it is tried again at status.nextAttemptAt. Nothing
-	// to do; to do without the next try, cancel it.
+	// ReasonBackingOff : the job failed at Dafty, and is retried at status.nextAttemptAt. Nothing
+	// to do; cancel the job to prevent the retry.
 	ReasonBackingOff = "BackingOff"
 	// ReasonAlreadyAdopted : another DaftyJob of the namespace follows the job of spec.adoptJobID.
 	// Delete this one, or the other.
@@ -72,29 +73,29 @@ const (
 	// Secret that the message names.
 	ReasonCredentialsRejected = "CredentialsRejected"
 	// ReasonWaitingForRateLimit : the API key's calls for this minute are used up. Nothing to
-	// do; it goes on by itself.
+	// do; the job continues by itself.
 	ReasonWaitingForRateLimit = "WaitingForRateLimit"
 	// ReasonWaitingForConcurrency : as many jobs are in flight as the plan allows. Nothing to
-	// do; it goes on when one of them ends.
+	// do; the job continues when one of them ends.
 	ReasonWaitingForConcurrency = "WaitingForConcurrency"
-	// ReasonInsufficientCredits : the account has too few credits. Buy some, or cancel the job;
-	// it goes on by itself.
+	// ReasonInsufficientCredits : the account has too few credits. Buy some, and the job continues
+	// by itself; or cancel it.
 	ReasonInsufficientCredits = "InsufficientCredits"
-	// ReasonSubscriptionRequired : the account's plan doesn't include this. Subscribe, or cancel
-	// the job; it goes on by itself.
+	// ReasonSubscriptionRequired : the account's plan doesn't include this operation. Subscribe, and
+	// the job continues by itself; or cancel it.
 	ReasonSubscriptionRequired = "SubscriptionRequired"
 	// ReasonUsageLimitExceeded : the period's allowance is used up. Wait for the next period or
-	// raise the plan; it goes on by itself.
+	// upgrade the plan; the job continues by itself.
 	ReasonUsageLimitExceeded = "UsageLimitExceeded"
-	// ReasonAPIUnavailable : Dafty can't be reached, or its answer can't be understood. It is
-	// asked again; if it lasts, look at the network and at Dafty's status page.
+	// ReasonAPIUnavailable : Dafty can't be reached, or its answer can't be understood. The request
+	// is repeated; if this persists, check the network and Dafty's status page.
 	ReasonAPIUnavailable = "APIUnavailable"
-	// ReasonSubmissionUnknown : a request was sent, its answer never came, and it is too late to
-	// ask again safely. Look for the job at Dafty: the message has one command for the case that it
-	// is there, and one for the case that it isn't.
+	// ReasonSubmissionUnknown : a request was sent, its answer never came, and it can't be repeated
+	// safely any more; it may have been paid for. Look for the job at Dafty: the message has one
+	// command for the case that Dafty has the job, and one for the case that it hasn't.
 	ReasonSubmissionUnknown = "SubmissionUnknown"
 
-	// ReasonInvalidRequest : Dafty refuses the request as it is; status.error says which field
+	// ReasonInvalidRequest : Dafty refuses the request as invalid; status.error says which field
 	// and why. Create a corrected DaftyJob under a new name.
 	ReasonInvalidRequest = "InvalidRequest"
 	// ReasonGenerationFailed : Dafty could not make the image or video; status.error says why.
@@ -102,16 +103,16 @@ const (
 	// ReasonExtractionFailed : Dafty could not extract the style; status.error says why.
 	ReasonExtractionFailed = "ExtractionFailed"
 	// ReasonDependencyFailed : a DaftyJob that the spec refers to failed, was cancelled, or was deleted
-	// before it completed. Mend that one, and create this one anew under a new name.
+	// before it completed. Create that one and this one again.
 	ReasonDependencyFailed = "DependencyFailed"
-	// ReasonInvalidReference : a DaftyJob that the spec refers to has completed, but made no such
-	// thing; the message says what it made. Create a corrected DaftyJob under a new name.
+	// ReasonInvalidReference : a DaftyJob that the spec refers to has completed, but its result has no
+	// such image or style; the message says what it has. Create a corrected DaftyJob under a new name.
 	ReasonInvalidReference = "InvalidReference"
 	// ReasonDeadlineExceeded : the job took longer than spec.activeDeadlineSeconds and was cancelled.
-	// Create it anew under a new name, with more time.
+	// Create it again under a new name, with a longer deadline.
 	ReasonDeadlineExceeded = "DeadlineExceeded"
-	// ReasonJobNotFound : Dafty doesn't know the job any more. What it made, if anything, can
-	// only be found in Dafty's own web page.
+	// ReasonJobNotFound : Dafty doesn't know the job any more. Its result, if there is one, can
+	// only be found on Dafty's own web page.
 	ReasonJobNotFound = "JobNotFound"
 )
 
@@ -119,16 +120,16 @@ const (
 const (
 	// ReasonStored : the result is in the ConfigMap.
 	ReasonStored = "Stored"
-	// ReasonNotStored : the ConfigMap can't be written; the message says why. It is tried again.
+	// ReasonNotStored : the ConfigMap can't be written; the message says why. The write is retried.
 	ReasonNotStored = "NotStored"
 )
 
-// Reasons of events alone.
+// Reasons of events only.
 const (
-	// EventJobOrphaned : the DaftyJob was deleted with the policy Orphan; its job runs on at
+	// EventJobOrphaned : the DaftyJob was deleted with the policy Orphan; its job continues at
 	// Dafty and is paid for.
 	EventJobOrphaned = "JobOrphaned"
-	// EventCancelAbandoned : the DaftyJob was let go although its cancel isn't confirmed. The
+	// EventCancelAbandoned : the DaftyJob was removed although its cancel isn't confirmed. The
 	// job may still run and cost; cancel it at Dafty.
 	EventCancelAbandoned = "CancelAbandoned"
 )

@@ -32,32 +32,32 @@ const (
 	DefaultSecretKey = "apiKey"
 )
 
-// DesiredState is what the user wants to become of the job.
+// DesiredState is the state that the user wants the job to reach.
 // +kubebuilder:validation:Enum=Completed;Suspended;Cancelled
 type DesiredState string
 
 const (
 	// DesiredCompleted submits the job and follows it to its end.
 	DesiredCompleted DesiredState = "Completed"
-	// DesiredSuspended holds the job back until it is released.
+	// DesiredSuspended doesn't submit the job until it is resumed.
 	DesiredSuspended DesiredState = "Suspended"
-	// DesiredCancelled cancels the job, for good.
+	// DesiredCancelled cancels the job. It can't be undone.
 	DesiredCancelled DesiredState = "Cancelled"
 )
 
-// DeletionPolicy is what becomes of a running job at Dafty when its DaftyJob is deleted.
+// DeletionPolicy is what happens to a running job at Dafty when its DaftyJob is deleted.
 // +kubebuilder:validation:Enum=Cancel;Orphan
 type DeletionPolicy string
 
 const (
-	// DeletionCancel cancels the job at Dafty before the DaftyJob goes.
+	// DeletionCancel cancels the job at Dafty before the DaftyJob is removed.
 	DeletionCancel DeletionPolicy = "Cancel"
-	// DeletionOrphan lets the job at Dafty run on, unwatched.
+	// DeletionOrphan leaves the job running at Dafty.
 	DeletionOrphan DeletionPolicy = "Orphan"
 )
 
-// DaftyJobSpec says which job is wanted and what is to become of it. Exactly one
-// operation is given, and it can't be changed once the DaftyJob exists.
+// DaftyJobSpec is the desired state of a DaftyJob. Exactly one operation is given,
+// and it is immutable.
 //
 // +kubebuilder:validation:XValidation:rule="[has(self.imageGenerate), has(self.imageEdit), has(self.imageResize), has(self.imageUpscale), has(self.imageToVideo), has(self.videoFrames), has(self.styleExtract)].filter(given, given).size() == 1",message="give exactly one operation: imageGenerate, imageEdit, imageResize, imageUpscale, imageToVideo, videoFrames or styleExtract (for several operations, create one DaftyJob for each)"
 // +kubebuilder:validation:XValidation:rule="has(self.imageGenerate) == has(oldSelf.imageGenerate) && has(self.imageEdit) == has(oldSelf.imageEdit) && has(self.imageResize) == has(oldSelf.imageResize) && has(self.imageUpscale) == has(oldSelf.imageUpscale) && has(self.imageToVideo) == has(oldSelf.imageToVideo) && has(self.videoFrames) == has(oldSelf.videoFrames) && has(self.styleExtract) == has(oldSelf.styleExtract)",message="the operation can't be changed, as it may already be paid for: create another DaftyJob under a new name",reason=FieldValueForbidden
@@ -66,16 +66,16 @@ const (
 // +kubebuilder:validation:XValidation:rule="!has(self.adoptJobID) || !has(self.idempotencyKey)",message="give at most one of adoptJobID and idempotencyKey: leave out idempotencyKey, as an adopted job is never submitted"
 // +kubebuilder:validation:XValidation:rule="!has(self.adoptJobID) || !has(self.backoffLimit) || self.backoffLimit == 0",message="leave out backoffLimit beside adoptJobID: an adopted job is never submitted, nor tried again"
 type DaftyJobSpec struct {
-	// desiredState is what is to become of the job.
+	// desiredState is the state that the job should reach.
 	//
-	// Completed (the default): submit it and follow it to its end.
+	// Completed (the default): submit the job and follow it to its end.
 	//
-	// Suspended: hold it back until desiredState becomes Completed. Once the job
-	// is submitted this has no effect.
+	// Suspended: don't submit the job until desiredState becomes Completed. This
+	// has no effect on a job that is already submitted.
 	//
-	// Cancelled: cancel it; if it isn't submitted yet, never submit it. This is
-	// for good: it can't be taken back. Cancelling a job that Dafty is already
-	// processing costs 1 CU.
+	// Cancelled: cancel the job, or don't submit it if it isn't submitted yet.
+	// This can't be undone. Cancelling a job that Dafty is already processing
+	// costs 1 CU, Dafty's credit unit.
 	//
 	// +default="Completed"
 	// +kubebuilder:validation:XValidation:rule="oldSelf != 'Cancelled' || self == 'Cancelled'",message="a cancelled job can't be taken up again: create another DaftyJob under a new name",reason=FieldValueForbidden
@@ -88,19 +88,19 @@ type DaftyJobSpec struct {
 	// +optional
 	ImageGenerate *ImageGenerate `json:"imageGenerate,omitempty"`
 
-	// imageEdit edits an earlier image by a prompt. Immutable.
+	// imageEdit edits an existing image according to a prompt. Immutable.
 	//
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="the request can't be changed, as it may already be paid for: create another DaftyJob under a new name",reason=FieldValueForbidden
 	// +optional
 	ImageEdit *ImageEdit `json:"imageEdit,omitempty"`
 
-	// imageResize reframes an earlier image to another aspect ratio. Immutable.
+	// imageResize reframes an existing image to another aspect ratio. Immutable.
 	//
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="the request can't be changed, as it may already be paid for: create another DaftyJob under a new name",reason=FieldValueForbidden
 	// +optional
 	ImageResize *ImageResize `json:"imageResize,omitempty"`
 
-	// imageUpscale raises an earlier image's resolution. Immutable.
+	// imageUpscale raises the resolution of an existing image. Immutable.
 	//
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="the request can't be changed, as it may already be paid for: create another DaftyJob under a new name",reason=FieldValueForbidden
 	// +optional
@@ -133,23 +133,23 @@ type DaftyJobSpec struct {
 	// +optional
 	CredentialsSecretRef SecretKeyReference `json:"credentialsSecretRef,omitzero"`
 
-	// deletionPolicy says what becomes of the job at Dafty when this DaftyJob is
+	// deletionPolicy is what happens to the job at Dafty when this DaftyJob is
 	// deleted while the job runs.
 	//
-	// Cancel (the default): the job is cancelled first, and the DaftyJob goes
-	// once Dafty has confirmed it.
+	// Cancel (the default): the job is cancelled first, and the DaftyJob is
+	// removed once Dafty has confirmed the cancel.
 	//
-	// Orphan: the job runs on at Dafty, is paid for, and nobody watches it.
+	// Orphan: the job continues at Dafty and is paid for, but isn't followed.
 	//
 	// +default="Cancel"
 	// +optional
 	DeletionPolicy DeletionPolicy `json:"deletionPolicy,omitempty"`
 
-	// backoffLimit is how often a job that Dafty failed is tried again: 0 to 10.
-	// The default is 0, as every try is paid for. Between two tries there are 10
-	// seconds, then 20, 40 and so on, up to 6 minutes. What Dafty refuses as
-	// invalid, what was cancelled and what is past its deadline isn't tried
-	// again.
+	// backoffLimit is how often a job that failed at Dafty is retried: 0 to 10.
+	// The default is 0, as every attempt is paid for. The delay before a retry is
+	// 10 seconds, then 20, 40 and so on, up to 6 minutes. A request that Dafty
+	// refuses as invalid, a cancelled job and one past its deadline aren't
+	// retried.
 	//
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=10
@@ -157,8 +157,8 @@ type DaftyJobSpec struct {
 	BackoffLimit *int32 `json:"backoffLimit,omitempty"`
 
 	// activeDeadlineSeconds is how many seconds after its first submission the
-	// job may take, all tries included: 1 to 31536000, which is a year. Past that
-	// it is cancelled, and the DaftyJob fails. The time before the first
+	// job may take, all attempts included: 1 to 31536000, which is a year. After
+	// that it is cancelled, and the DaftyJob fails. The time before the first
 	// submission doesn't count. Unset: no limit.
 	//
 	// +kubebuilder:validation:Minimum=1
@@ -166,10 +166,10 @@ type DaftyJobSpec struct {
 	// +optional
 	ActiveDeadlineSeconds *int64 `json:"activeDeadlineSeconds,omitempty"`
 
-	// ttlSecondsAfterFinished deletes this DaftyJob so many seconds after it
-	// ended: 0 to 315360000, which is ten years. Unset: it is kept. Don't set it
-	// where a GitOps tool restores what is deleted, as Argo CD does by
-	// self-healing: the job would be made, and paid for, again and again.
+	// ttlSecondsAfterFinished deletes this DaftyJob this many seconds after it
+	// has finished: 0 to 315360000, which is ten years. Unset: it is kept. Don't
+	// set it if a GitOps tool restores deleted objects, as Argo CD does with
+	// self-healing: the job would be submitted, and paid for, again and again.
 	//
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=315360000
@@ -190,10 +190,10 @@ type DaftyJobSpec struct {
 	// +optional
 	IdempotencyKey string `json:"idempotencyKey,omitempty"`
 
-	// adoptJobID is the id, a UUID, of a job that Dafty already has. It is
-	// followed, cancelled and reported like one of this DaftyJob's own; nothing
-	// is submitted. The operation beside it says what kind of job it is. One
-	// DaftyJob of a namespace adopts it. Immutable.
+	// adoptJobID is the id, a UUID, of a job that already exists at Dafty. It is
+	// followed, cancelled and reported as if this DaftyJob had submitted it;
+	// nothing is submitted. The spec's operation says what kind of job it is.
+	// Only one DaftyJob of a namespace can adopt a job. Immutable.
 	//
 	// +kubebuilder:validation:MaxLength=2048
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$')",message="must be the id of a job at Dafty, a UUID such as 5f0c4c3e-8b1d-4e43-9d9c-0d7a3a1c2b4f: see status.jobID of the DaftyJob that submitted it, or the job at Dafty"
@@ -202,12 +202,12 @@ type DaftyJobSpec struct {
 	AdoptJobID string `json:"adoptJobID,omitempty"`
 
 	// resultConfigMap is the name of a ConfigMap that the operator writes on
-	// completion, for Deployments and other tools to use. It belongs to this
-	// DaftyJob and goes with it. Its keys are image_0_url, image_0_id,
+	// completion, for Deployments and other tools to use. It is owned by this
+	// DaftyJob and deleted with it. Its keys are image_0_url, image_0_id,
 	// image_0_width and image_0_height, image_1_url and so on; video_url,
 	// video_id, video_width, video_height, video_duration_seconds and
-	// video_thumbnail_url; or style_id. A ConfigMap of that name that doesn't
-	// belong to this DaftyJob is never touched.
+	// video_thumbnail_url; or style_id. A ConfigMap of that name that this
+	// DaftyJob doesn't own is never changed.
 	//
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
@@ -237,21 +237,21 @@ type SecretKeyReference struct {
 	Key string `json:"key,omitempty"`
 }
 
-// Prompt says in words what is to be made.
+// Prompt describes what to generate.
 //
-// A prompt of blanks alone would be paid for and can't be meant.
+// A prompt of blanks alone would be paid for, and is surely a mistake.
 //
 // +kubebuilder:validation:MinLength=1
 // +kubebuilder:validation:MaxLength=2000
 // +kubebuilder:validation:XValidation:rule="self.trim().size() > 0",message="must say in words what to make, in 1 to 2000 characters"
 type Prompt string
 
-// NegativePrompt says in words what is to be avoided.
+// NegativePrompt describes what to avoid.
 //
 // +kubebuilder:validation:MaxLength=1000
 type NegativePrompt string
 
-// Quality is how much effort goes into an image.
+// Quality is the quality of an image.
 //
 // +kubebuilder:validation:Enum=low;medium;high
 type Quality string
@@ -283,7 +283,7 @@ type FramesAspectRatio string
 
 // ImageGenerate is a request to make images from a prompt.
 type ImageGenerate struct {
-	// prompt says what the image shows: 1 to 2000 characters.
+	// prompt describes the image: 1 to 2000 characters.
 	//
 	// +required
 	Prompt Prompt `json:"prompt,omitempty"`
@@ -293,7 +293,7 @@ type ImageGenerate struct {
 	// +optional
 	AspectRatio GenerateAspectRatio `json:"aspectRatio,omitempty"`
 
-	// quality is how much effort goes into the image. Dafty's default is medium.
+	// quality is the quality of the image. Dafty's default is medium.
 	//
 	// +optional
 	Quality Quality `json:"quality,omitempty"`
@@ -303,27 +303,27 @@ type ImageGenerate struct {
 	// +optional
 	Resolution ImageResolution `json:"resolution,omitempty"`
 
-	// style is the brand style to follow, as a styleExtract job made it.
+	// style is the brand style to follow, the result of a styleExtract job.
 	//
 	// +optional
 	Style *StyleSource `json:"style,omitempty"`
 
-	// references are images to go by: at most 4.
+	// references are reference images: at most 4.
 	//
 	// +kubebuilder:validation:MaxItems=4
 	// +listType=atomic
 	// +optional
 	References []ImageReference `json:"references,omitzero"`
 
-	// variations is how many images to make of the one prompt: at least 1. Dafty
-	// judges how many it allows.
+	// variations is how many images to generate from the prompt: at least 1. The
+	// maximum is up to Dafty.
 	//
 	// +kubebuilder:validation:Minimum=1
 	// +optional
 	Variations *int32 `json:"variations,omitempty"`
 }
 
-// ImageEdit is a request to edit an image by a prompt.
+// ImageEdit is a request to edit an image according to a prompt.
 type ImageEdit struct {
 	// image to edit.
 	//
@@ -335,7 +335,7 @@ type ImageEdit struct {
 	// +required
 	Prompt Prompt `json:"prompt,omitempty"`
 
-	// references are images to go by: at most 4.
+	// references are reference images: at most 4.
 	//
 	// +kubebuilder:validation:MaxItems=4
 	// +listType=atomic
@@ -350,7 +350,7 @@ type ImageResize struct {
 	// +required
 	Image ImageTarget `json:"image,omitzero"`
 
-	// aspectRatio is the new width to height.
+	// aspectRatio is width to height of the new image.
 	//
 	// +required
 	AspectRatio ResizeAspectRatio `json:"aspectRatio,omitempty"`
@@ -438,8 +438,8 @@ type VideoFrames struct {
 	// +optional
 	Resolution VideoResolution `json:"resolution,omitempty"`
 
-	// aspectRatio is width to height. Dafty's default is auto, which goes by the
-	// frames.
+	// aspectRatio is width to height. Dafty's default is auto, which uses that of
+	// the frames.
 	//
 	// +optional
 	AspectRatio FramesAspectRatio `json:"aspectRatio,omitempty"`
@@ -466,7 +466,7 @@ type StyleExtract struct {
 	URL string `json:"url,omitempty"`
 }
 
-// JobReference names an image that another DaftyJob of the namespace makes.
+// JobReference names an image that another DaftyJob of the namespace generates.
 type JobReference struct {
 	// name of the DaftyJob, in the same namespace. The job waits until that one
 	// completes, and fails if it fails, is cancelled, or is deleted before.
@@ -498,7 +498,7 @@ type StyleJobReference struct {
 }
 
 // ConfigMapKeyReference names one key of a ConfigMap in the DaftyJob's namespace, whose value
-// is a picture.
+// is an image.
 type ConfigMapKeyReference struct {
 	// name of the ConfigMap.
 	//
@@ -537,7 +537,7 @@ type ImageTarget struct {
 	JobRef *JobReference `json:"jobRef,omitempty"`
 }
 
-// ImageReference names an image to go by. Exactly one field is given.
+// ImageReference names a reference image. Exactly one field is given.
 //
 // +kubebuilder:validation:XValidation:rule="[has(self.url), has(self.id), has(self.jobRef), has(self.configMapKeyRef)].filter(given, given).size() == 1",message="give exactly one of url (an https URL), id (of an upload or of an earlier image), jobRef (the DaftyJob that makes the image) or configMapKeyRef (a picture in a ConfigMap)"
 type ImageReference struct {
@@ -562,7 +562,7 @@ type ImageReference struct {
 	// +optional
 	JobRef *JobReference `json:"jobRef,omitempty"`
 
-	// configMapKeyRef is a picture in a ConfigMap of the namespace: PNG, JPEG,
+	// configMapKeyRef is an image in a ConfigMap of the namespace: PNG, JPEG,
 	// GIF or WebP. It is uploaded to Dafty before the job is submitted.
 	//
 	// +optional
@@ -587,7 +587,7 @@ type StyleSource struct {
 	JobRef *StyleJobReference `json:"jobRef,omitempty"`
 }
 
-// Phase is where a job stands, in one word.
+// Phase summarizes where a job is in its lifecycle.
 // +kubebuilder:validation:Enum=Pending;Submitting;Queued;Processing;Cancelling;Completed;Failed;Cancelled
 type Phase string
 
@@ -598,18 +598,18 @@ const (
 	// PhaseSubmitting : the request is on its way to Dafty, or may have reached
 	// it.
 	PhaseSubmitting Phase = "Submitting"
-	// PhaseQueued : Dafty has the job and hasn't begun.
+	// PhaseQueued : Dafty has accepted the job and hasn't started it.
 	PhaseQueued Phase = "Queued"
-	// PhaseProcessing : Dafty works on the job.
+	// PhaseProcessing : Dafty is processing the job.
 	PhaseProcessing Phase = "Processing"
 	// PhaseCancelling : the job is being cancelled; Dafty hasn't confirmed it
 	// yet.
 	PhaseCancelling Phase = "Cancelling"
-	// PhaseCompleted : the result is there. Final.
+	// PhaseCompleted : the result is in status.result. Final.
 	PhaseCompleted Phase = "Completed"
 	// PhaseFailed : there will be no result; status.error says why. Final.
 	PhaseFailed Phase = "Failed"
-	// PhaseCancelled : the job was cancelled, as asked. Final.
+	// PhaseCancelled : the job was cancelled, as requested. Final.
 	PhaseCancelled Phase = "Cancelled"
 )
 
@@ -618,30 +618,31 @@ func (p Phase) Final() bool {
 	return p == PhaseCompleted || p == PhaseFailed || p == PhaseCancelled
 }
 
-// DaftyJobStatus is what became of the job, from Dafty's own answers.
+// DaftyJobStatus is the observed state of the job, from Dafty's own answers.
 type DaftyJobStatus struct {
-	// observedGeneration is the metadata.generation that this status is about;
+	// observedGeneration is the metadata.generation that this status reflects;
 	// -1 until the operator has seen the object.
 	//
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 
-	// phase is where the job stands, in one word: Pending, Submitting, Queued,
-	// Processing, Cancelling; and at the end, for good, Completed, Failed or
-	// Cancelled.
+	// phase summarizes where the job is in its lifecycle: Pending, Submitting,
+	// Queued, Processing or Cancelling; finally Completed, Failed or Cancelled.
+	// These three never change.
 	//
 	// +optional
 	Phase Phase `json:"phase,omitempty"`
 
-	// conditions are the job's state for machines.
+	// conditions are the latest observations of the job's state.
 	//
-	// Submitted is True once Dafty has the job. Complete, Failed or Cancelled is
-	// added when it becomes True, as in a batch/v1 Job. Ready is True when the
-	// desired state is reached, Unknown on the way there, False when it won't
-	// be; its reason and message say what the job waits for and who must act.
+	// Submitted is True once Dafty has accepted the job. Complete, Failed or
+	// Cancelled is added when it becomes True, as in a batch/v1 Job. Ready is
+	// True when the desired state is reached, Unknown while the job progresses
+	// towards it, and False when it isn't reached without somebody's action, or
+	// at all; its reason and message say what the job waits for and who must act.
 	// ResultStored says whether the result is in spec.resultConfigMap.
-	// Reconciling is True on the way and absent at the end. Stalled is True
-	// where the job can't go on without a person.
+	// Reconciling is True while the job progresses and absent otherwise. Stalled
+	// is True when the job has failed, or can't progress until somebody acts.
 	//
 	// +listType=map
 	// +listMapKey=type
@@ -661,59 +662,59 @@ type DaftyJobStatus struct {
 	// +optional
 	JobType string `json:"jobType,omitempty"`
 
-	// attempts is how often the job was submitted, every one of them paid for. A
+	// attempts is how often the job was submitted; each of them is paid for. A
 	// request that Dafty refused isn't counted.
 	//
 	// +optional
 	Attempts int32 `json:"attempts,omitempty"`
 
-	// submission is the newest attempt to submit the job, written before the
-	// request leaves, so that it is never sent twice as two jobs.
+	// submission is the newest attempt to submit the job. It is written before
+	// the request is sent, so that a repeat can't make a second job.
 	//
 	// +optional
 	Submission *Submission `json:"submission,omitempty"`
 
-	// failedJobIDs are Dafty's ids of the attempts that failed and were followed
-	// by another.
+	// failedJobIDs are Dafty's ids of the attempts that failed and were retried.
 	//
 	// +listType=atomic
 	// +optional
 	FailedJobIDs []string `json:"failedJobIDs,omitempty"`
 
-	// nextAttemptAt is when a job that Dafty failed is tried again.
+	// nextAttemptAt is when a job that failed at Dafty is retried.
 	//
 	// +optional
 	NextAttemptAt *metav1.Time `json:"nextAttemptAt,omitempty"`
 
-	// inputs are what the spec's jobRefs and configMapKeyRefs stand for. Every
-	// attempt is sent with these.
+	// inputs are what the spec's jobRefs and configMapKeyRefs were resolved to.
+	// Every attempt is sent with these.
 	//
 	// +listType=map
 	// +listMapKey=field
 	// +optional
 	Inputs []Input `json:"inputs,omitempty"`
 
-	// submittedAt is when Dafty took the job, at the first attempt.
+	// submittedAt is when Dafty accepted the job, at the first attempt.
 	//
 	// +optional
 	SubmittedAt *metav1.Time `json:"submittedAt,omitempty"`
 
-	// startedAt is when Dafty was first seen to work on the job.
+	// startedAt is when the job was first seen as processing.
 	//
 	// +optional
 	StartedAt *metav1.Time `json:"startedAt,omitempty"`
 
-	// finishedAt is when the job was seen to have ended.
+	// finishedAt is when the job was seen to have completed, failed or been
+	// cancelled.
 	//
 	// +optional
 	FinishedAt *metav1.Time `json:"finishedAt,omitempty"`
 
-	// duration is the time from submittedAt to finishedAt, for people to read.
+	// duration is the time from submittedAt to finishedAt, in a readable form.
 	//
 	// +optional
 	Duration string `json:"duration,omitempty"`
 
-	// result is what the job made.
+	// result is what the job generated.
 	//
 	// +optional
 	Result *JobResult `json:"result,omitempty"`
@@ -723,14 +724,14 @@ type DaftyJobStatus struct {
 	// +optional
 	ResultConfigMap string `json:"resultConfigMap,omitempty"`
 
-	// error is why the job, or its last attempt, failed, in Dafty's words where
-	// Dafty said it.
+	// error is why the job, or its last attempt, failed. It has Dafty's own
+	// message if there is one.
 	//
 	// +optional
 	Error *JobError `json:"error,omitempty"`
 }
 
-// Input is what one field of the spec stands for.
+// Input is what one reference in the spec was resolved to.
 type Input struct {
 	// field of the spec, such as imageUpscale.image or
 	// imageGenerate.references[0].
@@ -744,8 +745,8 @@ type Input struct {
 	// +optional
 	Source string `json:"source,omitempty"`
 
-	// uid of the DaftyJob that the field refers to: one that is created later
-	// under the same name isn't meant.
+	// uid of the DaftyJob that the field refers to. One that is created later
+	// under the same name is another.
 	//
 	// +optional
 	UID types.UID `json:"uid,omitempty"`
@@ -762,15 +763,15 @@ type Input struct {
 	// +optional
 	JobID string `json:"jobID,omitempty"`
 
-	// credentialsHash tells with which API key a picture was uploaded, as
-	// submission.credentialsHash does: with another it is uploaded again.
+	// credentialsHash identifies the API key that an image was uploaded with, as
+	// submission.credentialsHash does: with another key it is uploaded again.
 	//
 	// +optional
 	CredentialsHash string `json:"credentialsHash,omitempty"`
 
-	// uploadedAt is when the picture was uploaded, which may be for another
-	// DaftyJob. Where Dafty refuses a request with one that is older than this
-	// DaftyJob, the picture is uploaded again, once.
+	// uploadedAt is when the image was uploaded, which may have been for another
+	// DaftyJob. If Dafty refuses a request with an upload that is older than this
+	// DaftyJob, the image is uploaded again, once.
 	//
 	// +optional
 	UploadedAt *metav1.Time `json:"uploadedAt,omitempty"`
@@ -797,7 +798,7 @@ type Submission struct {
 	StartedAt *metav1.Time `json:"startedAt,omitempty"`
 
 	// sentAt is when the newest request with this key was about to be sent. That
-	// request is given up 30 seconds later, and none is sent beside it.
+	// request is given up 30 seconds later, and no other is sent meanwhile.
 	//
 	// +optional
 	SentAt *metav1.Time `json:"sentAt,omitempty"`
@@ -808,8 +809,8 @@ type Submission struct {
 	// +optional
 	Sender string `json:"sender,omitempty"`
 
-	// credentialsHash tells apart the API keys that requests were sent with,
-	// without telling the key: the first 8 hexadecimal digits of a SHA-256 over
+	// credentialsHash distinguishes the API keys that requests were sent with,
+	// without revealing them: the first 8 hexadecimal digits of a SHA-256 over
 	// the object's uid and the key.
 	//
 	// +optional
@@ -829,7 +830,7 @@ func (s *DaftyJobStatus) InDoubt() bool {
 	return s.JobID == "" && s.Submission != nil && s.Submission.IdempotencyKey != ""
 }
 
-// JobResult is what a job made.
+// JobResult is what a job generated.
 type JobResult struct {
 	// primary is the url of the first image or of the video, or the id of the
 	// style.
@@ -837,13 +838,13 @@ type JobResult struct {
 	// +optional
 	Primary string `json:"primary,omitempty"`
 
-	// images that the job made, one for each variation.
+	// images that the job generated, one for each variation.
 	//
 	// +listType=atomic
 	// +optional
 	Images []Image `json:"images,omitempty"`
 
-	// video that the job made.
+	// video that the job generated.
 	//
 	// +optional
 	Video *Video `json:"video,omitempty"`
@@ -856,7 +857,7 @@ type JobResult struct {
 
 // Image is one variation.
 type Image struct {
-	// id of the image, for other jobs to work on.
+	// id of the image, which other jobs can use.
 	//
 	// +required
 	ID string `json:"id"`
@@ -866,12 +867,12 @@ type Image struct {
 	// +required
 	URL string `json:"url"`
 
-	// width in pixels, where Dafty says it.
+	// width in pixels, if Dafty reports it.
 	//
 	// +optional
 	Width *int32 `json:"width,omitempty"`
 
-	// height in pixels, where Dafty says it.
+	// height in pixels, if Dafty reports it.
 	//
 	// +optional
 	Height *int32 `json:"height,omitempty"`
@@ -889,23 +890,23 @@ type Video struct {
 	// +required
 	URL string `json:"url"`
 
-	// durationSeconds is the clip's length, where Dafty says it.
+	// durationSeconds is the clip's length, if Dafty reports it.
 	//
 	// +optional
 	DurationSeconds *int32 `json:"durationSeconds,omitempty"`
 
-	// thumbnailUrl that a still of the clip is fetched from. Dafty may have it
-	// only a short while after the job completed.
+	// thumbnailUrl that a still of the clip is fetched from. It may appear only a
+	// short while after the job has completed.
 	//
 	// +optional
 	ThumbnailURL string `json:"thumbnailUrl,omitempty"`
 
-	// width in pixels, where Dafty says it.
+	// width in pixels, if Dafty reports it.
 	//
 	// +optional
 	Width *int32 `json:"width,omitempty"`
 
-	// height in pixels, where Dafty says it.
+	// height in pixels, if Dafty reports it.
 	//
 	// +optional
 	Height *int32 `json:"height,omitempty"`
@@ -931,7 +932,7 @@ type JobError struct {
 	// +optional
 	Message string `json:"message,omitempty"`
 
-	// details are the fields at fault and why, where Dafty names them.
+	// details are the invalid fields and why, if Dafty names them.
 	//
 	// +kubebuilder:validation:Schemaless
 	// +kubebuilder:validation:Type=object
@@ -945,7 +946,7 @@ type JobError struct {
 //
 // The category "all" is left out on purpose: kubectl delete all --all would cancel jobs that are paid for.
 
-// DaftyJob is one job at Dafty: images, a video or a brand style to be made.
+// DaftyJob is one job at Dafty, which generates images, a video or a brand style.
 //
 // Creating one submits the job, and it is paid for. Setting spec.desiredState to
 // Cancelled cancels it; so does deleting the DaftyJob, unless spec.deletionPolicy is Orphan.
@@ -960,8 +961,8 @@ type JobError struct {
 // +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || !self.spec.?imageToVideo.?image.?jobRef.hasValue() || self.spec.imageToVideo.image.jobRef.name != self.metadata.name",message="a DaftyJob can't refer to itself: under jobRef, name the DaftyJob that makes the image",fieldPath=".spec.imageToVideo",optionalOldSelf=true
 // +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || (!self.spec.?videoFrames.?startImage.?jobRef.hasValue() || self.spec.videoFrames.startImage.jobRef.name != self.metadata.name) && (!self.spec.?videoFrames.?endImage.?jobRef.hasValue() || self.spec.videoFrames.endImage.jobRef.name != self.metadata.name)",message="a DaftyJob can't refer to itself: under jobRef, name the DaftyJob that makes the image",fieldPath=".spec.videoFrames",optionalOldSelf=true
 // +kubebuilder:printcolumn:name="Type",type=string,JSONPath=`.status.jobType`,description="Kind of job, in Dafty's words"
-// +kubebuilder:printcolumn:name="Phase",type=string,JSONPath=`.status.phase`,description="Where the job stands"
-// +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`,description="Why it stands there"
+// +kubebuilder:printcolumn:name="Phase",type=string,JSONPath=`.status.phase`,description="Phase of the job"
+// +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`,description="Reason of the Ready condition"
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:printcolumn:name="Job ID",type=string,priority=1,JSONPath=`.status.jobID`,description="Dafty's id of the job"
 // +kubebuilder:printcolumn:name="Duration",type=string,priority=1,JSONPath=`.status.duration`,description="Time from submission to end"
@@ -974,14 +975,14 @@ type DaftyJob struct {
 	// +optional
 	metav1.ObjectMeta `json:"metadata,omitzero"`
 
-	// spec says which job is wanted and what is to become of it. Give exactly one
-	// operation: imageGenerate, imageEdit, imageResize, imageUpscale,
-	// imageToVideo, videoFrames or styleExtract.
+	// spec is the desired state of the job. Give exactly one operation:
+	// imageGenerate, imageEdit, imageResize, imageUpscale, imageToVideo,
+	// videoFrames or styleExtract.
 	//
 	// +required
 	Spec DaftyJobSpec `json:"spec,omitzero"`
 
-	// status is what became of the job.
+	// status is the observed state of the job.
 	//
 	// +default={"observedGeneration":-1}
 	// +optional
