@@ -44,10 +44,22 @@ var kustomize = gobuild.Set{
 	},
 }
 
+// Argo CD runs it for a folder with a chart.
+var helm = gobuild.Set{
+	Name:     "helm",
+	Module:   filepath.Join("hack", "tools", "helm"),
+	Pin:      "helm.sh/helm/v4",
+	What:     "Helm",
+	Programs: []gobuild.Program{{Name: "helm", Package: "helm.sh/helm/v4/cmd/helm"}},
+	LDFlags: func(version string) string {
+		return "-s -w -X helm.sh/helm/v4/internal/version.version=" + version
+	},
+}
+
 // Programs are what Argo CD needs to run.
 type Programs struct {
-	// ArgoCD and Kustomize are programs.
-	ArgoCD, Kustomize string
+	// ArgoCD, Kustomize and Helm are programs.
+	ArgoCD, Kustomize, Helm string
 	// Source is the folder of Argo CD's module, with its manifests and scripts.
 	Source string
 }
@@ -63,7 +75,7 @@ func Build(ctx context.Context, log io.Writer) (Programs, error) {
 	for _, set := range []struct {
 		set  gobuild.Set
 		path *string
-	}{{argo, &p.ArgoCD}, {kustomize, &p.Kustomize}} {
+	}{{argo, &p.ArgoCD}, {kustomize, &p.Kustomize}, {helm, &p.Helm}} {
 		dir, err := set.set.Folder(ctx, root, log)
 		if err != nil {
 			return Programs{}, err
