@@ -44,18 +44,6 @@ var kustomize = gobuild.Set{
 	},
 }
 
-// Argo CD runs it for a folder with a chart.
-var helm = gobuild.Set{
-	Name:     "helm",
-	Module:   filepath.Join("hack", "tools", "helm"),
-	Pin:      "helm.sh/helm/v4",
-	What:     "Helm",
-	Programs: []gobuild.Program{{Name: "helm", Package: "helm.sh/helm/v4/cmd/helm"}},
-	LDFlags: func(version string) string {
-		return "-s -w -X helm.sh/helm/v4/internal/version.version=" + version
-	},
-}
-
 // Programs are what Argo CD needs to run.
 type Programs struct {
 	// ArgoCD, Kustomize and Helm are programs.
@@ -75,15 +63,29 @@ func Build(ctx context.Context, log io.Writer) (Programs, error) {
 	for _, set := range []struct {
 		set  gobuild.Set
 		path *string
-	}{{argo, &p.ArgoCD}, {kustomize, &p.Kustomize}, {helm, &p.Helm}} {
+	}{{argo, &p.ArgoCD}, {kustomize, &p.Kustomize}} {
 		dir, err := set.set.Folder(ctx, root, log)
 		if err != nil {
 			return Programs{}, err
 		}
 		*set.path = filepath.Join(dir, set.set.Programs[0].Name)
 	}
+	if p.Helm, err = helm(ctx, root); err != nil {
+		return Programs{}, err
+	}
 	p.Source, err = source(ctx, filepath.Join(root, argo.Module))
 	return p, err
+}
+
+// helm is the one that make and the tests of the chart use: the go command builds it where it isn't in its cache.
+func helm(ctx context.Context, root string) (string, error) {
+	cmd := exec.CommandContext(ctx, "go", "tool", "-modfile="+filepath.Join("hack", "tools", "helm", "go.mod"), "-n", "helm")
+	cmd.Dir = root
+	output, err := cmd.Output()
+	if err != nil {
+		return "", fmt.Errorf("go tool -n helm: %w", err)
+	}
+	return strings.TrimSpace(string(output)), nil
 }
 
 // source is where the go command keeps Argo CD's module; it fetches it where it isn't there.

@@ -5,6 +5,7 @@ package argocd
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -313,7 +314,7 @@ func (w *world) tryShell(dir, command string) (string, error) {
 		"DAFTY_API_KEY="+apiKey(campaign), "GIT_TOKEN=token")
 	output, err := cmd.CombinedOutput()
 	if err != nil {
-		err = fmt.Errorf("%w %w", err, context.Cause(ctx))
+		err = errors.Join(err, context.Cause(ctx))
 	}
 	return string(output), err
 }

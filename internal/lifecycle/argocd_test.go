@@ -62,14 +62,15 @@ func argoHealth(t *testing.T, job *v1alpha1.DaftyJob) string {
 }
 
 func luaValue(l *lua.LState, value any) lua.LValue {
-	table := l.NewTable()
 	switch value := value.(type) {
 	case map[string]any:
+		table := l.NewTable()
 		for k, v := range value {
 			table.RawSetString(k, luaValue(l, v))
 		}
 		return table
 	case []any:
+		table := l.NewTable()
 		for _, v := range value {
 			table.Append(luaValue(l, v))
 		}
