@@ -512,8 +512,8 @@ func (w *world) operators() {
 		}
 	}
 	w.repo.commit("The operator")
-	const app, namespace, manager = "dafty-operator", "dafty-operator-system", "dafty-operator-controller-manager"
-	for range 2 { // with kustomize, and with Helm
+	const app, namespace = "dafty-operator", "dafty-operator-system"
+	for _, manager := range []string{"dafty-operator-controller-manager", "dafty-operator"} { // with kustomize, and with Helm
 		manifest := w.replace(w.docs.example("apiVersion: argoproj.io/v1alpha1\nkind: Application\nmetadata:\n  name: "+app+"\n"),
 			"https://git.example.com/dafty-operator.git", w.repo.url(), "targetRevision: v0.1.0", "targetRevision: main")
 		w.repo.write("operator.yaml", manifest)
@@ -532,6 +532,8 @@ func (w *world) operators() {
 		}
 		w.kubectl("delete", "application", app, "--namespace", argoNamespace)
 		w.kubectl("delete", "namespace", namespace, "--timeout", patience.String())
+		// What is left of the one would be OutOfSync in the other, which has the same name and doesn't prune.
+		w.kubectl("delete", "clusterroles,clusterrolebindings", "--selector", "app.kubernetes.io/managed-by=kustomize")
 	}
 }
 
