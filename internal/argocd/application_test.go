@@ -31,10 +31,21 @@ const (
 	pruned   = "pruned"
 	again    = "again"
 	fleeting = "fleeting" // has a time to live
+	waves    = "waves"    // its first wave waits
+	ended    = "ended"    // so does its, until its sync is terminated
 	server   = "server"   // applied and compared by the API server
 )
 
-var applications = []string{campaign, early, cancels, stated, fails, pruned, again, fleeting, server}
+// These have a wrong API key at first, and a sync that fails for it. They differ in what makes them go on.
+const (
+	synced      = "synced"
+	recommitted = "recommitted"
+	retried     = "retried"
+)
+
+var rejected = []string{synced, recommitted, retried}
+
+var applications = append([]string{campaign, early, cancels, stated, fails, pruned, again, fleeting, server, waves, ended}, rejected...)
 
 // application is what the tests look at.
 type application struct {
@@ -104,6 +115,14 @@ func serverSide(app *unstructured.Unstructured) {
 	_ = unstructured.SetNestedStringSlice(app.Object, append(before, "ServerSideApply=true"), options...)
 }
 
+// tries gives an Application another number of retries, seconds apart from each other.
+func tries(limit int64) func(*unstructured.Unstructured) {
+	return func(app *unstructured.Unstructured) {
+		retry := map[string]any{"limit": limit, "refresh": true, "backoff": map[string]any{"duration": "2s", "factor": int64(1), "maxDuration": "2s"}}
+		_ = unstructured.SetNestedMap(app.Object, retry, "spec", "syncPolicy", "retry")
+	}
+}
+
 // refresh has Argo CD look at Git, as a webhook does, and returns once it has.
 func (w *world) refresh(name, how string) {
 	w.Helper()
@@ -148,6 +167,7 @@ type node struct {
 func (w *world) health(g Gomega, app, job string) string {
 	request, err := http.NewRequestWithContext(w.Context(), http.MethodGet, "http://"+w.argoAddress+"/api/v1/applications/"+app+"/resource-tree", http.NoBody)
 	g.Expect(err).NotTo(HaveOccurred())
+	request.Header.Set("Authorization", "Bearer "+w.token())
 	answer, err := http.DefaultClient.Do(request)
 	g.Expect(err).NotTo(HaveOccurred())
 	defer func() { _ = answer.Body.Close() }()
@@ -159,6 +179,20 @@ func (w *world) health(g Gomega, app, job string) string {
 		}
 	}
 	return ""
+}
+
+// token is what argocd login got.
+func (w *world) token() string {
+	w.Helper()
+	var config struct {
+		Users []struct {
+			Token string `json:"auth-token"`
+		}
+	}
+	if err := yaml.Unmarshal([]byte(w.read(w.cliConfig())), &config); err != nil || len(config.Users) != 1 {
+		w.Fatalf("nobody is logged in: %v", err)
+	}
+	return config.Users[0].Token
 }
 
 // wantsHealth waits until Argo CD shows this of a DaftyJob: its health, and the beginning of the message. A new message alone
@@ -275,7 +309,12 @@ func configMap(name, wave string) string {
 // folder writes an Application's manifests and its Secret, one object a file named for it.
 func (w *world) folder(app string, manifests ...string) {
 	w.Helper()
-	for _, manifest := range append(manifests, secret(app)) {
+	w.withoutSecret(app, append(manifests, secret(app))...)
+}
+
+func (w *world) withoutSecret(app string, manifests ...string) {
+	w.Helper()
+	for _, manifest := range manifests {
 		object := &unstructured.Unstructured{}
 		if err := yaml.Unmarshal([]byte(manifest), object); err != nil {
 			w.Fatalf("%v\n%s", err, manifest)

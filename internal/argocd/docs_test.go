@@ -16,7 +16,7 @@ type page struct {
 	left []string // examples that nobody has asked for yet
 }
 
-var example = regexp.MustCompile("(?ms)^```(?:yaml|sh)\n(.*?)^```$")
+var example = regexp.MustCompile("(?ms)^```(yaml|sh|text)\n(.*?)^```$")
 
 func readPage(t *testing.T, file string) *page {
 	t.Helper()
@@ -25,11 +25,14 @@ func readPage(t *testing.T, file string) *page {
 		t.Fatal(err)
 	}
 	p := &page{t: t, file: file}
-	for _, found := range example.FindAllStringSubmatch(string(content), -1) {
-		p.left = append(p.left, found[1])
+	examples := example.FindAllStringSubmatch(string(content), -1)
+	for _, found := range examples {
+		if found[1] != "text" { // text is to be read alone
+			p.left = append(p.left, found[2])
+		}
 	}
-	if fences := strings.Count("\n"+string(content), "\n```"); fences != 2*len(p.left) {
-		t.Errorf("%s has %d fences, and %d examples that are understood", file, fences, len(p.left))
+	if fences := strings.Count("\n"+string(content), "\n```"); fences != 2*len(examples) {
+		t.Errorf("%s has %d fences, and %d examples that are understood", file, fences, len(examples))
 	}
 	return p
 }

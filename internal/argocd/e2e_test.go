@@ -4,6 +4,7 @@ package argocd
 
 import (
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -11,9 +12,11 @@ import (
 	"time"
 
 	. "github.com/onsi/gomega"
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
@@ -39,16 +42,21 @@ func TestArgoCD(t *testing.T) {
 
 	step("without the health check, a wave is over at once", func(w *world) { w.withoutTheHealthCheck(application) })
 	step("the health check and the actions are installed", (*world).installs)
+	step("a user logs in, and registers the repository", (*world).logsIn)
 
 	step("all Applications are created", func(w *world) {
-		w.writeCampaign()
+		w.startCampaign(application)
 		w.writeTheOthers()
 		w.repo.commit("All campaigns")
 		for _, app := range applications {
 			switch app {
-			case early:
+			case campaign, early:
 			case server:
 				w.create(application, app, serverSide)
+			case fails, retried:
+				w.create(application, app, tries(-1))
+			case synced, recommitted:
+				w.create(application, app, tries(1))
 			default:
 				w.create(application, app)
 			}
@@ -61,12 +69,16 @@ func TestArgoCD(t *testing.T) {
 	step("so it is under server-side apply and diff", (*world).cancelsServerSide)
 	step("a job is suspended and resumed by an action", (*world).suspends)
 	step("what Git states, Argo CD restores", (*world).stated)
-	step("a failed job makes its Application Degraded", (*world).fails)
+	step("a commit isn't applied while an earlier wave waits, but actions and kubectl are", (*world).wavesWait)
+	step("a commit is applied once the sync is terminated", (*world).endsSync)
+	step("a failed job makes its Application Degraded, until Git is mended", (*world).fails)
+	step("what is mended outside of Git is synced by a retry, a commit or a person", (*world).mended)
 	step("what is deleted is paid for again, unless it has a key of its own", (*world).again)
 	step("what has a time to live is paid for again and again", (*world).fleeting)
 	step("what is pruned is cancelled, and the Secret goes last", (*world).pruned)
 	step("deleting the Application cancels its jobs, and the Secret goes last", (*world).deleted)
 	step("nothing runs on, and Dafty was asked for nothing that it doesn't know", (*world).theBooks)
+	step("the operator is installed by kustomize and by Helm", (*world).operators)
 	if !t.Failed() {
 		w.docs.t = t
 		w.docs.wantAllTried()
@@ -122,20 +134,58 @@ func (w *world) installs() {
 	}
 }
 
-func (w *world) writeCampaign() {
-	samples := filepath.Join(w.root, "config", "samples", "campaign")
-	for _, file := range []string{"kustomization.yaml", "style.yaml", "hero.yaml", "poster.yaml", "clip.yaml", "logo.png"} {
-		w.repo.write("campaign/base/"+file, w.read(filepath.Join(samples, file)))
+// logsIn is without what needs a Pod: the API server of Argo CD is a process here.
+func (w *world) logsIn() {
+	if forward := w.docs.example("kubectl port-forward "); !strings.Contains(forward, " service/argocd-server --namespace "+argoNamespace+" 8080:443\n") ||
+		!strings.Contains(w.read(filepath.Join(built.Source, "manifests", "base", "server", "argocd-server-service.yaml")), "port: 443\n") {
+		w.Errorf("this forwards no port of Argo CD: %s", forward)
 	}
+	w.shell(w.replace(w.docs.example("argocd login "), "localhost:8080", w.argoAddress))
+	w.shell(w.replace(w.docs.example("kubectl create secret generic marketing "), gitURL, w.repo.url()))
+	if output, err := w.tryShell(w.root, "argocd repo list"); err != nil || !strings.Contains(output, w.repo.url()) || !strings.Contains(output, "Successful") {
+		w.Errorf("argocd repo list: %v\n%s", err, output)
+	}
+}
+
+// gitURL is what the documentation calls the user's repository.
+const gitURL = "https://git.example.com/marketing.git"
+
+// replace is for what can't be here as it is there.
+func (w *world) replace(text string, oldnew ...string) string {
+	w.Helper()
+	for i := 0; i < len(oldnew); i += 2 {
+		if !strings.Contains(text, oldnew[i]) {
+			w.Fatalf("there is no %q in\n%s", oldnew[i], text)
+		}
+	}
+	return strings.NewReplacer(oldnew...).Replace(text)
+}
+
+// startCampaign does what the documentation tells, in the order in which it does.
+func (w *world) startCampaign(application string) {
+	w.shell(w.docs.example("kubectl get crd "))
+	w.shell(w.docs.example("kubectl create namespace campaign\n"))
+	w.shell(strings.ReplaceAll(w.docs.example("mkdir -p ../marketing"), "../marketing", w.repo.dir))
 	w.repo.write("campaign/kustomization.yaml", w.docs.example("apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n"))
-	w.repo.write("campaign/secret.yaml", secret(campaign))
-	w.repo.write("campaign/page.yaml", configMap("page", "3"))
+	// Without nodes, a Deployment is Healthy that has no Pods.
+	w.repo.write("campaign/page.yaml", w.replace(w.docs.example("apiVersion: apps/v1\nkind: Deployment\n"), "replicas: 1\n", "replicas: 0\n"))
+	w.repo.write("application.yaml", w.replace(application, gitURL, w.repo.url()))
+	if output, err := w.tryShell(w.repo.dir, w.docs.example("git add ")); err != nil {
+		w.Fatalf("%v\n%s", err, output)
+	}
 }
 
 func (w *world) writeTheOthers() {
 	w.folder(cancels, endless("by-action"), endless("by-kubectl"), endless("by-git"), waiting("held"))
 	w.folder(stated, endless("cancelled", "desiredState: Completed"), waiting("held", "desiredState: Suspended"))
-	w.folder(fails, short("parody", "[fail] A parody"))
+	w.folder(fails, short("parody", "[fail] A parody"), configMap("page", "1"))
+	w.folder(waves, endless("clip"), short("held", "A lake, later", "desiredState: Suspended"), configMap("page", "1"))
+	w.folder(ended, endless("clip"), configMap("page", "1"))
+	for _, app := range rejected {
+		w.withoutSecret(app, short("lake", "A lake"), configMap("page", "1"))
+		w.kubectl("create", "namespace", app)
+		w.kubectl("create", "secret", "generic", "dafty-credentials", "--namespace", app, "--from-literal=apiKey=wrong")
+	}
 	w.folder(pruned, endless("dropped"), endless("kept"), configMap("placeholder", "0"))
 	w.folder(again, short("keyed", "A lake with a key", "idempotencyKey: e2e-lake"), short("unkeyed", "A lake"))
 	w.folder(server, endless("by-action"), short("lake", "A lake"))
@@ -143,14 +193,15 @@ func (w *world) writeTheOthers() {
 }
 
 func (w *world) campaignComes() {
+	w.shell(w.docs.example("kubectl wait application/campaign "))
 	w.wants(campaign, "Synced", "Healthy", "")
 	for _, job := range w.jobs(campaign) {
 		if job.Status.Phase != v1alpha1.PhaseCompleted {
 			w.Errorf("%s is %s, and the Application Healthy", job.Name, job.Status.Phase)
 		}
 	}
-	page, err := w.configMap(campaign, "page")
-	if err != nil {
+	page := &appsv1.Deployment{}
+	if err := w.client.Get(w.Context(), client.ObjectKey{Namespace: campaign, Name: "page"}, page); err != nil {
 		w.Fatal(err)
 	}
 	style, hero := w.mustJob(campaign, "launch-style"), w.mustJob(campaign, "launch-hero")
@@ -332,10 +383,158 @@ func (w *world) stated() {
 	w.wantsPaid(stated, 1)
 }
 
+// wantsIgnored waits until Argo CD has seen a commit, and syncs nothing of it, as another sync still runs.
+func (w *world) wantsIgnored(name, revision string) {
+	w.Helper()
+	w.within("the commit is seen and not synced", func(g Gomega) {
+		app, err := w.application(name)
+		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect([]string{app.Status.Sync.Status, app.Status.Sync.Revision}).To(Equal([]string{"OutOfSync", revision}))
+		g.Expect(app.Status.OperationState.Phase).To(Equal("Running"))
+		skipped := false
+		for line := range strings.SplitSeq(w.log("argocd-application-controller"), "\n") {
+			skipped = skipped || strings.Contains(line, "Skipping auto-sync: another operation is in progress") && strings.Contains(line, name)
+		}
+		g.Expect(skipped).To(BeTrue())
+	})
+	if output, err := w.tryShell(w.root, "argocd app sync "+name); err == nil || !strings.Contains(output, "another operation is already in progress") {
+		w.Errorf("argocd app sync: %v\n%s", err, output)
+	}
+	w.wantsNoPage(name)
+}
+
+func (w *world) wantsNoPage(name string) {
+	w.Helper()
+	if _, err := w.configMap(name, "page"); !apierrors.IsNotFound(err) {
+		w.Errorf("the later wave is there: %v", err)
+	}
+}
+
+func (w *world) wantsPage(name string) {
+	w.Helper()
+	if _, err := w.configMap(name, "page"); err != nil {
+		w.Errorf("the later wave isn't there: %v", err)
+	}
+}
+
+func (w *world) wavesWait() {
+	id := w.wantsPhase(waves, "clip", v1alpha1.PhaseProcessing).Status.JobID
+	w.wantsHealth(waves, "held", "Suspended Suspended")
+	w.repo.write(waves+"/clip.yaml", endless("clip", "desiredState: Cancelled"))
+	w.repo.write(waves+"/held.yaml", short("held", "A lake, later", "desiredState: Completed"))
+	revision := w.push(waves, "Cancel one, resume the other")
+	w.wantsIgnored(waves, revision)
+	for name, desired := range map[string]v1alpha1.DesiredState{"clip": v1alpha1.DesiredCompleted, "held": v1alpha1.DesiredSuspended} {
+		if job := w.mustJob(waves, name); job.Spec.DesiredState != desired {
+			w.Errorf("%s is desired to be %s, as the commit says", name, job.Spec.DesiredState)
+		}
+	}
+	w.shell("argocd app actions run waves resume --kind DaftyJob --resource-name held")
+	w.kubectl("patch", "daftyjob", "clip", "--namespace", waves, "--type", "merge", "--patch", `{"spec":{"desiredState":"Cancelled"}}`)
+	w.wantsPhase(waves, "held", v1alpha1.PhaseCompleted)
+	w.wantsPhase(waves, "clip", v1alpha1.PhaseCancelled)
+	w.wantsCancelled(id)
+	w.wants(waves, "Synced", "Healthy", revision)
+	w.wantsPage(waves)
+	w.wantsPaid(waves, 2)
+}
+
+func (w *world) endsSync() {
+	id := w.wantsPhase(ended, "clip", v1alpha1.PhaseProcessing).Status.JobID
+	w.repo.write(ended+"/clip.yaml", endless("clip", "desiredState: Cancelled"))
+	revision := w.push(ended, "Cancel it")
+	w.wantsIgnored(ended, revision)
+	w.shell(w.replace(w.docs.example("argocd app terminate-op "), "campaign", ended))
+	w.wants(ended, "Synced", "Healthy", revision)
+	w.wantsPhase(ended, "clip", v1alpha1.PhaseCancelled)
+	w.wantsCancelled(id)
+	w.wantsPage(ended)
+	w.wantsPaid(ended, 1)
+}
+
 func (w *world) fails() {
-	w.wants(fails, "Synced", "Degraded", "")
 	w.wantsHealth(fails, "parody", "Degraded "+v1alpha1.ReasonGenerationFailed+": ")
+	w.wantsNoPage(fails)
 	w.wantsPaid(fails, 1)
+	// It is tried again for ever, and each retry takes what is in Git by then.
+	w.repo.remove(fails + "/parody.yaml")
+	w.folder(fails, short("homage", "A homage"))
+	w.wants(fails, "Synced", "Healthy", w.push(fails, "Another one in place of what failed"))
+	w.wantsPage(fails)
+	w.wantsGone(&v1alpha1.DaftyJob{}, fails, "parody")
+	w.wantsPaid(fails, 2)
+}
+
+// mended has three Applications whose first wave was Degraded, and then is mended by another Secret.
+func (w *world) mended() {
+	for _, app := range rejected {
+		w.wantsHealth(app, "lake", "Degraded "+v1alpha1.ReasonCredentialsRejected+": ")
+		w.wantsNoPage(app)
+		if app != retried {
+			w.within("the last retry of "+app+" has failed", func(g Gomega) {
+				state, err := w.application(app)
+				g.Expect(err).NotTo(HaveOccurred())
+				g.Expect(state.Status.OperationState.Phase).To(Equal("Failed"))
+			})
+		}
+		w.kubectl("patch", "secret", "dafty-credentials", "--namespace", app, "--type", "merge", "--patch", `{"stringData":{"apiKey":"`+apiKey(app)+`"}}`)
+	}
+	for _, app := range rejected {
+		w.wantsPhase(app, "lake", v1alpha1.PhaseCompleted)
+	}
+	w.wants(retried, "Synced", "Healthy", "")
+	for _, app := range []string{synced, recommitted} {
+		w.refresh(app, "hard")
+		state, err := w.application(app)
+		if err != nil {
+			w.Fatal(err)
+		}
+		if conditions := state.Status.Conditions; state.Status.Sync.Status != "OutOfSync" || len(conditions) != 1 || !strings.Contains(conditions[0].Message, "Failed last sync attempt to ") {
+			w.Errorf("%s: %+v", app, state.Status)
+		}
+		w.wantsNoPage(app)
+	}
+	w.shell(w.replace(w.docs.example("argocd app sync campaign\n"), "campaign", synced))
+	w.wants(synced, "Synced", "Healthy", "")
+	// An empty commit is a new one too.
+	w.wants(recommitted, "Synced", "Healthy", w.push(recommitted, "Try again"))
+	for _, app := range rejected {
+		w.wantsPage(app)
+		w.wantsPaid(app, 1)
+	}
+}
+
+// operators has the operator's Applications of the documentation sync, one after the other. Without nodes nothing of it runs.
+func (w *world) operators() {
+	for _, folder := range []string{"config", "charts"} {
+		if err := os.CopyFS(filepath.Join(w.repo.dir, folder), os.DirFS(filepath.Join(w.root, folder))); err != nil {
+			w.Fatal(err)
+		}
+	}
+	w.repo.commit("The operator")
+	const app, namespace = "dafty-operator", "dafty-operator-system"
+	for _, manager := range []string{"dafty-operator-controller-manager", "dafty-operator"} { // with kustomize, and with Helm
+		manifest := w.replace(w.docs.example("apiVersion: argoproj.io/v1alpha1\nkind: Application\nmetadata:\n  name: "+app+"\n"),
+			"https://git.example.com/dafty-operator.git", w.repo.url(), "targetRevision: v0.1.0", "targetRevision: main")
+		w.repo.write("operator.yaml", manifest)
+		w.kubectl("apply", "--filename", filepath.Join(w.repo.dir, "operator.yaml"))
+		w.wants(app, "Synced", "Progressing", "")
+		deployment := &appsv1.Deployment{}
+		if err := w.client.Get(w.Context(), client.ObjectKey{Namespace: namespace, Name: manager}, deployment); err != nil {
+			w.Fatal(err)
+		}
+		if image := deployment.Spec.Template.Spec.Containers[0].Image; image != "registry.example.com/dafty-operator:v0.1.0" {
+			w.Errorf("its image is %s", image)
+		}
+		enforced := &corev1.Namespace{}
+		if err := w.client.Get(w.Context(), client.ObjectKey{Name: namespace}, enforced); err != nil || enforced.Labels["pod-security.kubernetes.io/enforce"] != "restricted" {
+			w.Errorf("its namespace: %v %v", err, enforced.Labels)
+		}
+		w.kubectl("delete", "application", app, "--namespace", argoNamespace)
+		w.kubectl("delete", "namespace", namespace, "--timeout", patience.String())
+		// What is left of the one would be OutOfSync in the other, which has the same name and doesn't prune.
+		w.kubectl("delete", "clusterroles,clusterrolebindings", "--selector", "app.kubernetes.io/managed-by=kustomize")
+	}
 }
 
 func (w *world) again() {

@@ -10,10 +10,10 @@ import (
 	"testing"
 )
 
-// repository is a Git repository on disk, with a branch main.
+// repository is a clone with a branch main, and the bare repository on disk that it is pushed to. Argo CD reads that one.
 type repository struct {
-	t   *testing.T
-	dir string
+	t           *testing.T
+	dir, origin string
 }
 
 func newRepository(t *testing.T, dir string) *repository {
@@ -21,19 +21,23 @@ func newRepository(t *testing.T, dir string) *repository {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	r := &repository{t: t, dir: dir}
+	r := &repository{t: t, dir: dir, origin: dir + "-origin.git"}
+	r.git("init", "--quiet", "--bare", "--initial-branch=main", r.origin)
 	r.git("init", "--quiet", "--initial-branch=main")
+	r.git("remote", "add", "origin", r.origin)
+	// The page's own commands commit too.
+	r.git("config", "user.name", "e2e")
+	r.git("config", "user.email", "e2e@example.com")
 	return r
 }
 
-func (r *repository) url() string { return "file://" + r.dir }
+func (r *repository) url() string { return "file://" + r.origin }
 
 func (r *repository) git(args ...string) string {
 	r.t.Helper()
 	cmd := exec.CommandContext(r.t.Context(), "git", args...)
 	cmd.Dir = r.dir
-	cmd.Env = append(os.Environ(), "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_NOSYSTEM=1",
-		"GIT_AUTHOR_NAME=e2e", "GIT_AUTHOR_EMAIL=e2e@example.com", "GIT_COMMITTER_NAME=e2e", "GIT_COMMITTER_EMAIL=e2e@example.com")
+	cmd.Env = append(os.Environ(), "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_NOSYSTEM=1")
 	output, err := cmd.CombinedOutput()
 	if err != nil {
 		r.t.Fatalf("git %s: %v\n%s", strings.Join(args, " "), err, output)
@@ -61,10 +65,11 @@ func (r *repository) remove(path string) {
 	}
 }
 
-// commit gives the commit's id.
+// commit pushes, and gives the commit's id.
 func (r *repository) commit(message string) string {
 	r.t.Helper()
 	r.git("add", "--all")
-	r.git("commit", "--quiet", "--message", message)
+	r.git("commit", "--quiet", "--allow-empty", "--message", message)
+	r.git("push", "--quiet", "origin", "main")
 	return r.git("rev-parse", "HEAD")
 }

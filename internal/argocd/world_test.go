@@ -5,6 +5,7 @@ package argocd
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -117,7 +118,7 @@ func (w *world) startArgoCD() {
 
 	// The image of Argo CD has these on PATH too.
 	for name, program := range map[string]string{
-		"argocd": built.ArgoCD, "kustomize": built.Kustomize, "kubectl": w.cp.Asset("kubectl"),
+		"argocd": built.ArgoCD, "kustomize": built.Kustomize, "helm": built.Helm, "kubectl": w.cp.Asset("kubectl"),
 		"git-verify-wrapper.sh": w.script("git-verify-wrapper.sh"),
 	} {
 		if err := os.Symlink(program, filepath.Join(w.dir, "bin", name)); err != nil {
@@ -139,7 +140,7 @@ func (w *world) startArgoCD() {
 		"--address=127.0.0.1", "--port="+port(repoServer), "--metrics-address=127.0.0.1", "--metrics-port="+port(operatortest.FreeAddress(w)))...)
 	w.listens(repoServer)
 	w.start("argocd-server", built.ArgoCD, w.argoEnv(), append(logging, "--redis="+redis, "--repo-server="+repoServer,
-		"--kubeconfig="+w.cp.Kubeconfig, "--namespace="+argoNamespace, "--insecure", "--disable-auth",
+		"--kubeconfig="+w.cp.Kubeconfig, "--namespace="+argoNamespace, "--insecure",
 		"--address=127.0.0.1", "--port="+port(w.argoAddress), "--metrics-address=127.0.0.1", "--metrics-port="+port(operatortest.FreeAddress(w)))...)
 	w.healthy(w.argoAddress)
 	metrics := operatortest.FreeAddress(w)
@@ -297,13 +298,26 @@ func (w *world) kubectl(args ...string) string {
 // shell runs a command of a user who stands at the top of the checkout, and is logged in to Kubernetes and to Argo CD.
 func (w *world) shell(command string) {
 	w.Helper()
-	ctx, cancel := context.WithTimeoutCause(w.Context(), patience, fmt.Errorf("it took longer than %s", patience))
-	defer cancel()
-	cmd := exec.CommandContext(ctx, "/bin/sh", "-c", command)
-	cmd.Dir = w.root
-	cmd.Env = append(os.Environ(), w.argoEnv()...)
-	cmd.Env = append(cmd.Env, "ARGOCD_SERVER="+w.argoAddress, "ARGOCD_OPTS=--plaintext --config "+strconv.Quote(filepath.Join(w.dir, "home", "argocd")))
-	if output, err := cmd.CombinedOutput(); err != nil {
-		w.Fatalf("%s\n%v %v\n%s", command, err, context.Cause(ctx), output)
+	if output, err := w.tryShell(w.root, command); err != nil {
+		w.Fatalf("%s\n%v\n%s", command, err, output)
 	}
 }
+
+// tryShell runs a command of a user who stands elsewhere, or one that may fail.
+func (w *world) tryShell(dir, command string) (string, error) {
+	ctx, cancel := context.WithTimeoutCause(w.Context(), patience, fmt.Errorf("it took longer than %s", patience))
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "/bin/sh", "-ec", command)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), w.argoEnv()...)
+	cmd.Env = append(cmd.Env, "ARGOCD_SERVER="+w.argoAddress, "ARGOCD_OPTS=--plaintext --config "+strconv.Quote(w.cliConfig()),
+		"DAFTY_API_KEY="+apiKey(campaign), "GIT_TOKEN=token")
+	output, err := cmd.CombinedOutput()
+	if err != nil {
+		err = errors.Join(err, context.Cause(ctx))
+	}
+	return string(output), err
+}
+
+// cliConfig is where argocd login keeps what it got.
+func (w *world) cliConfig() string { return filepath.Join(w.dir, "home", "argocd") }

@@ -29,6 +29,7 @@ func TestLifecyclePage(t *testing.T) {
 	seen := explore(t)
 
 	fluxTable(t, seen)
+	argoTable(t, seen)
 
 	arrows := map[string]bool{}
 	for arrow := range seen.arrows {

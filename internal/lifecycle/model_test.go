@@ -399,6 +399,8 @@ type explored struct {
 	steps   map[lifecycle.Step]bool
 	// kstatus is what tools that go by it make of each phase with each reason.
 	kstatus map[v1alpha1.Phase]map[kstatus.Status]map[string]bool
+	// health is what Argo CD makes of them.
+	health map[v1alpha1.Phase]map[string]map[string]bool
 }
 
 // compute notes what kstatus makes of a decision's status.
@@ -420,14 +422,25 @@ func (e explored) compute(t *testing.T, in lifecycle.Input, got lifecycle.Decisi
 	if e.kstatus[phase][is] == nil {
 		e.kstatus[phase][is] = map[string]bool{}
 	}
+	if e.kstatus[phase][is][ready.Reason] {
+		return
+	}
 	e.kstatus[phase][is][ready.Reason] = true
+	health := argoHealth(t, job)
+	if e.health[phase] == nil {
+		e.health[phase] = map[string]map[string]bool{}
+	}
+	if e.health[phase][health] == nil {
+		e.health[phase][health] = map[string]bool{}
+	}
+	e.health[phase][health][ready.Reason] = true
 }
 
 // explore walks breadth-first through every world that can be reached, and holds the
 // decisions there against what is true of all.
 func explore(t *testing.T) explored {
 	t.Helper()
-	seen := explored{arrows: map[[2]v1alpha1.Phase]bool{}, reasons: map[string]map[v1alpha1.Phase]bool{}, steps: map[lifecycle.Step]bool{}, kstatus: map[v1alpha1.Phase]map[kstatus.Status]map[string]bool{}}
+	seen := explored{arrows: map[[2]v1alpha1.Phase]bool{}, reasons: map[string]map[v1alpha1.Phase]bool{}, steps: map[lifecycle.Step]bool{}, kstatus: map[v1alpha1.Phase]map[kstatus.Status]map[string]bool{}, health: map[v1alpha1.Phase]map[string]map[string]bool{}}
 	saw := func(in lifecycle.Input, got lifecycle.Decision) {
 		from, to := in.Job.Status.Phase, got.Status.Phase
 		if from != to {
