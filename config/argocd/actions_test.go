@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	lua "github.com/yuin/gopher-lua"
+
+	"dafty.ai/dafty-operator/internal/argolua"
 )
 
 // actionTest is the file of Argo CD's form.
@@ -45,7 +47,7 @@ func TestActionsOffered(t *testing.T) {
 		t.Run(test.InputPath, func(t *testing.T) {
 			job := map[string]any{}
 			unmarshal(t, read(t, actionsFolder, test.InputPath), &job)
-			_, offers := run(t, script, job)
+			_, offers := argolua.Run(t, script, job)
 			got := map[string]actionOffer{}
 			offers.ForEach(func(name, offer lua.LValue) {
 				fields, ok := offer.(*lua.LTable)
@@ -78,11 +80,11 @@ func TestActions(t *testing.T) {
 			job, want := map[string]any{}, map[string]any{}
 			unmarshal(t, read(t, actionsFolder, test.InputPath), &job)
 			unmarshal(t, read(t, actionsFolder, test.ExpectedOutputPath), &want)
-			l, got := run(t, read(t, actionsFolder, test.Action, "action.lua"), job)
-			if !equal(got, toLua(l, want)) {
+			l, got := argolua.Run(t, read(t, actionsFolder, test.Action, "action.lua"), job)
+			if !equal(got, argolua.ToLua(l, want)) {
 				t.Errorf("%s of %s doesn't give %s", test.Action, test.InputPath, test.ExpectedOutputPath)
 			}
-			if equal(got, toLua(l, job)) {
+			if equal(got, argolua.ToLua(l, job)) {
 				t.Errorf("%s of %s changes nothing", test.Action, test.InputPath)
 			}
 		})
@@ -115,7 +117,7 @@ func TestTheSettingHoldsTheActions(t *testing.T) {
 		t.Error("discovery.lua isn't what its file has")
 	}
 	offered := map[string]bool{}
-	_, offers := run(t, setting.Discovery, map[string]any{"metadata": map[string]any{}, "spec": map[string]any{}})
+	_, offers := argolua.Run(t, setting.Discovery, map[string]any{"metadata": map[string]any{}, "spec": map[string]any{}})
 	offers.ForEach(func(name, _ lua.LValue) { offered[name.String()] = true })
 	for _, definition := range setting.Definitions {
 		if definition.Lua != read(t, actionsFolder, definition.Name, "action.lua") {

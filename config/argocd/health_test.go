@@ -4,6 +4,8 @@ import (
 	"testing"
 
 	lua "github.com/yuin/gopher-lua"
+
+	"dafty.ai/dafty-operator/internal/argolua"
 )
 
 // healthTest is one of Argo CD's form.
@@ -33,7 +35,7 @@ func TestHealth(t *testing.T) {
 		t.Run(test.InputPath, func(t *testing.T) {
 			job := map[string]any{}
 			unmarshal(t, read(t, customizations, test.InputPath), &job)
-			_, health := run(t, script, job)
+			_, health := argolua.Run(t, script, job)
 			health.ForEach(func(k, v lua.LValue) {
 				if name := k.String(); v.Type() != lua.LTString || (name != "status" && name != "message") {
 					t.Errorf("%s = %v; Argo CD knows the strings status and message", name, v)

@@ -1,11 +1,9 @@
 package main
 
 import (
-	"context"
 	"os"
 	"path/filepath"
 	"testing"
-	"time"
 
 	lua "github.com/yuin/gopher-lua"
 	"sigs.k8s.io/yaml"
@@ -30,56 +28,6 @@ func unmarshal(t *testing.T, content string, into any) {
 	t.Helper()
 	if err := yaml.UnmarshalStrict([]byte(content), into); err != nil {
 		t.Fatal(err)
-	}
-}
-
-// run runs a script as util/lua of Argo CD v3 does, with one second of time. Argo CD opens the libraries package, base, table
-// and a cut-down os; without os, less works here than there. The module hack/argocd does the same with Argo CD's own code.
-func run(t *testing.T, script string, job map[string]any) (*lua.LState, *lua.LTable) {
-	t.Helper()
-	l := lua.NewState(lua.Options{SkipOpenLibs: true})
-	t.Cleanup(l.Close)
-	for name, open := range map[string]lua.LGFunction{lua.LoadLibName: lua.OpenPackage, lua.BaseLibName: lua.OpenBase, lua.TabLibName: lua.OpenTable} {
-		if err := l.CallByParam(lua.P{Fn: l.NewFunction(open), Protect: true}, lua.LString(name)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-	defer cancel()
-	l.SetContext(ctx)
-	l.SetGlobal("obj", toLua(l, job))
-	if err := l.DoString(script); err != nil {
-		t.Fatal(err)
-	}
-	table, ok := l.Get(-1).(*lua.LTable)
-	if !ok {
-		t.Fatalf("the script returned a %s; Argo CD wants a table", l.Get(-1).Type())
-	}
-	return l, table
-}
-
-func toLua(l *lua.LState, value any) lua.LValue {
-	switch value := value.(type) {
-	case map[string]any:
-		table := l.NewTable()
-		for k, v := range value {
-			table.RawSetString(k, toLua(l, v))
-		}
-		return table
-	case []any:
-		table := l.NewTable()
-		for _, v := range value {
-			table.Append(toLua(l, v))
-		}
-		return table
-	case string:
-		return lua.LString(value)
-	case float64:
-		return lua.LNumber(value)
-	case bool:
-		return lua.LBool(value)
-	default:
-		return lua.LNil
 	}
 }
 

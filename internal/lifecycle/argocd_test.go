@@ -9,9 +9,8 @@ import (
 	"strings"
 	"testing"
 
-	lua "github.com/yuin/gopher-lua"
-
 	"dafty.ai/dafty-operator/api/v1alpha1"
+	"dafty.ai/dafty-operator/internal/argolua"
 	"dafty.ai/dafty-operator/internal/docstest"
 )
 
@@ -48,39 +47,6 @@ func argoHealth(t *testing.T, job *v1alpha1.DaftyJob) string {
 	if err := json.Unmarshal(content, &object); err != nil {
 		t.Fatal(err)
 	}
-	l := lua.NewState()
-	defer l.Close()
-	l.SetGlobal("obj", luaValue(l, object))
-	if err := l.DoString(string(script)); err != nil {
-		t.Fatal(err)
-	}
-	health, is := l.Get(-1).(*lua.LTable)
-	if !is {
-		t.Fatalf("%s returned a %s", healthCheck, l.Get(-1).Type())
-	}
+	_, health := argolua.Run(t, string(script), object)
 	return health.RawGetString("status").String()
-}
-
-func luaValue(l *lua.LState, value any) lua.LValue {
-	switch value := value.(type) {
-	case map[string]any:
-		table := l.NewTable()
-		for k, v := range value {
-			table.RawSetString(k, luaValue(l, v))
-		}
-		return table
-	case []any:
-		table := l.NewTable()
-		for _, v := range value {
-			table.Append(luaValue(l, v))
-		}
-		return table
-	case string:
-		return lua.LString(value)
-	case float64:
-		return lua.LNumber(value)
-	case bool:
-		return lua.LBool(value)
-	}
-	return lua.LNil
 }
