@@ -239,6 +239,9 @@ func scrapeNewOperator(t *testing.T, env *kubetest.Env) (fresh, busy series) {
 	g.Eventually(func() string {
 		_, body = operatortest.Get(t, "https://"+address+"/metrics", string(secret.Data[corev1.ServiceAccountTokenKey]))
 		return body
-	}).WithTimeout(patience).Should(ContainSubstring(`dafty_jobs_unfinished{reason="Suspended"} 1`))
+	}).WithTimeout(patience).Should(And(
+		ContainSubstring(`dafty_jobs_unfinished{reason="Suspended"} 1`),
+		ContainSubstring("controller_runtime_reconcile_time_seconds_bucket"), // known once the first reconcile has returned
+	))
 	return fresh, readSeries(t, body)
 }
