@@ -375,6 +375,10 @@ func (d *decider) gatherFile(s source, in *v1alpha1.Input) *obstacle {
 	switch {
 	case upload.ID != "":
 		at := metav1.NewTime(upload.At).Rfc3339Copy()
+		if d.Now.Before(d.Job.CreationTimestamp.Time) {
+			// This clock is behind, and would have it uploaded again and again.
+			at = d.Job.CreationTimestamp
+		}
 		in.ID, in.CredentialsHash, in.UploadedAt = upload.ID, d.Known.Credentials.Secret, &at
 		return nil
 	case upload.Err != nil && upload.Err.Kind == dafty.KindInvalid:

@@ -399,6 +399,15 @@ var lostInputs = []row{
 		then: also(submits(frame+"=/up_1"), records(firstKey+".1", 1, 1, time.Second, time.Second, keyA)),
 	},
 	{
+		name: "a clock that is behind doesn't make it older than the DaftyJob", given: newJob(animated, input(frame, "", ""), says(PhasePending, ReasonUploading)), gathered: reading(picture),
+		known: with(keyA, upload(lifecycle.Upload{Done: true, ID: uploadID, At: t0.Add(-2 * time.Hour)})), when: -2 * time.Hour,
+		then: also(submits(frame+"=/up_1"), func(t *testing.T, got lifecycle.Decision) {
+			if uploaded := got.Status.Inputs[0].UploadedAt; !uploaded.Equal(at(-time.Hour)) {
+				t.Errorf("uploaded at %s", uploaded)
+			}
+		}),
+	},
+	{
 		name: "refused with that one too: the end", given: newJob(animated, sent, uploadedAt(frame, 0)), known: with(keyA, failing(refusal(dafty.KindNotFound), 1, 0)), when: time.Second,
 		then: then{phase: PhaseFailed, way: stuck, reason: ReasonInvalidRequest, step: lifecycle.Rest, event: "Warning InvalidRequest"},
 	},
