@@ -57,7 +57,8 @@ const (
 	// ReasonUploading : an image from a ConfigMap is being uploaded to Dafty. Nothing to do.
 	ReasonUploading = "Uploading"
 	// ReasonUnusableFile : the key of a ConfigMap that the spec refers to holds no image that Dafty
-	// accepts. Fix the ConfigMap; the job continues by itself.
+	// accepts, or the upload of the image is refused again and again; the message says which. Fix the
+	// cause; the job continues by itself.
 	ReasonUnusableFile = "UnusableFile"
 	// ReasonBackingOff : the job failed at Dafty, and is retried at status.nextAttemptAt. Nothing
 	// to do; cancel the job to prevent the retry.

@@ -71,8 +71,8 @@ func (r *Registry) Recall(submissions []Recalled) {
 	r.recalled = submissions
 }
 
-// maxCancels is how many cancels are remembered. Who shares a job hears of its end within a minute, in which an API key has 120 of them.
-const maxCancels = 10000
+// maxCancels is how many cancels are remembered. Who shares a job hears of its end within a minute, in which each API key has 120 of them.
+const maxCancels = 100000
 
 // NewRegistry makes an empty registry. Its calls end with ctx.
 func NewRegistry(ctx context.Context, config Config) *Registry {

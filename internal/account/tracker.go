@@ -32,6 +32,8 @@ type Tracker struct {
 	secret  *Account
 	held    *Account
 	untried bool
+	// spare was in the Secret after held, and no call was made with it that Dafty has answered.
+	spare *Account
 	// used is when the key in the Secret was last told.
 	used time.Time
 	// rejected is the account that was last told that its key, or the job under it, isn't known.
@@ -89,9 +91,14 @@ func (t *Tracker) Use(apiKey string) {
 		return
 	}
 	before := t.secret
-	if before != nil && t.held == nil && t.rejected != before {
+	if before != nil && before != t.held && before != t.rejected {
 		// It may be all that there is to cancel the job with, or to ask for the answer that a process before has missed.
-		t.held, t.untried = t.registry.retain(before), true
+		if t.held == nil {
+			t.held, t.untried = t.registry.retain(before), true
+		} else {
+			t.registry.release(t.spare)
+			t.spare = t.registry.retain(before)
+		}
 	}
 	t.secret = nil
 	if apiKey != "" {
@@ -195,7 +202,7 @@ func (t *Tracker) Withdraw() {
 
 // accountFor is the account whose key a submission is, or was, sent with.
 func (t *Tracker) accountFor(submission *v1alpha1.Submission) *Account {
-	for _, a := range []*Account{t.secret, t.held} {
+	for _, a := range []*Account{t.secret, t.held, t.spare} {
 		if a != nil && Hash(t.uid, a.key()) == submission.CredentialsHash {
 			return a
 		}
@@ -213,6 +220,8 @@ func (t *Tracker) hold(a *Account) {
 		t.held = t.registry.retain(a)
 		t.registry.release(before)
 	}
+	t.registry.release(t.spare)
+	t.spare = nil
 }
 
 // Submit sends the request of a submission that is on record in status.
@@ -363,10 +372,13 @@ func (t *Tracker) unwatch() {
 // good one where the Secret is gone, or where the job must be cancelled and the Secret's key
 // can't.
 func (t *Tracker) caller(cancelling bool) *Account {
-	if t.secret == nil || cancelling && t.rejected == t.secret && t.held != nil {
-		return t.held
+	if t.secret != nil && (!cancelling || t.rejected != t.secret || t.held == nil) {
+		return t.secret
 	}
-	return t.secret
+	if t.spare != nil && t.rejected == t.held {
+		return t.spare
+	}
+	return t.held
 }
 
 // looked keeps what a look brought. held says that Dafty was asked to hold it.
@@ -408,6 +420,9 @@ func (t *Tracker) looked(w *watch, taken time.Time, held bool, job *dafty.Job, e
 // listed keeps that a list has the job under a status. It is no news that a job waits which is known to have begun.
 func (t *Tracker) listed(w *watch, status dafty.JobStatus) {
 	t.mu.Lock()
+	if t.watch == w {
+		t.hold(w.account) // it is the job's account
+	}
 	if t.watch != w || t.job != nil && (ended(t.job) || t.job.Status == status || t.job.Status == dafty.Processing) {
 		t.mu.Unlock()
 		return
@@ -418,7 +433,6 @@ func (t *Tracker) listed(w *watch, status dafty.JobStatus) {
 	}
 	job.Status = status
 	t.job = &job
-	t.hold(w.account)
 	t.mu.Unlock()
 	t.wake()
 }
@@ -474,10 +488,15 @@ func (t *Tracker) cancelJob(ctx context.Context, a *Account, jobID string, call 
 		return
 	}
 	// Before it leaves, as others may read of its effect before its answer is here.
-	t.registry.cancels.Add(strings.ToLower(jobID), t.uid)
+	shared := strings.ToLower(jobID)
+	_, already := t.registry.cancels.Get(shared)
+	t.registry.cancels.Add(shared, t.uid)
 	ctx, rate := dafty.WithRate(ctx)
 	job, err := a.client.Cancel(ctx, jobID)
 	callErr := dafty.AsError(err)
+	if callErr != nil && (callErr.Unsent || callErr.Kind != dafty.KindUnavailable) && !already {
+		t.registry.cancels.Remove(shared) // it had no effect
+	}
 	a.called(dafty.ClassOther, taken, *rate, callErr)
 
 	t.mu.Lock()
@@ -515,13 +534,13 @@ func (t *Tracker) close() {
 	t.settle()
 	t.unwatch()
 	var wake []*Tracker
-	for _, a := range []*Account{t.secret, t.held} {
+	for _, a := range []*Account{t.secret, t.held, t.spare} {
 		if a != nil {
 			wake = append(wake, a.leave(t)...)
 			t.registry.release(a)
 		}
 	}
-	t.secret, t.held = nil, nil
+	t.secret, t.held, t.spare = nil, nil, nil
 	t.mu.Unlock()
 	wakeAll(wake)
 }

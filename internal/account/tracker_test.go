@@ -430,7 +430,6 @@ func TestCancelAnswers(t *testing.T) {
 	}
 }
 
-// An ended job makes room, by whatever call that is learnt.
 // Who shares a job learns that another had it cancelled, whichever of its namespaces that is in.
 func TestACancelOfASharedJob(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
@@ -472,6 +471,45 @@ func TestACancelOfASharedJob(t *testing.T) {
 	})
 }
 
+// A cancel that can't have worked isn't remembered, unless one before it may have.
+func TestACancelOfASharedJobThatFailed(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		err  *dafty.CallError
+		is   bool
+	}{
+		{"refused", &dafty.CallError{Kind: dafty.KindUnauthorized, Status: 401}, false},
+		{"too late", &dafty.CallError{Kind: dafty.KindConflict, Status: 409}, false},
+		{"never sent", dialFailure, false},
+		{"no answer", &dafty.CallError{Kind: dafty.KindUnavailable, Message: "no answer"}, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			inWorld(t, func(t *testing.T, w *world) {
+				w.alone()
+				w.dafty("k").onCancel(func(context.Context) (*dafty.Job, error) { return nil, tt.err })
+				one, other := w.tracker("one", "k"), w.tracker("other", "k")
+				other.Follow(jobID, dafty.ClassImageCreate)
+				time.Sleep(10 * time.Second)
+				one.Cancel(jobID)
+				synctest.Wait()
+				if other.Known().CancelledElsewhere != tt.is {
+					t.Errorf("cancelled elsewhere: %v", !tt.is)
+				}
+				w.dafty("k").onCancel(nil)
+				one.Cancel(jobID)
+				synctest.Wait()
+				w.dafty("k").onCancel(func(context.Context) (*dafty.Job, error) { return nil, tt.err })
+				one.Cancel(jobID)
+				synctest.Wait()
+				if !other.Known().CancelledElsewhere {
+					t.Error("what failed after it worked takes it back")
+				}
+			})
+		})
+	}
+}
+
+// An ended job makes room, by whatever call that is learnt.
 func TestTheEndMakesRoom(t *testing.T) {
 	for _, tt := range []struct {
 		name string
@@ -698,6 +736,24 @@ func TestTheSecretGoesBeforeItsKeyWasUsed(t *testing.T) {
 			if got := tracker.Known().Credentials; got.Held != Hash("uid-a", "k") || got.Untried {
 				t.Errorf("known: %+v", got)
 			}
+		})
+	})
+	t.Run("what the Secret had last is kept beside what worked before", func(t *testing.T) {
+		inWorld(t, func(t *testing.T, w *world) {
+			tracker := good(w)
+			revoked := &dafty.CallError{Kind: dafty.KindUnauthorized}
+			w.dafty("good").onLook(fails(revoked))
+			w.dafty("good").onCancel(func(context.Context) (*dafty.Job, error) { return nil, revoked })
+			tracker.Use("new")
+			tracker.Use("")
+			drive(w, tracker, time.Minute)
+			if got := w.dafty("new").count("cancel"); got != 1 {
+				t.Errorf("%d cancels with the key that was there last", got)
+			}
+			if got := tracker.Known(); got.Job == nil || got.Job.Status != dafty.Failed || got.Credentials.Held != Hash("uid-a", "new") {
+				t.Errorf("known: %+v", got)
+			}
+			w.forget("a")
 		})
 	})
 	t.Run("one that was rejected isn't kept", func(t *testing.T) {

@@ -136,12 +136,15 @@ func (u *uploads) end(digest, id string, at time.Time, err *dafty.CallError) (wa
 	if err == nil {
 		it.Upload, it.asked = lifecycle.Upload{Done: true, ID: id, At: at}, nil
 	} else {
-		failures := it.Failures + 1
+		failures, refusals := it.Failures+1, 0
+		if lifecycle.RefusesUpload(err) {
+			refusals = it.Refusals + 1
+		}
 		wait := lifecycle.Backoff(uploadRetry, failures, maxUploadRetry)
 		if err.Kind == dafty.KindInvalid {
 			wait = refusedRetry
 		}
-		it.Upload = lifecycle.Upload{Done: true, Err: err, Failures: failures, RetryAt: time.Now().Add(max(wait, err.RetryAfter))}
+		it.Upload = lifecycle.Upload{Done: true, Err: err, Failures: failures, Refusals: refusals, RetryAt: time.Now().Add(max(wait, err.RetryAfter))}
 	}
 	u.ended = append(u.ended, digest)
 	if len(u.ended) > maxContents {

@@ -302,7 +302,6 @@ func TestIdempotencyKey(t *testing.T) {
 	w.Expect(w.sim.Ledger()[0].IdempotencyKey).To(Equal("spring-hero-1"))
 }
 
-// So it does where Dafty had refused the first request, under both readings of what it remembers of that.
 // What two share and one calls off isn't bought again for the other, though it may be tried again where Dafty fails it.
 func TestIdempotencyKeyIsCalledOffForBoth(t *testing.T) {
 	for _, how := range howCancelled {
@@ -322,6 +321,7 @@ func TestIdempotencyKeyIsCalledOffForBoth(t *testing.T) {
 	}
 }
 
+// So it does where Dafty had refused the first request, under both readings of what it remembers of that.
 func TestIdempotencyKeyAfterRefusal(t *testing.T) {
 	for _, remembers := range []daftysim.RefusedKey{daftysim.RefusedKeyFresh, daftysim.RefusedKeySame} {
 		t.Run(string(remembers), func(t *testing.T) {

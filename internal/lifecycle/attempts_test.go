@@ -97,6 +97,10 @@ var retries = []row{
 		then: then{phase: PhaseFailed, way: stuck, reason: ReasonGenerationFailed, says: "was cancelled at Dafty through another DaftyJob that shares it", step: lifecycle.Rest, event: "Warning GenerationFailed", also: hasID},
 	},
 	{
+		name: "what both called off is cancelled for both", given: newJob(taken(PhaseProcessing), backoffLimit(1), desired(DesiredCancelled)), known: with(keyA, noWords, cancelledElsewhere),
+		then: then{phase: PhaseCancelled, way: reached, reason: ReasonCancelled, step: lifecycle.Rest, event: "Normal Cancelled", also: hasID},
+	},
+	{
 		name: "what is deleted isn't tried again", given: newJob(taken(PhaseProcessing), backoffLimit(1), deleted(0)), known: with(keyA, noWords),
 		then: then{phase: PhaseFailed, way: stuck, reason: ReasonGenerationFailed, step: lifecycle.Rest, after: deletionTimeout, event: "Warning GenerationFailed", also: hasID},
 	},

@@ -210,7 +210,8 @@ func (d *decider) failed(job *dafty.Job) Decision {
 	// lost nothing else is left than that it was called off.
 	accepted := d.stopWanted() && d.Known.Cancel != nil && d.Known.Cancel.Done && d.Known.Cancel.Err == nil
 	emptied := d.Job.Status.Phase == "" && d.Job.Status.Submission == nil && d.cancelWanted()
-	if d.status.Phase == v1alpha1.PhaseCancelling || accepted || emptied {
+	shared := d.stopWanted() && d.Known.CancelledElsewhere
+	if d.status.Phase == v1alpha1.PhaseCancelling || accepted || emptied || shared {
 		if !d.cancelWanted() {
 			words := "the job took longer than spec.activeDeadlineSeconds allowed when its cancel began" // it may have been changed since
 			if d.overdue() {

@@ -346,11 +346,11 @@ func (d *decider) uploadedElsewhere(s source, in *v1alpha1.Input) bool {
 }
 
 // uploadAgain drops the pictures that were uploaded before the DaftyJob was created, and says whether there are any: nothing
-// says for how long Dafty keeps them. Those that take their place are younger, so that it is done once.
+// says for how long Dafty keeps them. Those that take their place count as younger, so that it is done once.
 func (d *decider) uploadAgain() (dropped bool) {
 	for _, s := range sources(&d.Job.Spec) {
 		if in := findInput(d.status.Inputs, s); s.file != nil && in != nil && in.UploadedAt.Before(&d.Job.CreationTimestamp) {
-			in.ID, in.CredentialsHash, in.UploadedAt = "", "", nil
+			in.ID, in.CredentialsHash, in.UploadedAt = "", "", d.Job.CreationTimestamp.DeepCopy()
 			dropped = true
 		}
 	}
@@ -375,9 +375,8 @@ func (d *decider) gatherFile(s source, in *v1alpha1.Input) *obstacle {
 	switch {
 	case upload.ID != "":
 		at := metav1.NewTime(upload.At).Rfc3339Copy()
-		if d.Now.Before(d.Job.CreationTimestamp.Time) {
-			// This clock is behind, and would have it uploaded again and again.
-			at = d.Job.CreationTimestamp
+		if again := in.UploadedAt; again != nil && at.Before(again) {
+			at = *again // this clock is behind the API server's
 		}
 		in.ID, in.CredentialsHash, in.UploadedAt = upload.ID, d.Known.Credentials.Secret, &at
 		return nil
@@ -394,23 +393,24 @@ func (d *decider) gatherFile(s source, in *v1alpha1.Input) *obstacle {
 	after := uploadAsk
 	if err := upload.Err; err != nil {
 		v = troubled(v1alpha1.PhasePending, err.Kind, fmt.Sprintf("the upload of %s failed: %s", s, err.Error()), d.secretWords())
-		if upload.Failures >= lastingRefusals && refusesUpload(err) {
+		if upload.Refusals >= lastingRefusals {
 			// It isn't away: it answers, and goes on refusing.
 			v = stuck(v1alpha1.PhasePending, v1alpha1.ReasonUnusableFile, fmt.Sprintf(
-				"%s refers to %s, whose upload was refused %d times, the last time with: %s; it is tried on", s.field, s, upload.Failures, err.Error()))
+				"%s refers to %s, whose upload was refused %d times, the last time with: %s; it is tried on", s.field, s, upload.Refusals, err.Error()))
 		}
 		after = max(upload.RetryAt.Sub(d.Now), credentialsPoll)
 	}
 	return &obstacle{verdict: v, after: after, file: read.File}
 }
 
-// refusesUpload says that an error is a refusal, and not one for the moment.
-func refusesUpload(err *dafty.CallError) bool {
+// RefusesUpload says that an error of an upload is a refusal, and not one for the moment.
+func RefusesUpload(err *dafty.CallError) bool {
 	switch err.Kind {
 	case dafty.KindNotFound, dafty.KindConflict:
 		return true
 	case dafty.KindUnavailable:
-		return err.Status >= 400 && err.Status < 500 && err.Status != http.StatusRequestTimeout && err.Status != http.StatusTooEarly
+		forNow := []int{http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests}
+		return err.Status >= 400 && err.Status < 500 && !slices.Contains(forNow, err.Status)
 	default:
 		return false // which says itself what is to be done
 	}

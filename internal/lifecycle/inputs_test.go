@@ -303,8 +303,11 @@ func uploadKindRows() (rows []row) {
 	} {
 		rows = append(rows, row{name: string(kind) + " for an upload", given: video, known: with(keyA, uploadFailed(refusal(kind), time.Second)), gathered: reading(picture), then: then})
 	}
-	lasting := func(failures int, err *dafty.CallError) func(*lifecycle.Known) {
-		return upload(lifecycle.Upload{Done: true, Err: err, Failures: failures, RetryAt: t0.Add(time.Minute)})
+	lasting := func(refusals int, err *dafty.CallError) func(*lifecycle.Known) {
+		if !lifecycle.RefusesUpload(err) {
+			refusals = 0
+		}
+		return upload(lifecycle.Upload{Done: true, Err: err, Failures: 6, Refusals: refusals, RetryAt: t0.Add(time.Minute)})
 	}
 	storage := func(status int) *dafty.CallError {
 		return &dafty.CallError{Kind: dafty.KindUnavailable, Status: status, Message: "the storage for uploads didn't take the bytes"}
@@ -313,11 +316,12 @@ func uploadKindRows() (rows []row) {
 	refused := uploading(stuck, ReasonUnusableFile, "imageToVideo.image refers to ConfigMap brand, key a.png, whose upload was refused 6 times, the last time with: ", time.Minute)
 	for _, tt := range []struct {
 		name     string
-		failures int
+		refusals int
 		err      *dafty.CallError
 		then     then
 	}{
-		{"five times not found", 5, refusal(dafty.KindNotFound), goesOn},
+		{"five outages and a refusal", 1, refusal(dafty.KindNotFound), goesOn},
+		{"an outage and five times not found", 5, refusal(dafty.KindNotFound), goesOn},
 		{"six times not found", 6, refusal(dafty.KindNotFound), refused},
 		{"six conflicts", 6, refusal(dafty.KindConflict), refused},
 		{"six refusals of the storage", 6, storage(403), refused},
@@ -325,9 +329,10 @@ func uploadKindRows() (rows []row) {
 		{"six failures of the storage", 6, storage(500), goesOn},
 		{"six timeouts that the storage tells", 6, storage(408), goesOn},
 		{"six times too early", 6, storage(425), goesOn},
+		{"six times too many", 6, storage(429), goesOn},
 		{"six times no answer", 6, noAnswer, goesOn},
 	} {
-		rows = append(rows, row{name: tt.name + " for an upload", given: video, known: with(keyA, lasting(tt.failures, tt.err)), gathered: reading(picture), then: tt.then})
+		rows = append(rows, row{name: tt.name + " for an upload", given: video, known: with(keyA, lasting(tt.refusals, tt.err)), gathered: reading(picture), then: tt.then})
 	}
 	return rows
 }
@@ -399,7 +404,8 @@ var lostInputs = []row{
 		then: also(submits(frame+"=/up_1"), records(firstKey+".1", 1, 1, time.Second, time.Second, keyA)),
 	},
 	{
-		name: "a clock that is behind doesn't make it older than the DaftyJob", given: newJob(animated, input(frame, "", ""), says(PhasePending, ReasonUploading)), gathered: reading(picture),
+		name: "what was uploaded again counts as younger, though this clock is behind the API server's", gathered: reading(picture),
+		given: newJob(animated, uploadedAt(frame, -time.Hour), func(job *DaftyJob) { job.Status.Inputs[0].ID, job.Status.Inputs[0].CredentialsHash = "", "" }, says(PhasePending, ReasonUploading)),
 		known: with(keyA, upload(lifecycle.Upload{Done: true, ID: uploadID, At: t0.Add(-2 * time.Hour)})), when: -2 * time.Hour,
 		then: also(submits(frame+"=/up_1"), func(t *testing.T, got lifecycle.Decision) {
 			if uploaded := got.Status.Inputs[0].UploadedAt; !uploaded.Equal(at(-time.Hour)) {
@@ -410,6 +416,15 @@ var lostInputs = []row{
 	{
 		name: "refused with that one too: the end", given: newJob(animated, sent, uploadedAt(frame, 0)), known: with(keyA, failing(refusal(dafty.KindNotFound), 1, 0)), when: time.Second,
 		then: then{phase: PhaseFailed, way: stuck, reason: ReasonInvalidRequest, step: lifecycle.Rest, event: "Warning InvalidRequest"},
+	},
+	{
+		name: "a repeat that is refused doesn't prove that the picture wasn't there for the first request", given: newJob(animated, repeated(time.Minute), uploadedAt(frame, -2*time.Hour)), known: with(keyA, failing(refusal(dafty.KindNotFound), 1, time.Minute)), when: 62 * time.Second,
+		then: then{phase: PhaseFailed, way: stuck, reason: ReasonInvalidRequest, step: lifecycle.Rest, event: "Warning InvalidRequest"},
+	},
+	{
+		name: "the user's key is refused again, and a person has found the job", given: newJob(animated, ownKey, sentAs("spring-1", 1), uploadedAt(frame, 0), note(ownNote)),
+		known: with(keyA, refusing("spring-1", dafty.KindNotFound)), when: time.Second,
+		then: then{phase: PhaseSubmitting, way: onTheWay, reason: ReasonSubmitting, says: "asking Dafty how job " + jobID, step: lifecycle.Follow, also: hasID},
 	},
 	{
 		name: "no picture is at fault where credits are missing", given: newJob(animated, sent, uploadedAt(frame, -2*time.Hour)), known: with(keyA, failing(refusal(dafty.KindInsufficientCredits), 1, 0)), when: time.Second,

@@ -235,7 +235,8 @@ func inputsStand(in lifecycle.Input, got lifecycle.Decision, must check) {
 		denied := call != nil && call.Err != nil && call.Err.Kind == dafty.KindNotFound // Dafty may want the job's id instead
 		byJob := strings.HasSuffix(ref.field, ".image") && is.JobID != "" && is.ID == is.JobID && (is.ID == was.ID || denied)
 		invalid := call != nil && call.Err != nil && call.Err.Kind == dafty.KindInvalid
-		dropped := ref.file != "" && (denied || invalid) && was.UploadedAt.Before(&in.Job.CreationTimestamp) && is.ID == ""
+		dropped := ref.file != "" && (denied || invalid) && was.UploadedAt.Before(&in.Job.CreationTimestamp) && is.ID == "" &&
+			is.UploadedAt.Equal(&in.Job.CreationTimestamp) && before.Submission.StartedAt.Equal(before.Submission.SentAt)
 		must(was.ID == "" || is.ID == was.ID || uploadedElsewhere(in, ref) || byJob || dropped, "%s stood for %q, and stands for %q", ref.field, was.ID, is.ID)
 		must(was.UID == "" || is.UID == was.UID, "%s was of %q, and is of %q", ref.field, was.UID, is.UID)
 		must(is.ID == "" || is.ID == id || is.ID == was.ID && got.Step != lifecycle.Submit || byJob, "%s stands for %q, and not for %q", ref.field, is.ID, id)

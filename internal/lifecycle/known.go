@@ -148,8 +148,10 @@ type Upload struct {
 	// ID is Dafty's, empty where the upload failed, and At when it ended.
 	ID string
 	At time.Time
-	// Err is the failure, Failures how many there were in a row, and RetryAt when it may be tried again.
+	// Err is the failure, Failures how many there were in a row, Refusals how many of the last of them RefusesUpload, and
+	// RetryAt when it may be tried again.
 	Err      *dafty.CallError
 	Failures int
+	Refusals int
 	RetryAt  time.Time
 }

@@ -486,6 +486,8 @@ func (d *decider) clear(err *dafty.CallError) Decision {
 	d.status.Attempts = last.Attempt - 1
 	d.status.Submission = &v1alpha1.Submission{Attempt: last.Attempt, Refusals: last.Refusals}
 	again := refusedTwice(d.Job, last, err)
+	// What a repeat meets doesn't prove that its picture wasn't there for the request before it, which may have made a job.
+	mayBeThePicture := (err.Kind == dafty.KindNotFound || err.Kind == dafty.KindInvalid) && last.StartedAt.Equal(last.SentAt)
 	if !again && countsRefusal(d.Job, err) {
 		d.status.Submission.Refusals++
 	}
@@ -497,10 +499,10 @@ func (d *decider) clear(err *dafty.CallError) Decision {
 	case err.Kind == dafty.KindNotFound && d.byJobID():
 		return d.on(onTheWay(v1alpha1.PhaseSubmitting, v1alpha1.ReasonSubmitting,
 			"Dafty doesn't know the image by its own id ("+err.Error()+"); the request is sent again with the id of the job that made it"), Rest, time.Second)
-	case (err.Kind == dafty.KindNotFound || err.Kind == dafty.KindInvalid) && d.uploadAgain():
+	case mayBeThePicture && d.uploadAgain():
 		return d.on(onTheWay(v1alpha1.PhasePending, v1alpha1.ReasonUploading, "Dafty refused the request ("+err.Error()+
 			"), which it may do for a picture that was uploaded for an earlier DaftyJob; it is uploaded again"), Rest, time.Second)
-	case err.Kind == dafty.KindNotFound && again && d.isByJobID(), (err.Kind == dafty.KindNotFound || err.Kind == dafty.KindInvalid) && again && d.namesFiles():
+	case err.Kind == dafty.KindNotFound && again && d.isByJobID(), mayBeThePicture && again && d.namesFiles():
 		// The user's key may have been refused for the image's own id, or for a picture that Dafty dropped.
 		return d.followUp(last, err)
 	case err.Kind == dafty.KindInvalid || err.Kind == dafty.KindNotFound:
@@ -514,6 +516,9 @@ func (d *decider) clear(err *dafty.CallError) Decision {
 
 // followUp sends a fresh key after the user's own, which was refused twice, and at once where that may be.
 func (d *decider) followUp(last *v1alpha1.Submission, err *dafty.CallError) Decision {
+	if d.annotated() != "" {
+		return d.pickUp()
+	}
 	if !d.mayFollowAtOnce(last) {
 		return d.held(err.Kind, err.Error(), 0)
 	}

@@ -154,7 +154,7 @@ func wrong(in lifecycle.Input, got lifecycle.Decision) (problems []string) {
 		reason := readyReason(after)
 		cancel := in.Known.Cancel
 		emptied := unwanted && before.Phase == "" && before.Submission == nil
-		cancelled := says(dafty.Failed) && (before.Phase == v1alpha1.PhaseCancelling || cancel != nil && cancel.Done && cancel.Err == nil || emptied)
+		cancelled := says(dafty.Failed) && (before.Phase == v1alpha1.PhaseCancelling || cancel != nil && cancel.Done && cancel.Err == nil || emptied || in.Known.CancelledElsewhere)
 		switch {
 		case after.Phase == v1alpha1.PhaseCompleted:
 			must(says(dafty.Completed), "completed, which Dafty doesn't say")
@@ -678,6 +678,7 @@ func drawKnown(t *rapid.T, job *v1alpha1.DaftyJob) lifecycle.Known {
 	case "failed":
 		cancelDone(drawTime(t, "cancelled"), drawError(t, "cancel error"), rapid.IntRange(1, 40).Draw(t, "cancels"))(&known)
 	}
+	known.CancelledElsewhere = rapid.IntRange(0, 3).Draw(t, "cancelled elsewhere") == 0
 	if rapid.IntRange(0, 3).Draw(t, "held back") == 0 {
 		hold(oneOf(t, "hold", kinds...), drawTime(t, "hold until"))(&known)
 		if rapid.Bool().Draw(t, "for ever") {

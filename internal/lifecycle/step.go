@@ -94,7 +94,7 @@ const (
 	// to read all of them.
 	credentialsPoll    = 5 * time.Second
 	maxCredentialsPoll = time.Minute
-	// lastingRefusals is after how many failures in a row a refused upload is a person's to mend: half a minute, which a
+	// lastingRefusals is after how many refusals in a row an upload is a person's to mend: half a minute, which a
 	// server that is being replaced may take.
 	lastingRefusals = 6
 	// uploadAsk is after which time it is asked again what became of an upload, should its end not be heard of.
