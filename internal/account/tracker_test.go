@@ -440,7 +440,7 @@ func TestACancelOfASharedJob(t *testing.T) {
 			pass(context.Background(), time.Second)
 			return job(dafty.Failed), nil
 		})
-		w.dafty("k").onLook(func(ctx context.Context, wait bool) (*dafty.Job, error) {
+		w.dafty("k").onLook(func(context.Context, bool) (*dafty.Job, error) {
 			select {
 			case <-end:
 				return job(dafty.Failed), nil

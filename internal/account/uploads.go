@@ -137,7 +137,7 @@ func (u *uploads) end(digest, id string, at time.Time, err *dafty.CallError) (wa
 		it.Upload, it.asked = lifecycle.Upload{Done: true, ID: id, At: at}, nil
 	} else {
 		failures, refusals := it.Failures+1, 0
-		if lifecycle.RefusesUpload(err) {
+		if err.RefusesUpload() {
 			refusals = it.Refusals + 1
 		}
 		wait := lifecycle.Backoff(uploadRetry, failures, maxUploadRetry)

@@ -261,6 +261,28 @@ func TestUploadFailures(t *testing.T) {
 	}
 }
 
+// Only refusals in a row are a person's to mend.
+func TestRefusedUploadsAreCounted(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		u, asks := newUploads(), w.tracker("a", "k")
+		away, refused := refusal(dafty.KindUnavailable), &dafty.CallError{Kind: dafty.KindUnavailable, Status: 403}
+		away.Status = 500
+		for i, step := range []struct {
+			err  *dafty.CallError
+			want int
+		}{{away, 0}, {refused, 1}, {refused, 2}, {away, 0}, {refusal(dafty.KindNotFound), 1}, {refusal(dafty.KindRateLimit), 0}, {refused, 1}} {
+			if begin, _ := u.ask(asks, "logo"); begin == nil {
+				t.Fatal("it isn't begun")
+			}
+			u.end("logo", "", time.Now(), step.err)
+			if got := u.contents["logo"]; got.Refusals != step.want || got.Failures != i+1 {
+				t.Errorf("%d: %d refusals, %d failures", i, got.Refusals, got.Failures)
+			}
+			u.contents["logo"].RetryAt = time.Time{}
+		}
+	})
+}
+
 // What failed shows until it has succeeded, so that status needn't be written at each try.
 func TestAFailureShowsWhileItIsTriedAgain(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"time"
 )
 
@@ -98,6 +99,19 @@ func (c *Client) Put(ctx context.Context, to, contentType string, content []byte
 		e.Kind, e.Message = KindInvalid, storage+" doesn't take a file of type "+contentType
 	}
 	return e
+}
+
+// RefusesUpload says that the error of an upload is a refusal, and not one for the moment.
+func (e *CallError) RefusesUpload() bool {
+	switch e.Kind {
+	case KindNotFound, KindConflict:
+		return true
+	case KindUnavailable:
+		forNow := []int{http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests}
+		return e.Status >= 400 && e.Status < 500 && !slices.Contains(forNow, e.Status)
+	default:
+		return false // which says itself what is to be done
+	}
 }
 
 // newPutRequest refuses a URL that would show the bytes to the network, or that isn't one. Its

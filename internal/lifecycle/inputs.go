@@ -2,7 +2,6 @@ package lifecycle
 
 import (
 	"fmt"
-	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -401,19 +400,6 @@ func (d *decider) gatherFile(s source, in *v1alpha1.Input) *obstacle {
 		after = max(upload.RetryAt.Sub(d.Now), credentialsPoll)
 	}
 	return &obstacle{verdict: v, after: after, file: read.File}
-}
-
-// RefusesUpload says that an error of an upload is a refusal, and not one for the moment.
-func RefusesUpload(err *dafty.CallError) bool {
-	switch err.Kind {
-	case dafty.KindNotFound, dafty.KindConflict:
-		return true
-	case dafty.KindUnavailable:
-		forNow := []int{http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests}
-		return err.Status >= 400 && err.Status < 500 && !slices.Contains(forNow, err.Status)
-	default:
-		return false // which says itself what is to be done
-	}
 }
 
 // waitFor keeps the job where it is. What no watch tells of is looked for now and then.

@@ -304,7 +304,7 @@ func uploadKindRows() (rows []row) {
 		rows = append(rows, row{name: string(kind) + " for an upload", given: video, known: with(keyA, uploadFailed(refusal(kind), time.Second)), gathered: reading(picture), then: then})
 	}
 	lasting := func(refusals int, err *dafty.CallError) func(*lifecycle.Known) {
-		if !lifecycle.RefusesUpload(err) {
+		if !err.RefusesUpload() {
 			refusals = 0
 		}
 		return upload(lifecycle.Upload{Done: true, Err: err, Failures: 6, Refusals: refusals, RetryAt: t0.Add(time.Minute)})

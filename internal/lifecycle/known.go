@@ -148,7 +148,7 @@ type Upload struct {
 	// ID is Dafty's, empty where the upload failed, and At when it ended.
 	ID string
 	At time.Time
-	// Err is the failure, Failures how many there were in a row, Refusals how many of the last of them RefusesUpload, and
+	// Err is the failure, Failures how many there were in a row, Refusals how many of the last of them refused it, and
 	// RetryAt when it may be tried again.
 	Err      *dafty.CallError
 	Failures int
