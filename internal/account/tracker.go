@@ -420,10 +420,12 @@ func (t *Tracker) looked(w *watch, taken time.Time, held bool, job *dafty.Job, e
 // listed keeps that a list has the job under a status. It is no news that a job waits which is known to have begun.
 func (t *Tracker) listed(w *watch, status dafty.JobStatus) {
 	t.mu.Lock()
-	if t.watch == w {
-		t.hold(w.account) // it is the job's account
+	if t.watch != w {
+		t.mu.Unlock()
+		return
 	}
-	if t.watch != w || t.job != nil && (ended(t.job) || t.job.Status == status || t.job.Status == dafty.Processing) {
+	t.hold(w.account) // it is the job's account
+	if t.job != nil && (ended(t.job) || t.job.Status == status || t.job.Status == dafty.Processing) {
 		t.mu.Unlock()
 		return
 	}

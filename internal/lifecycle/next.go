@@ -477,6 +477,11 @@ func (d *decider) refused(err *dafty.CallError) bool {
 	if first := d.status.Submission.StartedAt.Equal(d.status.Submission.SentAt); first {
 		return err.Refused()
 	}
+	return impossible(err)
+}
+
+// impossible says that Dafty could never have accepted the request as it is.
+func impossible(err *dafty.CallError) bool {
 	return err.Kind == dafty.KindInvalid || err.Kind == dafty.KindNotFound
 }
 
@@ -487,7 +492,7 @@ func (d *decider) clear(err *dafty.CallError) Decision {
 	d.status.Submission = &v1alpha1.Submission{Attempt: last.Attempt, Refusals: last.Refusals}
 	again := refusedTwice(d.Job, last, err)
 	// What a repeat meets doesn't prove that its picture wasn't there for the request before it, which may have made a job.
-	mayBeThePicture := (err.Kind == dafty.KindNotFound || err.Kind == dafty.KindInvalid) && last.StartedAt.Equal(last.SentAt)
+	mayBeThePicture := impossible(err) && last.StartedAt.Equal(last.SentAt)
 	if !again && countsRefusal(d.Job, err) {
 		d.status.Submission.Refusals++
 	}
@@ -505,7 +510,7 @@ func (d *decider) clear(err *dafty.CallError) Decision {
 	case err.Kind == dafty.KindNotFound && again && d.isByJobID(), mayBeThePicture && again && d.namesFiles():
 		// The user's key may have been refused for the image's own id, or for a picture that Dafty dropped.
 		return d.followUp(last, err)
-	case err.Kind == dafty.KindInvalid || err.Kind == dafty.KindNotFound:
+	case impossible(err):
 		d.status.Error = jobError(err)
 		return d.end(lost(v1alpha1.ReasonInvalidRequest, "Dafty refused the request: "+err.Error()+"; correct it in a DaftyJob under a new name"))
 	case again:
