@@ -46,8 +46,8 @@ var kustomize = gobuild.Set{
 
 // Programs are what Argo CD needs to run.
 type Programs struct {
-	// ArgoCD, Kustomize and Helm are programs.
-	ArgoCD, Kustomize, Helm string
+	// ArgoCD and Kustomize are programs.
+	ArgoCD, Kustomize string
 	// Source is the folder of Argo CD's module, with its manifests and scripts.
 	Source string
 }
@@ -70,22 +70,8 @@ func Build(ctx context.Context, log io.Writer) (Programs, error) {
 		}
 		*set.path = filepath.Join(dir, set.set.Programs[0].Name)
 	}
-	if p.Helm, err = helm(ctx, root); err != nil {
-		return Programs{}, err
-	}
 	p.Source, err = source(ctx, filepath.Join(root, argo.Module))
 	return p, err
-}
-
-// helm is the one that make and the tests of the chart use: the go command builds it where it isn't in its cache.
-func helm(ctx context.Context, root string) (string, error) {
-	cmd := exec.CommandContext(ctx, "go", "tool", "-modfile="+filepath.Join("hack", "tools", "helm", "go.mod"), "-n", "helm")
-	cmd.Dir = root
-	output, err := cmd.Output()
-	if err != nil {
-		return "", fmt.Errorf("go tool -n helm: %w", err)
-	}
-	return strings.TrimSpace(string(output)), nil
 }
 
 // source is where the go command keeps Argo CD's module; it fetches it where it isn't there.

@@ -21,6 +21,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"dafty.ai/dafty-operator/internal/daftysim"
+	"dafty.ai/dafty-operator/internal/installtest"
 	"dafty.ai/dafty-operator/internal/kubetest"
 	"dafty.ai/dafty-operator/internal/operatortest"
 	"dafty.ai/dafty-operator/internal/sourcetree"
@@ -118,7 +119,7 @@ func (w *world) startArgoCD() {
 
 	// The image of Argo CD has these on PATH too.
 	for name, program := range map[string]string{
-		"argocd": built.ArgoCD, "kustomize": built.Kustomize, "helm": built.Helm, "kubectl": w.cp.Asset("kubectl"),
+		"argocd": built.ArgoCD, "kustomize": built.Kustomize, "helm": installtest.HelmProgram(w), "kubectl": w.cp.Asset("kubectl"),
 		"git-verify-wrapper.sh": w.script("git-verify-wrapper.sh"),
 	} {
 		if err := os.Symlink(program, filepath.Join(w.dir, "bin", name)); err != nil {
