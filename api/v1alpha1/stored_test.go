@@ -119,7 +119,6 @@ func TestGoodManifestsAreStored(t *testing.T) {
 			stored := create(t, env, good.given)
 
 			want := fields{
-				"desiredState":         "Completed",
 				"deletionPolicy":       "Cancel",
 				"credentialsSecretRef": fields{"name": "dafty-credentials", "key": "apiKey"},
 			}
@@ -177,6 +176,9 @@ func TestWhatCanBeChanged(t *testing.T) {
 		{"cancel", job, job.with("spec.desiredState", "Cancelled")},
 		{"cancel what is held back", job.with("spec.desiredState", "Suspended"), job.with("spec.desiredState", "Cancelled")},
 		{"cancel again", job.with("spec.desiredState", "Cancelled"), job.with("spec.desiredState", "Cancelled")},
+		{"take up what is cancelled, which changes nothing", job.with("spec.desiredState", "Cancelled"), job.with("spec.desiredState", "Completed")},
+		{"hold back what is cancelled", job.with("spec.desiredState", "Cancelled"), job.with("spec.desiredState", "Suspended")},
+		{"say nothing of what is cancelled", job.with("spec.desiredState", "Cancelled"), job},
 		{"keep what runs", job, job.with("spec.deletionPolicy", "Orphan")},
 		{"keep what is cancelled", job.with("spec.desiredState", "Cancelled"), job.with("spec.desiredState", "Cancelled").with("spec.deletionPolicy", "Orphan")},
 		{"another Secret", job, job.with("spec.credentialsSecretRef", fields{"name": "other"})},
@@ -186,6 +188,9 @@ func TestWhatCanBeChanged(t *testing.T) {
 		{"set a deadline", job, job.with("spec.activeDeadlineSeconds", int64(60))},
 		{"give more time", job.with("spec.activeDeadlineSeconds", int64(60)), job.with("spec.activeDeadlineSeconds", int64(600))},
 		{"give all the time", job.with("spec.activeDeadlineSeconds", int64(60)), job},
+		{"set a time to start by", job, job.with("spec.startingDeadlineSeconds", int64(60))},
+		{"give more time to start", job.with("spec.startingDeadlineSeconds", int64(60)), job.with("spec.startingDeadlineSeconds", int64(600))},
+		{"start whenever it can", job.with("spec.startingDeadlineSeconds", int64(60)), job},
 		{"clean it up", job, job.with("spec.ttlSecondsAfterFinished", int64(0))},
 		{"keep it longer", job.with("spec.ttlSecondsAfterFinished", int64(0)), job.with("spec.ttlSecondsAfterFinished", int64(3600))},
 		{"keep it for good", job.with("spec.ttlSecondsAfterFinished", int64(0)), job},

@@ -21,7 +21,6 @@ const (
 	wantsOneOp    = "give exactly one operation: imageGenerate, imageEdit, imageResize, imageUpscale, imageToVideo, videoFrames or styleExtract (for several operations, create one DaftyJob for each)"
 	operationIs   = "Forbidden: the operation can't be changed, as it may already be paid for: create another DaftyJob under a new name"
 	requestIs     = "Forbidden: the request can't be changed, as it may already be paid for: create another DaftyJob under a new name"
-	cancelledIs   = "Forbidden: a cancelled job can't be taken up again: create another DaftyJob under a new name"
 	wantsWords    = "must say in words what to make, in 1 to 2000 characters"
 	wantsTarget   = "give exactly one of id (see status.result.images[].id of the job that made the image) or jobRef (the DaftyJob that makes it)"
 	wantsStyle    = "give exactly one of id (see status.result.style.id of the job that extracted the style) or jobRef (the DaftyJob that extracts it)"
@@ -36,6 +35,7 @@ const (
 	wantsAscii    = "must be of printable ASCII characters without blanks, such as spring-campaign-hero"
 	wantsJobID    = "must be the id of a job at Dafty, a UUID such as 5f0c4c3e-8b1d-4e43-9d9c-0d7a3a1c2b4f: see status.jobID of the DaftyJob that submitted it, or the job at Dafty"
 	wantsNoKey    = "give at most one of adoptJobID and idempotencyKey: leave out idempotencyKey, as an adopted job is never submitted"
+	wantsNoStart  = "leave out startingDeadlineSeconds beside adoptJobID: an adopted job is never submitted"
 	wantsNoRetry  = "leave out backoffLimit beside adoptJobID: an adopted job is never submitted, nor tried again"
 	keyIs         = "Forbidden: idempotencyKey can't be changed, as a request may already be sent with it: create another DaftyJob under a new name"
 	keyStays      = "Forbidden: idempotencyKey can't be added or taken away, as a request may already be sent: create another DaftyJob under a new name"
@@ -165,6 +165,10 @@ func badManifests() []badManifest {
 		created("backoffLimit without end", generate.with("spec.backoffLimit", int64(11)), at("spec.backoffLimit", "less than or equal to 10")),
 		created("deadline at once", generate.with("spec.activeDeadlineSeconds", int64(0)), at("spec.activeDeadlineSeconds", "greater than or equal to 1")),
 		created("deadline past a year", generate.with("spec.activeDeadlineSeconds", int64(31536001)), at("spec.activeDeadlineSeconds", "less than or equal to 31536000")),
+		created("starting deadline at once", generate.with("spec.startingDeadlineSeconds", int64(0)), at("spec.startingDeadlineSeconds", "greater than or equal to 1")),
+		created("starting deadline past a year", generate.with("spec.startingDeadlineSeconds", int64(31536001)), at("spec.startingDeadlineSeconds", "less than or equal to 31536000")),
+		created("job to adopt, with a time to start by", generate.with("spec.adoptJobID", jobID).with("spec.startingDeadlineSeconds", int64(60)), at("spec", wantsNoStart)),
+		changed("an adopted job with a time to start by", generate.with("spec.adoptJobID", jobID), generate.with("spec.adoptJobID", jobID).with("spec.startingDeadlineSeconds", int64(60)), at("spec", wantsNoStart)),
 		created("deadline in words", generate.with("spec.activeDeadlineSeconds", "10m"), at("spec.activeDeadlineSeconds", "must be of type integer")),
 		created("ttl negative", generate.with("spec.ttlSecondsAfterFinished", int64(-1)), at("spec.ttlSecondsAfterFinished", "greater than or equal to 0")),
 		created("ttl past ten years", generate.with("spec.ttlSecondsAfterFinished", int64(315360001)), at("spec.ttlSecondsAfterFinished", "less than or equal to 315360000")),
@@ -190,9 +194,6 @@ func badManifests() []badManifest {
 		changed("a job to adopt added", generate, generate.with("spec.adoptJobID", jobID), at("spec", adoptionStays)),
 		changed("the job to adopt taken away", generate.with("spec.adoptJobID", jobID), generate, at("spec", adoptionStays)),
 
-		changed("un-cancel", generate.with("spec.desiredState", "Cancelled"), generate.with("spec.desiredState", "Completed"), at("spec.desiredState", cancelledIs)),
-		changed("un-cancel to suspended", generate.with("spec.desiredState", "Cancelled"), generate.with("spec.desiredState", "Suspended"), at("spec.desiredState", cancelledIs)),
-		changed("un-cancel by leaving it out", generate.with("spec.desiredState", "Cancelled"), generate, at("spec.desiredState", cancelledIs)),
 		changed("another operation", generate, edit, at("spec", operationIs)),
 		changed("an operation more", generate, generate.with("spec.imageEdit", least("imageEdit")), at("spec", wantsOneOp), at("spec", operationIs)),
 		changed("the operation gone", generate, generate.without("spec.imageGenerate"), at("spec", wantsOneOp), at("spec", operationIs)),
