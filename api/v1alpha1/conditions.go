@@ -94,6 +94,12 @@ const (
 	// ReasonAPIUnavailable : Dafty can't be reached, or its answer can't be understood. The request
 	// is repeated; if this persists, check the network and Dafty's status page.
 	ReasonAPIUnavailable = "APIUnavailable"
+	// ReasonWriteRefused : the API server refuses a write of the operator, as a policy, a webhook or a
+	// role has it; the message says which. Have it let the operator's writes pass; the write is retried.
+	ReasonWriteRefused = "WriteRefused"
+	// ReasonWriteFailed : a write of the operator fails, and is retried; a job at Dafty continues
+	// meanwhile. If it lasts, look at the API server and its webhooks, or at the policy in the message.
+	ReasonWriteFailed = "WriteFailed"
 	// ReasonSubmissionUnknown : a request was sent, its answer never came, and it can't be repeated
 	// safely any more; it may have been paid for. Look for the job at Dafty: the message has one
 	// command for the case that Dafty has the job, and one for the case that it hasn't.

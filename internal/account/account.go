@@ -44,6 +44,8 @@ type Account struct {
 	general *hold
 	keys    keys
 	watcher watcher
+	// cancels wait for their turn.
+	cancels lineup
 
 	// users counts the trackers and calls that refer to the account; the registry guards it.
 	users int
@@ -372,7 +374,7 @@ func (a *Account) turn(ctx context.Context, name dafty.Class, spare int) (taken 
 		}
 		a.mu.Lock()
 		now, c := time.Now(), a.classes[name]
-		wait := c.rate(now, min(spare, c.pace.bound(now)/2))
+		wait := c.rate(now, a.keepFree(name, spare, now))
 		if wait == nil {
 			c.pace.take(now, 0)
 			c.pace.sent()
@@ -385,6 +387,16 @@ func (a *Account) turn(ctx context.Context, name dafty.Class, spare int) (taken 
 		case <-time.After(wait.Until.Sub(now)):
 		}
 	}
+}
+
+// keepFree is how many calls of a class's minute are left alone by a call that leaves so many spare: those, and one for each
+// cancel that waits.
+func (a *Account) keepFree(name dafty.Class, spare int, now time.Time) int {
+	reserved := min(spare, a.classes[name].pace.bound(now)/2)
+	if name == dafty.ClassOther {
+		reserved += len(a.cancels.waiting)
+	}
+	return reserved
 }
 
 // called learns from the answer to a call that isn't a submission, whose turn was taken at

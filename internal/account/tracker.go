@@ -54,7 +54,9 @@ type Tracker struct {
 	// missed counts the looks that failed in a row, with whatever key and error.
 	missed int
 	cancel *lifecycle.CancelCall
-	watch  *watch
+	// cancelSent is set once a cancel of the job has left, whatever came of it.
+	cancelSent bool
+	watch      *watch
 	// owes is set while a create or a cancel is on its way, or its answer isn't in status yet.
 	owes bool
 	from origin
@@ -126,7 +128,7 @@ func (t *Tracker) UsedWithin(age time.Duration) bool {
 func (t *Tracker) Known() lifecycle.Known {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	known := lifecycle.Known{Sender: t.registry.config.Sender, Since: t.since, Job: t.job, Trouble: copied(t.trouble), Cancel: copied(t.cancel), Submission: copied(t.submission)}
+	known := lifecycle.Known{Sender: t.registry.config.Sender, Since: t.since, Job: t.job, Trouble: copied(t.trouble), Cancel: copied(t.cancel), CancelSent: t.cancelSent, Submission: copied(t.submission)}
 	if t.secret != nil {
 		known.Credentials.Secret = Hash(t.uid, t.secret.key())
 		t.asked, known.Uploads = t.secret.uploads.known(t.asked)
@@ -347,7 +349,7 @@ func (t *Tracker) Follow(jobID string, class dafty.Class) {
 // turnTo forgets what was heard of another job: a person may have corrected the id.
 func (t *Tracker) turnTo(jobID string) {
 	if t.followed != "" && !strings.EqualFold(t.followed, jobID) {
-		t.trouble, t.missed, t.cancel = nil, 0, nil
+		t.trouble, t.missed, t.cancel, t.cancelSent = nil, 0, nil, false
 	}
 	t.followed = jobID
 }
@@ -478,25 +480,30 @@ func (t *Tracker) cancelFor(jobID string, cause lifecycle.CancelCause) {
 	}
 	t.owes = true
 	call := &lifecycle.CancelCall{}
-	if t.cancel != nil && t.cancel.Err != nil {
-		call.Failures = t.cancel.Failures
+	if before := t.cancel; before != nil {
+		call.Tries = before.Tries
+		if before.Err != nil {
+			call.Failures = before.Failures
+		}
 	}
 	t.cancel = call
-	go t.cancelJob(t.call(t.ctx), t.registry.retain(a), jobID, cause, call)
+	go t.cancelJob(t.call(t.ctx), t.registry.retain(a), jobID, cause, call, call.Tries > 0)
 }
 
-func (t *Tracker) cancelJob(ctx context.Context, a *Account, jobID string, cause lifecycle.CancelCause, call *lifecycle.CancelCall) {
+func (t *Tracker) cancelJob(ctx context.Context, a *Account, jobID string, cause lifecycle.CancelCause, call *lifecycle.CancelCall, again bool) {
 	defer t.registry.release(a)
 	waiting, giveUp := context.WithCancel(ctx)
 	defer context.AfterFunc(t.registry.open, giveUp)()
 	defer giveUp()
-	taken, err := a.turn(waiting, dafty.ClassOther, 0)
+	taken, err := a.cancelTurn(waiting, again)
+	t.mu.Lock()
 	if err != nil {
-		t.mu.Lock()
 		t.settle() // nothing was sent: the next process cancels it
 		t.mu.Unlock()
 		return
 	}
+	call.Sent, t.cancelSent = true, t.cancelSent || strings.EqualFold(t.followed, jobID)
+	t.mu.Unlock()
 	// Before it leaves, as others may read of its effect before its answer is here.
 	before, already := t.registry.cancelOf(jobID)
 	t.registry.setCancel(jobID, cancelledBy{t.uid, cause}.after(before))
@@ -511,6 +518,7 @@ func (t *Tracker) cancelJob(ctx context.Context, a *Account, jobID string, cause
 	t.mu.Lock()
 	end := false
 	call.Done, call.At, call.Err = true, time.Now(), callErr
+	call.Tries++
 	switch {
 	case callErr == nil:
 		_, end = t.observe(job)

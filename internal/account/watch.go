@@ -233,7 +233,7 @@ func (w *watcher) next(now time.Time) (call func(), at time.Time) {
 	}
 	take := func(spare int, held bool) bool {
 		c := w.account.classes[dafty.ClassOther]
-		if wait := c.rate(now, min(spare, c.pace.bound(now)/2)); wait != nil {
+		if wait := c.rate(now, w.account.keepFree(dafty.ClassOther, spare, now)); wait != nil {
 			soonest(wait.Until)
 			return false
 		}

@@ -165,6 +165,9 @@ func (d *decider) cancel(now verdict) Decision {
 	switch {
 	case call == nil:
 		return d.on(now, Cancel, recancelAfter)
+	case !call.Done && !call.Sent && d.deleting() && !d.Now.Before(d.deadline()):
+		return d.on(onTheWay(v1alpha1.PhaseCancelling, v1alpha1.ReasonWaitingForRateLimit,
+			"the API key's calls for this minute are used up; the cancel of job "+d.status.JobID+" leaves in its turn, and the deletion waits for it"), watching, recancelAfter)
 	case !call.Done:
 		return d.on(now, watching, recancelAfter)
 	}
@@ -206,12 +209,12 @@ func (d *decider) completed(job *dafty.Job) Decision {
 // failed ends a job that reads failed, which a cancelled one does too: it was cancelled if
 // a cancel was on its way.
 func (d *decider) failed(job *dafty.Job) Decision {
-	// A cancel that Dafty accepted may stand here alone: the API server can refuse to have it written, and its store can be set
-	// back. Of one whose status is lost nothing else is left than that it was called off.
-	accepted := d.stopWanted() && d.Known.Cancel != nil && d.Known.Cancel.Done && d.Known.Cancel.Err == nil
+	// A cancel that was sent may stand here alone: the API server can refuse to have it written, and its store can be set back.
+	// Of one whose status is lost nothing else is left than that it was called off.
+	sent := d.Known.Cancelled != "" || d.stopWanted() && (d.Known.CancelSent || d.Known.Cancel != nil && d.Known.Cancel.Done && d.Known.Cancel.Err == nil)
 	emptied := d.Job.Status.Phase == "" && d.Job.Status.Submission == nil && d.cancelWanted()
 	shared := d.stopWanted() && d.Known.CancelledElsewhere
-	if d.status.Phase == v1alpha1.PhaseCancelling || accepted || emptied || shared || d.Known.Cancelled != "" {
+	if d.status.Phase == v1alpha1.PhaseCancelling || sent || emptied || shared {
 		if !d.cancelWanted() && d.Known.Cancelled != CancelForUser {
 			words := "the job took longer than spec.activeDeadlineSeconds allowed when its cancel began" // it may have been changed since
 			if d.overdue() {
@@ -323,6 +326,9 @@ func (d *decider) secretWords() string {
 func (d *decider) deletionWords() string {
 	if !d.deleting() {
 		return ""
+	}
+	if !d.Now.Before(d.deadline()) {
+		return "; the deletion waits until a cancel was tried"
 	}
 	return "; the deletion waits for it until " + d.deadline().UTC().Format(time.RFC3339)
 }

@@ -73,6 +73,10 @@ type Known struct {
 	Hold *Hold
 	// Uploads are those of this API key that the job asked for, by the file's digest.
 	Uploads map[string]Upload
+	// CancelSent reports whether this process has sent a cancel of the job, whatever came of it.
+	CancelSent bool
+	// Refusals are the writes that the API server refuses at present.
+	Refusals []Refusal
 }
 
 // Credentials are the API keys at hand, as hashes (see v1alpha1.Submission.CredentialsHash).
@@ -114,8 +118,10 @@ const (
 
 // CancelCall is one POST that cancels the job.
 type CancelCall struct {
-	// Done is false while the call is on its way.
-	Done bool
+	// Sent is false while the call waits for its share of the rate limit, Done while it has no answer.
+	Sent, Done bool
+	// Tries counts the cancels under this API key that were answered or failed, this one included once it is Done.
+	Tries int
 	// At is when it ended.
 	At time.Time
 	// Err is nil where Dafty accepted the cancel.

@@ -37,7 +37,11 @@ func Next(in Input) Decision {
 	}
 	if d.deleting() && decision.Step != RemoveFinalizer && d.finalizer() {
 		// Whatever it waits for, a deletion ends.
-		decision.soonest(d.deadline().Sub(in.Now))
+		left := d.deadline().Sub(in.Now)
+		if left <= 0 {
+			left = recancelAfter // it is held back
+		}
+		decision.soonest(left)
 	}
 	return decision
 }
@@ -57,7 +61,7 @@ func (d *decider) next() Decision {
 		return d.letGo(nil)
 	case d.leavesRunning():
 		return d.orphan()
-	case d.deleting() && !d.Now.Before(d.deadline()):
+	case d.deleting() && !d.Now.Before(d.deadline()) && !d.heldBack():
 		return d.abandon()
 	case d.status.Phase.Final():
 		return d.finished()
@@ -228,16 +232,6 @@ func (d *decider) letGo(event *Event) Decision {
 	return Decision{Status: d.status, Step: RemoveFinalizer, Event: event}
 }
 
-func (d *decider) abandon() Decision {
-	message := fmt.Sprintf("gave up cancelling after %s: %s may still run and cost; look for it at Dafty and cancel it there", d.DeletionTimeout, d.jobWords())
-	if ready := d.ready(); ready != nil && ready.Status != metav1.ConditionTrue {
-		message += " (" + ready.Reason + ": " + ready.Message + ")"
-	}
-	decision := d.letGo(&Event{Warning: true, Reason: v1alpha1.EventCancelAbandoned, Message: message})
-	decision.Abandoned = true
-	return decision
-}
-
 // jobWords names the job at Dafty for a message.
 func (d *decider) jobWords() string {
 	switch {
@@ -384,8 +378,8 @@ var retriedReasons = []string{
 // resolve finds out what became of a request that was let go and whose answer isn't on
 // record: by waiting for it, or by repeating it with the same key.
 func (d *decider) resolve() Decision {
-	if !d.deleting() && !d.finalizer() {
-		// Somebody took it off, and a deletion would leave the job running.
+	if !d.deleting() && !d.finalizer() && !(d.stopWanted() && d.refusal(WriteFinalizer) != nil) {
+		// Somebody took it off, and a deletion would leave the job running. What is called off waits for no write.
 		return d.keep(AddFinalizer, 0)
 	}
 	submission := d.status.Submission

@@ -132,12 +132,15 @@ func (d *decider) end(v verdict) Decision {
 	if from := d.status.SubmittedAt; from != nil {
 		d.status.Duration = duration.HumanDuration(max(0, d.Now.Sub(from.Time)))
 	}
-	d.set(map[v1alpha1.Phase]string{
-		v1alpha1.PhaseCompleted: v1alpha1.ConditionComplete,
-		v1alpha1.PhaseFailed:    v1alpha1.ConditionFailed,
-		v1alpha1.PhaseCancelled: v1alpha1.ConditionCancelled,
-	}[v.phase], metav1.ConditionTrue, v.reason, v.message)
+	d.set(endConditions[v.phase], metav1.ConditionTrue, v.reason, v.message)
 	return d.on(d.agreed(v), Rest, 0)
+}
+
+// endConditions are the conditions that tell of an end, by the final phase.
+var endConditions = map[v1alpha1.Phase]string{
+	v1alpha1.PhaseCompleted: v1alpha1.ConditionComplete,
+	v1alpha1.PhaseFailed:    v1alpha1.ConditionFailed,
+	v1alpha1.PhaseCancelled: v1alpha1.ConditionCancelled,
 }
 
 func (d *decider) mark(condition string, is bool, v verdict) {

@@ -1,0 +1,206 @@
+package lifecycle
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"dafty.ai/dafty-operator/api/v1alpha1"
+)
+
+// Write is a kind of write to the DaftyJob.
+type Write string
+
+const (
+	// WriteStatus writes the status subresource.
+	WriteStatus Write = "status"
+	// WriteFinalizer adds the finalizer, and WriteAnnotation the annotation with the job's id.
+	WriteFinalizer  Write = "finalizer"
+	WriteAnnotation Write = "annotation"
+	// WriteRelease removes the finalizer, and WriteDeletion deletes the object when its time is over.
+	WriteRelease  Write = "release"
+	WriteDeletion Write = "deletion"
+)
+
+// WriteOf returns the write that a step consists of, empty where it writes nothing to the API server.
+func WriteOf(step Step) Write {
+	switch step {
+	case AddFinalizer:
+		return WriteFinalizer
+	case Annotate:
+		return WriteAnnotation
+	case RemoveFinalizer:
+		return WriteRelease
+	case Delete:
+		return WriteDeletion
+	case Rest, UploadFiles, Submit, Follow, Cancel, LookForThumbnail:
+	}
+	return ""
+}
+
+// Unrecorded reports whether a step is taken although the status before it can't be written: it takes nothing back, and
+// costs nothing twice.
+func Unrecorded(step Step) bool {
+	switch step {
+	case Cancel, Follow, LookForThumbnail, AddFinalizer, Annotate, RemoveFinalizer:
+		return true
+	case Rest, UploadFiles, Submit, Delete:
+	}
+	return false
+}
+
+// Refusal is a write that the API server goes on refusing.
+type Refusal struct {
+	Write Write
+	// Message is what the API server said. It stays the same where only ids and times in it change.
+	Message string
+	// Lasting reports whether a person must act, as where a policy refuses the write; otherwise the API server, or
+	// something that it asks, is away.
+	Lasting bool
+	// Since is when the write was first refused.
+	Since time.Time
+}
+
+const (
+	// lastingTold and passingTold are how long a write is refused before it is told: one error that passes isn't news.
+	lastingTold = 2 * time.Second
+	passingTold = 10 * time.Second
+)
+
+// Telling reports whether a refusal has lasted long enough to be told.
+func (r Refusal) Telling(now time.Time) bool {
+	if r.Lasting {
+		return now.Sub(r.Since) >= lastingTold
+	}
+	return now.Sub(r.Since) >= passingTold
+}
+
+// Event returns the event that tells a refusal.
+func (r Refusal) Event(job *v1alpha1.DaftyJob) *Event {
+	reason := v1alpha1.ReasonWriteFailed
+	if r.Lasting {
+		reason = v1alpha1.ReasonWriteRefused
+	}
+	return &Event{Warning: true, Reason: reason, Message: r.words(job)}
+}
+
+// words say what can't be written, what that means, why, and what to do.
+func (r Refusal) words(job *v1alpha1.DaftyJob) string {
+	var what string
+	switch r.Write {
+	case WriteFinalizer:
+		what = "the finalizer " + v1alpha1.CancelFinalizer + " can't be added"
+		if job.Status.JobID == "" && !job.Status.InDoubt() {
+			what += ", and nothing is submitted without it, as a deletion couldn't cancel the job"
+		} else {
+			what += ", without which a deletion can't cancel the job at Dafty"
+		}
+	case WriteAnnotation:
+		what = "the annotation " + v1alpha1.JobAnnotation + " can't be written, by which the job is found again if the status is lost; the job goes on"
+	case WriteRelease:
+		what = "the finalizer " + v1alpha1.CancelFinalizer + " can't be removed, so that the deletion can't end"
+	case WriteDeletion:
+		what = "this DaftyJob can't be deleted, as spec.ttlSecondsAfterFinished asks"
+	case WriteStatus:
+		what = "the status can't be written, and is out of date; nothing is submitted meanwhile, and what is called off is cancelled all the same"
+	}
+	todo := "It is tried again, every 30 s at last; if it lasts, a cluster administrator must look at the API server and at the webhooks that it asks"
+	if r.Lasting {
+		todo = "Have the policy, webhook or role that refuses it let the operator's writes pass; it is tried again every 30 s at last"
+	}
+	return fmt.Sprintf("%s: the API server says: %s. %s", what, strings.TrimSuffix(r.Message, "."), todo)
+}
+
+// variable is what of a message may be another each time: ids, times and counts.
+var variable = regexp.MustCompile(`[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}|[0-9A-Fa-f]*[0-9][0-9A-Fa-f]*`)
+
+// SameRefusal reports whether two messages of the API server differ by ids, times and counts alone.
+func SameRefusal(a, b string) bool {
+	return a == b || variable.ReplaceAllString(a, "0") == variable.ReplaceAllString(b, "0")
+}
+
+// refusalReasons are those of a Ready condition that tells a refusal.
+var refusalReasons = []string{v1alpha1.ReasonWriteRefused, v1alpha1.ReasonWriteFailed}
+
+// Told puts into a decision what the API server refuses of its step, and takes back what it doesn't refuse any more. The
+// event isn't part of it (see Refusal.Event): it is told also where status can't be written.
+func Told(in Input, decision Decision) Decision {
+	d := &decider{Input: in, status: *decision.Status.DeepCopy()}
+	before := d.ready()
+	recorded := before != nil && slices.Contains(refusalReasons, before.Reason)
+	if moved := decision.Status.Phase != in.Job.Status.Phase; recorded && !moved && decision.Step != RemoveFinalizer {
+		decision.Event = nil // the reason that is back is no news
+	}
+	write := WriteOf(decision.Step)
+	refusal := d.refusal(write)
+	switch {
+	case write == WriteDeletion:
+		return decision // it has ended, and is Ready for good
+	case refusal != nil:
+		decision.Status = d.on(d.refusalVerdict(*refusal), decision.Step, decision.After).Status
+	case recorded && write != "":
+		// Whether it is still refused shows when it is tried.
+		decision.Status = d.on(verdict{phase: d.phase(), ready: before.Status, reason: before.Reason, message: before.Message,
+			reconciling: before.Status == metav1.ConditionUnknown, stalled: before.Status == metav1.ConditionFalse}, decision.Step, decision.After).Status
+	case recorded && slices.Contains(refusalReasons, findReady(&v1alpha1.DaftyJob{Status: d.status}).Reason):
+		if d.deleting() && !d.finalizer() && d.untouched() && !d.status.Phase.Final() {
+			decision.Status = d.cancelledBeforeSubmission().Status // another's finalizer keeps it
+			break
+		}
+		decision.Status = d.on(d.unrefused(), decision.Step, decision.After).Status
+	}
+	return decision
+}
+
+// refusal is the one of a write that is to be told, nil where there is none.
+func (d *decider) refusal(write Write) *Refusal {
+	at := slices.IndexFunc(d.Known.Refusals, func(r Refusal) bool { return r.Write == write && r.Telling(d.Now) })
+	if write == "" || at < 0 {
+		return nil
+	}
+	return &d.Known.Refusals[at]
+}
+
+// phase is the one on record, Pending where there is none.
+func (d *decider) phase() v1alpha1.Phase {
+	if d.status.Phase == "" {
+		return v1alpha1.PhasePending
+	}
+	return d.status.Phase
+}
+
+// refusalVerdict tells a refusal. A job that Dafty has goes on by itself, whatever is refused of its object's metadata.
+func (d *decider) refusalVerdict(r Refusal) verdict {
+	job := &v1alpha1.DaftyJob{Status: d.status}
+	if !r.Lasting || r.Write != WriteRelease && d.status.JobID != "" {
+		return onTheWay(d.phase(), v1alpha1.ReasonWriteFailed, r.words(job))
+	}
+	return stuck(d.phase(), v1alpha1.ReasonWriteRefused, r.words(job))
+}
+
+// unrefused is what Ready says where a refusal is over and the decision says nothing new: the end that is on record, or
+// that it goes on.
+func (d *decider) unrefused() verdict {
+	for phase, condition := range endConditions {
+		end := meta.FindStatusCondition(d.status.Conditions, condition)
+		if d.status.Phase != phase || end == nil {
+			continue
+		}
+		if phase == v1alpha1.PhaseFailed {
+			return lost(end.Reason, end.Message)
+		}
+		return reached(phase, end.Reason, end.Message)
+	}
+	message := "the API server takes the operator's writes again"
+	switch phase := d.phase(); phase {
+	case v1alpha1.PhaseSubmitting, v1alpha1.PhaseQueued, v1alpha1.PhaseProcessing, v1alpha1.PhaseCancelling:
+		return onTheWay(phase, string(phase), message)
+	default:
+		return onTheWay(phase, v1alpha1.ReasonWriteFailed, message)
+	}
+}
