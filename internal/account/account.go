@@ -42,8 +42,10 @@ type Account struct {
 	classes map[dafty.Class]*class
 	// general holds back the submissions of every class.
 	general *hold
-	keys    keys
-	watcher watcher
+	// refusals are the submissions that met a refusal of the key, by who sent them.
+	refusals keyRefusals
+	keys     keys
+	watcher  watcher
 
 	// users counts the trackers and calls that refer to the account; the registry guards it.
 	users int
@@ -63,12 +65,13 @@ type class struct {
 // count.
 func newAccount(apiKey string, client Dafty, limits Limits, before time.Time) *Account {
 	a := &Account{
-		id:      sha256.Sum256([]byte(apiKey)),
-		key:     func() string { return apiKey },
-		client:  measured{client},
-		uploads: newUploads(),
-		keys:    keys{},
-		classes: map[dafty.Class]*class{},
+		id:       sha256.Sum256([]byte(apiKey)),
+		key:      func() string { return apiKey },
+		client:   measured{client},
+		uploads:  newUploads(),
+		keys:     keys{},
+		refusals: keyRefusals{by: map[*Tracker]*keyRefusal{}},
+		classes:  map[dafty.Class]*class{},
 	}
 	for name, limit := range DefaultLimits {
 		if own, ok := limits[name]; ok {
@@ -137,6 +140,9 @@ func (a *Account) claimClass(t *Tracker, name dafty.Class, how urgency, now time
 		return nil
 	}
 
+	if wait := a.refusals.blocks(t, now); wait != nil {
+		return wait
+	}
 	place := c.queue.place(t, now)
 	alone := a.alone(t)
 	wait := a.general.blocks(t, alone, now)
@@ -218,6 +224,7 @@ func (a *Account) submitted(t *Tracker, name dafty.Class, taken time.Time, rate 
 	c.pace.answered(taken, now, rate, err)
 	c.room.answered(t, err, now)
 	wake := a.back(t)
+	confirmed := a.refusals.hear(t, err, a.general != nil && a.general.kind == dafty.KindUnauthorized, now)
 	switch {
 	case err == nil:
 		wake = c.accepted(now)
@@ -226,6 +233,7 @@ func (a *Account) submitted(t *Tracker, name dafty.Class, taken time.Time, rate 
 			wake = a.waiting()
 		}
 	case givenUp, err.Kind == dafty.KindRateLimit:
+	case err.Kind == dafty.KindUnauthorized && !confirmed:
 	case err.Kind == dafty.KindConcurrency, err.Kind == dafty.KindSubscriptionRequired:
 		// Of this class alone: fewer videos than images may run, and a plan may lack one of them.
 		c.hold = c.hold.refuse(t, err, now)
@@ -306,6 +314,7 @@ func (a *Account) leave(t *Tracker) []*Tracker {
 	a.uploads.leave(t)
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	delete(a.refusals.by, t)
 	for _, c := range a.classes {
 		c.queue.leave(t)
 		c.room.leave(t)

@@ -326,6 +326,9 @@ func (d *decider) submit() Decision {
 		if hold.SameKey {
 			return d.on(sameKey(v1alpha1.PhasePending), Rest, max(hold.Until.Sub(d.Now), time.Second))
 		}
+		if hold.Once {
+			return d.askAgain(hold.Message, hold.Until.Sub(d.Now))
+		}
 		return d.held(hold.Kind, hold.Message, hold.Until.Sub(d.Now))
 	}
 	if !d.finalizer() {
@@ -404,6 +407,9 @@ func (d *decider) resolve() Decision {
 		return d.accepted(call.Job)
 	case d.refused(call.Err):
 		return d.clear(call.Err)
+	case refusedOnce(call):
+		// It has passed, and the one in doubt before it long since.
+		return d.repeat(nil, max(answeredRepeatAfter, call.Err.RetryAfter))
 	default:
 		return d.repeat(call.Err, d.repeatWait(call))
 	}
@@ -515,6 +521,8 @@ func (d *decider) clear(err *dafty.CallError) Decision {
 		return d.end(lost(v1alpha1.ReasonInvalidRequest, "Dafty refused the request: "+err.Error()+"; correct it in a DaftyJob under a new name"))
 	case again:
 		return d.followUp(last, err)
+	case refusedOnce(d.Known.Submission):
+		return d.askAgain(err.Error(), 0)
 	}
 	return d.held(err.Kind, err.Error(), 0)
 }
