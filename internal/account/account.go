@@ -145,6 +145,7 @@ func (a *Account) claimClass(t *Tracker, name dafty.Class, how urgency, now time
 	}
 	place := c.queue.place(t, now)
 	alone := a.alone(t)
+	asks := a.general.goesAhead(t, now) || c.hold.goesAhead(t, now)
 	wait := a.general.blocks(t, alone, now)
 	if wait == nil {
 		wait = c.hold.blocks(t, alone, now)
@@ -152,7 +153,9 @@ func (a *Account) claimClass(t *Tracker, name dafty.Class, how urgency, now time
 	if wait == nil {
 		wait = c.room.full(now)
 	}
-	if wait == nil {
+	if wait == nil && asks {
+		wait = c.rate(now, 0) // before those who wait for what it meets
+	} else if wait == nil {
 		wait = c.rate(now, place)
 	}
 	if wait != nil {
@@ -166,6 +169,10 @@ func (a *Account) claimClass(t *Tracker, name dafty.Class, how urgency, now time
 	c.room.try(t, now)
 	a.general.try(t, now)
 	c.hold.try(t, now)
+	if asks {
+		a.general.ask(now)
+		c.hold.ask(now)
+	}
 	return nil
 }
 
@@ -236,11 +243,11 @@ func (a *Account) submitted(t *Tracker, name dafty.Class, taken time.Time, rate 
 	case err.Kind == dafty.KindUnauthorized && !confirmed:
 	case err.Kind == dafty.KindConcurrency, err.Kind == dafty.KindSubscriptionRequired:
 		// Of this class alone: fewer videos than images may run, and a plan may lack one of them.
-		c.hold = c.hold.refuse(t, err, now)
+		c.hold = c.hold.refuse(t, err, taken, now)
 		wake = nil
 	case err.Kind.Advice() == dafty.AdviceAskPerson, err.Kind == dafty.KindUsageLimit,
 		err.Kind == dafty.KindUnavailable && err.Unsent:
-		a.general = a.general.refuse(t, err, now)
+		a.general = a.general.refuse(t, err, taken, now)
 		wake = nil
 	}
 	if len(wake) == 0 {

@@ -41,12 +41,16 @@ type Tracker struct {
 	rejected, doubted *Account
 	// asked are the contents that the secret's account was asked to upload, by digest.
 	asked []string
+	// version is that of the DaftyJob, secretVersion that of its Secret, and changed when either changed, or the DaftyJob was
+	// new.
+	version, secretVersion string
+	changed                time.Time
 
 	claimed    claim
 	submission *lifecycle.SubmissionCall
 	failures   int
-	class       dafty.Class
-	job         *dafty.Job
+	class      dafty.Class
+	job        *dafty.Job
 	// endTold is when the answer arrived that told of the job's end, for metrics.
 	endTold time.Time
 	// followed is the id of the job that trouble, missed and cancel are about.

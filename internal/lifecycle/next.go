@@ -544,8 +544,12 @@ func (d *decider) followUp(last *v1alpha1.Submission, err *dafty.CallError) Deci
 // account knows how long to wait.
 func (d *decider) held(kind dafty.Kind, message string, after time.Duration) Decision {
 	after = max(after, time.Second)
-	if kind == dafty.KindUnauthorized {
+	switch kind {
+	case dafty.KindUnauthorized:
 		after = min(after, d.credentialsPoll())
+	case dafty.KindInsufficientCredits, dafty.KindSubscriptionRequired, dafty.KindUsageLimit:
+		// Whoever has mended it may tell by touching the Secret, and no watch tells of that.
+		after = min(after, d.poll(accountReasons))
 	}
 	return d.on(troubled(v1alpha1.PhasePending, kind, message, d.secretWords()), Rest, after)
 }
@@ -706,6 +710,13 @@ func (d *decider) poll(reasons []string) time.Duration {
 		waited = d.Now.Sub(ready.LastTransitionTime.Time)
 	}
 	return min(max(waited/16, credentialsPoll), maxCredentialsPoll)
+}
+
+// accountReasons are those of a job that waits for what a person does about the account.
+var accountReasons = []string{
+	v1alpha1.ReasonInsufficientCredits,
+	v1alpha1.ReasonSubscriptionRequired,
+	v1alpha1.ReasonUsageLimitExceeded,
 }
 
 // credentialsReasons are those of a job that waits for a key.
