@@ -42,8 +42,10 @@ type Account struct {
 	classes map[dafty.Class]*class
 	// general holds back the submissions of every class.
 	general *hold
-	keys    keys
-	watcher watcher
+	// refusals are the submissions that met a refusal of the key, by who sent them.
+	refusals keyRefusals
+	keys     keys
+	watcher  watcher
 	// cancels wait for their turn.
 	cancels lineup
 
@@ -65,12 +67,13 @@ type class struct {
 // count.
 func newAccount(apiKey string, client Dafty, limits Limits, before time.Time) *Account {
 	a := &Account{
-		id:      sha256.Sum256([]byte(apiKey)),
-		key:     func() string { return apiKey },
-		client:  measured{client},
-		uploads: newUploads(),
-		keys:    keys{},
-		classes: map[dafty.Class]*class{},
+		id:       sha256.Sum256([]byte(apiKey)),
+		key:      func() string { return apiKey },
+		client:   measured{client},
+		uploads:  newUploads(),
+		keys:     keys{},
+		refusals: keyRefusals{by: map[*Tracker]*keyRefusal{}},
+		classes:  map[dafty.Class]*class{},
 	}
 	for name, limit := range DefaultLimits {
 		if own, ok := limits[name]; ok {
@@ -139,8 +142,12 @@ func (a *Account) claimClass(t *Tracker, name dafty.Class, how urgency, now time
 		return nil
 	}
 
+	if wait := a.refusals.blocks(t, now); wait != nil {
+		return wait
+	}
 	place := c.queue.place(t, now)
 	alone := a.alone(t)
+	asks := a.general.goesAhead(t, now) || c.hold.goesAhead(t, now)
 	wait := a.general.blocks(t, alone, now)
 	if wait == nil {
 		wait = c.hold.blocks(t, alone, now)
@@ -148,7 +155,9 @@ func (a *Account) claimClass(t *Tracker, name dafty.Class, how urgency, now time
 	if wait == nil {
 		wait = c.room.full(now)
 	}
-	if wait == nil {
+	if wait == nil && asks {
+		wait = c.rate(now, 0) // before those who wait for what it meets
+	} else if wait == nil {
 		wait = c.rate(now, place)
 	}
 	if wait != nil {
@@ -162,6 +171,10 @@ func (a *Account) claimClass(t *Tracker, name dafty.Class, how urgency, now time
 	c.room.try(t, now)
 	a.general.try(t, now)
 	c.hold.try(t, now)
+	if asks {
+		a.general.ask(now)
+		c.hold.ask(now)
+	}
 	return nil
 }
 
@@ -220,6 +233,7 @@ func (a *Account) submitted(t *Tracker, name dafty.Class, taken time.Time, rate 
 	c.pace.answered(taken, now, rate, err)
 	c.room.answered(t, err, now)
 	wake := a.back(t)
+	confirmed := a.refusals.hear(t, err, a.general != nil && a.general.kind == dafty.KindUnauthorized, now)
 	switch {
 	case err == nil:
 		wake = c.accepted(now)
@@ -228,13 +242,14 @@ func (a *Account) submitted(t *Tracker, name dafty.Class, taken time.Time, rate 
 			wake = a.waiting()
 		}
 	case givenUp, err.Kind == dafty.KindRateLimit:
+	case err.Kind == dafty.KindUnauthorized && !confirmed:
 	case err.Kind == dafty.KindConcurrency, err.Kind == dafty.KindSubscriptionRequired:
 		// Of this class alone: fewer videos than images may run, and a plan may lack one of them.
-		c.hold = c.hold.refuse(t, err, now)
+		c.hold = c.hold.refuse(t, err, taken, now)
 		wake = nil
 	case err.Kind.Advice() == dafty.AdviceAskPerson, err.Kind == dafty.KindUsageLimit,
 		err.Kind == dafty.KindUnavailable && err.Unsent:
-		a.general = a.general.refuse(t, err, now)
+		a.general = a.general.refuse(t, err, taken, now)
 		wake = nil
 	}
 	if len(wake) == 0 {
@@ -308,6 +323,7 @@ func (a *Account) leave(t *Tracker) []*Tracker {
 	a.uploads.leave(t)
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	delete(a.refusals.by, t)
 	for _, c := range a.classes {
 		c.queue.leave(t)
 		c.room.leave(t)

@@ -32,6 +32,9 @@ type hold struct {
 	// probe is the job that tries, until probeUntil at the latest.
 	probe      *Tracker
 	probeUntil time.Time
+	// sent is when the newest of the refused requests was let go: what changed since may have mended the cause. asked is when
+	// a job last went ahead for that.
+	sent, asked time.Time
 }
 
 // blocks says until when t waits, nil if it may go ahead. alone says that no other waits.
@@ -40,6 +43,14 @@ func (h *hold) blocks(t *Tracker, alone bool, now time.Time) *lifecycle.Hold {
 		return nil
 	}
 	until := h.until
+	if at, wanted := h.asks(t, now); wanted {
+		if !now.Before(at) {
+			return nil
+		}
+		if at.Before(until) {
+			return &lifecycle.Hold{Kind: h.kind, Message: h.message, Until: at}
+		}
+	}
 	switch {
 	case h.probe != nil && h.probe != t && now.Before(h.probeUntil):
 		until = h.probeUntil
@@ -68,12 +79,16 @@ func (h *hold) tried(t *Tracker) bool {
 	return true
 }
 
-// refuse makes or lengthens a hold after t was refused.
-func (h *hold) refuse(t *Tracker, err *dafty.CallError, now time.Time) *hold {
-	fresh := &hold{kind: err.Kind, message: err.Error(), failures: 1, refused: t}
+// refuse makes or lengthens a hold after a request of t was refused that was let go at sent.
+func (h *hold) refuse(t *Tracker, err *dafty.CallError, sent, now time.Time) *hold {
+	fresh := &hold{kind: err.Kind, message: err.Error(), failures: 1, refused: t, sent: sent, asked: sent}
 	if h != nil && h.kind == err.Kind {
+		if sent.After(h.sent) {
+			h.sent = sent
+		}
+		fresh.sent, fresh.asked = h.sent, h.asked
 		if now.Before(h.until) {
-			// It was on its way before the hold began, and is no further try.
+			// It was on its way before the hold began, or asked for the sake of a change, and is no further try.
 			if asked := now.Add(err.RetryAfter); asked.After(h.until) {
 				h.until = asked
 			}

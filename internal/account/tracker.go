@@ -36,10 +36,15 @@ type Tracker struct {
 	spare *Account
 	// used is when the key in the Secret was last told.
 	used time.Time
-	// rejected is the account that was last told that its key, or the job under it, isn't known.
-	rejected *Account
+	// rejected is the account that was last told that its key, or the job under it, isn't known; doubted the one that was
+	// told so of its key at least once since it was last accepted.
+	rejected, doubted *Account
 	// asked are the contents that the secret's account was asked to upload, by digest.
 	asked []string
+	// version is that of the DaftyJob, secretVersion that of its Secret, and changed when either changed, or the DaftyJob was
+	// new.
+	version, secretVersion string
+	changed                time.Time
 
 	claimed    claim
 	submission *lifecycle.SubmissionCall
@@ -51,9 +56,10 @@ type Tracker struct {
 	// followed is the id of the job that trouble, missed and cancel are about.
 	followed string
 	trouble  *lifecycle.Trouble
-	// missed counts the looks that failed in a row, with whatever key and error.
-	missed int
-	cancel *lifecycle.CancelCall
+	// missed counts the looks that failed in a row, with whatever key and error, lookRefusals those of them that met a
+	// refusal of the key.
+	missed, lookRefusals int
+	cancel               *lifecycle.CancelCall
 	// cancelSent is set once a cancel of the job has left, whatever came of it.
 	cancelSent bool
 	watch      *watch
@@ -105,7 +111,7 @@ func (t *Tracker) Use(apiKey string) {
 	t.secret = nil
 	if apiKey != "" {
 		t.secret = t.registry.acquire(apiKey)
-		t.trouble, t.missed, t.cancel, t.rejected = nil, 0, nil, nil
+		t.trouble, t.missed, t.lookRefusals, t.cancel, t.rejected, t.doubted = nil, 0, 0, nil, nil, nil
 	}
 	t.asked = nil
 	var wake []*Tracker
@@ -221,6 +227,9 @@ func (t *Tracker) hold(a *Account) {
 		return
 	}
 	t.untried = false
+	if t.doubted == a {
+		t.doubted = nil
+	}
 	if before := t.held; before != a {
 		t.held = t.registry.retain(a)
 		t.registry.release(before)
@@ -264,7 +273,7 @@ func (t *Tracker) submit(ctx context.Context, a *Account, create dafty.Create, c
 		t.failures = 0
 		_, ended = t.observe(job)
 	}
-	call.Done, call.Job, call.Err, call.Failures = true, job, callErr, t.failures
+	call.Done, call.Job, call.Err, call.Failures, call.KeyRefusals = true, job, callErr, t.failures, a.keyRefusals(t)
 	if callErr != nil && (callErr.Kind == dafty.KindInvalid || callErr.Kind == dafty.KindNotFound) {
 		// Perhaps for a picture that Dafty has forgotten: the next who wants it uploads it again.
 		a.uploads.forget(t.asked)
@@ -349,7 +358,7 @@ func (t *Tracker) Follow(jobID string, class dafty.Class) {
 // turnTo forgets what was heard of another job: a person may have corrected the id.
 func (t *Tracker) turnTo(jobID string) {
 	if t.followed != "" && !strings.EqualFold(t.followed, jobID) {
-		t.trouble, t.missed, t.cancel, t.cancelSent = nil, 0, nil, false
+		t.trouble, t.missed, t.lookRefusals, t.cancel, t.cancelSent = nil, 0, 0, nil, false
 	}
 	t.followed = jobID
 }
@@ -403,7 +412,7 @@ func (t *Tracker) looked(w *watch, taken time.Time, held bool, job *dafty.Job, e
 	}
 	news, end := t.observe(job)
 	news = news || t.trouble != nil
-	t.trouble, t.missed = nil, 0
+	t.trouble, t.missed, t.lookRefusals = nil, 0, 0
 	t.hold(a)
 	if end {
 		if !cancelling {
@@ -454,9 +463,16 @@ func (t *Tracker) looksBad(a *Account, err *dafty.CallError) time.Duration {
 	t.missed++
 	switch {
 	case err.Kind == dafty.KindUnauthorized:
-		t.rejected = a
-		return lifecycle.Backoff(30*time.Second, trouble.Failures, maxHold)
-	case err.Kind == dafty.KindNotFound && trouble.Failures > 1:
+		t.lookRefusals++
+		trouble.Failures = t.lookRefusals
+		t.refusedKey(a)
+		if trouble.Failures == 1 {
+			return max(secondLook, err.RetryAfter)
+		}
+		return max(lifecycle.Backoff(30*time.Second, trouble.Failures-1, maxHold), err.RetryAfter)
+	case err.Kind == dafty.KindNotFound && trouble.Failures == 1:
+		return max(secondLook, err.RetryAfter)
+	case err.Kind == dafty.KindNotFound:
 		// Under the key of another account the job isn't there, and won't be.
 		t.rejected = a
 		return max(lifecycle.Backoff(time.Second, t.missed, maxHold), err.RetryAfter)
@@ -525,7 +541,7 @@ func (t *Tracker) cancelJob(ctx context.Context, a *Account, jobID string, cause
 		t.hold(a)
 		call.Failures = 0
 	case callErr.Kind == dafty.KindUnauthorized:
-		t.rejected = a
+		t.refusedKey(a)
 		call.Failures++
 	default:
 		call.Failures++

@@ -62,6 +62,7 @@ func (r *Reconciler) readCredentials(ctx context.Context, job *v1alpha1.DaftyJob
 	}
 	key, problem := apiKey(secret, ref.Key)
 	tracker.Use(key)
+	tracker.SetSecretVersion(string(secret.UID) + "/" + secret.ResourceVersion)
 	return problem, nil
 }
 

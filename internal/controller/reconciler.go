@@ -119,6 +119,7 @@ func (r *Reconciler) reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	tracker := r.Accounts.Tracker(req.NamespacedName, job.UID, job.CreationTimestamp.Time)
 	about := withJob(ctx, job)
 	tracker.From(about)
+	tracker.SetVersion(versionOf(job))
 	problem, err := r.readCredentials(about, job, tracker)
 	if err != nil {
 		return ctrl.Result{}, err

@@ -381,7 +381,7 @@ func upload(is lifecycle.Upload) func(*lifecycle.Known) {
 
 // uploadFailed may be tried again so long after t0.
 func uploadFailed(err *dafty.CallError, again time.Duration) func(*lifecycle.Known) {
-	return upload(lifecycle.Upload{Done: true, Err: err, Failures: 1, RetryAt: t0.Add(again)})
+	return upload(lifecycle.Upload{Done: true, Err: err, Failures: 2, RetryAt: t0.Add(again)})
 }
 
 // film is a job of Dafty's that made a video.
@@ -449,6 +449,17 @@ func failing(err *dafty.CallError, failures int, sentAt time.Duration) func(*lif
 		posting(known)
 		known.Submission.Record.SentAt = at(sentAt)
 		known.Submission.Done, known.Submission.Err, known.Submission.Failures = true, err, failures
+		if err.Kind == dafty.KindUnauthorized {
+			known.Submission.KeyRefusals = 2
+		}
+	}
+}
+
+// once is a submission whose API key was refused, and was accepted before.
+func once(err *dafty.CallError, sentAt time.Duration) func(*lifecycle.Known) {
+	return func(known *lifecycle.Known) {
+		failing(err, 1, sentAt)(known)
+		known.Submission.KeyRefusals = 1
 	}
 }
 

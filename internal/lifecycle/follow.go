@@ -137,17 +137,9 @@ func (d *decider) absenceWords() string {
 	return "the id is wrong and can be corrected in the annotation, or Dafty has forgotten the job, and this DaftyJob can be deleted"
 }
 
-// telling says whether a trouble is worth the user's attention: one look that failed isn't,
-// nor is a wait for the next minute's calls.
+// telling says whether a trouble is worth the user's attention: a wait for the next minute's calls isn't.
 func telling(trouble *Trouble) bool {
-	switch trouble.Err.Kind {
-	case dafty.KindRateLimit:
-		return false
-	case dafty.KindUnauthorized:
-		return true
-	default:
-		return trouble.Failures > 1
-	}
+	return trouble.Err.Kind != dafty.KindRateLimit && repeated(trouble.Failures)
 }
 
 // cancel has the job cancelled, and the cancel confirmed by a look at the job. Once it is on its way the finalizer is seen to.
@@ -178,6 +170,9 @@ func (d *decider) cancel(now verdict) Decision {
 		switch err.Kind {
 		case dafty.KindNotFound, dafty.KindConflict, dafty.KindInvalid:
 		default:
+			if odd(err.Kind, call.Failures) {
+				break
+			}
 			now = troubled(v1alpha1.PhaseCancelling, err.Kind, "the cancel of job "+d.status.JobID+" failed and is tried again: "+err.Error()+d.deletionWords(), d.secretWords())
 		}
 	}

@@ -391,7 +391,9 @@ func (d *decider) gatherFile(s source, in *v1alpha1.Input) *obstacle {
 	v := onTheWay(v1alpha1.PhasePending, v1alpha1.ReasonUploading, fmt.Sprintf("uploading %s for %s", s, s.field))
 	after := uploadAsk
 	if err := upload.Err; err != nil {
-		v = troubled(v1alpha1.PhasePending, err.Kind, fmt.Sprintf("the upload of %s failed: %s", s, err.Error()), d.secretWords())
+		if !odd(err.Kind, upload.Failures) {
+			v = troubled(v1alpha1.PhasePending, err.Kind, fmt.Sprintf("the upload of %s failed: %s", s, err.Error()), d.secretWords())
+		}
 		if upload.Refusals >= lastingRefusals {
 			// It isn't away: it answers, and goes on refusing.
 			v = stuck(v1alpha1.PhasePending, v1alpha1.ReasonUnusableFile, fmt.Sprintf(

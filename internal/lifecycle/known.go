@@ -104,6 +104,9 @@ type SubmissionCall struct {
 	Err *dafty.CallError
 	// Failures counts the submissions of this job that failed in a row, this one included.
 	Failures int
+	// KeyRefusals counts those of them that met a refusal of the API key, this one included. It is more than one where the
+	// key is known to be refused.
+	KeyRefusals int
 }
 
 // CancelCause is why a job is cancelled.
@@ -136,7 +139,8 @@ type Trouble struct {
 	Err *dafty.CallError
 	// Credentials is the hash of the key that was used.
 	Credentials string
-	// Failures counts the looks that failed in a row.
+	// Failures counts the looks that failed so in a row; of those that met a refusal of the API key, all since the last
+	// that succeeded.
 	Failures int
 }
 
@@ -147,6 +151,8 @@ type Hold struct {
 	Message string
 	// SameKey says that it is no refusal: another DaftyJob's request with the same idempotency key is on its way.
 	SameKey bool
+	// Once says that the API key was refused once, to this job alone, and that a second try is to show whether it is.
+	Once bool
 	// Until is when to try again.
 	Until time.Time
 }

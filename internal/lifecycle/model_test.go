@@ -158,7 +158,7 @@ func moves() []move {
 	add("the picture is uploaded", uploading, func(w *world) { w.known.Uploads[digest] = lifecycle.Upload{Done: true, ID: uploadID, At: w.now} })
 	for _, err := range failures {
 		meet("the upload meets ", err, uploading, func(w *world) {
-			w.known.Uploads[digest] = lifecycle.Upload{Done: true, Err: err, Failures: 1, RetryAt: w.now.Add(time.Minute)}
+			w.known.Uploads[digest] = lifecycle.Upload{Done: true, Err: err, Failures: 2, RetryAt: w.now.Add(time.Minute)}
 		})
 	}
 	add("another DaftyJob follows the job", func(w *world) bool { return w.job.Spec.AdoptJobID != "" && !w.job.Status.Phase.Final() }, func(w *world) { w.refers.Adopter = "older" })
@@ -191,9 +191,13 @@ func moves() []move {
 	}
 	for _, err := range failures {
 		meet("the submission meets ", err, posting, func(w *world) {
-			w.known.Submission.Done, w.known.Submission.Err, w.known.Submission.Failures = true, err, 2
+			w.known.Submission.Done, w.known.Submission.Err, w.known.Submission.Failures, w.known.Submission.KeyRefusals = true, err, 2, 2
 		})
 	}
+	add("the submission meets one refusal of the key", posting, func(w *world) {
+		w.known.Submission.Done, w.known.Submission.Err, w.known.Submission.Failures = true, refusal(dafty.KindUnauthorized), 1
+		w.known.Submission.KeyRefusals = 1
+	})
 
 	// Dafty answers a look.
 	looking := func(w *world) bool {

@@ -322,6 +322,9 @@ func (d *decider) submit() Decision {
 		if hold.SameKey {
 			return d.on(sameKey(v1alpha1.PhasePending), Rest, max(hold.Until.Sub(d.Now), time.Second))
 		}
+		if hold.Once {
+			return d.askAgain(hold.Message, hold.Until.Sub(d.Now))
+		}
 		return d.held(hold.Kind, hold.Message, hold.Until.Sub(d.Now))
 	}
 	if !d.finalizer() {
@@ -400,6 +403,9 @@ func (d *decider) resolve() Decision {
 		return d.accepted(call.Job)
 	case d.refused(call.Err):
 		return d.clear(call.Err)
+	case refusedOnce(call):
+		// It has passed, and the one in doubt before it long since.
+		return d.repeat(nil, max(answeredRepeatAfter, call.Err.RetryAfter))
 	default:
 		return d.repeat(call.Err, d.repeatWait(call))
 	}
@@ -511,6 +517,8 @@ func (d *decider) clear(err *dafty.CallError) Decision {
 		return d.end(lost(v1alpha1.ReasonInvalidRequest, "Dafty refused the request: "+err.Error()+"; correct it in a DaftyJob under a new name"))
 	case again:
 		return d.followUp(last, err)
+	case refusedOnce(d.Known.Submission):
+		return d.askAgain(err.Error(), 0)
 	}
 	return d.held(err.Kind, err.Error(), 0)
 }
@@ -532,8 +540,12 @@ func (d *decider) followUp(last *v1alpha1.Submission, err *dafty.CallError) Deci
 // account knows how long to wait.
 func (d *decider) held(kind dafty.Kind, message string, after time.Duration) Decision {
 	after = max(after, time.Second)
-	if kind == dafty.KindUnauthorized {
+	switch kind {
+	case dafty.KindUnauthorized:
 		after = min(after, d.credentialsPoll())
+	case dafty.KindInsufficientCredits, dafty.KindSubscriptionRequired, dafty.KindUsageLimit:
+		// Whoever has mended it may tell by touching the Secret, and no watch tells of that.
+		after = min(after, d.poll(accountReasons))
 	}
 	return d.on(troubled(v1alpha1.PhasePending, kind, message, d.secretWords()), Rest, after)
 }
@@ -694,6 +706,13 @@ func (d *decider) poll(reasons []string) time.Duration {
 		waited = d.Now.Sub(ready.LastTransitionTime.Time)
 	}
 	return min(max(waited/16, credentialsPoll), maxCredentialsPoll)
+}
+
+// accountReasons are those of a job that waits for what a person does about the account.
+var accountReasons = []string{
+	v1alpha1.ReasonInsufficientCredits,
+	v1alpha1.ReasonSubscriptionRequired,
+	v1alpha1.ReasonUsageLimitExceeded,
 }
 
 // credentialsReasons are those of a job that waits for a key.

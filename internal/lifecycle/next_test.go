@@ -46,7 +46,7 @@ type then struct {
 
 var rows = slices.Concat(beforeSubmission, submission, doubt, picking, following, cancels, deletions, ends, kindRows(),
 	dependencies, files, lostInputs, retries, deadlines, adoptions, keys, kept, thumbnails, results,
-	cancelsStand, suspensionsStand, startingDeadlines, lateOrphans)
+	cancelsStand, suspensionsStand, startingDeadlines, lateOrphans, oddAnswers())
 
 func TestNext(t *testing.T) {
 	for _, row := range rows {
@@ -792,7 +792,7 @@ var cancels = []row{
 		then: then{phase: PhaseCancelling, way: onTheWay, reason: ReasonCancelling, step: lifecycle.Cancel, after: 30 * time.Second, event: "Normal Cancelling"},
 	},
 	{
-		name: "cancel while the key isn't accepted", given: newJob(taken(PhaseProcessing), desired(DesiredCancelled)), known: with(keyA, trouble(refusal(dafty.KindUnauthorized), 1, keyA)),
+		name: "cancel while the key isn't accepted", given: newJob(taken(PhaseProcessing), desired(DesiredCancelled)), known: with(keyA, trouble(refusal(dafty.KindUnauthorized), 2, keyA)),
 		then: then{phase: PhaseCancelling, way: stuck, reason: ReasonCredentialsRejected, step: lifecycle.Cancel, after: 30 * time.Second, event: "Warning CredentialsRejected"},
 	},
 	{
@@ -968,8 +968,8 @@ var deletions = []row{
 		then: then{phase: PhaseProcessing, way: onTheWay, reason: ReasonProcessing, step: lifecycle.RemoveFinalizer, event: "Warning CancelAbandoned", also: isAbandoned},
 	},
 	{
-		name: "deleted, and the key isn't accepted", given: newJob(taken(PhaseCancelling), deleted(0)), known: with(keyB, cancelDone(0, refusal(dafty.KindUnauthorized), 1)),
-		then: then{phase: PhaseCancelling, way: stuck, reason: ReasonCredentialsRejected, says: "the deletion waits for it until", step: lifecycle.Follow, after: time.Second, event: "Warning CredentialsRejected"},
+		name: "deleted, and the key isn't accepted", given: newJob(taken(PhaseCancelling), deleted(0)), known: with(keyB, cancelDone(0, refusal(dafty.KindUnauthorized), 2)),
+		then: then{phase: PhaseCancelling, way: stuck, reason: ReasonCredentialsRejected, says: "the deletion waits for it until", step: lifecycle.Follow, after: 2 * time.Second, event: "Warning CredentialsRejected"},
 	},
 }
 
@@ -1051,7 +1051,7 @@ func kindRows() (rows []row) {
 		}
 
 		look := then{phase: PhaseProcessing, way: k.way, reason: k.reason, step: lifecycle.Follow, event: event}
-		cancel := then{phase: PhaseCancelling, way: k.way, reason: k.reason, step: lifecycle.Follow, after: time.Second, event: event}
+		cancel := then{phase: PhaseCancelling, way: k.way, reason: k.reason, step: lifecycle.Follow, after: 2 * time.Second, event: event}
 		switch k.kind {
 		case dafty.KindNotFound:
 			look = then{phase: PhaseFailed, way: stuck, reason: ReasonJobNotFound, step: lifecycle.Rest, event: "Warning JobNotFound"}
@@ -1077,7 +1077,7 @@ func kindRows() (rows []row) {
 			row{name: name + " for a repeat", given: newJob(repeated(time.Minute)), known: with(keyA, failing(refusal(k.kind), 1, time.Minute)), when: 61 * time.Second, then: repeat},
 			row{name: name + " for others of the same key", given: newJob(), known: with(keyA, hold(k.kind, time.Minute)), then: held},
 			row{name: name + " for a look", given: newJob(taken(PhaseProcessing)), known: with(keyA, looked(daftys(dafty.Processing)), trouble(refusal(k.kind), 2, keyA)), when: time.Minute, then: look},
-			row{name: name + " for a cancel", given: newJob(taken(PhaseCancelling), desired(DesiredCancelled)), known: with(keyA, cancelDone(0, refusal(k.kind), 1)), then: cancel},
+			row{name: name + " for a cancel", given: newJob(taken(PhaseCancelling), desired(DesiredCancelled)), known: with(keyA, cancelDone(0, refusal(k.kind), 2)), then: cancel},
 		)
 	}
 	return rows

@@ -214,7 +214,8 @@ func wrong(in lifecycle.Input, got lifecycle.Decision) (problems []string) {
 			waited := in.Now.Sub(old.SentAt.Time)
 			call := ownCall(in)
 			answered := call != nil && call.Done && call.Err.Status >= 500 && call.Err.Code != ""
-			must(waited >= 45*time.Second || answered && waited >= 5*time.Second, "repeated after %s", waited)
+			refused := call != nil && call.Done && call.Err.Kind == dafty.KindUnauthorized && call.KeyRefusals < 2
+			must(waited >= 45*time.Second || (answered || refused) && waited >= 5*time.Second, "repeated after %s", waited)
 			must(in.Now.Sub(old.StartedAt.Time) < 23*time.Hour, "repeated after %s", in.Now.Sub(old.StartedAt.Time))
 		} else {
 			must(!before.InDoubt() || forgone(in) || got.AtOnce && disproved(in), "submitted anew, and the request before is in doubt")
@@ -303,7 +304,7 @@ func forgone(in lifecycle.Input) bool {
 	}
 	call := ownCall(in)
 	failed := call != nil && call.Err != nil
-	revoked := failed && call.Err.Kind == dafty.KindUnauthorized
+	revoked := failed && call.Err.Kind == dafty.KindUnauthorized && call.KeyRefusals > 1
 	mendable := []dafty.Kind{dafty.KindInsufficientCredits, dafty.KindSubscriptionRequired, dafty.KindUsageLimit, dafty.KindConcurrency}
 	refused := failed && slices.Contains(mendable, call.Err.Kind) && in.Now.Sub(call.Record.SentAt.Time) >= 45*time.Second
 	_, lost := lifecycle.Request(&in.Job.Spec, in.Job.Status.Inputs)
@@ -676,6 +677,9 @@ func drawKnown(t *rapid.T, job *v1alpha1.DaftyJob) lifecycle.Known {
 			call.Done, call.Job = true, drawDaftys(t, "answer")
 		case "failed":
 			call.Done, call.Err, call.Failures = true, drawError(t, "refusal"), rapid.IntRange(1, 40).Draw(t, "failures")
+			if call.Err.Kind == dafty.KindUnauthorized {
+				call.KeyRefusals = rapid.IntRange(1, 3).Draw(t, "key refusals")
+			}
 		}
 		known.Submission = call
 	}
