@@ -91,10 +91,7 @@ func main() {
 	flag.IntVar(&o.concurrentReconcile, "max-concurrent-reconciles", 16, "how many DaftyJobs are worked on at the same moment; none of them waits for Dafty")
 	flag.StringVar(&o.rateLimits, "rate-limits", "", "calls that Dafty allows an API key each minute, by class, such as image_create=20,video_create=5,style_extract=3,upload=30,other=120; what Dafty's answers say goes before it")
 	showVersion := flag.Bool("version", false, "print the version and end")
-	logging := zap.Options{}
-	logging.BindFlags(flag.CommandLine)
-	// What the library says of its default isn't so.
-	flag.Lookup("zap-time-encoding").Usage = "time encoding of the log: epoch, millis, nano, iso8601, rfc3339 or rfc3339nano; rfc3339 by default"
+	logging := bindLogFlags(flag.CommandLine)
 	flag.Parse()
 	if *showVersion {
 		fmt.Println(versionLine())
@@ -104,7 +101,7 @@ func main() {
 		// A little more work for the collector, for a quarter less memory where thousands of jobs are watched.
 		debug.SetGCPercent(50)
 	}
-	ctrl.SetLogger(zap.New(zap.UseFlagOptions(&logging)))
+	ctrl.SetLogger(zap.New(zap.UseFlagOptions(logging)))
 	klog.SetLogger(ctrl.Log) // client-go's lines are of the same form
 
 	if err := run(o); err != nil {

@@ -50,6 +50,7 @@ var here = map[string]func(s *stage, t *testing.T){
 var elsewhere = map[string]string{
 	"argocd.md":    "make e2e-argocd, with a real Argo CD",
 	"install.md":   "TestInstallPage in config, with kustomize and Helm",
+	"kustomize.md": "TestKustomizePage, with the files that it shows",
 	"metrics.md":   "TestInstallation in config/prometheus, with the same kustomization",
 	"releasing.md": "it needs a release, and a registry",
 	"runbooks.md":  "TestRunbooks in config/prometheus, with the alerts",
