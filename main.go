@@ -172,6 +172,7 @@ func run(o options) error {
 	})
 	reconciler := &controller.Reconciler{
 		Client:          mgr.GetClient(),
+		Live:            mgr.GetAPIReader(),
 		Recorder:        mgr.GetEventRecorder(controller.Name),
 		Accounts:        accounts,
 		Clock:           clock.RealClock{},

@@ -127,6 +127,19 @@ func (a *Account) keep(t *Tracker, key string) bool {
 	return a.keys.hold(t.uid, key, now.Add(claimLife), now)
 }
 
+// giveBack takes back a turn of t that isn't used, and says who is to be woken in its place.
+func (a *Account) giveBack(t *Tracker, name dafty.Class, taken time.Time) []*Tracker {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	c := a.classes[name]
+	c.pace.giveBack(taken)
+	c.room.untry(t)
+	if wake := a.back(t); len(wake) > 0 {
+		return wake
+	}
+	return a.hasten(c, time.Now())
+}
+
 // claimClass is claim without the key.
 func (a *Account) claimClass(t *Tracker, name dafty.Class, how urgency, now time.Time) *lifecycle.Hold {
 	c := a.classes[name]

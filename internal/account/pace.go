@@ -176,6 +176,14 @@ func (p *pace) take(now time.Time, waiting int) {
 	}
 }
 
+// giveBack takes back a call that was taken and isn't sent.
+func (p *pace) giveBack(taken time.Time) {
+	if i := slices.IndexFunc(p.window.taken, taken.Equal); i >= 0 {
+		p.window.taken = slices.Delete(p.window.taken, i, i+1)
+		p.left++
+	}
+}
+
 // idle says that nothing of the last minute is known.
 func (p *pace) idle(now time.Time) bool {
 	n := len(p.window.taken)

@@ -45,6 +45,13 @@ func (r *room) try(t *Tracker, now time.Time) {
 	}
 }
 
+// untry notes that t doesn't use its turn.
+func (r *room) untry(t *Tracker) {
+	if r.probing == t {
+		r.probing = nil
+	}
+}
+
 // enter gives a place to t, whose job Dafty has or may be getting.
 func (r *room) enter(t *Tracker) { r.inFlight[t] = true }
 
@@ -78,7 +85,5 @@ func (r *room) answered(t *Tracker, err *dafty.CallError, now time.Time) {
 // leave gives the place of t back.
 func (r *room) leave(t *Tracker) {
 	delete(r.inFlight, t)
-	if r.probing == t {
-		r.probing = nil
-	}
+	r.untry(t)
 }

@@ -76,6 +76,7 @@ type Tracker struct {
 // was free or held then need not be so later.
 type claim struct {
 	account *Account
+	class   dafty.Class
 	at      time.Time
 	key     string
 }
@@ -196,7 +197,7 @@ func (t *Tracker) claim(create dafty.Create, submission *v1alpha1.Submission, fo
 	}
 	hold, taken, wake := a.claim(t, create.Class(), key, how)
 	if hold == nil {
-		t.claimed = claim{account: a, at: taken, key: key}
+		t.claimed = claim{account: a, class: create.Class(), at: taken, key: key}
 	}
 	return hold, wake
 }
@@ -208,6 +209,17 @@ func (t *Tracker) Withdraw() {
 	t.mu.Unlock()
 	if a != nil {
 		wakeAll(a.withdraw(t))
+	}
+}
+
+// GiveBack returns a turn that isn't used, as the submission can't be put on record: others of the API key may have it.
+func (t *Tracker) GiveBack() {
+	t.mu.Lock()
+	a, taken, class := t.claimed.account, t.claimed.at, t.claimed.class
+	t.claimed = claim{}
+	t.mu.Unlock()
+	if a != nil {
+		wakeAll(a.giveBack(t, class, taken))
 	}
 }
 
@@ -321,6 +333,11 @@ func (t *Tracker) observe(job *dafty.Job) (news, end bool) {
 	return before == nil || before.Id != job.Id || before.Status != job.Status || dated, ended(job)
 }
 
+// knowsEnd reports whether Dafty has said that the job ended: who asks decided before that came.
+func (t *Tracker) knowsEnd(jobID string) bool {
+	return t.job != nil && strings.EqualFold(t.job.Id, jobID) && ended(t.job)
+}
+
 func ended(job *dafty.Job) bool {
 	return job.Status == dafty.Completed || job.Status == dafty.Failed
 }
@@ -332,7 +349,7 @@ func (t *Tracker) Follow(jobID string, class dafty.Class) {
 	t.turnTo(jobID)
 	a := t.caller(t.cancel != nil)
 	switch {
-	case a == nil || t.closed || t.registry.draining():
+	case a == nil || t.closed || t.registry.draining() || t.knowsEnd(jobID):
 		return
 	case t.watch != nil && t.watch.account == a && t.watch.jobID == jobID:
 		a.enter(t.watch) // a Secret that was away for a moment gave its place back
@@ -491,7 +508,7 @@ func (t *Tracker) cancelFor(jobID string, cause lifecycle.CancelCause) {
 	defer t.mu.Unlock()
 	t.turnTo(jobID)
 	a := t.caller(true)
-	if a == nil || t.closed || t.registry.draining() || t.cancel != nil && !t.cancel.Done {
+	if a == nil || t.closed || t.registry.draining() || t.knowsEnd(jobID) || t.cancel != nil && !t.cancel.Done {
 		return
 	}
 	t.owes = true

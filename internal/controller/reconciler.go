@@ -56,6 +56,8 @@ var ReadLive = []client.Object{&corev1.Secret{}, &corev1.ConfigMap{}}
 type Reconciler struct {
 	// Client reads DaftyJobs from a cache and what ReadLive names live.
 	client.Client
+	// Live reads DaftyJobs past the cache, where a write meets one conflict after the other.
+	Live client.Reader
 	// Recorder takes the events.
 	Recorder events.EventRecorder
 	// Accounts make the calls to Dafty.
@@ -68,6 +70,7 @@ type Reconciler struct {
 	writes   writes
 	recalled recalled
 	secrets  secretReads
+	refusals refusals
 }
 
 // SetupWithManager has mgr run the reconciler for DaftyJobs, up to workers at a time, for those
@@ -86,7 +89,7 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, wak
 		For(&v1alpha1.DaftyJob{}).
 		Watches(&v1alpha1.DaftyJob{}, handler.EnqueueRequestsFromMapFunc(r.dependents)).
 		WatchesRawSource(source.Func(wakeups.start)).
-		WithOptions(controller.Options{MaxConcurrentReconciles: workers}).
+		WithOptions(controller.Options{MaxConcurrentReconciles: workers, RateLimiter: NewRateLimiter()}).
 		Complete(r)
 }
 
@@ -121,12 +124,9 @@ func (r *Reconciler) reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	tracker.From(about)
 	tracker.SetVersion(versionOf(job))
 	problem, err := r.readCredentials(about, job, tracker)
-	if err != nil {
-		return ctrl.Result{}, err
-	}
-	gathered, err := r.gather(about, job)
-	if err != nil {
-		return ctrl.Result{}, err
+	gathered, gatherErr := r.gather(about, job)
+	if err := errors.Join(err, gatherErr); err != nil {
+		return ctrl.Result{}, r.unread(about, job, tracker, gathered, problem, err)
 	}
 
 	result, err := r.act(ctx, job, tracker, gathered, problem)
@@ -144,41 +144,37 @@ type acted struct {
 	finalized bool
 }
 
+// decided is a decision with all that carrying it out takes.
+type decided struct {
+	lifecycle.Decision
+	// input is what it rests on.
+	input   lifecycle.Input
+	tracker *account.Tracker
+	create  dafty.Create
+	// before is the phase that was on record.
+	before v1alpha1.Phase
+}
+
 // act makes one decision and carries it out.
 func (r *Reconciler) act(ctx context.Context, job *v1alpha1.DaftyJob, tracker *account.Tracker, gathered lifecycle.Gathered, problem string) (acted, error) {
 	// 2. Decide.
-	decision, create, known := r.decide(withJob(ctx, job), job, tracker, gathered, problem)
+	decision := r.decide(withJob(ctx, job), job, tracker, gathered, problem)
 
-	// 3. Write status. Where that fails, the step isn't taken.
-	before := job.Status.Phase
+	// 3. Write status. Where that fails, only such steps are taken as need no record.
 	if err := r.writeStatus(ctx, job, decision.Status); err != nil {
-		if apierrors.IsForbidden(err) && decision.Step == lifecycle.Cancel {
-			// As in a namespace that is being deleted, where the right to write goes with the RoleBinding. A cancel is never
-			// paid for twice.
-			return acted{}, errors.Join(err, r.take(ctx, job, decision, tracker, create))
-		}
-		return lost(err)
+		return r.unrecorded(ctx, job, decision, err)
 	}
 	ctx = withJob(ctx, job)
 	tracker.From(ctx)
-	decided(ctx, job, before, decision)
-	metrics.Wrote(before, &job.Status, tracker.EndTold())
+	logDecision(ctx, job, decision.before, decision.Decision)
+	metrics.Wrote(decision.before, &job.Status, tracker.EndTold())
 	if decision.Step != lifecycle.Submit && !decision.AtOnce {
-		tracker.Recorded(known)
+		tracker.Recorded(decision.input.Known)
 	}
 
-	// 4. Tell, and take the step. What tells that the object is let go waits until it is, unless
-	// its job may still run: should the answer to the removal be lost, nobody could tell any more. That is told once, however
-	// often the removal is tried.
-	letGo := decision.Step == lifecycle.RemoveFinalizer && !decision.Abandoned
-	if news := !decision.Abandoned || tracker.GaveUp(); news && !letGo {
-		r.tell(ctx, job, decision)
-	}
-	if err := r.take(ctx, job, decision, tracker, create); err != nil {
-		return lost(err)
-	}
-	if letGo {
-		r.tell(ctx, job, decision)
+	// 4. Tell, and take the step.
+	if err := r.carryOut(ctx, job, decision, true); err != nil {
+		return r.unwritten(ctx, job, lifecycle.WriteOf(decision.Step), err)
 	}
 	done := acted{Result: ctrl.Result{RequeueAfter: decision.After}}
 	switch {
@@ -191,12 +187,36 @@ func (r *Reconciler) act(ctx context.Context, job *v1alpha1.DaftyJob, tracker *a
 	return done, nil
 }
 
+// carryOut tells a decision and takes its step. What tells that the object is let go waits until it is, unless its job may
+// still run: should the answer to the removal be lost, nobody could tell any more. That is told once, however often the
+// removal is tried. What isn't recorded in status would be told with each try, and is not.
+func (r *Reconciler) carryOut(ctx context.Context, job *v1alpha1.DaftyJob, d decided, recorded bool) error {
+	letGo := d.Step == lifecycle.RemoveFinalizer && !d.Abandoned
+	if d.Abandoned && d.tracker.GaveUp() || recorded && !d.Abandoned && !letGo {
+		r.tell(ctx, job, d.Decision)
+	}
+	if err := r.take(ctx, job, d.Decision, d.tracker, d.create); err != nil {
+		return err
+	}
+	if write := lifecycle.WriteOf(d.Step); write != "" {
+		r.refusals.taken(job, write)
+	}
+	if !letGo {
+		return nil
+	}
+	if !recorded {
+		metrics.Wrote(d.before, &job.Status, d.tracker.EndTold())
+	}
+	r.tell(ctx, job, d.Decision)
+	return nil
+}
+
 // decide asks lifecycle, once more where a submission must wait for its turn, and has a result stored: whoever waits for
-// the job's end finds it there. known is what the decision rests on.
-func (r *Reconciler) decide(ctx context.Context, job *v1alpha1.DaftyJob, tracker *account.Tracker, gathered lifecycle.Gathered, problem string) (decision lifecycle.Decision, create dafty.Create, known lifecycle.Known) {
-	in := lifecycle.Input{Job: job, Known: tracker.Known(), Gathered: gathered, Now: r.Clock.Now(), DeletionTimeout: r.DeletionTimeout}
-	in.Known.Credentials.Problem = problem
-	decision = lifecycle.Next(in)
+// the job's end finds it there.
+func (r *Reconciler) decide(ctx context.Context, job *v1alpha1.DaftyJob, tracker *account.Tracker, gathered lifecycle.Gathered, problem string) decided {
+	var create dafty.Create
+	in := r.input(job, tracker, gathered, problem)
+	decision := lifecycle.Next(in)
 	switch {
 	case decision.Step != lifecycle.Submit && job.Status.JobID == "":
 		tracker.Withdraw()
@@ -221,10 +241,19 @@ func (r *Reconciler) decide(ctx context.Context, job *v1alpha1.DaftyJob, tracker
 			decision = lifecycle.Next(in)
 		}
 	}
+	decision = lifecycle.Told(in, decision)
 	if decision.Store {
 		decision = lifecycle.Stored(in, decision, r.storeResult(ctx, job, decision.Status.Result))
 	}
-	return decision, create, in.Known
+	return decided{Decision: decision, input: in, tracker: tracker, create: create, before: job.Status.Phase}
+}
+
+// input is what a decision rests on.
+func (r *Reconciler) input(job *v1alpha1.DaftyJob, tracker *account.Tracker, gathered lifecycle.Gathered, problem string) lifecycle.Input {
+	in := lifecycle.Input{Job: job, Known: tracker.Known(), Gathered: gathered, Now: r.Clock.Now(), DeletionTimeout: r.DeletionTimeout}
+	in.Known.Credentials.Problem = problem
+	in.Known.Refusals = r.refusals.known(job, in.Now)
+	return in
 }
 
 // writeStatus writes what changed, if the object is still as it was read.
@@ -237,6 +266,7 @@ func (r *Reconciler) writeStatus(ctx context.Context, job *v1alpha1.DaftyJob, st
 	if err := r.Status().Patch(ctx, job, client.MergeFromWithOptions(base, client.MergeFromWithOptimisticLock{})); err != nil {
 		return fmt.Errorf("writing status: %w", err)
 	}
+	r.refusals.taken(job, lifecycle.WriteStatus)
 	r.writes.record(job)
 	return nil
 }
@@ -314,6 +344,7 @@ func (r *Reconciler) patchMetadata(ctx context.Context, job *v1alpha1.DaftyJob, 
 func (r *Reconciler) forget(name types.NamespacedName) {
 	r.Accounts.Forget(name)
 	r.writes.forget(name)
+	r.refusals.forget(name)
 }
 
 // maxNote is the API's bound of an event's note, in bytes.
@@ -324,10 +355,13 @@ func (r *Reconciler) tell(ctx context.Context, job *v1alpha1.DaftyJob, decision 
 	if decision.Abandoned {
 		metrics.Abandoned()
 	}
-	event := decision.Event
-	if event == nil {
-		return
+	if event := decision.Event; event != nil {
+		r.tellEvent(ctx, job, event, string(decision.Step))
 	}
+}
+
+// tellEvent makes an event one of the API server's and a line of the log.
+func (r *Reconciler) tellEvent(ctx context.Context, job *v1alpha1.DaftyJob, event *lifecycle.Event, action string) {
 	kind := corev1.EventTypeNormal
 	if event.Warning {
 		kind = corev1.EventTypeWarning
@@ -336,11 +370,11 @@ func (r *Reconciler) tell(ctx context.Context, job *v1alpha1.DaftyJob, decision 
 	if len(note) > maxNote {
 		note = strings.ToValidUTF8(note[:maxNote-len("…")], "") + "…"
 	}
-	r.Recorder.Eventf(job, nil, kind, event.Reason, string(decision.Step), "%s", note)
-	log.FromContext(ctx).Info(event.Message, "reason", event.Reason, "phase", decision.Status.Phase)
+	r.Recorder.Eventf(job, nil, kind, event.Reason, action, "%s", note)
+	log.FromContext(ctx).Info(event.Message, "reason", event.Reason, "phase", job.Status.Phase)
 }
 
-// lost says what to do after a write that failed. Losing against another write is no error:
+// lost says what to do after a write that lost against another, or that is of an object that is gone. Losing against another write is no error:
 // whatever was decided rested on an object that is no more.
 func lost(err error) (acted, error) {
 	if apierrors.IsConflict(err) {

@@ -22,8 +22,8 @@ func withJob(ctx context.Context, job *v1alpha1.DaftyJob) context.Context {
 	return log.IntoContext(ctx, log.FromContext(ctx).WithValues(fields...))
 }
 
-// decided tells traces and the debug log what was decided, and is in status.
-func decided(ctx context.Context, job *v1alpha1.DaftyJob, before v1alpha1.Phase, decision lifecycle.Decision) {
+// logDecision tells traces and the debug log what was decided, and is in status.
+func logDecision(ctx context.Context, job *v1alpha1.DaftyJob, before v1alpha1.Phase, decision lifecycle.Decision) {
 	tracing.Decided(ctx, job, before, string(decision.Step))
 	log.FromContext(ctx).V(1).Info("decided", "phaseBefore", before, "phase", job.Status.Phase, "step", decision.Step, "again", decision.After.String())
 }

@@ -132,6 +132,7 @@ func (w *world) startOperator() {
 	httpClient := dafty.NewHTTPClient()
 	reconciler := &controller.Reconciler{
 		Client:   mgr.GetClient(),
+		Live:     mgr.GetAPIReader(),
 		Recorder: mgr.GetEventRecorder(controller.Name),
 		Accounts: account.NewRegistry(ctx, account.Config{
 			Client: func(key string) account.Dafty { return dafty.New(w.url, key, "dafty-operator/test", httpClient) },

@@ -77,4 +77,5 @@ var needsPerson = map[string]bool{
 	v1alpha1.ReasonSubmissionUnknown:    true,
 	v1alpha1.ReasonSubscriptionRequired: true,
 	v1alpha1.ReasonUnusableFile:         true,
+	v1alpha1.ReasonWriteRefused:         true,
 }

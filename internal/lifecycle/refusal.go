@@ -142,19 +142,28 @@ func Told(in Input, decision Decision) Decision {
 	case write == WriteDeletion:
 		return decision // it has ended, and is Ready for good
 	case refusal != nil:
-		decision.Status = d.on(d.refusalVerdict(*refusal), decision.Step, decision.After).Status
+		decision.Status = d.says(d.refusalVerdict(*refusal))
 	case recorded && write != "":
 		// Whether it is still refused shows when it is tried.
-		decision.Status = d.on(verdict{phase: d.phase(), ready: before.Status, reason: before.Reason, message: before.Message,
-			reconciling: before.Status == metav1.ConditionUnknown, stalled: before.Status == metav1.ConditionFalse}, decision.Step, decision.After).Status
+		decision.Status = d.says(verdict{phase: d.phase(), ready: before.Status, reason: before.Reason, message: before.Message,
+			reconciling: before.Status == metav1.ConditionUnknown, stalled: before.Status == metav1.ConditionFalse})
 	case recorded && slices.Contains(refusalReasons, findReady(&v1alpha1.DaftyJob{Status: d.status}).Reason):
 		if d.deleting() && !d.finalizer() && d.untouched() && !d.status.Phase.Final() {
 			decision.Status = d.cancelledBeforeSubmission().Status // another's finalizer keeps it
 			break
 		}
-		decision.Status = d.on(d.unrefused(), decision.Step, decision.After).Status
+		decision.Status = d.says(d.unrefused())
 	}
 	return decision
+}
+
+// says has Ready, and what goes with it, tell a verdict, and leaves the other conditions as they are.
+func (d *decider) says(v verdict) v1alpha1.DaftyJobStatus {
+	d.status.ObservedGeneration, d.status.Phase = d.Job.Generation, v.phase
+	d.set(v1alpha1.ConditionReady, v.ready, v.reason, v.message)
+	d.mark(v1alpha1.ConditionReconciling, v.reconciling, v)
+	d.mark(v1alpha1.ConditionStalled, v.stalled, v)
+	return d.status
 }
 
 // refusal is the one of a write that is to be told, nil where there is none.

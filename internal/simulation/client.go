@@ -148,6 +148,9 @@ func (c apiClient) writes(what string, write func() (shown string, err error), t
 	w := c.p.w
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if err := w.refused(c.p, what); err != nil && !c.p.dead {
+		return err
+	}
 	n, alive := c.p.effect(what)
 	if !alive {
 		return context.Canceled

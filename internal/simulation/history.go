@@ -52,6 +52,7 @@ var kinds = []struct {
 	{"clock jump", 2, clockJump},
 	{"weather", 16, changeWeather},
 	{"api weather", 6, changeAPIWeather},
+	{"writes refused", 5, refuseWrites},
 	{"watch lags", 4, watchLags},
 	{"watch breaks", 4, watchBreaks},
 	{"account", 8, changeAccount},

@@ -34,6 +34,11 @@ type judge struct {
 	// with that annotation, and what they hold is the job that they must not pay for again.
 	stripped, forced, lostStatus map[types.UID]bool
 	heirs                        map[types.UID]string
+	// refusedSince are the writes that are refused, and toldRefused those of which that was told; cancels are when the
+	// last cancel of a job left, by its id.
+	refusedSince map[refusedKey]refusedSince
+	toldRefused  map[refusedKey]bool
+	cancels      map[string]time.Time
 	// handsOn is set while a user writes what is the operator's.
 	handsOn bool
 
@@ -45,6 +50,7 @@ func newJudge(w *world) *judge {
 	return &judge{
 		w: w, newest: map[types.UID]*v1alpha1.DaftyJob{}, abandoned: map[types.UID]bool{},
 		stripped: map[types.UID]bool{}, forced: map[types.UID]bool{}, lostStatus: map[types.UID]bool{}, heirs: map[types.UID]string{},
+		refusedSince: map[refusedKey]refusedSince{}, toldRefused: map[refusedKey]bool{}, cancels: map[string]time.Time{},
 	}
 }
 
@@ -84,6 +90,7 @@ func (j *judge) told(job *v1alpha1.DaftyJob, reason, message string) {
 	j.secret("an event", message)
 	if reason == v1alpha1.EventCancelAbandoned {
 		j.abandoned[job.UID] = true
+		j.givenUp(job, message)
 		if waited := time.Since(job.DeletionTimestamp.Time); waited < deletionTimeout-maxSkew-time.Second && !j.w.clocksJumped {
 			j.find("left running: the cancel of %s was given up after %s", job.Name, waited)
 		}
@@ -121,6 +128,14 @@ func (j *judge) saw(before, after version) {
 		return
 	}
 	old, changed := lasting(was), lasting(job)
+	if job.DeletionTimestamp != nil {
+		// That it can't be let go is told.
+		for _, status := range []*v1alpha1.DaftyJobStatus{&old, &changed} {
+			for _, condition := range []string{v1alpha1.ConditionReady, v1alpha1.ConditionReconciling, v1alpha1.ConditionStalled} {
+				meta.RemoveStatusCondition(&status.Conditions, condition)
+			}
+		}
+	}
 	if !reflect.DeepEqual(old, changed) {
 		j.find("false: %s changed after its end: %s, then %s", job.Name, describe(was), describe(job))
 	}
@@ -400,6 +415,7 @@ func (j *judge) stopped() {
 
 // conclude is asked at the very end.
 func (j *judge) conclude() {
+	j.takenBack()
 	for _, what := range j.unfinished() {
 		j.find("stuck: %s", what)
 	}

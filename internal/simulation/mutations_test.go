@@ -150,6 +150,7 @@ var mutants = []mutant{
 
 // TestMutations sees to it that the judge finds each, and that docs/reliability.md tells which history it was.
 func TestMutations(t *testing.T) {
+	mutants := slices.Concat(mutants, refusalMutants)
 	const page, head = "../../docs/reliability.md", "| broken on purpose | found as | by |"
 	raw, err := os.ReadFile(page)
 	if err != nil {

@@ -49,6 +49,9 @@ func (d doer) Do(req *http.Request) (*http.Response, error) {
 		mutate(req)
 	}
 	w.judge.sent(req)
+	w.mu.Lock()
+	w.judge.cancelTried(req)
+	w.mu.Unlock()
 	fault := w.strike(what)
 	if fault == refused {
 		if !p.sleep(w.chance.between(time.Millisecond, 50*time.Millisecond, what+" is refused")) {

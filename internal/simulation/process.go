@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
@@ -61,7 +62,7 @@ func (w *world) start(slot string) {
 	}
 	registry := account.NewRegistry(p.ctx, account.Config{Client: client, Wake: p.wake, Sender: p.id, Now: processClock{p}.Now})
 	p.reconciler = &controller.Reconciler{
-		Client: apiClient{p: p}, Recorder: recorder{p}, Accounts: registry, Clock: processClock{p},
+		Client: apiClient{p: p}, Live: liveReader{p: p}, Recorder: recorder{p}, Accounts: registry, Clock: processClock{p},
 		DeletionTimeout: cmp.Or(w.mutation.deletionTimeout, deletionTimeout),
 	}
 	w.trace.add(p.id, "starts")
@@ -199,11 +200,15 @@ type queue struct {
 	p             *process
 	due           map[string]time.Time
 	active, dirty map[string]bool
-	failures      map[string]int
+	retries       workqueue.TypedRateLimiter[ctrl.Request]
 }
 
 func newQueue(p *process) *queue {
-	return &queue{p: p, due: map[string]time.Time{}, active: map[string]bool{}, dirty: map[string]bool{}, failures: map[string]int{}}
+	retries := controller.NewRateLimiter()
+	if most := p.w.mutation.maxRetry; most > 0 {
+		retries = workqueue.NewTypedItemExponentialFailureRateLimiter[ctrl.Request](5*time.Millisecond, most)
+	}
+	return &queue{p: p, due: map[string]time.Time{}, active: map[string]bool{}, dirty: map[string]bool{}, retries: retries}
 }
 
 func (q *queue) add(name string, after time.Duration) {
@@ -251,14 +256,17 @@ func (q *queue) work(name string) {
 	}
 	switch {
 	case err != nil:
-		q.failures[name]++
-		q.add(name, min(5*time.Millisecond<<min(q.failures[name]-1, 20), 1000*time.Second))
+		q.add(name, q.retries.When(request(name)))
 	default:
-		delete(q.failures, name)
+		q.retries.Forget(request(name))
 		if result.RequeueAfter > 0 {
 			q.add(name, result.RequeueAfter)
 		}
 	}
+}
+
+func request(name string) ctrl.Request {
+	return ctrl.Request{NamespacedName: types.NamespacedName{Namespace: namespace, Name: name}}
 }
 
 func (p *process) reconcile(name string) (result ctrl.Result, err error) {
@@ -267,7 +275,7 @@ func (p *process) reconcile(name string) (result ctrl.Result, err error) {
 			p.w.judge.find("panic in a reconcile: %v\n%s", r, debug.Stack())
 		}
 	}()
-	return p.reconciler.Reconcile(p.ctx, ctrl.Request{NamespacedName: types.NamespacedName{Namespace: namespace, Name: name}})
+	return p.reconciler.Reconcile(p.ctx, request(name))
 }
 
 // processClock is a process's own, which is off a little, and with the whole cluster's where
@@ -297,5 +305,9 @@ func (r recorder) Eventf(regarding, _ runtime.Object, kind, reason, _, note stri
 	if kind == corev1.EventTypeWarning {
 		w.trace.add(r.p.id, "warns of %s: %s", job.Name, reason)
 	}
+	if slices.Contains(w.mutation.mute, reason) {
+		return
+	}
+	w.judge.toldRefusal(r.p, job, reason, message)
 	w.judge.told(job, reason, message)
 }

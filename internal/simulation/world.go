@@ -63,6 +63,12 @@ type mutation struct {
 	skew time.Duration
 	// deletionTimeout is instead of the one that is told.
 	deletionTimeout time.Duration
+	// refusal is how a refused status write shows, blind has nothing read past the cache, mute are the reasons of events
+	// that aren't told, and maxRetry is the longest time between two tries of what fails.
+	refusal  func(name string) error
+	blind    bool
+	mute     []string
+	maxRetry time.Duration
 	// deaf has answers of Dafty's wake nobody.
 	deaf bool
 	// play is what finds it, where that is rare in random histories.
@@ -85,6 +91,9 @@ type world struct {
 	leader    *process   // may be dead, until its lease runs out
 	// weather is what is wrong on the way to Dafty; apiWeather on the way to the API server.
 	weather, apiWeather weather
+	// refusals are the writes that the API server refuses; refusedCount counts them.
+	refusals     []refusedWrites
+	refusedCount int
 	// clockOff is how wrong the clocks of all machines are set.
 	clockOff time.Duration
 	// clocksJumped says that they were, or are: what was decided then may be told later.
@@ -220,7 +229,7 @@ func (w *world) passUntil(most time.Duration, holds func() bool) {
 func (w *world) heal() {
 	w.trace.add("world", "everything is well again")
 	w.healed = true
-	w.weather, w.apiWeather = weather{}, weather{}
+	w.weather, w.apiWeather, w.refusals = weather{}, weather{}, nil
 	for _, name := range []string{acme, other} {
 		w.sim.SetCredits(name, daftysim.DefaultCredits)
 		w.sim.SetAllowance(name, daftysim.Unlimited)
