@@ -150,7 +150,7 @@ func (r *Reconciler) act(ctx context.Context, job *v1alpha1.DaftyJob, tracker *a
 	decision, create, known := r.decide(withJob(ctx, job), job, tracker, gathered, problem)
 
 	// 3. Write status. Where that fails, the step isn't taken.
-	before := job.Status.Phase
+	before, version := job.Status.Phase, job.ResourceVersion
 	if err := r.writeStatus(ctx, job, decision.Status); err != nil {
 		if apierrors.IsForbidden(err) && decision.Step == lifecycle.Cancel {
 			// As in a namespace that is being deleted, where the right to write goes with the RoleBinding. A cancel is never
@@ -158,6 +158,9 @@ func (r *Reconciler) act(ctx context.Context, job *v1alpha1.DaftyJob, tracker *a
 			return acted{}, errors.Join(err, r.take(ctx, job, decision, tracker, create))
 		}
 		return lost(err)
+	}
+	if job.ResourceVersion != version {
+		tracker.Told()
 	}
 	ctx = withJob(ctx, job)
 	tracker.From(ctx)
@@ -196,6 +199,9 @@ func (r *Reconciler) act(ctx context.Context, job *v1alpha1.DaftyJob, tracker *a
 func (r *Reconciler) decide(ctx context.Context, job *v1alpha1.DaftyJob, tracker *account.Tracker, gathered lifecycle.Gathered, problem string) (decision lifecycle.Decision, create dafty.Create, known lifecycle.Known) {
 	in := lifecycle.Input{Job: job, Known: tracker.Known(), Gathered: gathered, Now: r.Clock.Now(), DeletionTimeout: r.DeletionTimeout}
 	in.Known.Credentials.Problem = problem
+	if before := lifecycle.RestoredFrom(job); before != "" {
+		in.Known.Rehash = tracker.Rehash(before)
+	}
 	decision = lifecycle.Next(in)
 	switch {
 	case decision.Step != lifecycle.Submit && job.Status.JobID == "":
@@ -264,12 +270,15 @@ func (r *Reconciler) take(ctx context.Context, job *v1alpha1.DaftyJob, decision 
 	case lifecycle.AddFinalizer:
 		return r.patchMetadata(ctx, job, func() { controllerutil.AddFinalizer(job, v1alpha1.CancelFinalizer) })
 	case lifecycle.Annotate:
-		return r.patchMetadata(ctx, job, func() {
+		if err := r.patchMetadata(ctx, job, func() {
 			if job.Annotations == nil {
 				job.Annotations = map[string]string{}
 			}
 			job.Annotations[v1alpha1.JobAnnotation] = lifecycle.Annotation(job, job.Status.JobID)
-		})
+		}); err != nil {
+			return err
+		}
+		tracker.Annotated(job.Status.JobID)
 	case lifecycle.LookForThumbnail:
 		tracker.LookForThumbnail(job.Status.JobID)
 	case lifecycle.Delete:
