@@ -640,6 +640,13 @@ type DaftyJobStatus struct {
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 
+	// uid is the metadata.uid of the object that this status was written for. It
+	// differs from the object's own where a backup was restored with its status,
+	// until the operator has taken that over.
+	//
+	// +optional
+	UID types.UID `json:"uid,omitempty"`
+
 	// phase summarizes where the job is in its lifecycle: Pending, Submitting,
 	// Queued, Processing or Cancelling; finally Completed, Failed or Cancelled.
 	// These three never change.

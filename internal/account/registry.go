@@ -59,7 +59,9 @@ type Registry struct {
 
 // Recalled is a submission that is on record in a DaftyJob's status.
 type Recalled struct {
-	UID        types.UID
+	UID types.UID
+	// RecordUID is what the record's hash is over, where that isn't UID (see v1alpha1.DaftyJobStatus.UID).
+	RecordUID  types.UID
 	Submission *v1alpha1.Submission
 	Class      dafty.Class
 }
@@ -156,7 +158,7 @@ func (r *Registry) newAccount(apiKey string) *Account {
 		r.recalled = nil
 	}
 	for _, old := range r.recalled {
-		if c := a.classes[old.Class]; c != nil && Hash(old.UID, apiKey) == old.Submission.CredentialsHash {
+		if c := a.classes[old.Class]; c != nil && Hash(cmp.Or(old.RecordUID, old.UID), apiKey) == old.Submission.CredentialsHash {
 			ago := r.config.Now().Sub(old.Submission.SentAt.Add(recalledAfter))
 			c.pace.recall(now.Add(-max(ago, 0))) // less than none by a clock that was ahead
 			if key := old.Submission.IdempotencyKey; key != "" {

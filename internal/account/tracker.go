@@ -41,6 +41,10 @@ type Tracker struct {
 	rejected, doubted *Account
 	// asked are the contents that the secret's account was asked to upload, by digest.
 	asked []string
+	// told is when the status was last written, by the clock of status, and annotated the id that was last written into the
+	// annotation.
+	told      time.Time
+	annotated string
 	// version is that of the DaftyJob, secretVersion that of its Secret, and changed when either changed, or the DaftyJob was
 	// new.
 	version, secretVersion string
@@ -135,7 +139,10 @@ func (t *Tracker) UsedWithin(age time.Duration) bool {
 func (t *Tracker) Known() lifecycle.Known {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	known := lifecycle.Known{Sender: t.registry.config.Sender, Since: t.since, Job: t.job, Trouble: copied(t.trouble), Cancel: copied(t.cancel), CancelSent: t.cancelSent, Submission: copied(t.submission)}
+	known := lifecycle.Known{
+		Sender: t.registry.config.Sender, Since: t.since, Told: t.told, Annotated: t.annotated,
+		Job: t.job, Trouble: copied(t.trouble), Cancel: copied(t.cancel), CancelSent: t.cancelSent, Submission: copied(t.submission),
+	}
 	if t.secret != nil {
 		known.Credentials.Secret = Hash(t.uid, t.secret.key())
 		t.asked, known.Uploads = t.secret.uploads.known(t.asked)
@@ -151,6 +158,33 @@ func (t *Tracker) Known() lifecycle.Known {
 		known.Credentials.Held, known.Credentials.Untried = Hash(t.uid, t.held.key()), t.untried
 	}
 	return known
+}
+
+// Rehash are the hashes of the keys at hand for the DaftyJob, by those for uid.
+func (t *Tracker) Rehash(uid types.UID) map[string]string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	own := map[string]string{}
+	for _, a := range []*Account{t.secret, t.held, t.spare} {
+		if a != nil {
+			own[Hash(uid, a.key())] = Hash(t.uid, a.key())
+		}
+	}
+	return own
+}
+
+// Told tells that the status was written.
+func (t *Tracker) Told() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.told = t.registry.config.Now()
+}
+
+// Annotated tells that the job's id was written into the annotation.
+func (t *Tracker) Annotated(jobID string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.annotated = jobID
 }
 
 // Smooth says that a request is on its way or was accepted, or that the job is followed, and that nothing is wrong: no

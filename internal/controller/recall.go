@@ -54,7 +54,7 @@ func (r *Reconciler) recall(ctx context.Context) error {
 			continue
 		}
 		submissions = append(submissions, account.Recalled{
-			UID: job.UID, Submission: submission.DeepCopy(), Class: classOf(job),
+			UID: job.UID, RecordUID: job.Status.UID, Submission: submission.DeepCopy(), Class: classOf(job),
 		})
 	}
 	r.Accounts.Recall(submissions)

@@ -161,8 +161,12 @@ func (r *Reconciler) act(ctx context.Context, job *v1alpha1.DaftyJob, tracker *a
 	decision := r.decide(withJob(ctx, job), job, tracker, gathered, problem)
 
 	// 3. Write status. Where that fails, only such steps are taken as need no record.
+	version := job.ResourceVersion
 	if err := r.writeStatus(ctx, job, decision.Status); err != nil {
 		return r.unrecorded(ctx, job, decision, err)
+	}
+	if job.ResourceVersion != version {
+		tracker.Told()
 	}
 	ctx = withJob(ctx, job)
 	tracker.From(ctx)
@@ -253,6 +257,9 @@ func (r *Reconciler) input(job *v1alpha1.DaftyJob, tracker *account.Tracker, gat
 	in := lifecycle.Input{Job: job, Known: tracker.Known(), Gathered: gathered, Now: r.Clock.Now(), DeletionTimeout: r.DeletionTimeout}
 	in.Known.Credentials.Problem = problem
 	in.Known.Refusals = r.refusals.known(job, in.Now)
+	if before := lifecycle.RestoredFrom(job); before != "" {
+		in.Known.Rehash = tracker.Rehash(before)
+	}
 	return in
 }
 
@@ -298,12 +305,15 @@ func (r *Reconciler) take(ctx context.Context, job *v1alpha1.DaftyJob, decision 
 	case lifecycle.AddFinalizer:
 		return r.patchMetadata(ctx, job, func() { controllerutil.AddFinalizer(job, v1alpha1.CancelFinalizer) })
 	case lifecycle.Annotate:
-		return r.patchMetadata(ctx, job, func() {
+		if err := r.patchMetadata(ctx, job, func() {
 			if job.Annotations == nil {
 				job.Annotations = map[string]string{}
 			}
 			job.Annotations[v1alpha1.JobAnnotation] = lifecycle.Annotation(job, job.Status.JobID)
-		})
+		}); err != nil {
+			return err
+		}
+		tracker.Annotated(job.Status.JobID)
 	case lifecycle.LookForThumbnail:
 		tracker.LookForThumbnail(job.Status.JobID)
 	case lifecycle.Delete:

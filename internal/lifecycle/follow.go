@@ -42,7 +42,7 @@ func (d *decider) follow() Decision {
 	case d.deleting():
 	case !d.finalizer():
 		return d.on(now, AddFinalizer, 0)
-	case !d.stopWanted() && Annotated(d.Job) != d.status.JobID:
+	case !d.stopWanted() && d.annotationWanted():
 		return d.on(now, Annotate, 0)
 	}
 	if credentials.Secret == "" {

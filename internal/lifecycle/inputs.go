@@ -112,6 +112,9 @@ func Needs(job *v1alpha1.DaftyJob) (jobs []string, files []v1alpha1.ConfigMapKey
 
 // SeenUID is that of a DaftyJob that a job refers to, as it was first seen; empty where it wasn't yet.
 func SeenUID(job *v1alpha1.DaftyJob, name string) types.UID {
+	if RestoredFrom(job) != "" {
+		return ""
+	}
 	for _, s := range sources(&job.Spec) {
 		if s.job == nil || s.job.Name != name {
 			continue

@@ -53,8 +53,15 @@ type Known struct {
 	// Since is when this process began to look after the job. A deletion's timeout counts from
 	// there at the earliest.
 	Since time.Time
+	// Told is when this process last wrote the status, zero where it hasn't yet.
+	Told time.Time
+	// Annotated is the id that this process last wrote into v1alpha1.JobAnnotation, empty where it hasn't yet.
+	Annotated string
 	// Credentials are the API keys at hand.
 	Credentials Credentials
+	// Rehash are, for a restored record (see RestoredFrom), the hashes of the API keys at hand for the object's own uid, by those
+	// for the uid of the record.
+	Rehash map[string]string
 	// Submission is the newest POST of this process, nil where there was none.
 	Submission *SubmissionCall
 	// Job is the newest answer about the job, nil where there was none. An answer that it has

@@ -19,6 +19,7 @@ import (
 // suspension, validation and credentials.
 func Next(in Input) Decision {
 	d := &decider{Input: in, status: *in.Job.Status.DeepCopy()}
+	d.takeOver()
 	d.recordDesired()
 	d.restoreRecord()
 	d.completeTimes()
@@ -43,6 +44,8 @@ func Next(in Input) Decision {
 		}
 		decision.soonest(left)
 	}
+	d.sameNews(&decision)
+	d.stampUID(&decision)
 	return decision
 }
 
@@ -217,6 +220,16 @@ func (d *decider) annotated() string {
 		return ""
 	}
 	return id
+}
+
+// annotationWanted says whether the job's id is to be written into the annotation: where there is none, and once in place of
+// another's, such as that of an attempt before. What somebody puts back after that is theirs (a manifest in Git may have it), and
+// does no harm: status has the right one.
+func (d *decider) annotationWanted() bool {
+	if Annotated(d.Job) == d.status.JobID {
+		return false
+	}
+	return d.Job.Annotations[v1alpha1.JobAnnotation] == "" || d.Known.Annotated != d.status.JobID
 }
 
 // keep changes nothing but the generation that status is about, if it says anything of it.

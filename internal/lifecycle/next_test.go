@@ -1067,8 +1067,8 @@ func kindRows() (rows []row) {
 		}
 
 		held := then{phase: PhasePending, way: k.way, reason: k.reason, step: lifecycle.Rest, after: time.Minute, event: event}
-		if k.kind == dafty.KindUnauthorized {
-			held.after = 5 * time.Second // Another key may be put into the Secret.
+		if slices.Contains([]dafty.Kind{dafty.KindUnauthorized, dafty.KindInsufficientCredits, dafty.KindSubscriptionRequired, dafty.KindUsageLimit}, k.kind) {
+			held.after = 5 * time.Second // The Secret may be touched, or another key put there.
 		}
 
 		name := string(k.kind)
