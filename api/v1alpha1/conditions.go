@@ -41,11 +41,14 @@ const (
 	// ReasonCancelledBeforeSubmission : the job was cancelled before it was submitted to Dafty;
 	// nothing was paid for.
 	ReasonCancelledBeforeSubmission = "CancelledBeforeSubmission"
+	// ReasonAlreadyCancelled : the job was cancelled, which can't be undone, and spec.desiredState asks for
+	// something else by now. Set it to Cancelled in the manifest, or create another DaftyJob under a new name.
+	ReasonAlreadyCancelled = "AlreadyCancelled"
 	// ReasonCompletedBeforeCancel : the job completed before the cancel reached it; it was paid
 	// for, and its result is in status.result.
 	ReasonCompletedBeforeCancel = "CompletedBeforeCancel"
 	// ReasonSuspended : the job isn't submitted, as requested. To resume it, set spec.desiredState to
-	// Completed.
+	// Completed; it isn't enough to remove it.
 	ReasonSuspended = "Suspended"
 
 	// ReasonWaitingForDependency : a DaftyJob or ConfigMap that the spec refers to isn't there, or
@@ -109,8 +112,9 @@ const (
 	// ReasonInvalidReference : a DaftyJob that the spec refers to has completed, but its result has no
 	// such image or style; the message says what it has. Create a corrected DaftyJob under a new name.
 	ReasonInvalidReference = "InvalidReference"
-	// ReasonDeadlineExceeded : the job took longer than spec.activeDeadlineSeconds and was cancelled.
-	// Create it again under a new name, with a longer deadline.
+	// ReasonDeadlineExceeded : the job took longer than spec.activeDeadlineSeconds and was cancelled, or wasn't
+	// submitted within spec.startingDeadlineSeconds and wasn't paid for; the message says which. Create it again
+	// under a new name, with a longer deadline, if it is still wanted.
 	ReasonDeadlineExceeded = "DeadlineExceeded"
 	// ReasonJobNotFound : Dafty doesn't know the job any more. Its result, if there is one, can
 	// only be found on Dafty's own web page.

@@ -37,11 +37,12 @@ const (
 type DesiredState string
 
 const (
-	// DesiredCompleted submits the job and follows it to its end.
+	// DesiredCompleted submits the job and follows it to its end. It is also
+	// meant where nothing is given, but resumes a suspended job only if it is.
 	DesiredCompleted DesiredState = "Completed"
 	// DesiredSuspended doesn't submit the job until it is resumed.
 	DesiredSuspended DesiredState = "Suspended"
-	// DesiredCancelled cancels the job. It can't be undone.
+	// DesiredCancelled cancels the job. It can't be undone, whatever follows.
 	DesiredCancelled DesiredState = "Cancelled"
 )
 
@@ -65,20 +66,22 @@ const (
 // +kubebuilder:validation:XValidation:rule="has(self.idempotencyKey) == has(oldSelf.idempotencyKey)",message="idempotencyKey can't be added or taken away, as a request may already be sent: create another DaftyJob under a new name",reason=FieldValueForbidden
 // +kubebuilder:validation:XValidation:rule="!has(self.adoptJobID) || !has(self.idempotencyKey)",message="give at most one of adoptJobID and idempotencyKey: leave out idempotencyKey, as an adopted job is never submitted"
 // +kubebuilder:validation:XValidation:rule="!has(self.adoptJobID) || !has(self.backoffLimit) || self.backoffLimit == 0",message="leave out backoffLimit beside adoptJobID: an adopted job is never submitted, nor tried again"
+// +kubebuilder:validation:XValidation:rule="!has(self.adoptJobID) || !has(self.startingDeadlineSeconds)",message="leave out startingDeadlineSeconds beside adoptJobID: an adopted job is never submitted"
 type DaftyJobSpec struct {
 	// desiredState is the state that the job should reach.
 	//
-	// Completed (the default): submit the job and follow it to its end.
+	// Completed (also where this field is absent): submit the job and follow it
+	// to its end.
 	//
-	// Suspended: don't submit the job until desiredState becomes Completed. This
+	// Suspended: don't submit the job, or another attempt of it, until
+	// desiredState is set to Completed. Removing the field doesn't resume it. This
 	// has no effect on a job that is already submitted.
 	//
 	// Cancelled: cancel the job, or don't submit it if it isn't submitted yet.
-	// This can't be undone. Cancelling a job that Dafty is already processing
-	// costs 1 CU, Dafty's credit unit.
+	// This can't be undone: another value, given later, is accepted and changes
+	// nothing, which the Ready condition then says. Cancelling a job that Dafty is
+	// already processing costs 1 CU, Dafty's credit unit.
 	//
-	// +default="Completed"
-	// +kubebuilder:validation:XValidation:rule="oldSelf != 'Cancelled' || self == 'Cancelled'",message="a cancelled job can't be taken up again: create another DaftyJob under a new name",reason=FieldValueForbidden
 	// +optional
 	DesiredState DesiredState `json:"desiredState,omitempty"`
 
@@ -165,6 +168,17 @@ type DaftyJobSpec struct {
 	// +kubebuilder:validation:Maximum=31536000
 	// +optional
 	ActiveDeadlineSeconds *int64 `json:"activeDeadlineSeconds,omitempty"`
+
+	// startingDeadlineSeconds is how many seconds after the creation of this
+	// DaftyJob its job may be submitted: 1 to 31536000, which is a year. A job that
+	// isn't submitted by then, whatever it waits for and also while it is
+	// suspended, fails without being paid for. Once the job is submitted, this has
+	// no effect. Unset: no limit.
+	//
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=31536000
+	// +optional
+	StartingDeadlineSeconds *int64 `json:"startingDeadlineSeconds,omitempty"`
 
 	// ttlSecondsAfterFinished deletes this DaftyJob this many seconds after it
 	// has finished: 0 to 315360000, which is ten years. Unset: it is kept. Don't
@@ -650,6 +664,19 @@ type DaftyJobStatus struct {
 	// +patchMergeKey=type
 	// +optional
 	Conditions []metav1.Condition `json:"conditions,omitempty" patchStrategy:"merge" patchMergeKey:"type"`
+
+	// cancelRequestedAt is when spec.desiredState was first seen to be Cancelled.
+	// From then on the job is called off, whatever spec.desiredState says later.
+	//
+	// +optional
+	CancelRequestedAt *metav1.Time `json:"cancelRequestedAt,omitempty"`
+
+	// suspendedAt is when spec.desiredState was first seen to be Suspended. It
+	// goes once spec.desiredState is set to Completed; until then nothing is
+	// submitted, also where spec.desiredState is absent by now.
+	//
+	// +optional
+	SuspendedAt *metav1.Time `json:"suspendedAt,omitempty"`
 
 	// jobID is Dafty's id of the job.
 	//

@@ -133,6 +133,11 @@ func (in *DaftyJobSpec) DeepCopyInto(out *DaftyJobSpec) {
 		*out = new(int64)
 		**out = **in
 	}
+	if in.StartingDeadlineSeconds != nil {
+		in, out := &in.StartingDeadlineSeconds, &out.StartingDeadlineSeconds
+		*out = new(int64)
+		**out = **in
+	}
 	if in.TTLSecondsAfterFinished != nil {
 		in, out := &in.TTLSecondsAfterFinished, &out.TTLSecondsAfterFinished
 		*out = new(int32)
@@ -159,6 +164,14 @@ func (in *DaftyJobStatus) DeepCopyInto(out *DaftyJobStatus) {
 		for i := range *in {
 			(*in)[i].DeepCopyInto(&(*out)[i])
 		}
+	}
+	if in.CancelRequestedAt != nil {
+		in, out := &in.CancelRequestedAt, &out.CancelRequestedAt
+		*out = (*in).DeepCopy()
+	}
+	if in.SuspendedAt != nil {
+		in, out := &in.SuspendedAt, &out.SuspendedAt
+		*out = (*in).DeepCopy()
 	}
 	if in.Submission != nil {
 		in, out := &in.Submission, &out.Submission

@@ -42,7 +42,8 @@ type Registry struct {
 	settled chan struct{}
 	// salt is this process's own, and is told nobody.
 	salt string
-	// cancels are the UIDs of those who had a job cancelled, by its id in small letters: another DaftyJob may share it.
+	// cancels are who had a job cancelled and why (cancelledBy), by its id in small letters: another DaftyJob may share it,
+	// and status may be set back.
 	cancels *lru.Cache
 
 	mu       sync.Mutex

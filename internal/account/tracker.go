@@ -132,8 +132,11 @@ func (t *Tracker) Known() lifecycle.Known {
 		t.asked, known.Uploads = t.secret.uploads.known(t.asked)
 	}
 	if t.job != nil {
-		by, cancelled := t.registry.cancels.Get(strings.ToLower(t.job.Id))
-		known.CancelledElsewhere = cancelled && by != t.uid
+		if by, cancelled := t.registry.cancelOf(t.job.Id); cancelled && by.uid == t.uid {
+			known.Cancelled = by.cause
+		} else {
+			known.CancelledElsewhere = cancelled
+		}
 	}
 	if t.held != nil {
 		known.Credentials.Held, known.Credentials.Untried = Hash(t.uid, t.held.key()), t.untried
@@ -459,8 +462,13 @@ func (t *Tracker) looksBad(a *Account, err *dafty.CallError) time.Duration {
 	return max(lifecycle.Backoff(time.Second, t.missed, maxTrouble), err.RetryAfter)
 }
 
-// Cancel cancels the job. Whether it has ended is for the looks to tell.
-func (t *Tracker) Cancel(jobID string) {
+// Cancel cancels the job, as its user asked. Whether it has ended is for the looks to tell.
+func (t *Tracker) Cancel(jobID string) { t.cancelFor(jobID, lifecycle.CancelForUser) }
+
+// CancelOverdue is Cancel for a job that is past its deadline.
+func (t *Tracker) CancelOverdue(jobID string) { t.cancelFor(jobID, lifecycle.CancelForDeadline) }
+
+func (t *Tracker) cancelFor(jobID string, cause lifecycle.CancelCause) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.turnTo(jobID)
@@ -474,10 +482,10 @@ func (t *Tracker) Cancel(jobID string) {
 		call.Failures = t.cancel.Failures
 	}
 	t.cancel = call
-	go t.cancelJob(t.call(t.ctx), t.registry.retain(a), jobID, call)
+	go t.cancelJob(t.call(t.ctx), t.registry.retain(a), jobID, cause, call)
 }
 
-func (t *Tracker) cancelJob(ctx context.Context, a *Account, jobID string, call *lifecycle.CancelCall) {
+func (t *Tracker) cancelJob(ctx context.Context, a *Account, jobID string, cause lifecycle.CancelCause, call *lifecycle.CancelCall) {
 	defer t.registry.release(a)
 	waiting, giveUp := context.WithCancel(ctx)
 	defer context.AfterFunc(t.registry.open, giveUp)()
@@ -490,14 +498,13 @@ func (t *Tracker) cancelJob(ctx context.Context, a *Account, jobID string, call 
 		return
 	}
 	// Before it leaves, as others may read of its effect before its answer is here.
-	shared := strings.ToLower(jobID)
-	_, already := t.registry.cancels.Get(shared)
-	t.registry.cancels.Add(shared, t.uid)
+	before, already := t.registry.cancelOf(jobID)
+	t.registry.setCancel(jobID, cancelledBy{t.uid, cause}.after(before))
 	ctx, rate := dafty.WithRate(ctx)
 	job, err := a.client.Cancel(ctx, jobID)
 	callErr := dafty.AsError(err)
 	if callErr != nil && (callErr.Unsent || callErr.Kind != dafty.KindUnavailable) && !already {
-		t.registry.cancels.Remove(shared) // it had no effect
+		t.registry.unsetCancel(jobID) // it had no effect
 	}
 	a.called(dafty.ClassOther, taken, *rate, callErr)
 

@@ -34,7 +34,7 @@ func (r *Reconciler) readCredentials(ctx context.Context, job *v1alpha1.DaftyJob
 		return "", nil
 	}
 	age := keyAge
-	if wanted := job.DeletionTimestamp.IsZero() && job.Spec.DesiredState != v1alpha1.DesiredCancelled; wanted && (job.Status.JobID != "" || job.Status.InDoubt()) && tracker.Smooth() {
+	if wanted := job.DeletionTimestamp.IsZero() && !lifecycle.CancelRequested(job); wanted && (job.Status.JobID != "" || job.Status.InDoubt()) && tracker.Smooth() {
 		age = followingKeyAge
 	}
 	if tracker.UsedWithin(age) {

@@ -118,7 +118,7 @@ func (r *Reconciler) gather(ctx context.Context, job *v1alpha1.DaftyJob) (lifecy
 	if err != nil {
 		return gathered, err
 	}
-	if wanted := job.DeletionTimestamp.IsZero() && job.Spec.DesiredState == v1alpha1.DesiredCompleted; !wanted && !job.Status.InDoubt() {
+	if !lifecycle.Wanted(job) && !job.Status.InDoubt() {
 		return gathered, nil
 	}
 	names, files := lifecycle.Needs(job)
@@ -175,7 +175,7 @@ func (r *Reconciler) other(ctx context.Context, job *v1alpha1.DaftyJob, name str
 func (r *Reconciler) awaited(ctx context.Context, job *v1alpha1.DaftyJob) (bool, error) {
 	jobs, err := r.indexed(ctx, job.Namespace, dependsOn, job.Name)
 	return slices.ContainsFunc(jobs, func(other v1alpha1.DaftyJob) bool {
-		return other.DeletionTimestamp.IsZero() && other.Spec.DesiredState == v1alpha1.DesiredCompleted
+		return lifecycle.Wanted(&other)
 	}), err
 }
 

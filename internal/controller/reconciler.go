@@ -202,7 +202,7 @@ func (r *Reconciler) decide(ctx context.Context, job *v1alpha1.DaftyJob, tracker
 	case decision.Step == lifecycle.Submit && !tracker.Begin():
 		// The process ends. What it would put on record is for the next one to send.
 		if !decision.AtOnce {
-			decision = lifecycle.Decision{Status: job.Status, Step: lifecycle.Rest}
+			decision = lifecycle.Decision{Status: lifecycle.Observed(in), Step: lifecycle.Rest}
 			break
 		}
 		// That the request before was refused is known to this process alone.
@@ -214,7 +214,7 @@ func (r *Reconciler) decide(ctx context.Context, job *v1alpha1.DaftyJob, tracker
 		switch hold := tracker.Claim(create, decision.Status.Submission, decision.AtOnce); {
 		case hold != nil && decision.AtOnce:
 			// It keeps its place: that the request before was refused isn't put on record until then.
-			decision = lifecycle.Decision{Status: job.Status, Step: lifecycle.Rest, AtOnce: true, After: max(hold.Until.Sub(in.Now), time.Second)}
+			decision = lifecycle.Decision{Status: lifecycle.Observed(in), Step: lifecycle.Rest, AtOnce: true, After: max(hold.Until.Sub(in.Now), time.Second)}
 		case hold != nil:
 			in.Known.Hold = hold
 			decision = lifecycle.Next(in)
@@ -258,7 +258,11 @@ func (r *Reconciler) take(ctx context.Context, job *v1alpha1.DaftyJob, decision 
 	case lifecycle.Follow:
 		tracker.Follow(job.Status.JobID, class)
 	case lifecycle.Cancel:
-		tracker.Cancel(job.Status.JobID)
+		if lifecycle.CancelCauseOf(job) == lifecycle.CancelForDeadline {
+			tracker.CancelOverdue(job.Status.JobID)
+		} else {
+			tracker.Cancel(job.Status.JobID)
+		}
 		tracker.Follow(job.Status.JobID, class)
 	case lifecycle.AddFinalizer:
 		return r.patchMetadata(ctx, job, func() { controllerutil.AddFinalizer(job, v1alpha1.CancelFinalizer) })

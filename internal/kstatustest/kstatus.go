@@ -48,14 +48,20 @@ func Want(job *v1alpha1.DaftyJob) status.Status {
 	if job.Status.ObservedGeneration != job.Generation {
 		return status.InProgressStatus
 	}
+	ready := meta.FindStatusCondition(job.Status.Conditions, v1alpha1.ConditionReady)
 	switch job.Status.Phase {
-	case v1alpha1.PhaseCompleted, v1alpha1.PhaseCancelled:
+	case v1alpha1.PhaseCancelled:
+		if ready != nil && ready.Reason == v1alpha1.ReasonAlreadyCancelled {
+			return status.FailedStatus
+		}
+		return status.CurrentStatus
+	case v1alpha1.PhaseCompleted:
 		return status.CurrentStatus
 	case v1alpha1.PhaseFailed:
 		return status.FailedStatus
 	case v1alpha1.PhasePending, v1alpha1.PhaseSubmitting, v1alpha1.PhaseQueued, v1alpha1.PhaseProcessing, v1alpha1.PhaseCancelling:
 	}
-	if ready := meta.FindStatusCondition(job.Status.Conditions, v1alpha1.ConditionReady); ready != nil && needsPerson[ready.Reason] {
+	if ready != nil && needsPerson[ready.Reason] {
 		return status.FailedStatus
 	}
 	return status.InProgressStatus

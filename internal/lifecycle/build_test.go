@@ -86,6 +86,16 @@ func desired(state v1alpha1.DesiredState) change {
 	return func(job *v1alpha1.DaftyJob) { job.Spec.DesiredState = state }
 }
 
+// cancelSeen and suspensionSeen have on record what the spec asked for once.
+func cancelSeen(job *v1alpha1.DaftyJob) { job.Status.CancelRequestedAt = at(-time.Minute) }
+
+func suspensionSeen(job *v1alpha1.DaftyJob) { job.Status.SuspendedAt = at(-time.Minute) }
+
+// startingDeadline is in seconds, from an hour before t0.
+func startingDeadline(seconds int64) change {
+	return spec(func(s *v1alpha1.DaftyJobSpec) { s.StartingDeadlineSeconds = &seconds })
+}
+
 func deleted(after time.Duration) change {
 	return func(job *v1alpha1.DaftyJob) { job.DeletionTimestamp = at(after) }
 }
@@ -408,6 +418,11 @@ func untried(known *lifecycle.Known) { known.Credentials.Untried = true }
 
 func since(after time.Duration) func(*lifecycle.Known) {
 	return func(known *lifecycle.Known) { known.Since = t0.Add(after) }
+}
+
+// cancelledFor has this process have the job cancelled.
+func cancelledFor(cause lifecycle.CancelCause) func(*lifecycle.Known) {
+	return func(known *lifecycle.Known) { known.Cancelled = cause }
 }
 
 func cancelledElsewhere(known *lifecycle.Known) { known.CancelledElsewhere = true }

@@ -19,7 +19,12 @@ func (d *decider) finished() Decision {
 			}
 		}
 	}
+	var event *Event
+	if d.status.Phase == v1alpha1.PhaseCancelled {
+		event = d.cancelledBefore()
+	}
 	decision := d.keep(Rest, 0)
+	decision.Event = event
 	if d.storeWanted() {
 		decision.Store, decision.After = true, d.storePoll()
 	}

@@ -40,7 +40,7 @@ var kept = []row{
 		then: then{phase: PhaseFailed, way: stuck, reason: "Failed", step: lifecycle.Delete, after: 10 * time.Second},
 	},
 	{
-		name: "a cancelled one too", given: newJob(taken(PhaseCancelled), ttl(60)), known: with(""),
+		name: "a cancelled one too", given: newJob(taken(PhaseCancelled), desired(DesiredCancelled), ttl(60)), known: with(""),
 		then: then{phase: PhaseCancelled, way: reached, reason: ReasonCancelled, step: lifecycle.Delete, after: 10 * time.Second},
 	},
 	{

@@ -206,13 +206,13 @@ func (d *decider) completed(job *dafty.Job) Decision {
 // failed ends a job that reads failed, which a cancelled one does too: it was cancelled if
 // a cancel was on its way.
 func (d *decider) failed(job *dafty.Job) Decision {
-	// A cancel that Dafty accepted may stand here alone: the API server can refuse to have it written. Of one whose status is
-	// lost nothing else is left than that it was called off.
+	// A cancel that Dafty accepted may stand here alone: the API server can refuse to have it written, and its store can be set
+	// back. Of one whose status is lost nothing else is left than that it was called off.
 	accepted := d.stopWanted() && d.Known.Cancel != nil && d.Known.Cancel.Done && d.Known.Cancel.Err == nil
 	emptied := d.Job.Status.Phase == "" && d.Job.Status.Submission == nil && d.cancelWanted()
 	shared := d.stopWanted() && d.Known.CancelledElsewhere
-	if d.status.Phase == v1alpha1.PhaseCancelling || accepted || emptied || shared {
-		if !d.cancelWanted() {
+	if d.status.Phase == v1alpha1.PhaseCancelling || accepted || emptied || shared || d.Known.Cancelled != "" {
+		if !d.cancelWanted() && d.Known.Cancelled != CancelForUser {
 			words := "the job took longer than spec.activeDeadlineSeconds allowed when its cancel began" // it may have been changed since
 			if d.overdue() {
 				words = d.overdueWords()

@@ -85,9 +85,10 @@ func finality(in lifecycle.Input, got lifecycle.Decision, must check) {
 		must(in.Job.Spec.ResultConfigMap == "" || deleting || got.Store || got.Step == lifecycle.Delete, "the stored result lacks the thumbnail")
 		late.ThumbnailURL, same.ResultConfigMap = "", before.ResultConfigMap
 	}
+	same.Conditions = slices.Clone(before.Conditions) // see desiredStateStands, and what is true of all conditions
 	must(equality.Semantic.DeepEqual(*before, *same), "status changed after a final phase")
 	must(slices.Contains([]lifecycle.Step{lifecycle.Rest, lifecycle.RemoveFinalizer, lifecycle.LookForThumbnail, lifecycle.Delete}, got.Step), "step %s after a final phase", got.Step)
-	must(got.Event == nil, "an event after a final phase")
+	must(got.Event == nil || after.Phase == v1alpha1.PhaseCancelled, "an event after a final phase")
 	must(got.After == 0 || kept || looksFor || stores, "something follows a final phase")
 }
 
@@ -257,7 +258,7 @@ func inputsStand(in lifecycle.Input, got lifecycle.Decision, must check) {
 	}
 	must(in.Known.Credentials.Secret != "", "uploads without a key")
 	must(after.JobID == "" && (after.Phase == v1alpha1.PhasePending || after.InDoubt()), "uploads in phase %s with job id %q", after.Phase, after.JobID)
-	unwanted := in.Job.DeletionTimestamp != nil || in.Job.Spec.DesiredState != v1alpha1.DesiredCompleted
+	unwanted := in.Job.DeletionTimestamp != nil || calledOff(in.Job) || heldBack(in.Job)
 	must(!unwanted || after.InDoubt(), "uploads what isn't wanted")
 	must(got.After > 0, "an upload whose end may never be seen")
 	for _, file := range got.Files {
@@ -300,7 +301,7 @@ func attemptsCount(in lifecycle.Input, got lifecycle.Decision, must check) {
 	}
 	must(is(in.Known.Job) || in.Known.Submission != nil && is(in.Known.Submission.Job), "job %s is tried again, which Dafty doesn't call failed", failed)
 	must(int(after.Attempts) <= limit, "tried again after %d attempts", after.Attempts)
-	unwanted := in.Job.DeletionTimestamp != nil || in.Job.Spec.DesiredState == v1alpha1.DesiredCancelled
+	unwanted := in.Job.DeletionTimestamp != nil || calledOff(in.Job)
 	must(!unwanted && before.Phase != v1alpha1.PhaseCancelling && !pastDeadline(in, after), "tried again, and isn't wanted")
 	must(in.Job.Spec.AdoptJobID == "", "an adopted job is tried again")
 	must(after.JobID == "" && after.Submission == nil && after.Phase == v1alpha1.PhasePending && got.Step == lifecycle.Rest, "status is %s", asJSON(after))

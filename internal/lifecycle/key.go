@@ -49,6 +49,6 @@ func refusedTwice(job *v1alpha1.DaftyJob, last *v1alpha1.Submission, err *dafty.
 // mayFollowAtOnce says whether a request may be sent right after one that was refused. Where it may not, the user's key
 // is tried again later.
 func (d *decider) mayFollowAtOnce(last *v1alpha1.Submission) bool {
-	return d.Known.Hold == nil && d.Job.Spec.DesiredState != v1alpha1.DesiredSuspended &&
+	return d.Known.Hold == nil && !d.isSuspended() && !d.tooLateToStart() &&
 		d.Known.Credentials.Secret == last.CredentialsHash
 }

@@ -64,6 +64,9 @@ type Known struct {
 	Trouble *Trouble
 	// Cancel is the newest cancel call of this process, nil where there was none.
 	Cancel *CancelCall
+	// Cancelled is why this process has had the job cancelled for this DaftyJob, empty where it hasn't. It outlives the
+	// status, should that be set back.
+	Cancelled CancelCause
 	// CancelledElsewhere says that another DaftyJob that shares the job has had it cancelled.
 	CancelledElsewhere bool
 	// Hold is why no submission of this API key can be sent now, nil where one can.
@@ -98,6 +101,16 @@ type SubmissionCall struct {
 	// Failures counts the submissions of this job that failed in a row, this one included.
 	Failures int
 }
+
+// CancelCause is why a job is cancelled.
+type CancelCause string
+
+const (
+	// CancelForUser : its user asked for it, or deleted the DaftyJob.
+	CancelForUser CancelCause = "User"
+	// CancelForDeadline : it was past its deadline.
+	CancelForDeadline CancelCause = "Deadline"
+)
 
 // CancelCall is one POST that cancels the job.
 type CancelCall struct {

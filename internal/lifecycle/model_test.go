@@ -88,9 +88,9 @@ func moves() []move {
 	add("a day passes", func(w *world) bool { return w.job.Status.InDoubt() || w.deleting() }, func(w *world) { w.now = w.now.Add(24 * time.Hour) })
 
 	// The user.
-	for _, state := range []v1alpha1.DesiredState{v1alpha1.DesiredCompleted, v1alpha1.DesiredSuspended, v1alpha1.DesiredCancelled} {
+	for _, state := range []v1alpha1.DesiredState{v1alpha1.DesiredCompleted, v1alpha1.DesiredSuspended, v1alpha1.DesiredCancelled, ""} {
 		add("desiredState "+string(state), func(w *world) bool {
-			return w.job.Spec.DesiredState != v1alpha1.DesiredCancelled
+			return w.job.Spec.DesiredState != state && (w.plain || state != "")
 		}, func(w *world) { w.job.Spec.DesiredState = state; w.job.Generation++ })
 	}
 	add("delete", func(w *world) bool { return !w.deleting() }, func(w *world) {
@@ -334,6 +334,9 @@ func (w *world) sketch() string {
 	}
 	spec := w.job.Spec
 	kind := fmt.Sprint(spec.ImageUpscale != nil, spec.ImageToVideo != nil, backoffLimitOf(w.job), spec.ActiveDeadlineSeconds != nil, spec.TTLSecondsAfterFinished != nil, spec.AdoptJobID != "", spec.ResultConfigMap)
+	if status.Phase == v1alpha1.PhaseCancelled {
+		kind += fmt.Sprint(spec.DesiredState == v1alpha1.DesiredCancelled)
+	}
 	if status.Phase.Final() {
 		kind += string(status.Phase)
 		if w.deleting() {
@@ -363,7 +366,11 @@ func (w *world) sketch() string {
 	if due := due(w.input(), &w.job.Status); !due.IsZero() {
 		kind += fmt.Sprint(" due ", w.now.Before(due))
 	}
-	sketch := kind + fmt.Sprint(status.Phase, w.job.Spec.DesiredState, len(w.job.Finalizers), w.known.Credentials.Secret != "")
+	if seconds := spec.StartingDeadlineSeconds; seconds != nil {
+		kind += fmt.Sprint(" start ", age(w.job.CreationTimestamp.Time, time.Duration(*seconds)*time.Second))
+	}
+	// How it came to be asked for doesn't matter until the end.
+	sketch := kind + fmt.Sprint(status.Phase, calledOff(w.job), heldBack(w.job), len(w.job.Finalizers), w.known.Credentials.Secret != "")
 	if w.deleting() {
 		sketch += fmt.Sprint(" deleting ", age(w.job.DeletionTimestamp.Time, deletionTimeout))
 	}
@@ -483,6 +490,7 @@ func explore(t *testing.T) explored {
 	start(false, there(base(v1alpha1.PhaseFailed, v1alpha1.ReasonGenerationFailed)), upscaling(0))
 	start(false, reading(picture), animated, ttl(60), resultIn("hero-result"))
 	start(false, lifecycle.Gathered{}, backoffLimit(1), deadline(300))
+	start(false, lifecycle.Gathered{}, startingDeadline(3660))
 	start(false, lifecycle.Gathered{Adopter: "older"}, adopting)
 	for len(queue) > 0 {
 		w := queue[0]

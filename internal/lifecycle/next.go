@@ -19,10 +19,20 @@ import (
 // suspension, validation and credentials.
 func Next(in Input) Decision {
 	d := &decider{Input: in, status: *in.Job.Status.DeepCopy()}
+	d.recordDesired()
 	d.restoreRecord()
 	d.completeTimes()
 	decision := d.next()
+	if decision.Step == RemoveFinalizer {
+		// It goes, and what it asked for with it: no write is to hold that up.
+		decision.Status.CancelRequestedAt, decision.Status.SuspendedAt = in.Job.Status.CancelRequestedAt, in.Job.Status.SuspendedAt
+	} else {
+		observe(&decision.Status)
+	}
 	if due := d.due(); !due.IsZero() && !decision.Status.Phase.Final() && decision.Step != RemoveFinalizer && due.After(in.Now) {
+		decision.soonest(due.Sub(in.Now))
+	}
+	if due := d.startBy(); !due.IsZero() && !decision.Status.Phase.Final() && due.After(in.Now) {
 		decision.soonest(due.Sub(in.Now))
 	}
 	if d.deleting() && decision.Step != RemoveFinalizer && d.finalizer() {
@@ -45,7 +55,7 @@ func (d *decider) next() Decision {
 		return d.keep(Rest, 0)
 	case d.deleting() && (d.status.Phase.Final() || d.untouched()):
 		return d.letGo(nil)
-	case d.deleting() && d.Job.Spec.DeletionPolicy == v1alpha1.DeletionOrphan && !d.calledOff():
+	case d.leavesRunning():
 		return d.orphan()
 	case d.deleting() && !d.Now.Before(d.deadline()):
 		return d.abandon()
@@ -67,7 +77,9 @@ func (d *decider) next() Decision {
 		return d.cancelledBeforeSubmission()
 	case d.overdue():
 		return d.tooLate()
-	case d.Job.Spec.DesiredState == v1alpha1.DesiredSuspended:
+	case d.tooLateToStart():
+		return d.neverStarted()
+	case d.isSuspended():
 		return d.suspended()
 	default:
 		return d.submit()
@@ -103,13 +115,13 @@ func (d *decider) untouched() bool {
 
 // cancelWanted says that the job must not run, or run on.
 func (d *decider) cancelWanted() bool {
-	return d.deleting() || d.Job.Spec.DesiredState == v1alpha1.DesiredCancelled
+	return d.deleting() || d.cancelRequested()
 }
 
 // calledOff says that the job must not run on, whether the object stays or not: to leave a job to itself is no way to
 // take that back.
 func (d *decider) calledOff() bool {
-	return d.Job.Spec.DesiredState == v1alpha1.DesiredCancelled || d.overdue()
+	return d.cancelRequested() || d.overdue()
 }
 
 // stopWanted says that a job at Dafty must not run on. What was begun isn't taken back, should the deadline be.
@@ -216,11 +228,6 @@ func (d *decider) letGo(event *Event) Decision {
 	return Decision{Status: d.status, Step: RemoveFinalizer, Event: event}
 }
 
-func (d *decider) orphan() Decision {
-	return d.letGo(&Event{Reason: v1alpha1.EventJobOrphaned, Message: fmt.Sprintf(
-		"deleted with deletionPolicy Orphan: %s runs on at Dafty and is paid for", d.jobWords())})
-}
-
 func (d *decider) abandon() Decision {
 	message := fmt.Sprintf("gave up cancelling after %s: %s may still run and cost; look for it at Dafty and cancel it there", d.DeletionTimeout, d.jobWords())
 	if ready := d.ready(); ready != nil && ready.Status != metav1.ConditionTrue {
@@ -291,11 +298,6 @@ func (d *decider) cancelledBeforeSubmission() Decision {
 	}
 	return d.end(reached(v1alpha1.PhaseCancelled, v1alpha1.ReasonCancelledBeforeSubmission,
 		"called off before Dafty took the job; nothing was paid"))
-}
-
-func (d *decider) suspended() Decision {
-	return d.on(verdict{phase: v1alpha1.PhasePending, ready: metav1.ConditionFalse, reason: v1alpha1.ReasonSuspended,
-		message: "held back, as asked; set spec.desiredState to Completed to submit it"}, Rest, 0)
 }
 
 // submit begins an attempt, if nothing stands in its way.

@@ -66,13 +66,15 @@ func standing(status *v1alpha1.DaftyJobStatus) (string, error) {
 
 	key := strings.Join(is, " ")
 	way, ok := map[string]string{
-		"":                           unseen,
-		"Ready=Unknown Reconciling":  onTheWay,
-		"Ready=False Stalled":        stuck,
-		"Ready=False":                suspended,
-		"Complete Ready=True":        reached,
-		"Cancelled Ready=True":       reached,
-		"Failed Ready=False Stalled": stuck,
+		"":                          unseen,
+		"Ready=Unknown Reconciling": onTheWay,
+		"Ready=False Stalled":       stuck,
+		"Ready=False":               suspended,
+		"Complete Ready=True":       reached,
+		"Cancelled Ready=True":      reached,
+		// It is asked for something else by now.
+		"Cancelled Ready=False Stalled": stuck,
+		"Failed Ready=False Stalled":    stuck,
 	}[key]
 	if !ok {
 		return "", fmt.Errorf("conditions %q", key)
@@ -100,14 +102,14 @@ func wrong(in lifecycle.Input, got lifecycle.Decision) (problems []string) {
 	before, after := &in.Job.Status, &got.Status
 	deleting := !in.Job.DeletionTimestamp.IsZero()
 	finalizer := slices.Contains(in.Job.Finalizers, v1alpha1.CancelFinalizer)
-	unwanted := deleting || in.Job.Spec.DesiredState == v1alpha1.DesiredCancelled
+	unwanted := deleting || calledOff(in.Job)
 
 	// The same question has the same answer, and asking changes nothing.
 	asked := asJSON(in)
 	must(reflect.DeepEqual(got, lifecycle.Next(in)), "another answer to the same question")
 	must(asked == asJSON(in), "the input was changed")
 
-	for _, hold := range []func(lifecycle.Input, lifecycle.Decision, func(bool, string, ...any)){finality, inputsStand, attemptsCount, deadlineHolds} {
+	for _, hold := range []func(lifecycle.Input, lifecycle.Decision, func(bool, string, ...any)){finality, inputsStand, attemptsCount, deadlineHolds, startingDeadlineHolds, desiredStateStands} {
 		hold(in, got, must)
 	}
 
@@ -123,6 +125,8 @@ func wrong(in lifecycle.Input, got lifecycle.Decision) (problems []string) {
 	}
 	for _, condition := range after.Conditions {
 		must(condition.Reason != "" && condition.Message != "", "%s without a reason or a message", condition.Type)
+		must(condition.ObservedGeneration == after.ObservedGeneration || after.ObservedGeneration <= 0 || got.Step == lifecycle.RemoveFinalizer,
+			"%s is of generation %d, and status of %d", condition.Type, condition.ObservedGeneration, after.ObservedGeneration)
 		old := meta.FindStatusCondition(before.Conditions, condition.Type)
 		if old != nil && old.Status == condition.Status {
 			must(old.LastTransitionTime.Equal(&condition.LastTransitionTime), "the transition time of %s moved without a transition", condition.Type)
@@ -154,7 +158,7 @@ func wrong(in lifecycle.Input, got lifecycle.Decision) (problems []string) {
 		reason := readyReason(after)
 		cancel := in.Known.Cancel
 		emptied := unwanted && before.Phase == "" && before.Submission == nil
-		cancelled := says(dafty.Failed) && (before.Phase == v1alpha1.PhaseCancelling || cancel != nil && cancel.Done && cancel.Err == nil || emptied || in.Known.CancelledElsewhere)
+		cancelled := says(dafty.Failed) && (before.Phase == v1alpha1.PhaseCancelling || cancel != nil && cancel.Done && cancel.Err == nil || emptied || in.Known.CancelledElsewhere || in.Known.Cancelled != "")
 		switch {
 		case after.Phase == v1alpha1.PhaseCompleted:
 			must(says(dafty.Completed), "completed, which Dafty doesn't say")
@@ -162,12 +166,12 @@ func wrong(in lifecycle.Input, got lifecycle.Decision) (problems []string) {
 			must(unwanted && !after.InDoubt(), "cancelled, which nobody asked for, or what it was isn't known")
 		case after.Phase == v1alpha1.PhaseCancelled:
 			must(cancelled, "cancelled, which Dafty doesn't say")
-			must(unwanted, "cancelled, which nobody asked for")
+			must(unwanted || in.Known.Cancelled == lifecycle.CancelForUser, "cancelled, which nobody asked for")
 		case reason == v1alpha1.ReasonDependencyFailed || reason == v1alpha1.ReasonInvalidReference:
 			must(after.JobID == "" && !after.InDoubt() && lostReference(in) == reason, "%s with %s", reason, asJSON(in.Gathered))
 		case reason == v1alpha1.ReasonDeadlineExceeded:
 			between := after.JobID == "" && !after.InDoubt() && pastDeadline(in, after)
-			must(!unwanted && (cancelled || between), "the deadline ended what may still run")
+			must(!unwanted && (cancelled || between || tooLateToStart(in) && after.JobID == "" && !after.InDoubt()), "the deadline ended what may still run")
 		case reason == v1alpha1.ReasonJobNotFound:
 			must(denied, "not found, which Dafty doesn't say")
 			must(before.SubmittedAt == nil || in.Now.Sub(before.SubmittedAt.Time) >= 30*time.Second, "not found, moments after it was made")
@@ -216,7 +220,8 @@ func wrong(in lifecycle.Input, got lifecycle.Decision) (problems []string) {
 			must(!before.InDoubt() || forgone(in) || got.AtOnce && disproved(in), "submitted anew, and the request before is in doubt")
 			must(in.Job.Spec.IdempotencyKey == "" || got.AtOnce || submission.IdempotencyKey == fmt.Sprintf("%s-%d", in.Job.Spec.IdempotencyKey, submission.Attempt), "key %s, not first the user's own", submission.IdempotencyKey)
 			must(!got.AtOnce || in.Job.Spec.IdempotencyKey != "" && in.Known.Hold == nil, "at once, without a cause")
-			must(!unwanted && in.Job.Spec.DesiredState != v1alpha1.DesiredSuspended, "submitted although it isn't wanted")
+			must(!unwanted && !heldBack(in.Job), "submitted although it isn't wanted")
+			must(!tooLateToStart(in), "submitted too late")
 			must(ownAnnotation(in.Job) == "", "submitted although the annotation names a job")
 			must(in.Job.Spec.AdoptJobID == "", "submitted beside a job that is to be adopted")
 			must(!pastDeadline(in, before) || before.InDoubt(), "submitted past the deadline")
@@ -235,7 +240,7 @@ func wrong(in lifecycle.Input, got lifecycle.Decision) (problems []string) {
 		untouched := before.JobID == "" && !before.InDoubt() && ownAnnotation(in.Job) == "" && in.Job.Spec.AdoptJobID == ""
 		timeout := !in.Now.Before(in.Job.DeletionTimestamp.Add(in.DeletionTimeout))
 		must(deleting && finalizer, "a finalizer that isn't there, or is wanted")
-		orphaned := in.Job.Spec.DeletionPolicy == v1alpha1.DeletionOrphan && in.Job.Spec.DesiredState != v1alpha1.DesiredCancelled && !pastDeadline(in, after)
+		orphaned := in.Job.Spec.DeletionPolicy == v1alpha1.DeletionOrphan && !calledOff(in.Job) && !pastDeadline(in, after) && !cancelOnItsWay(in)
 		must(before.Phase.Final() || untouched || disproved(in) || forgone(in) || timeout || orphaned, "let go too early")
 		must(!got.Abandoned || timeout && got.Event != nil && got.Event.Warning, "abandoned too early or in silence")
 	case lifecycle.UploadFiles, lifecycle.LookForThumbnail, lifecycle.Delete:
@@ -254,6 +259,7 @@ func wrong(in lifecycle.Input, got lifecycle.Decision) (problems []string) {
 		must(event.Reason != "" && event.Message != "", "an empty event")
 		old := meta.FindStatusCondition(before.Conditions, v1alpha1.ConditionReady)
 		must(got.Step == lifecycle.RemoveFinalizer || old == nil || old.Reason != event.Reason || retried, "the event %s is no news", event.Reason)
+		must(event.Reason != v1alpha1.EventJobOrphaned || !cancelOnItsWay(in), "said to run on, and its cancel is on its way")
 	}
 	return problems
 }
@@ -495,7 +501,7 @@ func oneOf[T any](t *rapid.T, label string, values ...T) T {
 
 func drawJob(t *rapid.T) *v1alpha1.DaftyJob {
 	job := newJob(
-		desired(oneOf(t, "desired", v1alpha1.DesiredCompleted, v1alpha1.DesiredCompleted, v1alpha1.DesiredSuspended, v1alpha1.DesiredCancelled)),
+		desired(oneOf(t, "desired", v1alpha1.DesiredCompleted, v1alpha1.DesiredCompleted, v1alpha1.DesiredSuspended, v1alpha1.DesiredCancelled, "")),
 		oneOf(t, "operation", func(*v1alpha1.DaftyJob) {}, func(*v1alpha1.DaftyJob) {}, style, noOperation, upscaling(0), upscaling(1), styled, framed, animated, edited),
 		oneOf(t, "policy", func(*v1alpha1.DaftyJob) {}, func(*v1alpha1.DaftyJob) {}, orphan),
 	)
@@ -553,6 +559,12 @@ func drawJob(t *rapid.T) *v1alpha1.DaftyJob {
 		job.Status.FinishedAt = seconds("finished")
 	}
 	drawWhole(t, job)
+	if rapid.IntRange(0, 4).Draw(t, "cancel requested") == 0 {
+		cancelSeen(job)
+	}
+	if rapid.IntRange(0, 2).Draw(t, "suspension seen") == 0 {
+		suspensionSeen(job)
+	}
 	return job
 }
 
@@ -565,6 +577,9 @@ func drawWhole(t *rapid.T, job *v1alpha1.DaftyJob) {
 	}
 	if sometimes("deadline") {
 		deadline(oneOf[int64](t, "activeDeadlineSeconds", 1, 60, 100_000))(job)
+	}
+	if sometimes("starting deadline") {
+		startingDeadline(oneOf[int64](t, "startingDeadlineSeconds", 1, 3600, 3700, 100_000))(job) // it was created an hour before t0
 	}
 	if sometimes("ttl") {
 		ttl(oneOf[int32](t, "ttlSecondsAfterFinished", 0, 60, 100_000))(job)
@@ -678,7 +693,8 @@ func drawKnown(t *rapid.T, job *v1alpha1.DaftyJob) lifecycle.Known {
 	case "failed":
 		cancelDone(drawTime(t, "cancelled"), drawError(t, "cancel error"), rapid.IntRange(1, 40).Draw(t, "cancels"))(&known)
 	}
-	known.CancelledElsewhere = rapid.IntRange(0, 3).Draw(t, "cancelled elsewhere") == 0
+	known.Cancelled = oneOf(t, "cancelled", "", "", "", lifecycle.CancelForUser, lifecycle.CancelForDeadline)
+	known.CancelledElsewhere = known.Cancelled == "" && rapid.IntRange(0, 3).Draw(t, "cancelled elsewhere") == 0
 	if rapid.IntRange(0, 3).Draw(t, "held back") == 0 {
 		hold(oneOf(t, "hold", kinds...), drawTime(t, "hold until"))(&known)
 		if rapid.Bool().Draw(t, "for ever") {

@@ -96,7 +96,7 @@ var otherReasons = []string{v1alpha1.ReasonSubmitted, v1alpha1.ReasonStored, v1a
 // allReasons are those of the Ready condition.
 var allReasons = []string{
 	v1alpha1.ReasonSubmitting, v1alpha1.ReasonQueued, v1alpha1.ReasonProcessing, v1alpha1.ReasonCancelling, v1alpha1.ReasonCompleted,
-	v1alpha1.ReasonCancelled, v1alpha1.ReasonCancelledBeforeSubmission, v1alpha1.ReasonCompletedBeforeCancel, v1alpha1.ReasonSuspended,
+	v1alpha1.ReasonCancelled, v1alpha1.ReasonCancelledBeforeSubmission, v1alpha1.ReasonCompletedBeforeCancel, v1alpha1.ReasonAlreadyCancelled, v1alpha1.ReasonSuspended,
 	v1alpha1.ReasonWaitingForCredentials, v1alpha1.ReasonCredentialsRejected, v1alpha1.ReasonWaitingForRateLimit,
 	v1alpha1.ReasonWaitingForConcurrency, v1alpha1.ReasonInsufficientCredits, v1alpha1.ReasonSubscriptionRequired,
 	v1alpha1.ReasonUsageLimitExceeded, v1alpha1.ReasonAPIUnavailable, v1alpha1.ReasonSubmissionUnknown, v1alpha1.ReasonInvalidRequest,

@@ -91,15 +91,31 @@ func (d *decider) on(v verdict, step Step, after time.Duration) Decision {
 	if status.JobID != "" {
 		d.set(v1alpha1.ConditionSubmitted, metav1.ConditionTrue, v1alpha1.ReasonSubmitted, "Dafty has the job as "+status.JobID)
 	}
+	event := d.tell(v)
+	return Decision{Status: *status, Step: step, After: after, Event: event}
+}
+
+// tell writes the Ready condition of a verdict, with the two that kstatus looks at, and returns the event where the reason
+// is new.
+func (d *decider) tell(v verdict) *Event {
 	d.set(v1alpha1.ConditionReady, v.ready, v.reason, v.message)
 	d.mark(v1alpha1.ConditionReconciling, v.reconciling, v)
 	d.mark(v1alpha1.ConditionStalled, v.stalled, v)
-
-	decision := Decision{Status: *status, Step: step, After: after}
-	if before := d.ready(); before == nil || before.Reason != v.reason {
-		decision.Event = &Event{Warning: v.stalled || slices.Contains(warningReasons, v.reason), Reason: v.reason, Message: v.message}
+	if before := d.ready(); before != nil && before.Reason == v.reason {
+		return nil
 	}
-	return decision
+	return &Event{Warning: v.stalled || slices.Contains(warningReasons, v.reason), Reason: v.reason, Message: v.message}
+}
+
+// observe has each condition speak of the generation that status is about: one that isn't written anew still holds, and
+// kubectl wait passes over those of an older generation.
+func observe(status *v1alpha1.DaftyJobStatus) {
+	if status.ObservedGeneration <= 0 {
+		return
+	}
+	for i := range status.Conditions {
+		status.Conditions[i].ObservedGeneration = status.ObservedGeneration
+	}
 }
 
 // warningReasons warn although the job goes on by itself.
@@ -121,7 +137,7 @@ func (d *decider) end(v verdict) Decision {
 		v1alpha1.PhaseFailed:    v1alpha1.ConditionFailed,
 		v1alpha1.PhaseCancelled: v1alpha1.ConditionCancelled,
 	}[v.phase], metav1.ConditionTrue, v.reason, v.message)
-	return d.on(v, Rest, 0)
+	return d.on(d.agreed(v), Rest, 0)
 }
 
 func (d *decider) mark(condition string, is bool, v verdict) {
