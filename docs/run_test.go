@@ -272,17 +272,28 @@ func (s *stage) output(t *testing.T, script, job string) (string, error) {
 	return string(out), err
 }
 
-// startOperator looks after all namespaces until the test ends.
+// startOperator looks after all namespaces until the test ends. Jobs are done at once.
 func startOperator(t *testing.T, env *kubetest.Env) {
 	t.Helper()
-	sim := daftysim.Serve(daftysim.New(daftysim.Options{
-		AnyKey:        true,
-		NewAccount:    daftysim.Account{Images: []daftysim.Image{{ID: theImage}}},
+	startOperatorWith(t, env, daftysim.Options{
 		PendingFor:    daftysim.Fixed(20 * time.Millisecond),
 		ProcessingFor: daftysim.Fixed(20 * time.Millisecond),
-		Limits:        daftysim.NoLimits,
-	}))
+	})
+}
+
+// startOperatorWith is startOperator with a Dafty that is as the options say.
+func startOperatorWith(t *testing.T, env *kubetest.Env, dafty daftysim.Options) {
+	t.Helper()
+	dafty.AnyKey, dafty.Limits = true, daftysim.NoLimits
+	dafty.NewAccount = daftysim.Account{Images: []daftysim.Image{{ID: theImage}}}
+	sim := daftysim.Serve(daftysim.New(dafty))
 	t.Cleanup(sim.Close)
+	runOperator(t, env, sim.URL)
+}
+
+// runOperator runs an operator until the test ends.
+func runOperator(t *testing.T, env *kubetest.Env, daftyURL string) {
+	t.Helper()
 	mgr, err := ctrl.NewManager(env.Config, ctrl.Options{
 		Scheme:  kubetest.Scheme,
 		Client:  client.Options{Cache: &client.CacheOptions{DisableFor: controller.ReadLive}},
@@ -304,7 +315,7 @@ func startOperator(t *testing.T, env *kubetest.Env) {
 		Client:   mgr.GetClient(),
 		Recorder: mgr.GetEventRecorder(controller.Name),
 		Accounts: account.NewRegistry(ctx, account.Config{
-			Client: func(key string) account.Dafty { return dafty.New(sim.URL, key, "dafty-operator/test", httpClient) },
+			Client: func(key string) account.Dafty { return dafty.New(daftyURL, key, "dafty-operator/test", httpClient) },
 			Wake:   wakeups.Wake, Limits: limits,
 		}),
 		Clock: clock.RealClock{}, DeletionTimeout: 5 * time.Minute,

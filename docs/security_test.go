@@ -14,6 +14,7 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	"sigs.k8s.io/yaml"
 
+	"dafty.ai/dafty-operator/internal/daftysim"
 	"dafty.ai/dafty-operator/internal/kubetest"
 )
 
@@ -105,4 +106,65 @@ func TestBudgets(t *testing.T) {
 	if err == nil || !strings.Contains(stderr, "exceeded quota: daftyjobs") || strings.Count(stdout, " created\n") != 20 {
 		t.Errorf("of 21 DaftyJobs, where 20 may be: %v\n%s%s", err, stdout, stderr)
 	}
+}
+
+// A team's bounds are for what it asks for from then on. A DaftyJob that is older than the policy, and has what it forbids, can be
+// cancelled and deleted, and so can its namespace; only what a change adds is refused.
+func TestBudgetsSpareOlderDaftyJobs(t *testing.T) {
+	env := kubetest.Start(t)
+	startOperatorWith(t, env, daftysim.Options{Manual: true})
+	env.MustKubectl(t, "create", "secret", "generic", "dafty-credentials", "--from-literal=apiKey="+apiKey)
+	manifest := func(name, spec string) string {
+		return "apiVersion: dafty.ai/v1alpha1\nkind: DaftyJob\nmetadata: {name: " + name + "}\nspec: {imageGenerate: {prompt: A logo}" + spec + "}\n---\n"
+	}
+	older := []string{"deleted", "cancelled", "changed", "stays"}
+	for _, name := range older {
+		env.MustApply(t, manifest(name, ", backoffLimit: 2"))
+	}
+	env.MustApply(t, manifest("plain", ""))
+	for _, name := range older {
+		env.MustKubectl(t, "wait", "--for=jsonpath={.status.phase}=Queued", "daftyjob/"+name, "--timeout="+patience.String())
+	}
+	env.MustKubectl(t, "label", "namespace", env.Namespace, "budget=small")
+	for _, b := range block.FindAllStringSubmatch(read(t, "security.md"), -1) {
+		if b[2] == "yaml" && strings.Contains(b[3], "kind: ValidatingAdmissionPolicy\n") {
+			env.MustApply(t, b[3])
+		}
+	}
+	const refusal = "retries are paid for; leave out backoffLimit"
+	// Nothing tells when the policy is loaded.
+	for deadline := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
+		if _, stderr, err := env.Apply(t, manifest("new", ", backoffLimit: 1"), "--dry-run=server"); err != nil && strings.Contains(stderr, refusal) {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("retries aren't refused after %s", patience)
+		}
+	}
+
+	patch := func(name, spec string) (string, error) {
+		_, stderr, err := env.Kubectl(t, "patch", "daftyjob", name, "--type=merge", "-p", `{"spec":{`+spec+`}}`)
+		return stderr, err
+	}
+	for _, c := range []struct{ name, spec string }{{"changed", `"backoffLimit":3`}, {"plain", `"backoffLimit":1`}, {"changed", `"backoffLimit":5,"desiredState":"Cancelled"`}} {
+		if stderr, err := patch(c.name, c.spec); err == nil || !strings.Contains(stderr, refusal) {
+			t.Errorf("%s to %s: %v, %s", c.name, c.spec, err, stderr)
+		}
+	}
+	for _, c := range []struct{ name, spec string }{
+		{"changed", `"ttlSecondsAfterFinished":3600`}, {"changed", `"backoffLimit":2`}, {"changed", `"backoffLimit":1`}, {"changed", `"backoffLimit":0`},
+		{"stays", `"backoffLimit":null`}, {"plain", `"ttlSecondsAfterFinished":3600`}, {"plain", `"backoffLimit":0`}, {"cancelled", `"desiredState":"Cancelled"`},
+	} {
+		if stderr, err := patch(c.name, c.spec); err != nil {
+			t.Errorf("%s to %s: %v, %s", c.name, c.spec, err, stderr)
+		}
+	}
+	if stderr, err := patch("changed", `"backoffLimit":1`); err == nil || !strings.Contains(stderr, refusal) {
+		t.Errorf("raised again after it was lowered: %v, %s", err, stderr)
+	}
+	env.MustKubectl(t, "annotate", "daftyjob", "deleted", "note=by hand")
+	env.MustKubectl(t, "wait", "--for=condition=Cancelled", "daftyjob/cancelled", "--timeout="+patience.String())
+	env.MustKubectl(t, "delete", "daftyjob", "deleted", "--timeout="+patience.String())
+	env.MustKubectl(t, "delete", "daftyjob", "cancelled", "--timeout="+patience.String())
+	env.MustKubectl(t, "delete", "namespace", env.Namespace, "--timeout="+patience.String())
 }
