@@ -120,7 +120,7 @@ func (w *world) startOperator() {
 	mgr, err := ctrl.NewManager(w.Config, ctrl.Options{
 		Scheme:     kubetest.Scheme,
 		Client:     client.Options{Cache: &client.CacheOptions{DisableFor: controller.ReadLive}},
-		Cache:      cache.Options{DefaultNamespaces: map[string]cache.Config{w.Namespace: {}}},
+		Cache:      cache.Options{DefaultNamespaces: map[string]cache.Config{w.Namespace: {}}, ByObject: controller.ByObject()},
 		Metrics:    metricsserver.Options{BindAddress: "0"},
 		Controller: config.Controller{SkipNameValidation: new(true)},
 	})
@@ -236,7 +236,7 @@ func (w *world) judge() {
 // lasting is what of a status never changes after the end.
 func lasting(job *v1alpha1.DaftyJob) *v1alpha1.DaftyJobStatus {
 	status := job.Status.DeepCopy()
-	status.ObservedGeneration, status.ResultConfigMap = 0, ""
+	status.ObservedGeneration, status.ResultConfigMap, status.ResultConfigMapVersion = 0, "", ""
 	meta.RemoveStatusCondition(&status.Conditions, v1alpha1.ConditionResultStored)
 	if status.Result != nil && status.Result.Video != nil {
 		status.Result.Video.ThumbnailURL = ""
