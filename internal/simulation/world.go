@@ -65,6 +65,8 @@ type mutation struct {
 	deletionTimeout time.Duration
 	// deaf has answers of Dafty's wake nobody.
 	deaf bool
+	// blind has nobody see what becomes of the ConfigMaps of results.
+	blind bool
 	// play is what finds it, where that is rare in random histories.
 	play func(*world)
 }
