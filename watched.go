@@ -8,6 +8,7 @@ import (
 
 	"github.com/go-logr/logr"
 	authorizationv1 "k8s.io/api/authorization/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -15,23 +16,45 @@ import (
 )
 
 // tellMissingRights logs in which namespaces DaftyJobs can't be listed: one such namespace holds up all others, as nothing
-// begins before all are listed, and what client-go says of it doesn't say so. Whoever has an account may ask this.
+// begins before all are listed, and what client-go says of it doesn't say so. It logs too where ConfigMaps can't be, as with
+// the role of an older version: nobody else would say what follows of it. Whoever has an account may ask this.
 func tellMissingRights(ctx context.Context, api client.Writer, namespaces map[string]cache.Config, log logr.Logger) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	for _, namespace := range slices.Sorted(maps.Keys(namespaces)) {
-		review := &authorizationv1.SelfSubjectAccessReview{Spec: authorizationv1.SelfSubjectAccessReviewSpec{
-			ResourceAttributes: &authorizationv1.ResourceAttributes{
-				Namespace: namespace, Verb: "list", Group: v1alpha1.GroupVersion.Group, Resource: "daftyjobs",
-			},
-		}}
-		if err := api.Create(ctx, review); err != nil {
-			log.Error(err, "asking whether DaftyJobs may be listed", "namespace", namespace)
-			continue
-		}
-		if !review.Status.Allowed {
+	rights := rights{api: api, log: log}
+	watched := slices.Sorted(maps.Keys(namespaces))
+	for _, namespace := range watched {
+		if !rights.mayList(ctx, namespace, v1alpha1.GroupVersion.Group, "daftyjobs") {
 			log.Error(nil, "DaftyJobs may not be listed in a namespace of --watch-namespaces, and until they may, none of any namespace is worked on: "+
 				"create the namespace, with its Role and RoleBinding, or take it off the list", "namespace", namespace)
 		}
 	}
+	if len(watched) == 0 {
+		watched = []string{metav1.NamespaceAll}
+	}
+	for _, namespace := range watched {
+		if !rights.mayList(ctx, namespace, "", "configmaps") {
+			log.Error(nil, "ConfigMaps may not be listed, and until they may in all namespaces that are watched, a result's ConfigMap that somebody deletes or changes isn't "+
+				"written again: give the operator's service account the Role or ClusterRole of this version, with list and watch of configmaps", "namespace", namespace)
+		}
+	}
+}
+
+// rights asks for the operator's own.
+type rights struct {
+	api client.Writer
+	log logr.Logger
+}
+
+// mayList reports whether the operator may list a resource, in all namespaces where namespace is empty. Where the API server doesn't
+// say, it may.
+func (r rights) mayList(ctx context.Context, namespace, group, resource string) bool {
+	review := &authorizationv1.SelfSubjectAccessReview{Spec: authorizationv1.SelfSubjectAccessReviewSpec{
+		ResourceAttributes: &authorizationv1.ResourceAttributes{Namespace: namespace, Verb: "list", Group: group, Resource: resource},
+	}}
+	if err := r.api.Create(ctx, review); err != nil {
+		r.log.Error(err, "asking whether "+resource+" may be listed", "namespace", namespace)
+		return true
+	}
+	return review.Status.Allowed
 }

@@ -17,7 +17,7 @@ const (
 	ConditionReconciling = "Reconciling"
 	// ConditionStalled is True when the job has failed, or can't progress until somebody acts (kstatus).
 	ConditionStalled = "Stalled"
-	// ConditionResultStored is True once the result is in spec.resultConfigMap, False if it
+	// ConditionResultStored is True while the result is in spec.resultConfigMap, False if it
 	// can't be written there.
 	ConditionResultStored = "ResultStored"
 )
@@ -131,7 +131,8 @@ const (
 const (
 	// ReasonStored : the result is in the ConfigMap.
 	ReasonStored = "Stored"
-	// ReasonNotStored : the ConfigMap can't be written; the message says why. The write is retried.
+	// ReasonNotStored : the ConfigMap can't be written; the message says why and what to do. The
+	// write is retried, at least every 30 seconds.
 	ReasonNotStored = "NotStored"
 )
 
@@ -143,4 +144,7 @@ const (
 	// EventCancelAbandoned : the DaftyJob was removed although its cancel isn't confirmed. The
 	// job may still run and cost; cancel it at Dafty.
 	EventCancelAbandoned = "CancelAbandoned"
+	// EventResultRestored : the ConfigMap of the result was deleted or changed, or had lost its
+	// owner, and is as it should be again. Nothing to do.
+	EventResultRestored = "ResultRestored"
 )

@@ -6,7 +6,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// Names on objects. The finalizer and the annotations are a DaftyJob's, the others those of its Secret.
+// Names on objects. The finalizer and the first annotations are a DaftyJob's, the ones of results those of the
+// ConfigMaps that it writes, the others those of its Secret.
 const (
 	// CancelFinalizer keeps a deleted DaftyJob until its job at Dafty is
 	// cancelled.
@@ -23,6 +24,23 @@ const (
 	// speaks of that one request and of no later one. The request is forgotten, and
 	// a new one is sent if the job is still wanted.
 	ResubmitAnnotation = "dafty.ai/resubmit"
+
+	// ResultLabel is on each ConfigMap that the operator writes a result to, with
+	// the value of ResultLabelValue. The operator watches these ConfigMaps, and no
+	// others.
+	ResultLabel      = "dafty.ai/result"
+	ResultLabelValue = "true"
+
+	// ResultOfAnnotation is on each ConfigMap that the operator writes a result to.
+	// It holds NAMESPACE/NAME:ID as JobAnnotation does: of which DaftyJob, and of
+	// which job at Dafty, it is the result. It outlives an owner that a backup
+	// drops.
+	ResultOfAnnotation = "dafty.ai/result-of"
+
+	// ResultMetadataAnnotation is on a ConfigMap that has labels or annotations
+	// from spec.resultConfigMapMetadata, and holds their keys, so that what is
+	// removed from the spec is removed from the ConfigMap, and nothing else.
+	ResultMetadataAnnotation = "dafty.ai/result-metadata"
 
 	// DefaultSecretName is the Secret that holds the API key where the spec
 	// names none.
@@ -220,15 +238,61 @@ type DaftyJobSpec struct {
 	// DaftyJob and deleted with it. Its keys are image_0_url, image_0_id,
 	// image_0_width and image_0_height, image_1_url and so on; video_url,
 	// video_id, video_width, video_height, video_duration_seconds and
-	// video_thumbnail_url; or style_id. A ConfigMap of that name that this
-	// DaftyJob doesn't own is never changed.
+	// video_thumbnail_url; or style_id. The operator keeps it as it is: if it is
+	// deleted or edited, it is written again within seconds. A ConfigMap of that
+	// name that doesn't belong to this DaftyJob is never changed.
 	//
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="must be a name for a ConfigMap: lower-case letters, digits, '-' and '.', beginning and ending with a letter or digit"
 	// +optional
 	ResultConfigMap string `json:"resultConfigMap,omitempty"`
+
+	// resultConfigMapMetadata is what the ConfigMap of the result is labelled and
+	// annotated with, for policies and for tools that act on labels. It has no
+	// effect without resultConfigMap. It can be changed at any time; what is
+	// removed here is removed from the ConfigMap too. The DaftyJob's own labels and
+	// annotations are never copied.
+	//
+	// +optional
+	ResultConfigMapMetadata *ResultConfigMapMetadata `json:"resultConfigMapMetadata,omitempty"`
 }
+
+// ResultConfigMapMetadata is metadata for the ConfigMap of a result.
+//
+// +kubebuilder:validation:MinProperties=1
+type ResultConfigMapMetadata struct {
+	// labels of the ConfigMap, 32 at most. Those that begin with dafty.ai/ are the
+	// operator's own.
+	//
+	// +kubebuilder:validation:MinProperties=1
+	// +kubebuilder:validation:MaxProperties=32
+	// +kubebuilder:validation:XValidation:rule="self.all(key, !format.qualifiedName().validate(key).hasValue())",message="each key must be a name for a label: letters, digits, '-', '_' and '.', 63 at most, with a domain and '/' before it or not, such as example.com/team"
+	// +kubebuilder:validation:XValidation:rule="self.all(key, !format.labelValue().validate(self[key]).hasValue())",message="each value must be empty, or of letters, digits, '-', '_' and '.', 63 at most, beginning and ending with a letter or digit"
+	// +kubebuilder:validation:XValidation:rule="self.all(key, !key.startsWith('dafty.ai/'))",message="keys that begin with dafty.ai/ are the operator's own"
+	// +optional
+	Labels map[string]LabelValue `json:"labels,omitempty"`
+
+	// annotations of the ConfigMap, 32 at most, with at most 4096 characters in
+	// each value. Those that begin with dafty.ai/ are the operator's own.
+	//
+	// +kubebuilder:validation:MinProperties=1
+	// +kubebuilder:validation:MaxProperties=32
+	// +kubebuilder:validation:XValidation:rule="self.all(key, !format.qualifiedName().validate(key.lowerAscii()).hasValue())",message="each key must be a name for an annotation: letters, digits, '-', '_' and '.', 63 at most, with a domain and '/' before it or not, such as example.com/team"
+	// +kubebuilder:validation:XValidation:rule="self.all(key, !key.lowerAscii().startsWith('dafty.ai/'))",message="keys that begin with dafty.ai/ are the operator's own"
+	// +optional
+	Annotations map[string]AnnotationValue `json:"annotations,omitempty"`
+}
+
+// LabelValue is the value of a label.
+//
+// +kubebuilder:validation:MaxLength=63
+type LabelValue string
+
+// AnnotationValue is the value of an annotation.
+//
+// +kubebuilder:validation:MaxLength=4096
+type AnnotationValue string
 
 // SecretKeyReference names one key of a Secret in the DaftyJob's namespace.
 type SecretKeyReference struct {
@@ -757,6 +821,13 @@ type DaftyJobStatus struct {
 	//
 	// +optional
 	ResultConfigMap string `json:"resultConfigMap,omitempty"`
+
+	// resultConfigMapVersion says what was written to it: the ConfigMap's
+	// resourceVersion, and a digest of its content. By it the operator sees whether
+	// anybody has changed the ConfigMap since.
+	//
+	// +optional
+	ResultConfigMapVersion string `json:"resultConfigMapVersion,omitempty"`
 
 	// error is why the job, or its last attempt, failed. It has Dafty's own
 	// message if there is one.

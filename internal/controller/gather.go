@@ -114,7 +114,7 @@ func Dependents(job *v1alpha1.DaftyJob, indexed func(field, value string) ([]v1a
 // gather reads what a job refers to, as far as that is still needed.
 func (r *Reconciler) gather(ctx context.Context, job *v1alpha1.DaftyJob) (lifecycle.Gathered, error) {
 	adopter, err := r.adopter(ctx, job)
-	gathered := lifecycle.Gathered{Adopter: adopter}
+	gathered := lifecycle.Gathered{Adopter: adopter, ResultChanged: r.resultChanged(ctx, job)}
 	if err != nil {
 		return gathered, err
 	}

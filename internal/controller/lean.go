@@ -29,6 +29,7 @@ func Lean(object any) (any, error) {
 
 			AdoptJobID:              job.Spec.AdoptJobID,
 			ResultConfigMap:         job.Spec.ResultConfigMap,
+			ResultConfigMapMetadata: job.Spec.ResultConfigMapMetadata,
 			TTLSecondsAfterFinished: job.Spec.TTLSecondsAfterFinished,
 		}
 	}

@@ -45,11 +45,11 @@ const conflictRetry = time.Second
 // +kubebuilder:rbac:groups=dafty.ai,resources=daftyjobs,verbs=list;watch;patch;delete
 // +kubebuilder:rbac:groups=dafty.ai,resources=daftyjobs/status,verbs=patch
 // +kubebuilder:rbac:groups="",resources=secrets,verbs=get
-// +kubebuilder:rbac:groups="",resources=configmaps,verbs=get;create;patch
+// +kubebuilder:rbac:groups="",resources=configmaps,verbs=get;list;watch;create;patch
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create
 
-// ReadLive are read when they are needed, by their names: no right to list them is needed, and none is kept for longer
-// than a moment.
+// ReadLive are read when they are needed, by their names, and none is kept for longer than a moment. Of the ConfigMaps of
+// results, the metadata are watched beside that (see ByObject).
 var ReadLive = []client.Object{&corev1.Secret{}, &corev1.ConfigMap{}}
 
 // Reconciler reconciles DaftyJobs.
@@ -66,8 +66,11 @@ type Reconciler struct {
 	Clock clock.PassiveClock
 	// DeletionTimeout is how long a deletion waits for a confirmed cancel.
 	DeletionTimeout time.Duration
+	// Results tells whether the ConfigMaps of results are as they were written. SetupWithManager sets it.
+	Results ResultVersions
 
 	writes   writes
+	results  resultMemory
 	recalled recalled
 	secrets  secretReads
 	refusals refusals
@@ -84,11 +87,14 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, wak
 	if err := mgr.Add(metrics.NewRunning(mgr.GetCache(), r.Accounts)); err != nil {
 		return err
 	}
+	results := newResultWatch(mgr.GetCache())
+	r.Results = results
 	return ctrl.NewControllerManagedBy(mgr).
 		Named(Name).
 		For(&v1alpha1.DaftyJob{}).
 		Watches(&v1alpha1.DaftyJob{}, handler.EnqueueRequestsFromMapFunc(r.dependents)).
 		WatchesRawSource(source.Func(wakeups.start)).
+		WatchesRawSource(source.Func(results.start)).
 		WithOptions(controller.Options{MaxConcurrentReconciles: workers, RateLimiter: NewRateLimiter()}).
 		Complete(r)
 }
@@ -198,6 +204,7 @@ func (r *Reconciler) carryOut(ctx context.Context, job *v1alpha1.DaftyJob, d dec
 	letGo := d.Step == lifecycle.RemoveFinalizer && !d.Abandoned
 	if d.Abandoned && d.tracker.GaveUp() || recorded && !d.Abandoned && !letGo {
 		r.tell(ctx, job, d.Decision)
+		r.tellStored(ctx, job, d.Decision)
 	}
 	if err := r.take(ctx, job, d.Decision, d.tracker, d.create); err != nil {
 		return err
@@ -247,7 +254,7 @@ func (r *Reconciler) decide(ctx context.Context, job *v1alpha1.DaftyJob, tracker
 	}
 	decision = lifecycle.Told(in, decision)
 	if decision.Store {
-		decision = lifecycle.Stored(in, decision, r.storeResult(ctx, job, decision.Status.Result))
+		decision = lifecycle.Stored(in, decision, r.storeResult(ctx, job, &decision.Status))
 	}
 	return decided{Decision: decision, input: in, tracker: tracker, create: create, before: job.Status.Phase}
 }
@@ -355,6 +362,7 @@ func (r *Reconciler) forget(name types.NamespacedName) {
 	r.Accounts.Forget(name)
 	r.writes.forget(name)
 	r.refusals.forget(name)
+	r.results.forget(name)
 }
 
 // maxNote is the API's bound of an event's note, in bytes.

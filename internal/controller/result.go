@@ -1,49 +1,132 @@
 package controller
 
 import (
-	"cmp"
-	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"maps"
+	"slices"
 	"strconv"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
-	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
+	"dafty.ai/dafty-operator/internal/lifecycle"
 )
 
-// storeResult writes a result to the ConfigMap that the spec names, or gives the problem why it can't, for the user. No
-// failure of it may keep the job from its end.
-func (r *Reconciler) storeResult(ctx context.Context, job *v1alpha1.DaftyJob, result *v1alpha1.JobResult) (problem string) {
-	name, data := job.Spec.ResultConfigMap, resultData(result)
-	stored := &corev1.ConfigMap{}
-	err := r.Get(ctx, types.NamespacedName{Namespace: job.Namespace, Name: name}, stored)
-	switch {
-	case apierrors.IsNotFound(err):
-		owner := metav1.NewControllerRef(job, v1alpha1.GroupVersion.WithKind("DaftyJob"))
-		owner.BlockOwnerDeletion = nil // which some clusters let nobody set who may not write finalizers
-		err = r.Create(ctx, &corev1.ConfigMap{
-			ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: job.Namespace, OwnerReferences: []metav1.OwnerReference{*owner}},
-			Data:       data,
-		})
-	case err == nil && !metav1.IsControlledBy(stored, job):
-		return fmt.Sprintf("ConfigMap %q is there already and doesn't belong to this DaftyJob, so it is left alone; delete it, or name another in spec.resultConfigMap", name)
-	case err == nil && !maps.Equal(stored.Data, data):
-		base := stored.DeepCopy()
-		stored.Data = data
-		err = r.Patch(ctx, stored, client.MergeFromWithOptions(base, client.MergeFromWithOptimisticLock{}))
+// resultContent is what a ConfigMap is to hold of a result. Labels and annotations that others have put there stay, its data
+// are these and no others.
+type resultContent struct {
+	owner       metav1.OwnerReference
+	labels      map[string]string
+	annotations map[string]string
+	data        map[string]string
+}
+
+// contentOf is the content of job's ConfigMap, for a status.
+func contentOf(job *v1alpha1.DaftyJob, status *v1alpha1.DaftyJobStatus) resultContent {
+	owner := metav1.NewControllerRef(job, v1alpha1.GroupVersion.WithKind(kind))
+	owner.BlockOwnerDeletion = nil // which some clusters let nobody set who may not write finalizers
+	content := resultContent{
+		owner:       *owner,
+		labels:      map[string]string{},
+		annotations: map[string]string{},
+		data:        resultData(status.Result),
 	}
+	if given := job.Spec.ResultConfigMapMetadata; given != nil {
+		for key, value := range given.Labels {
+			content.labels[key] = string(value)
+		}
+		for key, value := range given.Annotations {
+			content.annotations[key] = string(value)
+		}
+		content.annotations[v1alpha1.ResultMetadataAnnotation] = givenKeys{
+			Labels: slices.Sorted(maps.Keys(given.Labels)), Annotations: slices.Sorted(maps.Keys(given.Annotations)),
+		}.String()
+	}
+	content.labels[v1alpha1.ResultLabel] = v1alpha1.ResultLabelValue
+	content.annotations[v1alpha1.ResultOfAnnotation] = lifecycle.Annotation(job, status.JobID)
+	return content
+}
+
+// digest tells a content from others.
+func (c *resultContent) digest() string {
+	raw, err := json.Marshal([]any{c.owner.UID, c.labels, c.annotations, c.data})
 	if err != nil {
-		// The reason alone: a text that is another each time would be written each time.
-		log.FromContext(ctx).Error(err, "writing the result", "configMap", name)
-		return fmt.Sprintf("ConfigMap %q can't be written (%s; the operator's log has more); it is tried again", name, cmp.Or(apierrors.ReasonForError(err), "no answer"))
+		panic(err) // strings alone
 	}
-	return ""
+	sum := sha256.Sum256(raw)
+	return hex.EncodeToString(sum[:8])
+}
+
+// version is the value of status.resultConfigMapVersion for a ConfigMap that holds the content.
+func (c *resultContent) version(of *corev1.ConfigMap) string {
+	return of.ResourceVersion + "-" + c.digest()
+}
+
+// recorded reports whether status says that the ConfigMap was written just so. What is missing in it now is somebody's doing.
+func (c *resultContent) recorded(job *v1alpha1.DaftyJob) bool {
+	_, digest, _ := strings.Cut(job.Status.ResultConfigMapVersion, "-")
+	return job.Status.ResultConfigMap == job.Spec.ResultConfigMap && digest == c.digest()
+}
+
+// put makes a ConfigMap hold the content. What was there of an earlier spec.resultConfigMapMetadata goes.
+func (c *resultContent) put(to *corev1.ConfigMap) {
+	before := keysFrom(to.Annotations[v1alpha1.ResultMetadataAnnotation])
+	to.Labels = replaced(to.Labels, before.Labels, c.labels)
+	to.Annotations = replaced(to.Annotations, append(before.Annotations, v1alpha1.ResultMetadataAnnotation), c.annotations)
+	if !metav1.IsControlledBy(to, &metav1.ObjectMeta{UID: c.owner.UID}) {
+		to.OwnerReferences = slices.DeleteFunc(to.OwnerReferences, func(ref metav1.OwnerReference) bool {
+			return ref.UID == c.owner.UID || ref.Controller != nil && *ref.Controller
+		})
+		to.OwnerReferences = append(to.OwnerReferences, c.owner)
+	}
+	if !c.sameData(to) {
+		to.Data, to.BinaryData = c.data, nil
+	}
+}
+
+// sameData reports whether a ConfigMap has the data of the content, and no others.
+func (c *resultContent) sameData(of *corev1.ConfigMap) bool {
+	return maps.Equal(of.Data, c.data) && len(of.BinaryData) == 0
+}
+
+// replaced is a map with some of its keys replaced by others.
+func replaced(in map[string]string, keys []string, by map[string]string) map[string]string {
+	if in == nil {
+		in = map[string]string{}
+	}
+	for _, key := range keys {
+		delete(in, key)
+	}
+	maps.Copy(in, by)
+	return in
+}
+
+// givenKeys are the keys of the labels and annotations that a ConfigMap has from spec.resultConfigMapMetadata.
+type givenKeys struct {
+	Labels      []string `json:"labels,omitempty"`
+	Annotations []string `json:"annotations,omitempty"`
+}
+
+// String is the value of v1alpha1.ResultMetadataAnnotation.
+func (k givenKeys) String() string {
+	raw, err := json.Marshal(k)
+	if err != nil {
+		panic(err) // strings alone
+	}
+	return string(raw)
+}
+
+// keysFrom reads that value. One that somebody has changed to something else has no keys.
+func keysFrom(value string) (keys givenKeys) {
+	if json.Unmarshal([]byte(value), &keys) != nil {
+		return givenKeys{}
+	}
+	return keys
 }
 
 // resultData are the keys of a result's ConfigMap. They are fit for files and for environment variables.

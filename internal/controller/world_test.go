@@ -122,7 +122,7 @@ func (w *world) startOperator() {
 	mgr, err := ctrl.NewManager(w.Config, ctrl.Options{
 		Scheme:     kubetest.Scheme,
 		Client:     client.Options{Cache: &client.CacheOptions{DisableFor: controller.ReadLive}},
-		Cache:      cache.Options{DefaultNamespaces: map[string]cache.Config{w.Namespace: {}}},
+		Cache:      cache.Options{DefaultNamespaces: map[string]cache.Config{w.Namespace: {}}, ByObject: controller.ByObject()},
 		Metrics:    metricsserver.Options{BindAddress: "0"},
 		Controller: config.Controller{SkipNameValidation: new(true)},
 	})
@@ -239,7 +239,7 @@ func (w *world) judge() {
 // lasting is what of a status never changes after the end.
 func lasting(job *v1alpha1.DaftyJob) *v1alpha1.DaftyJobStatus {
 	status := job.Status.DeepCopy()
-	status.ObservedGeneration, status.ResultConfigMap = 0, ""
+	status.ObservedGeneration, status.ResultConfigMap, status.ResultConfigMapVersion = 0, "", ""
 	meta.RemoveStatusCondition(&status.Conditions, v1alpha1.ConditionResultStored)
 	if status.Phase == v1alpha1.PhaseCancelled { // whether that is still asked for is told on
 		meta.RemoveStatusCondition(&status.Conditions, v1alpha1.ConditionReady)

@@ -4,8 +4,6 @@ import (
 	"strings"
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
 	"dafty.ai/dafty-operator/api/v1alpha1"
 )
 
@@ -23,6 +21,7 @@ func (d *decider) finished() Decision {
 	if d.status.Phase == v1alpha1.PhaseCancelled {
 		event = d.cancelledBefore()
 	}
+	d.forgetStored()
 	decision := d.keep(Rest, 0)
 	decision.Event = event
 	if d.storeWanted() {
@@ -73,43 +72,4 @@ func thumbnailWanted(status *v1alpha1.DaftyJobStatus, now time.Time) bool {
 	return status.Phase == v1alpha1.PhaseCompleted && status.JobID != "" && status.FinishedAt != nil &&
 		status.Result != nil && status.Result.Video != nil && status.Result.Video.ThumbnailURL == "" &&
 		now.Before(status.FinishedAt.Add(ThumbnailFor))
-}
-
-// storeWanted says whether the result is to be written to a ConfigMap.
-func (d *decider) storeWanted() bool {
-	name := d.Job.Spec.ResultConfigMap
-	return name != "" && d.status.Phase == v1alpha1.PhaseCompleted && d.status.Result != nil && d.status.ResultConfigMap != name
-}
-
-// storePoll is when to try again to write the ConfigMap: rarer the longer it can't be.
-func (d *decider) storePoll() time.Duration {
-	var waited time.Duration
-	if c := findCondition(d.Job, v1alpha1.ConditionResultStored); c != nil && c.Status == metav1.ConditionFalse {
-		waited = d.Now.Sub(c.LastTransitionTime.Time)
-	}
-	return min(max(waited/4, storePoll), maxBackoff)
-}
-
-// Stored puts into a decision what came of writing the result: the problem for the user, empty where there was none.
-func Stored(in Input, decision Decision, problem string) Decision {
-	d := &decider{Input: in, status: decision.Status}
-	name := in.Job.Spec.ResultConfigMap
-	if problem == "" {
-		d.status.ResultConfigMap = name
-		d.set(v1alpha1.ConditionResultStored, metav1.ConditionTrue, v1alpha1.ReasonStored, "the result is in ConfigMap "+name)
-		decision.Status = d.status
-		return decision
-	}
-	before := findCondition(in.Job, v1alpha1.ConditionResultStored)
-	d.set(v1alpha1.ConditionResultStored, metav1.ConditionFalse, v1alpha1.ReasonNotStored, problem)
-	decision.Status = d.status
-	decision.soonest(d.storePoll())
-	switch event := decision.Event; {
-	case event != nil:
-		// There is one event for each decision.
-		decision.Event = &Event{Warning: event.Warning, Reason: event.Reason, Message: event.Message + "; " + problem}
-	case before == nil || before.Message != problem:
-		decision.Event = &Event{Warning: true, Reason: v1alpha1.ReasonNotStored, Message: problem}
-	}
-	return decision
 }

@@ -1,6 +1,7 @@
 package lifecycle_test
 
 import (
+	"cmp"
 	"testing"
 	"time"
 
@@ -188,12 +189,29 @@ var results = []row{
 		then: also(atEnd(lifecycle.Rest, 10*time.Second), toStore),
 	},
 	{
-		name: "rarer after a while", given: newJob(filmed(0, "t"), resultIn("hero-result"), notStored(0, "no")), known: with(keyA), when: 8 * time.Minute,
-		then: also(atEnd(lifecycle.Rest, 2*time.Minute), toStore),
+		name: "rarer after a while", given: newJob(filmed(0, "t"), resultIn("hero-result"), notStored(0, "no")), known: with(keyA), when: time.Minute,
+		then: also(atEnd(lifecycle.Rest, 15*time.Second), toStore),
 	},
 	{
-		name: "each 5 minutes at last", given: newJob(filmed(0, "t"), resultIn("hero-result"), notStored(0, "no")), known: with(keyA), when: 24 * time.Hour,
-		then: also(atEnd(lifecycle.Rest, 5*time.Minute), toStore),
+		name: "each 30 seconds at last", given: newJob(filmed(0, "t"), resultIn("hero-result"), notStored(0, "no")), known: with(keyA), when: 24 * time.Hour,
+		then: also(atEnd(lifecycle.Rest, 30*time.Second), toStore),
+	},
+	{
+		name: "somebody changed it", given: newJob(filmed(0, "t"), resultIn("hero-result"), stored("hero-result")), known: with(keyA), gathered: lifecycle.Gathered{ResultChanged: true},
+		then: also(atEnd(lifecycle.Rest, 10*time.Second), toStore),
+	},
+	{
+		name: "not wanted any more: forgotten", given: newJob(filmed(0, "t"), stored("hero-result")), known: with(keyA),
+		then: also(atEnd(lifecycle.Rest, 0), func(t *testing.T, got lifecycle.Decision) {
+			t.Helper()
+			if got.Store || got.Status.ResultConfigMap != "" || meta.FindStatusCondition(got.Status.Conditions, ConditionResultStored) != nil {
+				t.Errorf("status still tells of it: %s", asJSON(got))
+			}
+		}),
+	},
+	{
+		name: "not wanted any more, and it goes", given: newJob(filmed(0, "t"), stored("hero-result"), deleted(0)), known: with(keyA),
+		then: atEnd(lifecycle.RemoveFinalizer, 0),
 	},
 	{
 		name: "a failed job has none", given: newJob(taken(PhaseFailed), resultIn("hero-result")), known: with(keyA),
@@ -206,42 +224,106 @@ var storings = []struct {
 	name    string
 	given   *DaftyJob
 	known   lifecycle.Known
+	refers  lifecycle.Gathered
 	when    time.Duration
-	problem string
+	storing lifecycle.Storing
 
-	reason string
-	after  time.Duration
-	event  string
+	reason  string
+	message string // "" where it is the problem
+	after   time.Duration
+	event   string
+	news    string
 }{
-	{name: "stored", given: newJob(filmed(0, "t"), resultIn("hero-result")), reason: ReasonStored, after: 10 * time.Second},
-	{name: "stored on completion", given: newJob(taken(PhaseProcessing), resultIn("hero-result")), known: with(keyA, looked(daftys(dafty.Completed))), reason: ReasonStored, event: "Dafty extracted the style a-style"},
-	{name: "a problem on completion: told in the event of it", given: newJob(taken(PhaseProcessing), resultIn("hero-result")), known: with(keyA, looked(daftys(dafty.Completed))), problem: "it is another's",
-		reason: ReasonNotStored, after: 10 * time.Second, event: "Dafty extracted the style a-style; it is another's"},
-	{name: "a problem later: told", given: newJob(filmed(0, "t"), resultIn("hero-result"), stored("other")), problem: "it is another's", reason: ReasonNotStored, after: 10 * time.Second, event: "it is another's"},
-	{name: "the same problem: told once", given: newJob(filmed(0, "t"), resultIn("hero-result"), notStored(0, "it is another's")), when: 8 * time.Minute, problem: "it is another's", reason: ReasonNotStored, after: 2 * time.Minute},
-	{name: "another problem: told", given: newJob(filmed(0, "t"), resultIn("hero-result"), notStored(0, "it is another's")), problem: "forbidden", reason: ReasonNotStored, after: 10 * time.Second, event: "forbidden"},
-	{name: "and then it is stored", given: newJob(filmed(0, "t"), resultIn("hero-result"), notStored(0, "it is another's")), reason: ReasonStored, after: 10 * time.Second},
+	{name: "stored", given: newJob(filmed(0, "t"), resultIn("hero-result")), storing: written, reason: ReasonStored, message: isStored, after: 10 * time.Second},
+	{
+		name: "stored on completion", given: newJob(taken(PhaseProcessing), resultIn("hero-result")), known: with(keyA, looked(daftys(dafty.Completed))), storing: written,
+		reason: ReasonStored, message: isStored, event: "Normal Completed: Dafty extracted the style a-style",
+	},
+	{
+		name: "a problem on completion: told beside it", given: newJob(taken(PhaseProcessing), resultIn("hero-result")), known: with(keyA, looked(daftys(dafty.Completed))),
+		storing: problem(`ConfigMap "hero-result" is another's`), reason: ReasonNotStored, after: 10 * time.Second,
+		event: "Normal Completed: Dafty extracted the style a-style", news: `Warning NotStored: ConfigMap "hero-result" is another's`,
+	},
+	{
+		name: "a problem later: told", given: newJob(filmed(0, "t"), resultIn("hero-result"), stored("other")), storing: problem("it is another's"),
+		reason: ReasonNotStored, after: 10 * time.Second, news: "Warning NotStored: it is another's",
+	},
+	{
+		name: "the same problem: told once", given: newJob(filmed(0, "t"), resultIn("hero-result"), notStored(0, `ConfigMap "hero-result" is another's`)), when: 8 * time.Minute,
+		storing: problem(`ConfigMap "hero-result" is another's`), reason: ReasonNotStored, after: 30 * time.Second,
+	},
+	{
+		name: "the same problem, of another amount and request: neither told nor written", given: newJob(filmed(0, "t"), resultIn("hero-result"), notStored(0, `ConfigMap "hero-result": exceeded quota: used: count/configmaps=7, request 5f0c4c3e`)),
+		storing: problem(`ConfigMap "hero-result": exceeded quota: used: count/configmaps=12, request 77aa66bb`),
+		reason:  ReasonNotStored, message: `ConfigMap "hero-result": exceeded quota: used: count/configmaps=7, request 5f0c4c3e`, after: 10 * time.Second,
+	},
+	{
+		name: "the same problem of another ConfigMap: told", given: newJob(filmed(0, "t"), resultIn("hero-2"), notStored(0, `ConfigMap "hero-1" is another's`)), storing: problem(`ConfigMap "hero-2" is another's`),
+		reason: ReasonNotStored, after: 10 * time.Second, news: `Warning NotStored: ConfigMap "hero-2" is another's`,
+	},
+	{
+		name: "another problem: told", given: newJob(filmed(0, "t"), resultIn("hero-result"), notStored(0, "it is another's")), storing: problem("forbidden"),
+		reason: ReasonNotStored, after: 10 * time.Second, news: "Warning NotStored: forbidden",
+	},
+	{name: "and then it is stored", given: newJob(filmed(0, "t"), resultIn("hero-result"), notStored(0, "it is another's")), storing: written, reason: ReasonStored, message: isStored, after: 10 * time.Second},
+	{
+		name: "it was changed, and is right again: told", given: newJob(filmed(0, "t"), resultIn("hero-result"), stored("hero-result")), refers: lifecycle.Gathered{ResultChanged: true},
+		storing: lifecycle.Storing{Version: "9-abc", Restored: "it was deleted, and is written again"},
+		reason:  ReasonStored, message: isStored, after: 10 * time.Second, news: "Normal ResultRestored: it was deleted, and is written again",
+	},
+	{
+		name: "it was changed, and can't be mended: told", given: newJob(filmed(0, "t"), resultIn("hero-result"), stored("hero-result")), refers: lifecycle.Gathered{ResultChanged: true},
+		storing: problem("forbidden"), reason: ReasonNotStored, after: 10 * time.Second, news: "Warning NotStored: forbidden",
+	},
+	{
+		name: "it is changed again and again: mended soon, but not at once", given: newJob(filmed(0, "t"), resultIn("hero-result"), stored("hero-result")), refers: lifecycle.Gathered{ResultChanged: true},
+		storing: lifecycle.Storing{Problem: "again", After: 2 * time.Second}, reason: ReasonNotStored, after: 2 * time.Second, news: "Warning NotStored: again",
+	},
+	{
+		name: "nobody knows whether it was changed: nothing is taken back", given: newJob(filmed(0, "t"), resultIn("hero-result"), stored("hero-result")), refers: lifecycle.Gathered{ResultChanged: true},
+		storing: lifecycle.Storing{Unknown: true, Problem: "no answer"}, reason: ReasonStored, message: "so it was", after: 10 * time.Second,
+	},
+	{
+		name: "nobody knows whether it is there, which it never was: told", given: newJob(filmed(0, "t"), resultIn("hero-result")),
+		storing: lifecycle.Storing{Unknown: true, Problem: "no answer"}, reason: ReasonNotStored, after: 10 * time.Second, news: "Warning NotStored: no answer",
+	},
 }
+
+const isStored = "the result is in ConfigMap hero-result"
+
+var written = lifecycle.Storing{Version: "8-abc"}
+
+func problem(text string) lifecycle.Storing { return lifecycle.Storing{Problem: text} }
 
 func TestStored(t *testing.T) {
 	for _, row := range storings {
 		t.Run(row.name, func(t *testing.T) {
-			in := lifecycle.Input{Job: row.given, Known: row.known, Now: t0.Add(row.when), DeletionTimeout: deletionTimeout}
-			got := lifecycle.Stored(in, decide(t, in), row.problem)
+			in := lifecycle.Input{Job: row.given, Known: row.known, Gathered: row.refers, Now: t0.Add(row.when), DeletionTimeout: deletionTimeout}
+			got := lifecycle.Stored(in, decide(t, in), row.storing)
 			condition := meta.FindStatusCondition(got.Status.Conditions, ConditionResultStored)
-			if condition == nil || condition.Reason != row.reason || row.problem != "" && condition.Message != row.problem {
+			if condition == nil || condition.Reason != row.reason || condition.Message != cmp.Or(row.message, row.storing.Problem) {
 				t.Errorf("condition is %s", asJSON(condition))
 			}
-			if is := got.Status.ResultConfigMap; (is == "hero-result") != (row.problem == "") {
+			if is := got.Status.ResultConfigMap; (is == row.given.Spec.ResultConfigMap) != (row.reason == ReasonStored) {
 				t.Errorf("resultConfigMap is %q", is)
 			}
-			event := ""
-			if got.Event != nil {
-				event = got.Event.Message
+			if is := got.Status.ResultConfigMapVersion; is != row.storing.Version {
+				t.Errorf("resultConfigMapVersion is %q", is)
 			}
-			if event != row.event || got.After != row.after {
-				t.Errorf("event %q, after %s; want %q, after %s", event, got.After, row.event, row.after)
+			if event, news := told(got.Event), told(got.StoreEvent); event != row.event || news != row.news || got.After != row.after {
+				t.Errorf("event %q and %q, after %s; want %q and %q, after %s", event, news, got.After, row.event, row.news, row.after)
 			}
 		})
 	}
+}
+
+// told is an event in a line, empty where there is none.
+func told(event *lifecycle.Event) string {
+	switch {
+	case event == nil:
+		return ""
+	case event.Warning:
+		return "Warning " + event.Reason + ": " + event.Message
+	}
+	return "Normal " + event.Reason + ": " + event.Message
 }

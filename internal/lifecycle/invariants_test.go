@@ -54,7 +54,8 @@ func finality(in lifecycle.Input, got lifecycle.Decision, must check) {
 	}
 	looksFor := after.Phase == v1alpha1.PhaseCompleted && after.JobID != "" && after.FinishedAt != nil && video(after) != nil && video(after).ThumbnailURL == "" &&
 		in.Now.Before(after.FinishedAt.Add(2*time.Minute)) && !deleting
-	stores := after.Phase == v1alpha1.PhaseCompleted && after.Result != nil && in.Job.Spec.ResultConfigMap != "" && after.ResultConfigMap != in.Job.Spec.ResultConfigMap && !deleting
+	stores := after.Phase == v1alpha1.PhaseCompleted && after.Result != nil && in.Job.Spec.ResultConfigMap != "" &&
+		(after.ResultConfigMap != in.Job.Spec.ResultConfigMap || in.Gathered.ResultChanged) && !deleting
 	over := time.Duration(0) // until the object is to go
 	kept := after.Phase.Final() && in.Job.Spec.TTLSecondsAfterFinished != nil && after.FinishedAt != nil && !deleting
 	if kept {
@@ -83,10 +84,18 @@ func finality(in lifecycle.Input, got lifecycle.Decision, must check) {
 		must(job != nil && strings.EqualFold(job.Id, before.JobID) && job.Result != nil && job.Result.Video != nil && *job.Result.Video.ThumbnailUrl == late.ThumbnailURL, "a thumbnail that isn't Dafty's")
 		must(in.Now.Before(before.FinishedAt.Add(2*time.Minute)), "a thumbnail that came too late")
 		must(in.Job.Spec.ResultConfigMap == "" || deleting || got.Store || got.Step == lifecycle.Delete, "the stored result lacks the thumbnail")
-		late.ThumbnailURL, same.ResultConfigMap = "", before.ResultConfigMap
+		late.ThumbnailURL = ""
+		if in.Job.Spec.ResultConfigMap != "" {
+			same.ResultConfigMap = before.ResultConfigMap
+		}
 	}
-	same.Conditions = slices.Clone(before.Conditions) // see desiredStateStands, and what is true of all conditions
-	must(equality.Semantic.DeepEqual(*before, *same), "status changed after a final phase")
+	was := before.DeepCopy()
+	if in.Job.Spec.ResultConfigMap == "" && !deleting {
+		must(after.ResultConfigMap == "" && after.ResultConfigMapVersion == "" && meta.FindStatusCondition(after.Conditions, v1alpha1.ConditionResultStored) == nil, "status tells of a ConfigMap that isn't asked for")
+		was.ResultConfigMap, was.ResultConfigMapVersion = "", ""
+	}
+	same.Conditions = was.Conditions // see desiredStateStands, and what is true of all conditions
+	must(equality.Semantic.DeepEqual(*was, *same), "status changed after a final phase")
 	must(slices.Contains([]lifecycle.Step{lifecycle.Rest, lifecycle.RemoveFinalizer, lifecycle.LookForThumbnail, lifecycle.Delete}, got.Step), "step %s after a final phase", got.Step)
 	must(got.Event == nil || after.Phase == v1alpha1.PhaseCancelled, "an event after a final phase")
 	must(got.After == 0 || kept || looksFor || stores, "something follows a final phase")
@@ -94,23 +103,31 @@ func finality(in lifecycle.Input, got lifecycle.Decision, must check) {
 
 // storing : what came of writing a result changes the words about it alone.
 func storing(in lifecycle.Input, got lifecycle.Decision, must check) {
+	was := got.Status.ResultConfigMap
 	for _, problem := range []string{"", "it can't be written"} {
-		stored := lifecycle.Stored(in, lifecycle.Next(in), problem)
+		stored := lifecycle.Stored(in, lifecycle.Next(in), lifecycle.Storing{Problem: problem, Version: "7-abc"})
 		condition := meta.FindStatusCondition(stored.Status.Conditions, v1alpha1.ConditionResultStored)
 		must(condition != nil && condition.Reason != "" && condition.Message != "" && (condition.Status == metav1.ConditionTrue) == (problem == ""), "ResultStored is %s", asJSON(condition))
 		must((stored.Status.ResultConfigMap == in.Job.Spec.ResultConfigMap) == (problem == ""), "resultConfigMap is %q", stored.Status.ResultConfigMap)
-		must(problem == "" || stored.After > 0 && stored.After <= 5*time.Minute, "tried again after %s", stored.After)
+		must((stored.Status.ResultConfigMapVersion == "7-abc") == (problem == ""), "resultConfigMapVersion is %q", stored.Status.ResultConfigMapVersion)
+		must(problem == "" || stored.After > 0 && stored.After <= 30*time.Second, "tried again after %s", stored.After)
+		must(equality.Semantic.DeepEqual(stored.Event, got.Event), "what becomes of the ConfigMap changes what is told of the job")
+		must(stored.StoreEvent == nil || stored.StoreEvent.Warning && problem != "", "the event of the ConfigMap is %s", asJSON(stored.StoreEvent))
 		must(got.After == 0 || stored.After <= got.After, "later than it was to be decided anew")
 		must(stored.Step == got.Step, "step %s", stored.Step)
 		_, err := standing(&stored.Status)
 		must(err == nil, "%v", err)
-		stored.Status.ResultConfigMap = got.Status.ResultConfigMap
+		stored.Status.ResultConfigMap, stored.Status.ResultConfigMapVersion = got.Status.ResultConfigMap, got.Status.ResultConfigMapVersion
 		other := func(status v1alpha1.DaftyJobStatus) v1alpha1.DaftyJobStatus {
 			status = *status.DeepCopy()
 			meta.RemoveStatusCondition(&status.Conditions, v1alpha1.ConditionResultStored)
 			return status
 		}
 		must(equality.Semantic.DeepEqual(other(stored.Status), other(got.Status)), "more than that changed")
+	}
+	// An API server that tells nothing of the ConfigMap takes nothing back.
+	if asked := lifecycle.Stored(in, lifecycle.Next(in), lifecycle.Storing{Unknown: true, Problem: "no answer"}); was == in.Job.Spec.ResultConfigMap {
+		must(equality.Semantic.DeepEqual(asked.Status, got.Status) && asked.StoreEvent == nil && asked.After > 0 && asked.After <= 30*time.Second, "what isn't known of the ConfigMap is told: %s", asJSON(asked))
 	}
 }
 

@@ -33,6 +33,8 @@ type Gathered struct {
 	// Adopter is the name of another DaftyJob that is to follow the job of spec.adoptJobID instead, empty where there is
 	// none.
 	Adopter string
+	// ResultChanged says that the ConfigMap of the result isn't known to be as status says that it was written.
+	ResultChanged bool
 }
 
 // FileName is the name of a file within its namespace.

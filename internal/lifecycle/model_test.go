@@ -171,6 +171,7 @@ func moves() []move {
 	storing := func(w *world) bool { return w.job.Spec.ResultConfigMap != "" }
 	add("the result can't be stored", storing, func(w *world) { w.unstorable = "it is another's" })
 	add("the result can be stored", storing, func(w *world) { w.unstorable = "" })
+	add("somebody changes the ConfigMap of the result", storing, func(w *world) { w.refers.ResultChanged = w.job.Status.ResultConfigMap != "" })
 
 	// The operator and the object's place.
 	add("restart", func(*world) bool { return true }, (*world).forget)
@@ -281,7 +282,8 @@ func (w *world) reconcile(t *testing.T, saw func(in lifecycle.Input, got lifecyc
 		got := lifecycle.Next(in)
 		saw(in, got)
 		if got.Store {
-			got = lifecycle.Stored(in, got, w.unstorable)
+			got = lifecycle.Stored(in, got, lifecycle.Storing{Problem: w.unstorable})
+			w.refers.ResultChanged = w.refers.ResultChanged && w.unstorable != ""
 		}
 		before := w.copy()
 		w.after = got.After
@@ -350,7 +352,7 @@ func (w *world) sketch() string {
 			return kind
 		}
 		film := status.Result.Video
-		return kind + fmt.Sprint(status.ResultConfigMap, w.unstorable, film != nil && film.ThumbnailURL == "", age(status.FinishedAt.Time, time.Minute, 2*time.Minute), w.known.Job != nil, len(w.job.Finalizers))
+		return kind + fmt.Sprint(status.ResultConfigMap, w.unstorable, w.refers.ResultChanged, film != nil && film.ThumbnailURL == "", age(status.FinishedAt.Time, time.Minute, 2*time.Minute), w.known.Job != nil, len(w.job.Finalizers))
 	}
 	kind += fmt.Sprint(len(status.FailedJobIDs), status.NextAttemptAt != nil && w.now.Before(status.NextAttemptAt.Time), w.refers.Adopter)
 	for _, in := range status.Inputs {

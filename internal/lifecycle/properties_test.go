@@ -367,7 +367,8 @@ func TestDecisionsComeToRest(t *testing.T) {
 				return
 			}
 			if got.Store {
-				got = lifecycle.Stored(in, got, problem)
+				got = lifecycle.Stored(in, got, lifecycle.Storing{Problem: problem})
+				in.Gathered.ResultChanged = in.Gathered.ResultChanged && problem != ""
 			}
 			after := in.Job.DeepCopy()
 			after.Status = got.Status
@@ -404,7 +405,7 @@ func TestDecisionsComeToRest(t *testing.T) {
 			}
 			in.Job = after
 		}
-		if got.Event != nil {
+		if got.Event != nil || got.StoreEvent != nil {
 			t.Fatalf("the same event again: %s", asJSON(got))
 		}
 		// Time may bring one change, but not one each second.
@@ -413,9 +414,9 @@ func TestDecisionsComeToRest(t *testing.T) {
 			in.Now = in.Now.Add(time.Second)
 			later := lifecycle.Next(in)
 			if later.Store {
-				later = lifecycle.Stored(in, later, problem)
+				later = lifecycle.Stored(in, later, lifecycle.Storing{Problem: problem})
 			}
-			if later.Step != got.Step || later.Event != nil {
+			if later.Step != got.Step || later.Event != nil || later.StoreEvent != nil {
 				return
 			}
 			if !equality.Semantic.DeepEqual(in.Job.Status, later.Status) {

@@ -62,8 +62,12 @@ func TestReasons(t *testing.T) {
 	}
 	for _, row := range storings {
 		in := lifecycle.Input{Job: row.given, Now: t0}
-		for _, condition := range lifecycle.Stored(in, lifecycle.Next(in), row.problem).Status.Conditions {
+		decision := lifecycle.Stored(in, lifecycle.Next(in), row.storing)
+		for _, condition := range decision.Status.Conditions {
 			produced[condition.Reason] = true
+		}
+		if decision.StoreEvent != nil {
+			produced[decision.StoreEvent.Reason] = true
 		}
 	}
 	constants := reasonConstants(t)

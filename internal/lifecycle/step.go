@@ -46,14 +46,16 @@ type Decision struct {
 	After time.Duration
 	// Files are to be uploaded.
 	Files []*File
-	// Store says that the result is to be written to spec.resultConfigMap before Status is, and what came of it put
-	// into Status (see Stored).
+	// Store says that spec.resultConfigMap is to be made to hold the result before Status is written, and what came of it
+	// put into Status (see Stored).
 	Store bool
 	// AtOnce says that the submission follows one that was refused, whatever holds others back since. That refusal is on
 	// record with it, and not before.
 	AtOnce bool
 	// Event is to be told to the user, nil where there is nothing new.
 	Event *Event
+	// StoreEvent is news of the ConfigMap of the result, nil where there is none.
+	StoreEvent *Event
 	// Abandoned is true where the object is let go although its job may still run and cost.
 	Abandoned bool
 }
@@ -106,8 +108,10 @@ const (
 	ThumbnailFor = 2 * time.Minute
 	// deleteAgain is how soon an object is to go after all whose deletion had to wait for another that refers to it.
 	deleteAgain = 10 * time.Second
-	// storePoll is how soon a result that can't be written to its ConfigMap is tried again at first.
-	storePoll = 10 * time.Second
+	// storePoll is how soon a result that can't be written to its ConfigMap is tried again at first, and maxStorePoll after
+	// it couldn't be for long.
+	storePoll    = 10 * time.Second
+	maxStorePoll = 30 * time.Second
 	// maxBackoff is the longest time between two tries of anything.
 	maxBackoff = 5 * time.Minute
 )

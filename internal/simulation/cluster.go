@@ -187,6 +187,7 @@ func (c *cluster) store(job *v1alpha1.DaftyJob) *v1alpha1.DaftyJob {
 		delete(c.jobs, job.Name)
 		v.job = nil
 		c.w.trace.add("api", "%s is gone", job.Name)
+		c.collect(stored.UID)
 	} else {
 		c.jobs[job.Name] = v
 	}
@@ -325,10 +326,9 @@ func (c *cluster) patchConfigMap(configMap *corev1.ConfigMap) error {
 }
 
 func (c *cluster) storeConfigMap(configMap *corev1.ConfigMap) error {
-	c.revision++
 	stored := configMap.DeepCopy()
-	stored.ResourceVersion = strconv.FormatInt(c.revision, 10)
 	c.w.judge.stored(c.configMaps[configMap.Name], stored)
-	c.configMaps[configMap.Name] = stored
+	c.putConfigMap(configMap.Name, stored)
+	configMap.ResourceVersion = stored.ResourceVersion // as the answer has it
 	return nil
 }

@@ -45,6 +45,7 @@ var kinds = []struct {
 	{"namespace gone", 1, namespaceGone},
 	{"secret", 6, putSecret},
 	{"picture", 3, putPicture},
+	{"result meddled with", 4, meddleWithResult},
 	{"secret gone", 3, secretGone},
 	{"crash", 6, crashNow},
 	{"crash at effect", 14, crashSoon},
@@ -223,7 +224,7 @@ func createJob(w *world, p picker) {
 	if p.n(8) == 0 {
 		job.Spec.TTLSecondsAfterFinished = new(pick(&p, int32(0), 10, 600))
 	}
-	if p.n(6) == 0 {
+	if p.n(4) == 0 {
 		job.Spec.ResultConfigMap = "result-of-" + p.job()
 	}
 	if p.n(4) == 0 && job.Spec.AdoptJobID == "" {

@@ -140,6 +140,17 @@ var mutants = []mutant{
 	{name: "the deadline isn't heeded", mutation: mutation{read: func(job *v1alpha1.DaftyJob) {
 		job.Spec.ActiveDeadlineSeconds = nil
 	}}, finds: "left running"},
+	{name: "nobody sees what becomes of the ConfigMap of a result", mutation: mutation{unwatched: true, play: resultDeleted}, finds: "false", where: "a result that is deleted"},
+	{name: "ResultStored stays True", mutation: mutation{patch: func(_ *v1alpha1.DaftyJob, patch map[string]any) bool {
+		status, _ := patch["status"].(map[string]any)
+		conditions, _ := status["conditions"].([]any)
+		for _, condition := range conditions {
+			if c := condition.(map[string]any); c["type"] == v1alpha1.ConditionResultStored {
+				c["status"] = "True"
+			}
+		}
+		return false
+	}, play: resultReplaced}, finds: "false", where: "a result that is replaced"},
 	{name: "the API key is in the User-Agent", mutation: mutation{request: func(req *http.Request) {
 		req.Header.Set("User-Agent", "dafty-operator "+req.Header.Get("X-Api-Key"))
 	}}, finds: "leaked"},

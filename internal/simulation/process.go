@@ -39,6 +39,7 @@ type process struct {
 	leading  bool
 
 	view       *view
+	results    *resultView
 	queue      *queue
 	reconciler *controller.Reconciler
 }
@@ -53,6 +54,7 @@ func (w *world) start(slot string) {
 	}
 	p.ctx, p.stop = context.WithCancel(log.IntoContext(context.Background(), newLogger(p)))
 	p.queue = newQueue(p)
+	p.results = newResultView(p)
 	client := func(apiKey string) account.Dafty {
 		var calls account.Dafty = dafty.New(daftyURL, apiKey, "dafty-operator/simulation", doer{p})
 		if mutate := w.mutation.dafty; mutate != nil {
@@ -63,7 +65,7 @@ func (w *world) start(slot string) {
 	registry := account.NewRegistry(p.ctx, account.Config{Client: client, Wake: p.wake, Sender: p.id, Now: processClock{p}.Now})
 	p.reconciler = &controller.Reconciler{
 		Client: apiClient{p: p}, Live: liveReader{p: p}, Recorder: recorder{p}, Accounts: registry, Clock: processClock{p},
-		DeletionTimeout: cmp.Or(w.mutation.deletionTimeout, deletionTimeout),
+		DeletionTimeout: cmp.Or(w.mutation.deletionTimeout, deletionTimeout), Results: p.results,
 	}
 	w.trace.add(p.id, "starts")
 	p.view = newView(p)

@@ -282,6 +282,9 @@ func whole() []scenario {
 			w.begin(func() *v1alpha1.DaftyJob { job := image(); job.Spec.ResultConfigMap = "result"; return job })
 			w.pass(time.Minute)
 		}},
+		{"a result is deleted", false, resultDeleted},
+		{"a result is replaced", false, resultReplaced},
+		{"a result loses its owner", false, resultDisowned},
 		{"adopt, and cancel", true, func(w *world) { w.begin(w.adopted); w.pass(queued); w.do(w.cancelOne); w.pass(time.Minute) }},
 		{"adopt, and delete", true, func(w *world) { w.begin(w.adopted); w.pass(queued); w.do(w.deleteOne); w.pass(time.Minute) }},
 		{"adopted twice", true, func(w *world) {

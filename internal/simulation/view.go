@@ -110,6 +110,7 @@ func (v *view) relist() {
 	v.connection++
 	v.broken, v.lag, v.stream = false, 0, nil
 	v.jobs = maps.Clone(v.p.w.cluster.jobs)
+	v.p.results.relist()
 	names := slices.Collect(maps.Keys(v.jobs))
 	for name := range before {
 		if _, still := v.jobs[name]; !still {

@@ -71,6 +71,8 @@ type mutation struct {
 	maxRetry time.Duration
 	// deaf has answers of Dafty's wake nobody.
 	deaf bool
+	// unwatched has nobody see what becomes of the ConfigMaps of results.
+	unwatched bool
 	// play is what finds it, where that is rare in random histories.
 	play func(*world)
 }
