@@ -80,6 +80,19 @@ func operatorHasTheRightsItUses(t *testing.T, env *kubetest.Env, ns string) {
 		t.Fatal("it doesn't start where lists aren't streamed, with a lease and a certificate of the user's own")
 	}
 	env.MustKubectl(t, "get", "lease", "images.dafty.ai", "-n", namespace)
+	// ConfigMaps are listed once the result of a DaftyJob is in one.
+	env.MustApply(t, "apiVersion: dafty.ai/v1alpha1\nkind: DaftyJob\nmetadata: {name: kept}\nspec: {imageGenerate: {prompt: A logo}, resultConfigMap: kept}\n", "-n", ns)
+	stored := func() bool {
+		_, _, err := env.Kubectl(t, "get", "configmap", "kept", "-n", ns)
+		return err == nil
+	}
+	for _, what := range []string{"written", "written again once it was deleted"} {
+		if !eventually(t, patience, stored) {
+			t.Fatalf("the ConfigMap of the result isn't %s", what)
+		}
+		env.MustKubectl(t, "delete", "configmap", "kept", "-n", ns)
+	}
+	env.MustKubectl(t, "delete", "daftyjob", "kept", "-n", ns, "--timeout="+patience.String())
 	conn, err := (&tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true}}).DialContext(t.Context(), "tcp", operator.metrics)
 	if err != nil {
 		t.Fatal(err)

@@ -16,6 +16,7 @@ import (
 
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/config"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
@@ -297,6 +298,7 @@ func runOperator(t *testing.T, env *kubetest.Env, daftyURL string) {
 	mgr, err := ctrl.NewManager(env.Config, ctrl.Options{
 		Scheme:  kubetest.Scheme,
 		Client:  client.Options{Cache: &client.CacheOptions{DisableFor: controller.ReadLive}},
+		Cache:   cache.Options{ByObject: controller.ByObject()},
 		Metrics: metricsserver.Options{BindAddress: "0"},
 		// Several tests of this process start an operator, one after another.
 		Controller: config.Controller{SkipNameValidation: new(true)},

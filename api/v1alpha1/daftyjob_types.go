@@ -26,8 +26,7 @@ const (
 	ResubmitAnnotation = "dafty.ai/resubmit"
 
 	// ResultLabel is on each ConfigMap that the operator writes a result to, with
-	// the value of ResultLabelValue. The operator watches these ConfigMaps, and no
-	// others.
+	// the value true. The operator watches these ConfigMaps, and no others.
 	ResultLabel      = "dafty.ai/result"
 	ResultLabelValue = "true"
 
@@ -251,21 +250,18 @@ type DaftyJobSpec struct {
 	// resultConfigMapMetadata is what the ConfigMap of the result is labelled and
 	// annotated with, for policies and for tools that act on labels. It has no
 	// effect without resultConfigMap. It can be changed at any time; what is
-	// removed here is removed from the ConfigMap too. The DaftyJob's own labels and
-	// annotations are never copied.
+	// removed here is removed from the ConfigMap too. The DaftyJob's own labels
+	// and annotations are never copied.
 	//
 	// +optional
 	ResultConfigMapMetadata *ResultConfigMapMetadata `json:"resultConfigMapMetadata,omitempty"`
 }
 
 // ResultConfigMapMetadata is metadata for the ConfigMap of a result.
-//
-// +kubebuilder:validation:MinProperties=1
 type ResultConfigMapMetadata struct {
-	// labels of the ConfigMap, 32 at most. Those that begin with dafty.ai/ are the
-	// operator's own.
+	// labels of the ConfigMap, 32 at most. Those that begin with dafty.ai/ are
+	// the operator's own.
 	//
-	// +kubebuilder:validation:MinProperties=1
 	// +kubebuilder:validation:MaxProperties=32
 	// +kubebuilder:validation:XValidation:rule="self.all(key, !format.qualifiedName().validate(key).hasValue())",message="each key must be a name for a label: letters, digits, '-', '_' and '.', 63 at most, with a domain and '/' before it or not, such as example.com/team"
 	// +kubebuilder:validation:XValidation:rule="self.all(key, !format.labelValue().validate(self[key]).hasValue())",message="each value must be empty, or of letters, digits, '-', '_' and '.', 63 at most, beginning and ending with a letter or digit"
@@ -276,7 +272,6 @@ type ResultConfigMapMetadata struct {
 	// annotations of the ConfigMap, 32 at most, with at most 4096 characters in
 	// each value. Those that begin with dafty.ai/ are the operator's own.
 	//
-	// +kubebuilder:validation:MinProperties=1
 	// +kubebuilder:validation:MaxProperties=32
 	// +kubebuilder:validation:XValidation:rule="self.all(key, !format.qualifiedName().validate(key.lowerAscii()).hasValue())",message="each key must be a name for an annotation: letters, digits, '-', '_' and '.', 63 at most, with a domain and '/' before it or not, such as example.com/team"
 	// +kubebuilder:validation:XValidation:rule="self.all(key, !key.lowerAscii().startsWith('dafty.ai/'))",message="keys that begin with dafty.ai/ are the operator's own"
@@ -823,8 +818,8 @@ type DaftyJobStatus struct {
 	ResultConfigMap string `json:"resultConfigMap,omitempty"`
 
 	// resultConfigMapVersion says what was written to it: the ConfigMap's
-	// resourceVersion, and a digest of its content. By it the operator sees whether
-	// anybody has changed the ConfigMap since.
+	// resourceVersion, and a digest of its content. By it the operator sees
+	// whether anybody has changed the ConfigMap since.
 	//
 	// +optional
 	ResultConfigMapVersion string `json:"resultConfigMapVersion,omitempty"`

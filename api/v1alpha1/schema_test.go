@@ -87,6 +87,13 @@ func rulesOf(t testing.TB, root *apiextensionsv1.JSONSchemaProps) []rule {
 		if s.MaxItems != nil {
 			add("FieldValueTooMany", true, "must have at most %d items", *s.MaxItems)
 		}
+		if s.MaxProperties != nil {
+			add("FieldValueTooMany", true, "must have at most %d items", *s.MaxProperties)
+		}
+		if values := s.AdditionalProperties; values != nil && values.Schema.MaxLength != nil {
+			// Of a map's values, by a key that the bad manifests have.
+			rules = append(rules, rule{path: path + ".key", reason: "FieldValueTooLong", message: fmt.Sprintf("Too long: may not be more than %d bytes", *values.Schema.MaxLength)})
+		}
 		if s.Pattern != "" {
 			add(invalid, true, "%s in body should match '%s'", path, s.Pattern)
 		}
@@ -116,7 +123,7 @@ func rulesOf(t testing.TB, root *apiextensionsv1.JSONSchemaProps) []rule {
 		rest.Pattern, rest.Enum, rest.XValidations, rest.Required = "", nil, nil, nil
 		rest.Description, rest.Type, rest.Format, rest.Default = "", "", "", nil
 		rest.XListType, rest.XListMapKeys, rest.XPreserveUnknownFields = nil, nil, nil
-		rest.Properties, rest.Items = nil, nil
+		rest.Properties, rest.AdditionalProperties, rest.MaxProperties, rest.Items = nil, nil, nil, nil
 		if !reflect.DeepEqual(rest, &apiextensionsv1.JSONSchemaProps{}) {
 			t.Errorf("%s has a rule of a kind that this test doesn't know yet: %+v", path, rest)
 		}

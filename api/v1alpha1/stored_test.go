@@ -1,6 +1,7 @@
 package v1alpha1_test
 
 import (
+	"fmt"
 	"maps"
 	"strings"
 	"testing"
@@ -96,6 +97,8 @@ func goodPolicies() []goodManifest {
 		{name: "a job that is there", given: generate.with("spec.adoptJobID", strings.ToUpper(jobID))},
 		{name: "a job that is there, never tried again", given: generate.with("spec.adoptJobID", jobID).with("spec.backoffLimit", int64(0))},
 		{name: "a job that is there, of what another makes", given: daftyJobOf(fields{"adoptJobID": jobID, "imageUpscale": chained("imageUpscale")[0]})},
+		{name: "a ConfigMap of the result with labels and annotations", given: generate.with("spec.resultConfigMap", "hero").with("spec.resultConfigMapMetadata",
+			fields{"labels": fields{"team": "shop", "example.com/Tier": ""}, "annotations": fields{"Example": "{\"any\": \"text\"}\n", "example.com/x": ""}})},
 		{name: "a ConfigMap of the result", given: generate.with("spec.resultConfigMap", "spring.hero-1")},
 	}
 }
@@ -109,7 +112,17 @@ func longest() manifest {
 		with("spec.imageGenerate.style", fields{"jobRef": fields{"name": strings.Repeat("x", 253)}}).
 		with("spec.imageGenerate.references", list(reference, reference, reference, reference)).
 		with("spec.idempotencyKey", strings.Repeat("~", 200)).
-		with("spec.resultConfigMap", strings.Repeat("x", 253))
+		with("spec.resultConfigMap", strings.Repeat("x", 253)).
+		with("spec.resultConfigMapMetadata", fields{"labels": manyKeys(32, strings.Repeat("x", 63)), "annotations": manyKeys(32, strings.Repeat("\n", 4096))})
+}
+
+// manyKeys are as many long keys as asked for, each with the same value.
+func manyKeys(n int, value string) fields {
+	keys := fields{}
+	for i := range n {
+		keys[fmt.Sprintf("%s/%s%02d", strings.Repeat("x", 253), strings.Repeat("x", 61), i)] = value
+	}
+	return keys
 }
 
 func TestGoodManifestsAreStored(t *testing.T) {
@@ -195,6 +208,7 @@ func TestWhatCanBeChanged(t *testing.T) {
 		{"keep it longer", job.with("spec.ttlSecondsAfterFinished", int64(0)), job.with("spec.ttlSecondsAfterFinished", int64(3600))},
 		{"keep it for good", job.with("spec.ttlSecondsAfterFinished", int64(0)), job},
 		{"hand the result on", job, job.with("spec.resultConfigMap", "hero")},
+		{"label it", job.with("spec.resultConfigMap", "hero"), job.with("spec.resultConfigMap", "hero").with("spec.resultConfigMapMetadata", fields{"labels": fields{"team": "shop"}})},
 		{"hand it on elsewhere", job.with("spec.resultConfigMap", "hero"), job.with("spec.resultConfigMap", "spring-hero")},
 		{"don't hand it on", job.with("spec.resultConfigMap", "hero"), job},
 		{"cancel what has a key of its own", job.with("spec.idempotencyKey", "spring"), job.with("spec.idempotencyKey", "spring").with("spec.desiredState", "Cancelled")},

@@ -212,6 +212,7 @@ func badManifests() []badManifest {
 		bad = append(bad, badRequest(operation)...)
 	}
 	bad = append(bad, badName("spec.resultConfigMap", "a name for a ConfigMap", func(name any) manifest { return generate.with("spec.resultConfigMap", name) })...)
+	bad = append(bad, badResultMetadata(generate)...)
 	bad = append(bad, badJobRef("spec.imageGenerate.style", false, func(style fields) manifest { return generate.with("spec.imageGenerate.style", style) })...)
 	bad = append(bad, toItself()...)
 	for _, operation := range []string{"imageGenerate", "imageEdit", "imageToVideo", "videoFrames"} {

@@ -62,7 +62,40 @@ func TestLean(t *testing.T) {
 			}
 		})
 	}
+	kept := &v1alpha1.DaftyJob{
+		Spec:   v1alpha1.DaftyJobSpec{ResultConfigMap: "r", ResultConfigMapMetadata: &v1alpha1.ResultConfigMapMetadata{Labels: map[string]v1alpha1.LabelValue{"team": "shop"}}},
+		Status: v1alpha1.DaftyJobStatus{Phase: v1alpha1.PhaseCompleted},
+	}
+	want := kept.DeepCopy()
+	if got, err := controller.Lean(kept); err != nil || !equality.Semantic.DeepEqual(got, want) {
+		t.Errorf("what the ConfigMap of the result is like became %+v, %v", got, err)
+	}
 	if tombstone, err := controller.Lean("anything"); err != nil || tombstone != "anything" {
 		t.Errorf("what isn't a DaftyJob became %v, %v", tombstone, err)
 	}
+}
+
+// Of a result's ConfigMap, little more is kept in memory than which it is, in which version, and whose.
+func TestLeanResults(t *testing.T) {
+	for object, options := range controller.ByObject() {
+		if _, ok := object.(*metav1.PartialObjectMetadata); !ok {
+			continue
+		}
+		if got := options.Label.String(); got != "dafty.ai/result=true" {
+			t.Errorf("asked for by %q", got)
+		}
+		owners := []metav1.OwnerReference{{Kind: "DaftyJob", Name: "hero", UID: "1"}}
+		kept := metav1.ObjectMeta{Namespace: "ns", Name: "hero", UID: "2", ResourceVersion: "7", OwnerReferences: owners}
+		whole := &metav1.PartialObjectMetadata{ObjectMeta: *kept.DeepCopy()}
+		whole.Labels, whole.Annotations, whole.ManagedFields = map[string]string{"a": "b"}, map[string]string{"c": "d"}, []metav1.ManagedFieldsEntry{{Manager: "kubectl"}}
+		got, err := options.Transform(whole)
+		if want := (&metav1.PartialObjectMetadata{ObjectMeta: kept}); err != nil || !equality.Semantic.DeepEqual(got, want) {
+			t.Errorf("kept is %+v, %v", got, err)
+		}
+		if tombstone, err := options.Transform("anything"); err != nil || tombstone != "anything" {
+			t.Errorf("what isn't a ConfigMap became %v, %v", tombstone, err)
+		}
+		return
+	}
+	t.Error("ConfigMaps aren't asked for")
 }
