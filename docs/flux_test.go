@@ -1,12 +1,15 @@
 package docs_test
 
 import (
+	"strings"
 	"testing"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"dafty.ai/dafty-operator/api/v1alpha1"
 	"dafty.ai/dafty-operator/internal/kubetest"
 )
 
@@ -29,7 +32,7 @@ func TestFluxMeetsARefusalOfAChangedRequest(t *testing.T) {
 		t.Errorf("a changed request is answered with %v", err)
 	}
 
-	// Where Git sets desiredState, it is put back; where it doesn't, a person's cancel stays.
+	// Where Git sets desiredState, it is put back.
 	patch := func(state string) {
 		env.MustKubectl(t, "patch", "daftyjob", "hero", "--type=merge", "-p", `{"spec":{"desiredState":"`+state+`"}}`)
 	}
@@ -43,8 +46,22 @@ func TestFluxMeetsARefusalOfAChangedRequest(t *testing.T) {
 	if err := apply(map[string]any{"imageGenerate": map[string]any{"prompt": "A logo"}}); err != nil {
 		t.Fatal(err)
 	}
+	// A person's cancel is taken over by Flux with the fields of kubectl, and dropped: nothing of that is refused.
 	patch("Cancelled")
-	if err := apply(map[string]any{"imageGenerate": map[string]any{"prompt": "A logo"}}); err != nil || state() != "Cancelled" {
-		t.Errorf("a cancel that Git says nothing of isn't kept: %v, %s", err, state())
+	job := &v1alpha1.DaftyJob{}
+	if err := env.Client.Get(t.Context(), client.ObjectKey{Namespace: env.Namespace, Name: "hero"}, job); err != nil {
+		t.Fatal(err)
+	}
+	base := job.DeepCopy()
+	for i := range job.ManagedFields {
+		if fields := &job.ManagedFields[i]; strings.HasPrefix(fields.Manager, "kubectl") {
+			fields.Manager, fields.Operation = "kustomize-controller", metav1.ManagedFieldsOperationApply
+		}
+	}
+	if err := env.Client.Patch(t.Context(), job, client.MergeFrom(base)); err != nil {
+		t.Fatal(err)
+	}
+	if err := apply(map[string]any{"imageGenerate": map[string]any{"prompt": "A logo"}}); err != nil || state() != "" {
+		t.Errorf("a cancel that Git says nothing of: %v, %s", err, state())
 	}
 }

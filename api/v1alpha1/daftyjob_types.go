@@ -91,13 +91,13 @@ type DaftyJobSpec struct {
 	// to its end.
 	//
 	// Suspended: don't submit the job, or another attempt of it, until
-	// desiredState is set to Completed. Removing the field doesn't resume it. This
-	// has no effect on a job that is already submitted.
+	// desiredState is set to Completed. Removing the field doesn't resume it.
+	// This has no effect on a job that is already submitted.
 	//
 	// Cancelled: cancel the job, or don't submit it if it isn't submitted yet.
-	// This can't be undone: another value, given later, is accepted and changes
-	// nothing, which the Ready condition then says. Cancelling a job that Dafty is
-	// already processing costs 1 CU, Dafty's credit unit.
+	// This can't be undone: another value, given later, is accepted, but changes
+	// nothing except what the Ready condition says. Cancelling a job that Dafty
+	// is already processing costs 1 CU, Dafty's credit unit.
 	//
 	// +optional
 	DesiredState DesiredState `json:"desiredState,omitempty"`
@@ -186,11 +186,11 @@ type DaftyJobSpec struct {
 	// +optional
 	ActiveDeadlineSeconds *int64 `json:"activeDeadlineSeconds,omitempty"`
 
-	// startingDeadlineSeconds is how many seconds after the creation of this
-	// DaftyJob its job may be submitted: 1 to 31536000, which is a year. A job that
-	// isn't submitted by then, whatever it waits for and also while it is
-	// suspended, fails without being paid for. Once the job is submitted, this has
-	// no effect. Unset: no limit.
+	// startingDeadlineSeconds is how many seconds after the DaftyJob's creation
+	// the job may be submitted: 1 to 31536000, which is a year. A job that isn't
+	// submitted by then, whatever it waits for and even if it is suspended,
+	// fails without being paid for. This has no effect on a job that is already
+	// submitted. Unset: no limit.
 	//
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=31536000

@@ -90,6 +90,8 @@ func goodPolicies() []goodManifest {
 		{name: "tried again as often as can be", given: generate.with("spec.backoffLimit", int64(10))},
 		{name: "a second to do it", given: generate.with("spec.activeDeadlineSeconds", int64(1))},
 		{name: "a year to do it", given: generate.with("spec.activeDeadlineSeconds", int64(31536000))},
+		{name: "a second to begin with it", given: generate.with("spec.startingDeadlineSeconds", int64(1))},
+		{name: "a year to begin with it", given: generate.with("spec.startingDeadlineSeconds", int64(31536000))},
 		{name: "gone at once", given: generate.with("spec.ttlSecondsAfterFinished", int64(0))},
 		{name: "gone in ten years", given: generate.with("spec.ttlSecondsAfterFinished", int64(315360000))},
 		{name: "a key of its own", given: generate.with("spec.idempotencyKey", "spring/2026:hero#1~!")},

@@ -550,7 +550,13 @@ func drawJob(t *rapid.T) *v1alpha1.DaftyJob {
 		if rapid.Bool().Draw(t, "had a job") {
 			job.Status.JobID = jobID
 		}
+		if reason == v1alpha1.ReasonAlreadyCancelled {
+			reason = v1alpha1.ReasonCancelled // which the condition Cancelled keeps
+		}
 		says(oneOf(t, "phase", v1alpha1.PhaseCompleted, v1alpha1.PhaseFailed, v1alpha1.PhaseCancelled), reason)(job)
+		if job.Status.Phase == v1alpha1.PhaseCancelled && rapid.Bool().Draw(t, "disagrees") {
+			disagrees(job)
+		}
 		if job.Status.Phase == v1alpha1.PhaseCompleted {
 			job.Status.Result = drawResult(t, "its")
 			job.Status.ResultConfigMap = oneOf(t, "stored in", "", "", "hero-result", "other")

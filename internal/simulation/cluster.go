@@ -69,9 +69,6 @@ func (c *cluster) create(job *v1alpha1.DaftyJob) {
 	job.Generation = 1
 	job.CreationTimestamp = metav1.NewTime(time.Now())
 	job.Status = v1alpha1.DaftyJobStatus{ObservedGeneration: -1}
-	if job.Spec.DesiredState == "" {
-		job.Spec.DesiredState = v1alpha1.DesiredCompleted
-	}
 	if job.Spec.DeletionPolicy == "" {
 		job.Spec.DeletionPolicy = v1alpha1.DeletionCancel
 	}

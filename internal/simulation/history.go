@@ -41,6 +41,8 @@ var kinds = []struct {
 	{"suspend", 3, func(w *world, pick picker) { w.desire(pick, v1alpha1.DesiredSuspended) }},
 	{"release", 5, func(w *world, pick picker) { w.desire(pick, v1alpha1.DesiredCompleted) }},
 	{"cancel", 8, func(w *world, pick picker) { w.desire(pick, v1alpha1.DesiredCancelled) }},
+	{"tool applies", 6, toolApplies},
+	{"policy Orphan", 3, orphanLate},
 	{"delete", 10, deleteJob},
 	{"namespace gone", 1, namespaceGone},
 	{"secret", 6, putSecret},
@@ -210,8 +212,7 @@ func createJob(w *world, p picker) {
 	default:
 		job.Spec.ImageGenerate = &v1alpha1.ImageGenerate{Prompt: "a mountain"}
 	}
-	job.Spec.DesiredState = pick(&p, v1alpha1.DesiredCompleted, v1alpha1.DesiredCompleted, v1alpha1.DesiredCompleted,
-		v1alpha1.DesiredCompleted, v1alpha1.DesiredCompleted, v1alpha1.DesiredSuspended)
+	job.Spec.DesiredState = pick(&p, "", "", "", v1alpha1.DesiredCompleted, v1alpha1.DesiredCompleted, v1alpha1.DesiredSuspended)
 	if p.n(8) == 0 {
 		job.Spec.DeletionPolicy = v1alpha1.DeletionOrphan
 	}
@@ -220,6 +221,9 @@ func createJob(w *world, p picker) {
 	}
 	if p.n(6) == 0 {
 		job.Spec.ActiveDeadlineSeconds = new(pick(&p, int64(1), 10, 60, 3600))
+	}
+	if p.n(8) == 0 && job.Spec.AdoptJobID == "" {
+		job.Spec.StartingDeadlineSeconds = new(pick(&p, int64(1), 10, 60, 3600))
 	}
 	if p.n(8) == 0 {
 		job.Spec.TTLSecondsAfterFinished = new(pick(&p, int32(0), 10, 600))
@@ -230,7 +234,7 @@ func createJob(w *world, p picker) {
 	if p.n(4) == 0 && job.Spec.AdoptJobID == "" {
 		job.Spec.IdempotencyKey = w.cluster.ownKey()
 	}
-	w.trace.add("user", "creates %s: %s, %s %s%s", name, what, job.Spec.DesiredState, job.Spec.DeletionPolicy, limits(job))
+	w.trace.add("user", "creates %s: %s, %q %s%s", name, what, job.Spec.DesiredState, job.Spec.DeletionPolicy, limits(job))
 	if len(w.cluster.history) == 0 && p.n(8) != 0 {
 		w.trace.add("user", "creates the Secret")
 		w.cluster.putSecret(keyOne)
@@ -246,6 +250,9 @@ func limits(job *v1alpha1.DaftyJob) string {
 	}
 	if n := job.Spec.ActiveDeadlineSeconds; n != nil {
 		text += fmt.Sprintf(", activeDeadlineSeconds %d", *n)
+	}
+	if n := job.Spec.StartingDeadlineSeconds; n != nil {
+		text += fmt.Sprintf(", startingDeadlineSeconds %d", *n)
 	}
 	if n := job.Spec.TTLSecondsAfterFinished; n != nil {
 		text += fmt.Sprintf(", ttlSecondsAfterFinished %d", *n)
@@ -288,11 +295,11 @@ func putPicture(w *world, p picker) {
 	}
 }
 
-// desire changes desiredState; what is cancelled stays so, as the CRD has it.
+// desire changes desiredState, also of what is cancelled already.
 func (w *world) desire(p picker, state v1alpha1.DesiredState) {
 	name := p.job()
 	job := w.cluster.get(name)
-	if job == nil || job.Spec.DesiredState == state || job.Spec.DesiredState == v1alpha1.DesiredCancelled {
+	if job == nil || job.Spec.DesiredState == state {
 		return
 	}
 	w.trace.add("user", "wants %s to be %s", name, state)

@@ -38,6 +38,8 @@ type judge struct {
 	refusedSince map[refusedKey]refusedSince
 	toldRefused  map[refusedKey]bool
 	cancels      map[string]time.Time
+	// begun are the idempotency keys that a request was ever sent with.
+	begun map[string]bool
 	// handsOn is set while a user writes what is the operator's.
 	handsOn bool
 
@@ -50,6 +52,7 @@ func newJudge(w *world) *judge {
 		w: w, newest: map[types.UID]*v1alpha1.DaftyJob{}, abandoned: map[types.UID]bool{},
 		stripped: map[types.UID]bool{}, forced: map[types.UID]bool{}, lostStatus: map[types.UID]bool{}, heirs: map[types.UID]string{},
 		refusedSince: map[refusedKey]refusedSince{}, toldRefused: map[refusedKey]bool{}, cancels: map[string]time.Time{},
+		begun: map[string]bool{},
 	}
 }
 
@@ -87,6 +90,9 @@ func (j *judge) sent(req *http.Request) {
 // told takes an event of the operator's. It says nothing of itself about the world.
 func (j *judge) told(job *v1alpha1.DaftyJob, reason, message string) {
 	j.secret("an event", message)
+	if entry, known := j.w.sim.Job(job.Status.JobID); reason == v1alpha1.EventJobOrphaned && known && entry.Cancelled {
+		j.find("false: job %s of %s is said to run on, and was cancelled", brief(entry.JobID), job.Name)
+	}
 	if reason == v1alpha1.EventCancelAbandoned {
 		j.abandoned[job.UID] = true
 		j.givenUp(job, message)
@@ -120,6 +126,7 @@ func (j *judge) saw(before, after version) {
 	if was == nil || was.UID != job.UID || j.handsOn {
 		return
 	}
+	j.desired(was, job)
 	if !was.Status.Phase.Final() {
 		if job.Status.Phase.Final() {
 			j.ended(job)
@@ -145,6 +152,13 @@ func lasting(job *v1alpha1.DaftyJob) v1alpha1.DaftyJobStatus {
 	status := *job.Status.DeepCopy()
 	status.ObservedGeneration, status.ResultConfigMap, status.ResultConfigMapVersion = 0, "", ""
 	meta.RemoveStatusCondition(&status.Conditions, v1alpha1.ConditionResultStored)
+	if status.Phase == v1alpha1.PhaseCancelled { // whether that is still asked for is told on
+		meta.RemoveStatusCondition(&status.Conditions, v1alpha1.ConditionReady)
+		meta.RemoveStatusCondition(&status.Conditions, v1alpha1.ConditionStalled)
+	}
+	for i := range status.Conditions {
+		status.Conditions[i].ObservedGeneration = 0
+	}
 	if status.Result != nil && status.Result.Video != nil {
 		status.Result.Video.ThumbnailURL = "" // may come late
 	}
@@ -154,7 +168,7 @@ func lasting(job *v1alpha1.DaftyJob) v1alpha1.DaftyJobStatus {
 // ended holds an end against Dafty's books.
 func (j *judge) ended(job *v1alpha1.DaftyJob) {
 	entry, known := j.w.sim.Job(job.Status.JobID)
-	reason := readyOf(job).Reason
+	reason := endOf(job)
 	untrue := func(why string) { j.find("false: %s is %s: %s", job.Name, describe(job), why) }
 	switch reason {
 	case v1alpha1.ReasonCompleted, v1alpha1.ReasonCompletedBeforeCancel:
@@ -171,6 +185,10 @@ func (j *judge) ended(job *v1alpha1.DaftyJob) {
 			untrue("it was cancelled")
 		}
 	case v1alpha1.ReasonDeadlineExceeded:
+		if job.Status.JobID == "" && len(job.Status.FailedJobIDs) == 0 {
+			j.neverStarted(job, untrue)
+			break
+		}
 		if known && entry.Status != daftysim.StatusFailed || !known && len(job.Status.FailedJobIDs) == 0 {
 			untrue("at Dafty it is " + entry.Status)
 		}
@@ -235,7 +253,7 @@ func (j *judge) unwanted() []string {
 		case j.waitsForPerson(job):
 		case job.Status.Phase.Final():
 			found = append(found, fmt.Sprintf("job %s of %s, which is %s", brief(entry.JobID), job.Name, describe(job)))
-		case job.Spec.DesiredState == v1alpha1.DesiredCancelled, job.DeletionTimestamp != nil:
+		case lifecycle.CancelRequested(job), job.DeletionTimestamp != nil:
 			found = append(found, fmt.Sprintf("job %s of %s, which is to be cancelled", brief(entry.JobID), job.Name))
 		case time.Since(j.due(job)) > time.Minute:
 			found = append(found, fmt.Sprintf("job %s of %s, which is past its deadline", brief(entry.JobID), job.Name))
@@ -247,7 +265,7 @@ func (j *judge) unwanted() []string {
 // orphaned says whether an object that is gone rightly left its job to itself: it wasn't called off before, nor by a
 // deadline.
 func (j *judge) orphaned(job *v1alpha1.DaftyJob) bool {
-	return job.Spec.DeletionPolicy == v1alpha1.DeletionOrphan && job.Spec.DesiredState != v1alpha1.DesiredCancelled &&
+	return job.Spec.DeletionPolicy == v1alpha1.DeletionOrphan && !lifecycle.CancelRequested(job) &&
 		!job.DeletionTimestamp.After(j.due(job).Add(2*maxSkew))
 }
 
@@ -299,10 +317,10 @@ func (j *judge) unfinished() []string {
 	var found []string
 	for _, job := range j.objects() {
 		reason := readyOf(job).Reason
-		suspended := job.Spec.DesiredState == v1alpha1.DesiredSuspended && reason == v1alpha1.ReasonSuspended
+		suspended := lifecycle.Suspended(job) && reason == v1alpha1.ReasonSuspended
 		// Whoever is asked to look at Dafty does. The key of another account isn't put back.
 		waits := reason != v1alpha1.ReasonSubmissionUnknown && j.waitsForPerson(job) || j.waitsForOther(job, 0)
-		if !job.Status.Phase.Final() && !suspended && !waits {
+		if !job.Status.Phase.Final() && (!suspended && !waits || j.shouldHaveStarted(job)) {
 			found = append(found, fmt.Sprintf("%s: %s", job.Name, describe(job)))
 		}
 	}
@@ -404,6 +422,7 @@ func (j *judge) conclude() {
 		j.find("stuck: %s", what)
 	}
 	j.results()
+	j.agree()
 	for _, violation := range j.w.sim.Violations() {
 		j.find("contract: %s", violation)
 	}
@@ -433,7 +452,10 @@ func (j *judge) conclude() {
 		if id, is := j.heirs[job.UID]; is && !j.tried(job, id) {
 			j.find("paid twice: %s came with job %s, and Dafty made %s for it", job.Name, brief(id), brief(entry.JobID))
 		}
-		switch readyOf(job).Reason {
+		if job.Status.Phase == v1alpha1.PhaseFailed && endOf(job) == v1alpha1.ReasonDeadlineExceeded && job.Status.JobID == "" && len(job.Status.FailedJobIDs) == 0 {
+			j.find("false: %s is %s before its submission, but Dafty made job %s for it", job.Name, describe(job), brief(entry.JobID))
+		}
+		switch endOf(job) {
 		case v1alpha1.ReasonInvalidRequest, v1alpha1.ReasonCancelledBeforeSubmission, v1alpha1.ReasonDependencyFailed, v1alpha1.ReasonInvalidReference:
 			j.find("false: %s is %s, but Dafty made job %s for it", job.Name, describe(job), brief(entry.JobID))
 		}

@@ -151,6 +151,32 @@ var mutants = []mutant{
 		}
 		return false
 	}, play: resultReplaced}, finds: "false", where: "a result that is replaced"},
+	{name: "a cancel can be taken back", mutation: mutation{read: func(job *v1alpha1.DaftyJob) {
+		job.Status.CancelRequestedAt = nil
+	}, play: cancelTakenBack}, finds: "left running|paid unasked|false", where: "a cancel that a tool takes back"},
+	{name: "silence releases what was suspended", mutation: mutation{read: func(job *v1alpha1.DaftyJob) {
+		if job.Spec.DesiredState == "" {
+			job.Status.SuspendedAt = nil
+		}
+	}, play: suspensionTakenBack}, finds: "paid unasked", where: "a suspension that a tool takes back"},
+	{name: "the starting deadline isn't heeded", mutation: mutation{read: func(job *v1alpha1.DaftyJob) {
+		job.Spec.StartingDeadlineSeconds = nil
+	}}, finds: "paid unasked"},
+	{name: "a policy Orphan takes back a cancel that has left", mutation: mutation{read: func(job *v1alpha1.DaftyJob) {
+		if job.DeletionTimestamp != nil && job.Spec.DeletionPolicy == v1alpha1.DeletionOrphan && job.Status.Phase == v1alpha1.PhaseCancelling {
+			job.Status.Phase = v1alpha1.PhaseProcessing
+		}
+	}, play: orphanedLate}, finds: "false|left running", where: "a deletion that is orphaned too late"},
+	{name: "conditions keep the generation that they were written under", mutation: mutation{patch: func(_ *v1alpha1.DaftyJob, patch map[string]any) bool {
+		status, _ := patch["status"].(map[string]any)
+		conditions, _ := status["conditions"].([]any)
+		for _, condition := range conditions {
+			if c, ok := condition.(map[string]any); ok && c["type"] != v1alpha1.ConditionReady {
+				c["observedGeneration"] = 1
+			}
+		}
+		return false
+	}}, finds: "false"},
 	{name: "the API key is in the User-Agent", mutation: mutation{request: func(req *http.Request) {
 		req.Header.Set("User-Agent", "dafty-operator "+req.Header.Get("X-Api-Key"))
 	}}, finds: "leaked"},

@@ -96,6 +96,7 @@ func scenarios() []scenario {
 	list = append(list, meddled()...)
 	list = append(list, whole()...)
 	list = append(list, refusedScenarios()...)
+	list = append(list, takenBack()...)
 	for _, moment := range []struct {
 		name  string
 		after time.Duration

@@ -163,7 +163,7 @@ func reason(job *v1alpha1.DaftyJob) string {
 // describe is an object in a few words.
 func describe(job *v1alpha1.DaftyJob) string {
 	text := fmt.Sprintf("%s/%s", job.Status.Phase, reason(job))
-	if desired := job.Spec.DesiredState; desired != v1alpha1.DesiredCompleted {
+	if desired := job.Spec.DesiredState; desired != "" && desired != v1alpha1.DesiredCompleted {
 		text += ", wanted " + string(desired)
 	}
 	if s := job.Status.Submission; s != nil && job.Status.JobID == "" {

@@ -41,10 +41,6 @@ if status.phase == "Completed" then
   return health("Healthy", words(ready, "The job has completed"))
 end
 if status.phase == "Cancelled" then
-  -- Ready is False where it was not this DaftyJob that asked for it.
-  if ready.status == "False" then
-    return health("Degraded", words(ready, "The job was cancelled"))
-  end
   return health("Healthy", words(ready, "The job is cancelled, as asked"))
 end
 if ready.reason == "Suspended" then
