@@ -83,14 +83,7 @@ func (w *world) refuse(manifest, probe, resources string) (lift func()) {
 		kind, _, _ := strings.Cut(document, "\n")
 		kinds = append(kinds, strings.ToLower(kind)+"/"+w.Namespace)
 	}
-	lifted := false
-	lift = func() {
-		if !lifted {
-			lifted = true
-			w.MustKubectl(w.t, append([]string{"delete", "--wait=false"}, kinds...)...)
-		}
-	}
-	w.t.Cleanup(lift)
+	lift = func() { w.MustKubectl(w.t, append([]string{"delete", "--wait=false"}, kinds...)...) }
 	args := []string{"patch", "daftyjob", probe, "--type", "merge", "--dry-run=server", "-p", `{"metadata":{"annotations":{"example.com/probe":"x"}}}`}
 	if strings.Contains(resources, "/status") {
 		args = append(args[:len(args)-1], `{"status":{"jobType":"probe"}}`, "--subresource=status")
@@ -145,6 +138,7 @@ func TestCancelWhileWritesAreRefused(t *testing.T) {
 			w.Eventually(func() bool { entry, _ := w.sim.Job(id); return entry.Cancelled }).WithTimeout(patience).Should(BeTrue())
 			if tc.reason == "" {
 				w.eventuallyGone(patience, "job") // nothing keeps it
+				lift()
 			} else {
 				w.Eventually(func() []string { return w.notes(tc.reason) }).WithTimeout(patience).Should(ContainElement(ContainSubstring(tc.says)))
 				lift()
