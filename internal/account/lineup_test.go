@@ -17,7 +17,8 @@ func TestCancelsOfManyDeletions(t *testing.T) {
 	limits := Limits{dafty.ClassOther: 20}
 	inWorldWithLimits(t, limits, func(t *testing.T, w *world) {
 		w.dafty("a").onCancel(func(context.Context) (*dafty.Job, error) { return job(dafty.Processing), nil }) // it ends later
-		time.Sleep(2 * time.Minute)                                                                           // nothing of a process before counts
+		w.tracker("first", "a")
+		time.Sleep(2 * time.Minute) // nothing of a process before counts
 		const jobs = 80
 		began := time.Since(w.began)
 		for i := range jobs {

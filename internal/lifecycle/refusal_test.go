@@ -147,7 +147,7 @@ func TestARefusalChangesNothingElse(t *testing.T) {
 		if twice := lifecycle.Told(again, lifecycle.Next(again)); twice.Step == got.Step && lifecycle.WriteOf(got.Step) != "" && asJSON(twice.Status) != asJSON(got.Status) {
 			t.Fatalf("status is written again:\n%s\n%s", asJSON(got.Status), asJSON(twice.Status))
 		}
-		released := got.Step == lifecycle.Rest && readyReason(&got.Status) == ReasonCancelledBeforeSubmission // kept by another's finalizer alone
+		released := got.Step == lifecycle.Rest && got.Status.Phase == PhaseCancelled && in.Job.DeletionTimestamp != nil // kept by another's finalizer alone
 		if plain.Status.Phase != "" && plain.Status.Phase != got.Status.Phase && !released {
 			t.Fatalf("phase %s, then %s", plain.Status.Phase, got.Status.Phase)
 		}
