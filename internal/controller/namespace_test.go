@@ -47,10 +47,10 @@ func TestDeletionWithoutTheRightToWrite(t *testing.T) {
 			}}
 			w.stop()
 			w.extra = func(r *controller.Reconciler) { m.Client, r.Client, r.DeletionTimeout = r.Client, m, timeout }
-			w.startOperator()
 			if name == "given up" {
-				w.deleteSecret()
+				w.deleteSecret() // before the new operator can read it
 			}
+			w.startOperator()
 			w.delete("job")
 			if name == "cancelled" {
 				w.Eventually(func() bool { entry, _ := w.sim.Job(id); return entry.Cancelled }).WithTimeout(patience).Should(BeTrue())

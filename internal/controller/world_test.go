@@ -211,6 +211,13 @@ func (w *world) judge() {
 			}
 			if final != nil && !w.setBack {
 				before, after := lasting(final), lasting(job)
+				if job.DeletionTimestamp != nil {
+					// That it can't be let go is told.
+					for _, condition := range []string{v1alpha1.ConditionReady, v1alpha1.ConditionReconciling, v1alpha1.ConditionStalled} {
+						meta.RemoveStatusCondition(&before.Conditions, condition)
+						meta.RemoveStatusCondition(&after.Conditions, condition)
+					}
+				}
 				if toJSON(before) != toJSON(after) {
 					t.Errorf("%s changed after its end:\n%s\n%s", job.Name, toJSON(before), toJSON(after))
 				}

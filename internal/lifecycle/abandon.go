@@ -65,9 +65,12 @@ func (d *decider) repeatFailed() bool {
 
 // abandon lets the object go although its job may still run.
 func (d *decider) abandon() Decision {
-	waited := d.Now.Sub(d.deadline().Add(-d.DeletionTimeout)).Round(time.Second)
+	waited := d.DeletionTimeout
+	if since := d.Now.Sub(d.deadline()); since > time.Minute {
+		waited += since.Round(time.Second) // it was held back
+	}
 	decision := d.letGo(&Event{Warning: true, Reason: v1alpha1.EventCancelAbandoned, Message: fmt.Sprintf(
-		"gave up cancelling after %s: %s; %s may still run and cost; look for it at Dafty and cancel it there", waited, d.triedWords(), d.jobWords())})
+		"gave up cancelling after %s: %s may still run and cost; look for it at Dafty and cancel it there; %s", waited, d.jobWords(), d.triedWords())})
 	decision.Abandoned = true
 	return decision
 }

@@ -208,7 +208,7 @@ func says(phase v1alpha1.Phase, reason string) change {
 // stalling are the reasons that wait for a person.
 var stalling = []string{
 	v1alpha1.ReasonCredentialsRejected, v1alpha1.ReasonInsufficientCredits, v1alpha1.ReasonSubscriptionRequired, v1alpha1.ReasonSubmissionUnknown,
-	v1alpha1.ReasonInvalidRequest, v1alpha1.ReasonDependencyCycle, v1alpha1.ReasonUnusableFile, v1alpha1.ReasonAlreadyAdopted,
+	v1alpha1.ReasonInvalidRequest, v1alpha1.ReasonDependencyCycle, v1alpha1.ReasonUnusableFile, v1alpha1.ReasonAlreadyAdopted, v1alpha1.ReasonWriteRefused,
 }
 
 // withoutTimes has the times of its submission taken out.

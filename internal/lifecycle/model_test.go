@@ -454,7 +454,7 @@ func (e explored) compute(t *testing.T, in lifecycle.Input, got lifecycle.Decisi
 func explore(t *testing.T) explored {
 	t.Helper()
 	seen := explored{arrows: map[[2]v1alpha1.Phase]bool{}, reasons: map[string]map[v1alpha1.Phase]bool{}, steps: map[lifecycle.Step]bool{}, kstatus: map[v1alpha1.Phase]map[kstatus.Status]map[string]bool{}, health: map[v1alpha1.Phase]map[string]map[string]bool{}}
-	saw := func(in lifecycle.Input, got lifecycle.Decision) {
+	mark := func(in lifecycle.Input, got lifecycle.Decision) {
 		from, to := in.Job.Status.Phase, got.Status.Phase
 		if from != to {
 			seen.arrows[[2]v1alpha1.Phase{from, to}] = true
@@ -467,6 +467,14 @@ func explore(t *testing.T) explored {
 		}
 		seen.steps[got.Step] = true
 		seen.compute(t, in, got)
+	}
+	saw := func(in lifecycle.Input, got lifecycle.Decision) {
+		mark(in, got)
+		// The same where the API server refuses the step.
+		for _, lasting := range []bool{true, false} {
+			in.Known.Refusals = []lifecycle.Refusal{{Write: lifecycle.WriteOf(got.Step), Message: "no", Lasting: lasting}}
+			mark(in, lifecycle.Told(in, got))
+		}
 	}
 	all := moves()
 	been := map[string]bool{}

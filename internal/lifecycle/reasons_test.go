@@ -60,6 +60,13 @@ func TestReasons(t *testing.T) {
 			produced[decision.Event.Reason] = true
 		}
 	}
+	for _, row := range tellings {
+		in := lifecycle.Input{Job: row.given, Known: row.known, Now: t0.Add(row.when), DeletionTimeout: deletionTimeout}
+		in.Known.Refusals = row.refused
+		for _, condition := range lifecycle.Told(in, lifecycle.Next(in)).Status.Conditions {
+			produced[condition.Reason] = true
+		}
+	}
 	for _, row := range storings {
 		in := lifecycle.Input{Job: row.given, Now: t0}
 		decision := lifecycle.Stored(in, lifecycle.Next(in), row.storing)
@@ -107,5 +114,5 @@ var allReasons = []string{
 	v1alpha1.ReasonGenerationFailed, v1alpha1.ReasonExtractionFailed, v1alpha1.ReasonJobNotFound,
 	v1alpha1.ReasonWaitingForDependency, v1alpha1.ReasonDependencyCycle, v1alpha1.ReasonUploading, v1alpha1.ReasonUnusableFile,
 	v1alpha1.ReasonBackingOff, v1alpha1.ReasonAlreadyAdopted, v1alpha1.ReasonDependencyFailed, v1alpha1.ReasonInvalidReference,
-	v1alpha1.ReasonDeadlineExceeded,
+	v1alpha1.ReasonDeadlineExceeded, v1alpha1.ReasonWriteRefused, v1alpha1.ReasonWriteFailed,
 }
