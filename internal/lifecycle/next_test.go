@@ -46,7 +46,7 @@ type then struct {
 
 var rows = slices.Concat(beforeSubmission, submission, doubt, picking, following, cancels, deletions, ends, kindRows(),
 	dependencies, files, lostInputs, retries, deadlines, adoptions, keys, kept, thumbnails, results,
-	cancelsStand, suspensionsStand, startingDeadlines, lateOrphans, oddAnswers())
+	cancelsStand, suspensionsStand, startingDeadlines, lateOrphans, oddAnswers(), restores)
 
 func TestNext(t *testing.T) {
 	for _, row := range rows {

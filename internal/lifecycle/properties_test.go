@@ -210,7 +210,7 @@ func wrong(in lifecycle.Input, got lifecycle.Decision) (problems []string) {
 		must(err == nil || in.Job.Status.InDoubt(), "submitted without a request: %v", err)
 		if old := before.Submission; before.InDoubt() && submission.Attempt == old.Attempt && !got.AtOnce {
 			must(submission.IdempotencyKey == old.IdempotencyKey && submission.StartedAt.Equal(old.StartedAt) &&
-				submission.CredentialsHash == old.CredentialsHash && submission.Attempt == old.Attempt, "the repeat isn't of the same request")
+				(submission.CredentialsHash == old.CredentialsHash || submission.CredentialsHash == in.Known.Rehash[old.CredentialsHash]) && submission.Attempt == old.Attempt, "the repeat isn't of the same request")
 			waited := in.Now.Sub(old.SentAt.Time)
 			call := ownCall(in)
 			answered := call != nil && call.Done && call.Err.Status >= 500 && call.Err.Code != ""

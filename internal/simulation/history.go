@@ -65,6 +65,7 @@ var kinds = []struct {
 	{"finalizer taken off", 2, takeFinalizerOff},
 	{"annotation taken off", 2, takeAnnotationOff},
 	{"restore", 3, restore},
+	{"restore with status", 3, restoreWithStatus},
 	{"person", 3, func(w *world, _ picker) { w.person() }},
 }
 

@@ -15,7 +15,6 @@ import (
 	"k8s.io/utils/ptr"
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
-	"dafty.ai/dafty-operator/internal/account"
 	"dafty.ai/dafty-operator/internal/daftysim"
 	"dafty.ai/dafty-operator/internal/kstatustest"
 	"dafty.ai/dafty-operator/internal/lifecycle"
@@ -40,6 +39,10 @@ type judge struct {
 	cancels      map[string]time.Time
 	// begun are the idempotency keys that a request was ever sent with.
 	begun map[string]bool
+	// taken are the objects that were restored with a request in doubt, by its idempotency key.
+	taken map[string]types.UID
+	// restored are the backups that came back with their status, by the uid of the new object.
+	restored map[types.UID]*v1alpha1.DaftyJob
 	// handsOn is set while a user writes what is the operator's.
 	handsOn bool
 
@@ -53,6 +56,7 @@ func newJudge(w *world) *judge {
 		stripped: map[types.UID]bool{}, forced: map[types.UID]bool{}, lostStatus: map[types.UID]bool{}, heirs: map[types.UID]string{},
 		refusedSince: map[refusedKey]refusedSince{}, toldRefused: map[refusedKey]bool{}, cancels: map[string]time.Time{},
 		begun: map[string]bool{},
+		taken: map[string]types.UID{}, restored: map[types.UID]*v1alpha1.DaftyJob{},
 	}
 }
 
@@ -223,7 +227,7 @@ func (j *judge) dependencyFailed(job *v1alpha1.DaftyJob, untrue func(string)) {
 	for _, name := range lifecycle.DependsOn(&job.Spec) {
 		other := j.w.cluster.get(name)
 		seen := lifecycle.SeenUID(job, name)
-		if other == nil || seen != "" && other.UID != seen || other.Status.Phase == v1alpha1.PhaseFailed || other.Status.Phase == v1alpha1.PhaseCancelled {
+		if other == nil || seen != "" && other.UID != seen && !j.knew(job, seen) || other.Status.Phase == v1alpha1.PhaseFailed || other.Status.Phase == v1alpha1.PhaseCancelled {
 			return
 		}
 	}
@@ -273,6 +277,9 @@ func (j *judge) orphaned(job *v1alpha1.DaftyJob) bool {
 // made for.
 func (j *judge) holder(entry daftysim.Entry) *v1alpha1.DaftyJob {
 	holder := j.newest[owner(entry)]
+	if heir := j.newest[j.taken[entry.IdempotencyKey]]; heir != nil {
+		holder = heir
+	}
 	if entry.Key == 0 {
 		// The one that follows it, else the first that wants to.
 		for _, job := range j.newest {
@@ -378,7 +385,7 @@ func (j *judge) tooLate(job *v1alpha1.DaftyJob) bool {
 	if secret := j.w.cluster.secrets[v1alpha1.DefaultSecretName]; secret != nil {
 		key = string(secret.Data[v1alpha1.DefaultSecretKey])
 	}
-	return submission.CredentialsHash != account.Hash(job.UID, key) || time.Since(submission.StartedAt.Time) > 22*time.Hour
+	return !j.sentWith(job, key) || time.Since(submission.StartedAt.Time) > 22*time.Hour
 }
 
 // objects are all there are, in order.

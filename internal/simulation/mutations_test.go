@@ -93,6 +93,12 @@ var mutants = []mutant{
 		}
 		return metadata["finalizers"] != nil && job.Status.JobID != ""
 	}}, finds: "left running"},
+	{name: "a restored status is taken for the object's own, in doubt", mutation: mutation{read: func(job *v1alpha1.DaftyJob) {
+		job.Status.UID = ""
+	}, play: restoredInDoubt}, finds: "stuck", where: "restored in doubt"},
+	{name: "a restored status is taken for the object's own, in a chain", mutation: mutation{read: func(job *v1alpha1.DaftyJob) {
+		job.Status.UID = ""
+	}, play: restoredChain}, finds: "false", where: "a chain that is restored"},
 	{name: "a deletion lets go of a request in doubt", mutation: mutation{read: func(job *v1alpha1.DaftyJob) {
 		if job.DeletionTimestamp != nil && job.Status.InDoubt() {
 			job.Status.Submission = nil

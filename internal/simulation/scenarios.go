@@ -97,6 +97,7 @@ func scenarios() []scenario {
 	list = append(list, whole()...)
 	list = append(list, refusedScenarios()...)
 	list = append(list, takenBack()...)
+	list = append(list, restoredScenarios()...)
 	for _, moment := range []struct {
 		name  string
 		after time.Duration
