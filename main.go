@@ -252,7 +252,7 @@ func (o options) manager(scheme *runtime.Scheme) ctrl.Options {
 	m := ctrl.Options{
 		Scheme:                        scheme,
 		Client:                        client.Options{Cache: &client.CacheOptions{DisableFor: controller.ReadLive}},
-		Cache:                         cache.Options{ByObject: map[client.Object]cache.ByObject{&v1alpha1.DaftyJob{}: {Transform: controller.Lean}}},
+		Cache:                         cache.Options{NewInformer: controller.NewInformer, ByObject: map[client.Object]cache.ByObject{&v1alpha1.DaftyJob{}: {Transform: controller.Lean}}},
 		HealthProbeBindAddress:        o.probeAddress,
 		Metrics:                       metricsserver.Options{BindAddress: o.metricsAddress, SecureServing: o.metricsSecure},
 		LeaderElection:                o.leaderElect,
