@@ -253,7 +253,7 @@ func (o options) manager(scheme *runtime.Scheme) ctrl.Options {
 	m := ctrl.Options{
 		Scheme:                        scheme,
 		Client:                        client.Options{Cache: &client.CacheOptions{DisableFor: controller.ReadLive}},
-		Cache:                         cache.Options{ByObject: controller.ByObject()},
+		Cache:                         cache.Options{NewInformer: controller.NewInformer, ByObject: controller.ByObject()},
 		HealthProbeBindAddress:        o.probeAddress,
 		Metrics:                       metricsserver.Options{BindAddress: o.metricsAddress, SecureServing: o.metricsSecure},
 		LeaderElection:                o.leaderElect,

@@ -54,12 +54,17 @@ type stage struct {
 
 func newStage(t *testing.T) *stage {
 	t.Helper()
-	s := &stage{Env: kubetest.Start(t), t: t, heldBack: map[string]chan struct{}{}}
-	s.sim = daftysim.New(daftysim.Options{
-		Manual: true, Limits: daftysim.NoLimits, CancelSettles: time.Hour,
-		Variants: daftysim.Variants{AfterCancel: daftysim.AfterCancelLater},
-		Accounts: []daftysim.Account{{Name: "acme", APIKeys: []string{apiKey}, Images: []daftysim.Image{{ID: someImage}}}},
+	return newStageIn(t, kubetest.Start(t), daftysim.Options{
+		CancelSettles: time.Hour, Variants: daftysim.Variants{AfterCancel: daftysim.AfterCancelLater},
 	})
+}
+
+// newStageIn is newStage on a control plane of the test's own, with a Dafty that differs so.
+func newStageIn(t *testing.T, env *kubetest.Env, dafty daftysim.Options) *stage {
+	t.Helper()
+	dafty.Manual, dafty.Limits = true, daftysim.NoLimits
+	dafty.Accounts = []daftysim.Account{{Name: "acme", APIKeys: []string{apiKey}, Images: []daftysim.Image{{ID: someImage}}}}
+	s := &stage{Env: env, t: t, sim: daftysim.New(dafty), heldBack: map[string]chan struct{}{}}
 	t.Cleanup(s.sim.Close)
 	s.create(&corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{Name: v1alpha1.DefaultSecretName},
