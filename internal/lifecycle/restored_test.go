@@ -122,6 +122,9 @@ func TestRestoredInputs(t *testing.T) {
 	ended := newJob(taken(PhaseProcessing), restoredWith(oldKeyA))
 	ended.Status.Phase = PhaseCompleted
 	ended.Status.ObservedGeneration = ended.Generation
+	for i := range ended.Status.Conditions {
+		ended.Status.Conditions[i].ObservedGeneration = ended.Generation
+	}
 	before := ended.Status.DeepCopy()
 	if got := lifecycle.Next(lifecycle.Input{Job: ended, Known: with(keyA, rehashing), Now: t0, DeletionTimeout: deletionTimeout}); asJSON(got.Status) != asJSON(before) {
 		t.Errorf("the end was changed:\n%s\n%s", asJSON(before), asJSON(got.Status))
