@@ -27,6 +27,7 @@ func TestItsOwnCancelIsRemembered(t *testing.T) {
 			inWorld(t, func(t *testing.T, w *world) {
 				w.alone()
 				w.dafty("k").onLook(func(context.Context, bool) (*dafty.Job, error) { return job(dafty.Processing), nil })
+				w.dafty("k").onCancel(func(context.Context) (*dafty.Job, error) { return job(dafty.Processing), nil }) // it ends later
 				one := w.tracker("one", "k")
 				one.Follow(jobID, dafty.ClassImageCreate)
 				time.Sleep(10 * time.Second)
