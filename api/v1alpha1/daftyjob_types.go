@@ -751,17 +751,30 @@ type Input struct {
 	// +optional
 	UID types.UID `json:"uid,omitempty"`
 
-	// id at Dafty of the image or style, once it is known. Where Dafty doesn't
-	// know an image that is to be edited, resized or upscaled by its own id, it
-	// is the id of the job that made it.
+	// id at Dafty of the image, upload or style, once it is known: of an image it
+	// names this variation.
 	//
 	// +optional
 	ID string `json:"id,omitempty"`
+
+	// url of the image in the result of the job that made it.
+	//
+	// +optional
+	URL string `json:"url,omitempty"`
 
 	// jobID is the id of the job at Dafty that made the image or style.
 	//
 	// +optional
 	JobID string `json:"jobID,omitempty"`
+
+	// sentAs says which of url, id and jobID the request holds: URL, ID or JobID.
+	// Empty: the id. An image that another DaftyJob made is referred to by its
+	// url, and an image to edit, resize or upscale is named by its id. Where
+	// Dafty refuses that, the next form is sent, each once, under an idempotency
+	// key of its own; jobID only for the image with the index 0.
+	//
+	// +optional
+	SentAs ReferenceForm `json:"sentAs,omitempty"`
 
 	// credentialsHash identifies the API key that an image was uploaded with, as
 	// submission.credentialsHash does: with another key it is uploaded again.
@@ -776,6 +789,20 @@ type Input struct {
 	// +optional
 	UploadedAt *metav1.Time `json:"uploadedAt,omitempty"`
 }
+
+// ReferenceForm is what a request names an image by.
+// +kubebuilder:validation:Enum=URL;ID;JobID
+type ReferenceForm string
+
+const (
+	// ReferenceURL is the url of the image in its job's result.
+	ReferenceURL ReferenceForm = "URL"
+	// ReferenceID is the id of the variation.
+	ReferenceID ReferenceForm = "ID"
+	// ReferenceJobID is the id of the job that made the image, which stands for
+	// its first one.
+	ReferenceJobID ReferenceForm = "JobID"
+)
 
 // Submission is an attempt to submit the job.
 type Submission struct {
@@ -817,9 +844,10 @@ type Submission struct {
 	CredentialsHash string `json:"credentialsHash,omitempty"`
 
 	// refusals is how many requests of this attempt Dafty refused, making no job
-	// and charging nothing. Each is followed by one with a fresh key; with
-	// spec.idempotencyKey, by one with the same, and by one with a fresh key
-	// where that is refused too.
+	// and charging nothing, since one of status.inputs was last sent in another
+	// form. Each is followed by one with a fresh key; with spec.idempotencyKey,
+	// by one with the same, and by one with a fresh key where that is refused
+	// too.
 	//
 	// +optional
 	Refusals int32 `json:"refusals,omitempty"`
