@@ -39,12 +39,14 @@ type judge struct {
 
 	mu       sync.Mutex
 	problems []string
+	bodies   map[string][]byte // of creates, see posted
 }
 
 func newJudge(w *world) *judge {
 	return &judge{
 		w: w, newest: map[types.UID]*v1alpha1.DaftyJob{}, abandoned: map[types.UID]bool{},
 		stripped: map[types.UID]bool{}, forced: map[types.UID]bool{}, lostStatus: map[types.UID]bool{}, heirs: map[types.UID]string{},
+		bodies: map[string][]byte{},
 	}
 }
 

@@ -95,6 +95,7 @@ func scenarios() []scenario {
 	}
 	list = append(list, meddled()...)
 	list = append(list, whole()...)
+	list = append(list, campaigns()...)
 	for _, moment := range []struct {
 		name  string
 		after time.Duration
