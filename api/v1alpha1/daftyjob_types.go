@@ -540,7 +540,7 @@ type ImageTarget struct {
 	// with jobRef, the operator tries both.
 	//
 	// +kubebuilder:validation:MaxLength=2048
-	// +kubebuilder:validation:XValidation:rule="self.matches('^(?:[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[1-8][0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}|0{8}-0{4}-0{4}-0{4}-0{12}|[fF]{8}-[fF]{4}-[fF]{4}-[fF]{4}-[fF]{12})$')",message="must be a UUID, such as 5f0c4c3e-8b1d-4e43-9d9c-0d7a3a1c2b4f: see status.result.images[].id of the job that made the image, or its status.jobID"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^(?:[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[1-8][0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}|0{8}-0{4}-0{4}-0{4}-0{12}|[fF]{8}-[fF]{4}-[fF]{4}-[fF]{4}-[fF]{12})$')",message="must be a UUID of version 1 to 8, such as 5f0c4c3e-8b1d-4e43-9d9c-0d7a3a1c2b4f: see status.result.images[].id of the job that made the image, or its status.jobID"
 	// +optional
 	ID string `json:"id,omitempty"`
 
@@ -599,7 +599,7 @@ type StyleSource struct {
 	// extracted one is status.result.style.id of its DaftyJob.
 	//
 	// +kubebuilder:validation:MaxLength=2048
-	// +kubebuilder:validation:XValidation:rule="self.matches('^(?:[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[1-8][0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}|0{8}-0{4}-0{4}-0{4}-0{12}|[fF]{8}-[fF]{4}-[fF]{4}-[fF]{4}-[fF]{12})$')",message="must be a UUID, such as 5f0c4c3e-8b1d-4e43-9d9c-0d7a3a1c2b4f: see status.result.style.id of the job that extracted the style"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^(?:[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[1-8][0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}|0{8}-0{4}-0{4}-0{4}-0{12}|[fF]{8}-[fF]{4}-[fF]{4}-[fF]{4}-[fF]{12})$')",message="must be a UUID of version 1 to 8, such as 5f0c4c3e-8b1d-4e43-9d9c-0d7a3a1c2b4f: see status.result.style.id of the job that extracted the style"
 	// +optional
 	ID string `json:"id,omitempty"`
 
