@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -84,7 +85,7 @@ func forms(spec *v1alpha1.DaftyJobSpec, inputs []v1alpha1.Input) (fields []form)
 func formKey(spec *v1alpha1.DaftyJobSpec, inputs []v1alpha1.Input) string {
 	var digits strings.Builder
 	for _, f := range forms(spec, inputs) {
-		digits.WriteByte('0' + byte(f.at))
+		digits.WriteString(strconv.Itoa(f.at))
 	}
 	if strings.Trim(digits.String(), "0") == "" {
 		return ""

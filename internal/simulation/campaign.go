@@ -52,7 +52,11 @@ func (w *world) wantCompleted(names ...string) {
 		}
 	}
 	if made := len(w.sim.Ledger()); made != len(names) {
-		w.judge.find("paid twice: %d jobs were made for %d DaftyJobs", made, len(names))
+		kind := "paid twice"
+		if made < len(names) {
+			kind = "stuck"
+		}
+		w.judge.find("%s: %d jobs were made for %d DaftyJobs", kind, made, len(names))
 	}
 }
 
