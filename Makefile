@@ -88,6 +88,10 @@ e2e-argocd: ## Run the operator under a real Argo CD, built at first use; needs 
 	@KUBEBUILDER_ASSETS="$$(go run ./hack/kube-assets)"; export KUBEBUILDER_ASSETS; set -x; \
 		go test -tags e2e ./internal/argocd -count 1 -timeout $(TEST_TIMEOUT) -v
 
+.PHONY: check-contract
+check-contract: ## Tell what in Dafty's published OpenAPI file differs from ours, in what the operator uses. DAFTY_URL is another address.
+	go run ./hack/check-contract
+
 .PHONY: bench
 bench: ## Measure speed and memory. RUN chooses scenarios, COMPARE is an earlier run's JSON, FLAGS are any others.
 	@go build -buildvcs=false -o bin/bench ./hack/bench

@@ -28,7 +28,8 @@ const (
 	ReasonSubmitting = "Submitting"
 	// ReasonSubmitted : Dafty has accepted the job; of the Submitted condition only. Nothing to do.
 	ReasonSubmitted = "Submitted"
-	// ReasonQueued : Dafty has accepted the job and hasn't started it. Nothing to do.
+	// ReasonQueued : Dafty has accepted the job and hasn't started it, which can take long for a
+	// clip. Nothing to do.
 	ReasonQueued = "Queued"
 	// ReasonProcessing : Dafty is processing the job. Nothing to do.
 	ReasonProcessing = "Processing"
@@ -76,14 +77,14 @@ const (
 	// ReasonCredentialsRejected : Dafty doesn't accept the API key. Put a valid one into the
 	// Secret that the message names.
 	ReasonCredentialsRejected = "CredentialsRejected"
-	// ReasonWaitingForRateLimit : the API key's calls for this minute are used up. Nothing to
-	// do; the job continues by itself.
+	// ReasonWaitingForRateLimit : the API key's calls for this minute are used up: those that
+	// create such jobs, uploads, or all others. Nothing to do; the job continues by itself.
 	ReasonWaitingForRateLimit = "WaitingForRateLimit"
 	// ReasonWaitingForConcurrency : as many jobs are in flight as the plan allows. Nothing to
 	// do; the job continues when one of them ends.
 	ReasonWaitingForConcurrency = "WaitingForConcurrency"
-	// ReasonInsufficientCredits : the account has too few credits. Buy some, and the job continues
-	// by itself; or cancel it.
+	// ReasonInsufficientCredits : the account has too few credits for this job. Buy some, and the
+	// job continues by itself; or cancel it. A cheaper one may still be accepted.
 	ReasonInsufficientCredits = "InsufficientCredits"
 	// ReasonSubscriptionRequired : the account's plan doesn't include this operation. Subscribe, and
 	// the job continues by itself; or cancel it.
@@ -101,7 +102,8 @@ const (
 	// meanwhile. If it lasts, look at the API server and its webhooks, or at the policy in the message.
 	ReasonWriteFailed = "WriteFailed"
 	// ReasonSubmissionUnknown : a request was sent, its answer never came, and it can't be repeated
-	// safely any more; it may have been paid for. Look for the job at Dafty: the message has one
+	// safely any more, or Dafty refuses its idempotency key as that of another request; it may have
+	// been paid for. Look for the job at Dafty: the message has one
 	// command for the case that Dafty has the job, and one for the case that it hasn't.
 	ReasonSubmissionUnknown = "SubmissionUnknown"
 

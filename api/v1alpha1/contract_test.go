@@ -80,7 +80,7 @@ func compare(t *testing.T, field, name string, property *openapi3.SchemaRef, our
 		// Of both kinds of id the contract says that they are UUIDs, of one by a pattern.
 		pattern := theirs.Pattern
 		if theirs.Format == "uuid" {
-			pattern = "^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$"
+			pattern = "^(?:[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[1-8][0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}|0{8}-0{4}-0{4}-0{4}-0{12}|[fF]{8}-[fF]{4}-[fF]{4}-[fF]{4}-[fF]{12})$"
 		}
 		if pattern == "" || !hasRule(ours.Properties["id"], pattern) {
 			t.Errorf("%s: no rule asks for the contract's pattern %q", field, pattern)

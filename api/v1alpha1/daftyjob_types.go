@@ -96,8 +96,9 @@ type DaftyJobSpec struct {
 	//
 	// Cancelled: cancel the job, or don't submit it if it isn't submitted yet.
 	// This can't be undone: another value, given later, is accepted, but changes
-	// nothing except what the Ready condition says. Cancelling a job that Dafty
-	// is already processing costs 1 CU, Dafty's credit unit.
+	// nothing except what the Ready condition says. Cancelling is free while the
+	// job is queued at Dafty. Once Dafty processes it, there is a partial charge
+	// of 1 CU, Dafty's credit unit.
 	//
 	// +optional
 	DesiredState DesiredState `json:"desiredState,omitempty"`
@@ -133,7 +134,7 @@ type DaftyJobSpec struct {
 	ImageToVideo *ImageToVideo `json:"imageToVideo,omitempty"`
 
 	// videoFrames makes one clip that moves from a start frame to an end frame.
-	// Immutable.
+	// It costs more than imageToVideo. Immutable.
 	//
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="the request can't be changed, as it may already be paid for: create another DaftyJob under a new name",reason=FieldValueForbidden
 	// +optional
@@ -179,7 +180,8 @@ type DaftyJobSpec struct {
 	// activeDeadlineSeconds is how many seconds after its first submission the
 	// job may take, all attempts included: 1 to 31536000, which is a year. After
 	// that it is cancelled, and the DaftyJob fails. The time before the first
-	// submission doesn't count. Unset: no limit.
+	// submission doesn't count; the time that the job is queued at Dafty does,
+	// which can be long for a clip. Unset: no limit.
 	//
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=31536000
@@ -211,8 +213,9 @@ type DaftyJobSpec struct {
 	// so that an object that is deleted and created again within about 24 hours
 	// finds its job again instead of paying for another: 1 to 200 printable
 	// characters. The number of the attempt is appended. Two DaftyJobs with the
-	// same key and the same API key share one job, whatever they ask for.
-	// Immutable.
+	// same key and the same API key share one job, if they ask for the same. If
+	// they don't, the second gets the first one's job, or Dafty refuses its key
+	// and the reason is SubmissionUnknown: Dafty doesn't say which. Immutable.
 	//
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=200
@@ -366,17 +369,20 @@ type ImageGenerate struct {
 	// +optional
 	AspectRatio GenerateAspectRatio `json:"aspectRatio,omitempty"`
 
-	// quality is the quality of the image. Dafty's default is medium.
+	// quality is the quality of the image. Dafty's default is medium. A higher
+	// quality costs more.
 	//
 	// +optional
 	Quality Quality `json:"quality,omitempty"`
 
-	// resolution is the size of the image. Dafty's default is 1K.
+	// resolution is the size of the image. Dafty's default is 1K. A higher
+	// resolution costs more.
 	//
 	// +optional
 	Resolution ImageResolution `json:"resolution,omitempty"`
 
-	// style is the brand style to follow, the result of a styleExtract job.
+	// style is the brand style to follow: any saved style of the account, such as
+	// the result of a styleExtract job.
 	//
 	// +optional
 	Style *StyleSource `json:"style,omitempty"`
@@ -398,7 +404,8 @@ type ImageGenerate struct {
 
 // ImageEdit is a request to edit an image according to a prompt.
 type ImageEdit struct {
-	// image to edit.
+	// image to edit. If it is the result of an edit itself, Dafty repeats the
+	// edits that led to it, and then makes the new one.
 	//
 	// +required
 	Image ImageTarget `json:"image,omitzero"`
@@ -428,7 +435,8 @@ type ImageResize struct {
 	// +required
 	AspectRatio ResizeAspectRatio `json:"aspectRatio,omitempty"`
 
-	// resolution is the size of the new image. Without it, Dafty chooses.
+	// resolution is the size of the new image. Without it, Dafty chooses. A
+	// higher resolution costs more.
 	//
 	// +optional
 	Resolution ImageResolution `json:"resolution,omitempty"`
@@ -441,7 +449,8 @@ type ImageUpscale struct {
 	// +required
 	Image ImageTarget `json:"image,omitzero"`
 
-	// resolution is the size of the new image. Without it, Dafty chooses.
+	// resolution is the size of the new image. Without it, Dafty chooses. A
+	// higher resolution costs more.
 	//
 	// +optional
 	Resolution ImageResolution `json:"resolution,omitempty"`
@@ -449,7 +458,7 @@ type ImageUpscale struct {
 
 // ImageToVideo is a request to animate an image.
 type ImageToVideo struct {
-	// image to animate.
+	// image to animate. The clip keeps its aspect ratio.
 	//
 	// +required
 	Image ImageReference `json:"image,omitzero"`
@@ -466,7 +475,8 @@ type ImageToVideo struct {
 	// +optional
 	Duration *int32 `json:"duration,omitempty"`
 
-	// resolution is the size of the clip. Dafty's default is 720p.
+	// resolution is the size of the clip. Dafty's default is 720p, which costs
+	// more than 480p.
 	//
 	// +optional
 	Resolution VideoResolution `json:"resolution,omitempty"`
@@ -506,13 +516,14 @@ type VideoFrames struct {
 	// +optional
 	Duration *int32 `json:"duration,omitempty"`
 
-	// resolution is the size of the clip. Dafty's default is 720p.
+	// resolution is the size of the clip. Dafty's default is 720p, which costs
+	// more than 480p.
 	//
 	// +optional
 	Resolution VideoResolution `json:"resolution,omitempty"`
 
 	// aspectRatio is width to height. Dafty's default is auto, which uses that of
-	// the frames.
+	// the start frame.
 	//
 	// +optional
 	AspectRatio FramesAspectRatio `json:"aspectRatio,omitempty"`
@@ -597,14 +608,18 @@ type ConfigMapKeyReference struct {
 // +kubebuilder:validation:XValidation:rule="[has(self.id), has(self.jobRef)].filter(given, given).size() == 1",message="give exactly one of id (see status.result.images[].id of the job that made the image) or jobRef (the DaftyJob that makes it)"
 type ImageTarget struct {
 	// id of the image, a UUID: one variation's id, as status.result.images[].id
-	// of the DaftyJob that made it shows it.
+	// of the DaftyJob that made it shows it, or that job's id, status.jobID,
+	// which stands for its first image. Dafty's documentation calls it either;
+	// with jobRef, the operator tries both.
 	//
 	// +kubebuilder:validation:MaxLength=2048
-	// +kubebuilder:validation:XValidation:rule="self.matches('^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$')",message="must be a UUID, such as 5f0c4c3e-8b1d-4e43-9d9c-0d7a3a1c2b4f: see status.result.images[].id of the job that made the image"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^(?:[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[1-8][0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}|0{8}-0{4}-0{4}-0{4}-0{12}|[fF]{8}-[fF]{4}-[fF]{4}-[fF]{4}-[fF]{12})$')",message="must be a UUID of version 1 to 8, such as 5f0c4c3e-8b1d-4e43-9d9c-0d7a3a1c2b4f: see status.result.images[].id of the job that made the image, or its status.jobID"
 	// +optional
 	ID string `json:"id,omitempty"`
 
-	// jobRef is another DaftyJob of the namespace that makes the image.
+	// jobRef is another DaftyJob of the namespace that makes the image. The
+	// variation's id is sent. If Dafty refuses that, and the index is 0, the
+	// job's id is sent.
 	//
 	// +optional
 	JobRef *JobReference `json:"jobRef,omitempty"`
@@ -612,9 +627,11 @@ type ImageTarget struct {
 
 // ImageReference names a reference image. Exactly one field is given.
 //
-// +kubebuilder:validation:XValidation:rule="[has(self.url), has(self.id), has(self.jobRef), has(self.configMapKeyRef)].filter(given, given).size() == 1",message="give exactly one of url (an https URL), id (of an upload or of an earlier image), jobRef (the DaftyJob that makes the image) or configMapKeyRef (a picture in a ConfigMap)"
+// +kubebuilder:validation:XValidation:rule="[has(self.url), has(self.id), has(self.jobRef), has(self.configMapKeyRef)].filter(given, given).size() == 1",message="give exactly one of url (an https URL), id (of an upload or of the job that made an image), jobRef (the DaftyJob that makes the image) or configMapKeyRef (a picture in a ConfigMap)"
 type ImageReference struct {
-	// url of the image, https: at most 2048 characters.
+	// url of the image, https: at most 2048 characters. Dafty fetches it, and
+	// only from a public address: one within a cluster or a private network never
+	// works; use configMapKeyRef for such an image.
 	//
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=2048
@@ -622,15 +639,20 @@ type ImageReference struct {
 	// +optional
 	URL string `json:"url,omitempty"`
 
-	// id of an upload (up_…) or of an earlier image: at most 2048 characters.
+	// id of an upload (up_…) or of the job that made an image, which stands for
+	// its first image: at most 2048 characters. Whether Dafty takes one
+	// variation's id here isn't documented; url and jobRef name a variation.
 	//
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=2048
-	// +kubebuilder:validation:XValidation:rule="self.matches(r'^[^/\\s]+$')",message="must be the id of an upload or of an earlier image, without '/' or blanks; a URL goes under url"
+	// +kubebuilder:validation:XValidation:rule="self.matches(r'^[^/\\s]+$')",message="must be the id of an upload or of a job, without '/' or blanks; a URL goes under url"
 	// +optional
 	ID string `json:"id,omitempty"`
 
-	// jobRef is another DaftyJob of the namespace that makes the image.
+	// jobRef is another DaftyJob of the namespace that makes the image. The url
+	// of that image in the result is sent. If Dafty refuses that, the variation's
+	// id is sent; and if Dafty refuses that too, and the index is 0, the job's
+	// id. status.inputs shows which.
 	//
 	// +optional
 	JobRef *JobReference `json:"jobRef,omitempty"`
@@ -646,11 +668,11 @@ type ImageReference struct {
 //
 // +kubebuilder:validation:XValidation:rule="[has(self.id), has(self.jobRef)].filter(given, given).size() == 1",message="give exactly one of id (see status.result.style.id of the job that extracted the style) or jobRef (the DaftyJob that extracts it)"
 type StyleSource struct {
-	// id of the style, a UUID, as status.result.style.id of the DaftyJob that
-	// extracted it shows it.
+	// id of the style, a UUID: of any saved style of the account. That of an
+	// extracted one is status.result.style.id of its DaftyJob.
 	//
 	// +kubebuilder:validation:MaxLength=2048
-	// +kubebuilder:validation:XValidation:rule="self.matches('^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$')",message="must be a UUID, such as 5f0c4c3e-8b1d-4e43-9d9c-0d7a3a1c2b4f: see status.result.style.id of the job that extracted the style"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^(?:[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[1-8][0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}|0{8}-0{4}-0{4}-0{4}-0{12}|[fF]{8}-[fF]{4}-[fF]{4}-[fF]{4}-[fF]{12})$')",message="must be a UUID of version 1 to 8, such as 5f0c4c3e-8b1d-4e43-9d9c-0d7a3a1c2b4f: see status.result.style.id of the job that extracted the style"
 	// +optional
 	ID string `json:"id,omitempty"`
 
@@ -851,17 +873,30 @@ type Input struct {
 	// +optional
 	UID types.UID `json:"uid,omitempty"`
 
-	// id at Dafty of the image or style, once it is known. Where Dafty doesn't
-	// know an image that is to be edited, resized or upscaled by its own id, it
-	// is the id of the job that made it.
+	// id at Dafty of the image, upload or style, once it is known: of an image it
+	// names this variation.
 	//
 	// +optional
 	ID string `json:"id,omitempty"`
+
+	// url of the image in the result of the job that made it.
+	//
+	// +optional
+	URL string `json:"url,omitempty"`
 
 	// jobID is the id of the job at Dafty that made the image or style.
 	//
 	// +optional
 	JobID string `json:"jobID,omitempty"`
+
+	// sentAs says which of url, id and jobID the request holds: URL, ID or JobID.
+	// Empty: the id. An image that another DaftyJob made is referred to by its
+	// url, and an image to edit, resize or upscale is named by its id. Where
+	// Dafty refuses that, the next form is sent, each once, under an idempotency
+	// key of its own; jobID only for the image with the index 0.
+	//
+	// +optional
+	SentAs ReferenceForm `json:"sentAs,omitempty"`
 
 	// credentialsHash identifies the API key that an image was uploaded with, as
 	// submission.credentialsHash does: with another key it is uploaded again.
@@ -876,6 +911,20 @@ type Input struct {
 	// +optional
 	UploadedAt *metav1.Time `json:"uploadedAt,omitempty"`
 }
+
+// ReferenceForm is what a request names an image by.
+// +kubebuilder:validation:Enum=URL;ID;JobID
+type ReferenceForm string
+
+const (
+	// ReferenceURL is the url of the image in its job's result.
+	ReferenceURL ReferenceForm = "URL"
+	// ReferenceID is the id of the variation.
+	ReferenceID ReferenceForm = "ID"
+	// ReferenceJobID is the id of the job that made the image, which stands for
+	// its first one.
+	ReferenceJobID ReferenceForm = "JobID"
+)
 
 // Submission is an attempt to submit the job.
 type Submission struct {
@@ -917,9 +966,10 @@ type Submission struct {
 	CredentialsHash string `json:"credentialsHash,omitempty"`
 
 	// refusals is how many requests of this attempt Dafty refused, making no job
-	// and charging nothing. Each is followed by one with a fresh key; with
-	// spec.idempotencyKey, by one with the same, and by one with a fresh key
-	// where that is refused too.
+	// and charging nothing, since one of status.inputs was last sent in another
+	// form. Each is followed by one with a fresh key; with spec.idempotencyKey,
+	// by one with the same, and by one with a fresh key where that is refused
+	// too.
 	//
 	// +optional
 	Refusals int32 `json:"refusals,omitempty"`

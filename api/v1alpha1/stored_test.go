@@ -40,6 +40,10 @@ func goodManifests() []goodManifest {
 		{name: "upper-case scheme, port, query, fragment", given: video.with("spec.imageToVideo.image.url", "HTTPS://cdn.example.com:8443/a%20b.png?sig=x/y+z==&n=1#top")},
 		{name: "address with an IPv6 host", given: daftyJob("styleExtract").with("spec.styleExtract.url", "http://[2001:db8::1]/brand")},
 		{name: "upload id of a form not seen yet", given: video.with("spec.imageToVideo.image", fields{"id": "upload:2026~Ä=7"})},
+		{name: "image by a UUID of version 7, in capitals", given: daftyJob("imageUpscale").with("spec.imageUpscale.image.id", "018F0C4C-3E8B-7D4E-BD9C-0D7A3A1C2B4F")},
+		{name: "image by the nil UUID", given: daftyJob("imageUpscale").with("spec.imageUpscale.image.id", "00000000-0000-0000-0000-000000000000")},
+		{name: "image by the max UUID", given: daftyJob("imageUpscale").with("spec.imageUpscale.image.id", "ffffffff-ffff-ffff-ffff-ffffffffffff")},
+		{name: "job to adopt by a UUID of no known version", given: generate.with("spec.adoptJobID", "5f0c4c3e-8b1d-9e43-cd9c-0d7a3a1c2b4f")},
 		{name: "longest of everything", given: longest()},
 		{
 			name:  "nulls, which count as left out",

@@ -24,11 +24,11 @@ const (
 	wantsWords    = "must say in words what to make, in 1 to 2000 characters"
 	wantsTarget   = "give exactly one of id (see status.result.images[].id of the job that made the image) or jobRef (the DaftyJob that makes it)"
 	wantsStyle    = "give exactly one of id (see status.result.style.id of the job that extracted the style) or jobRef (the DaftyJob that extracts it)"
-	wantsUUID     = "must be a UUID, such as 5f0c4c3e-8b1d-4e43-9d9c-0d7a3a1c2b4f: see status.result."
-	wantsImage    = "give exactly one of url (an https URL), id (of an upload or of an earlier image), jobRef (the DaftyJob that makes the image) or configMapKeyRef (a picture in a ConfigMap)"
+	wantsUUID     = "must be a UUID of version 1 to 8, such as 5f0c4c3e-8b1d-4e43-9d9c-0d7a3a1c2b4f: see status.result."
+	wantsImage    = "give exactly one of url (an https URL), id (of an upload or of the job that made an image), jobRef (the DaftyJob that makes the image) or configMapKeyRef (a picture in a ConfigMap)"
 	wantsHTTPS    = "must be an https URL, such as https://example.com/logo.png, with any blank written as %20"
 	wantsWebPage  = "must be the full http or https address of a web page, such as https://example.com/brand, with any blank written as %20"
-	wantsUploadID = "must be the id of an upload or of an earlier image, without '/' or blanks; a URL goes under url"
+	wantsUploadID = "must be the id of an upload or of a job, without '/' or blanks; a URL goes under url"
 	wantsSecret   = "must be the name of a Secret: lower-case letters, digits, '-' and '.', beginning and ending with a letter or digit"
 	wantsKey      = "must be a key of a Secret: letters, digits, '-', '_' and '.'"
 	wantsFileKey  = "must be a key of a ConfigMap: letters, digits, '-', '_' and '.'"
@@ -206,6 +206,7 @@ func badManifests() []badManifest {
 			at("status.result.video.id", required), at("status.result.video.url", required),
 			at("status.result.style.id", required)),
 		reported("an input without what names it", fields{"inputs": list(fields{"id": imageID})}, at("status.inputs[0].field", required)),
+		reported("an input in a form that there is none of", fields{"inputs": list(fields{"field": "imageUpscale.image", "sentAs": "Name"})}, at("status.inputs[0].sentAs", `"Name": supported values: "URL", "ID", "JobID"`)),
 		reported("details of an error that are no object", fields{"error": fields{"details": list("prompt")}}, at("status.error.details", "must be of type object")),
 	}
 	for _, operation := range operations {
@@ -294,6 +295,8 @@ func badTarget(operation string) []badManifest {
 		created(field+" by both id and jobRef", job.with(field, fields{"id": imageID, "jobRef": fields{"name": "hero"}}), at(field, wantsTarget)),
 		created(field+" with an empty id", job.with(field+".id", ""), at(field+".id", wantsUUID+"images[].id")),
 		created(field+" by an upload's id", job.with(field+".id", uploadID), at(field+".id", wantsUUID+"images[].id")),
+		created(field+" by a UUID of no known version", job.with(field+".id", "5f0c4c3e-8b1d-9e43-9d9c-0d7a3a1c2b4f"), at(field+".id", wantsUUID+"images[].id")),
+		created(field+" by a UUID of another variant", job.with(field+".id", "5f0c4c3e-8b1d-4e43-cd9c-0d7a3a1c2b4f"), at(field+".id", wantsUUID+"images[].id")),
 		created(field+" by a URL as its id", job.with(field+".id", longURL(500)), at(field+".id", wantsUUID+"images[].id")),
 		created(field+" with braces", job.with(field+".id", "{"+imageID+"}"), at(field+".id", wantsUUID+"images[].id")),
 		created(field+" with an id of two lines", job.with(field+".id", imageID+"\n"), at(field+".id", wantsUUID+"images[].id")),

@@ -101,28 +101,25 @@ func outcome(job known) string {
 func cost(entries []daftysim.Entry) string {
 	var parts []string
 	for _, entry := range entries {
-		part := fmt.Sprintf("%d", entry.Charge)
-		if entry.CancelCharge > 0 {
-			part += fmt.Sprintf("+%d", entry.CancelCharge)
-		}
-		parts = append(parts, part+" CU")
+		parts = append(parts, fmt.Sprintf("%d CU", entry.Paid()))
 	}
 	return strings.Join(parts, ", ")
 }
 
 // sum is all of the ledger in a line. It is true where there are no problems.
 func (st *stage) sum(samplesTook time.Duration) string {
-	jobs, cancels, charges, cancelCharges := 0, 0, 0, 0
+	jobs, cancels, charges, cancelCharges, refunds := 0, 0, 0, 0, 0
 	for _, entry := range st.sim.Ledger() {
 		jobs++
 		charges += entry.Charge
 		cancelCharges += entry.CancelCharge
+		refunds += entry.Refund
 		if entry.Cancelled {
 			cancels++
 		}
 	}
-	return fmt.Sprintf("%d jobs in %s, each charged once: %d CU; %d cancels: %d CU; nothing still runs at Dafty",
-		jobs, took(samplesTook), charges, cancels, cancelCharges)
+	return fmt.Sprintf("%d jobs in %s, each charged once: %d CU; %d cancels: %d CU given back, %d CU charged; nothing still runs at Dafty",
+		jobs, took(samplesTook), charges, cancels, refunds, cancelCharges)
 }
 
 func (st *stage) ledgerURL() string {

@@ -361,7 +361,7 @@ func TestIdempotencyKeyAtTheSameMoment(t *testing.T) {
 
 // Dafty's pages disagree on whether an image to work on is named by its own id or by its job's.
 func TestAnImageByEitherID(t *testing.T) {
-	for _, reading := range []daftysim.ImageID{daftysim.ImageIDVariation, daftysim.ImageIDJob, daftysim.ImageIDEither} {
+	for _, reading := range []daftysim.ImageID{daftysim.ImageIDVariation, daftysim.ImageIDJob, daftysim.ImageIDJob400, daftysim.ImageIDEither} {
 		for _, remembers := range []daftysim.RefusedKey{daftysim.RefusedKeyFresh, daftysim.RefusedKeySame} {
 			t.Run(fmt.Sprintf("%s, refused key %s", reading, remembers), func(t *testing.T) {
 				w := newWorld(t, daftysim.Options{Variants: daftysim.Variants{ImageID: reading, RefusedKey: remembers}})
@@ -374,14 +374,15 @@ func TestAnImageByEitherID(t *testing.T) {
 				w.eventually("plain", v1alpha1.PhaseCompleted, v1alpha1.ReasonCompleted)
 				hero, err := w.get("hero")
 				w.Expect(err).NotTo(HaveOccurred())
-				in, byItsOwn := first.Status.Inputs[0], hero.Status.Result.Images[0].ID
+				in := first.Status.Inputs[0]
+				w.Expect(in.ID).To(Equal(hero.Status.Result.Images[0].ID))
 				w.Expect(in.JobID).To(Equal(hero.Status.JobID))
 				charges := 3
-				if reading == daftysim.ImageIDJob {
-					w.Expect(in.ID).To(Equal(hero.Status.JobID))
+				if reading == daftysim.ImageIDJob || reading == daftysim.ImageIDJob400 {
+					w.Expect(in.SentAs).To(Equal(v1alpha1.ReferenceJobID))
 					w.eventually("second", v1alpha1.PhaseFailed, v1alpha1.ReasonInvalidRequest) // nothing names it
 				} else {
-					w.Expect(in.ID).To(Equal(byItsOwn))
+					w.Expect(in.SentAs).To(Equal(v1alpha1.ReferenceID))
 					w.eventually("second", v1alpha1.PhaseCompleted, v1alpha1.ReasonCompleted)
 					charges++
 				}

@@ -13,6 +13,9 @@ import (
 // maxName bounds a job's id, status and type, in bytes: what is longer is none.
 const maxName = 255
 
+// withoutSeconds is a form of date that Dafty may write, and that isn't RFC 3339.
+const withoutSeconds = "2006-01-02T15:04Z07:00"
+
 // readJob reads a job leniently: a field of an unexpected form, such as a clip's length with
 // a fraction, is left out and must not hide how the job stands.
 func readJob(body []byte) (*Job, error) {
@@ -27,7 +30,13 @@ func readJob(body []byte) (*Job, error) {
 		if json.Unmarshal(body, &fields) != nil {
 			return nil, err
 		}
-		delete(fields.Data, "createdAt")
+		var created string
+		_ = json.Unmarshal(fields.Data["createdAt"], &created)
+		if at, dateErr := time.Parse(withoutSeconds, created); dateErr != nil {
+			delete(fields.Data, "createdAt")
+		} else {
+			fields.Data["createdAt"] = json.RawMessage(at.UTC().Format(`"` + time.RFC3339 + `"`))
+		}
 		if body, err = json.Marshal(fields); err != nil {
 			return nil, err
 		}

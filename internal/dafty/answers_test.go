@@ -203,6 +203,11 @@ func TestRetryAfter(t *testing.T) {
 	}
 }
 
+// dated checks a job's date, and that nothing else is lost with it.
+func dated(at time.Time) func(*dafty.Job) bool {
+	return func(j *dafty.Job) bool { return j.Status == dafty.Processing && j.CreatedAt.Equal(at) }
+}
+
 func TestJobsAreReadLeniently(t *testing.T) {
 	job := func(fields string) string { return `{"data":{"id":"` + jobID + `"` + fields + `}}` }
 	created := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
@@ -231,6 +236,10 @@ func TestJobsAreReadLeniently(t *testing.T) {
 		{"a date in no known form", job(`,"createdAt":"yesterday","status":"processing","type":"image.edit"`), func(j *dafty.Job) bool {
 			return j.Status == dafty.Processing && j.Type == dafty.ImageEdit && j.CreatedAt.IsZero()
 		}},
+		{"a date without seconds", job(`,"createdAt":"2026-01-02T03:04Z","status":"processing"`), dated(time.Date(2026, 1, 2, 3, 4, 0, 0, time.UTC))},
+		{"a date with one digit of a fraction", job(`,"createdAt":"2026-01-02T03:04:05.6Z","status":"processing"`), dated(time.Date(2026, 1, 2, 3, 4, 5, 600_000_000, time.UTC))},
+		{"a date with more digits than nanoseconds have", job(`,"createdAt":"2026-01-02T03:04:05.123456789012345Z","status":"processing"`), dated(time.Date(2026, 1, 2, 3, 4, 5, 123_456_789, time.UTC))},
+		{"a date without seconds that there isn't", job(`,"createdAt":"2026-02-30T03:04Z","status":"processing"`), func(j *dafty.Job) bool { return j.Status == dafty.Processing && j.CreatedAt.IsZero() }},
 		{"a date that is a number", job(`,"createdAt":1767323045,"status":"processing"`), func(j *dafty.Job) bool { return j.Status == dafty.Processing }},
 		{"a clip's length with a fraction", job(`,"createdAt":"","status":"completed","result":{"video":{"id":"v","durationSeconds":8.04,"url":"https://x/v.mp4"}}`),
 			func(j *dafty.Job) bool {

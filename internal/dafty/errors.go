@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 )
 
@@ -101,6 +102,18 @@ func (e *CallError) Unwrap() error { return e.cause }
 // nothing was charged and a fresh idempotency key may follow.
 func (e *CallError) Refused() bool {
 	return e.Unsent || (e.Kind != KindUnavailable && e.Kind != KindConflict)
+}
+
+// KeyMayBeTaken reports whether the answer to a create may mean that Dafty knows its idempotency key from a request with
+// another body. Dafty's pages don't say what it does then; other APIs answer 409 or 422, or name the key in their code.
+// That request may have made a job, and be charged for.
+func (e *CallError) KeyMayBeTaken() bool {
+	return e.Kind == KindConflict || e.Status == http.StatusUnprocessableEntity && e.Kind == KindInvalid || e.NamesKey()
+}
+
+// NamesKey reports whether the answer's code is about the idempotency key.
+func (e *CallError) NamesKey() bool {
+	return e.Kind != KindUnavailable && strings.Contains(strings.ToUpper(e.Code), "IDEMPOTEN")
 }
 
 // AsError finds the *CallError in err. An error of another type becomes one of KindUnavailable.

@@ -403,7 +403,7 @@ type GenerateImageRequestResolution string
 // ImageID One variation's id, or a job's id
 type ImageID = string
 
-// ImageReference An https URL, or the id or url of an upload or of an earlier generation
+// ImageReference An https URL with a public address, which Dafty fetches, or the id or url of an upload or of an earlier generation
 type ImageReference = string
 
 // ImageToVideoRequest defines model for ImageToVideoRequest.
@@ -413,7 +413,7 @@ type ImageToVideoRequest struct {
 	// Duration Seconds
 	Duration *int `json:"duration,omitempty"`
 
-	// Image An https URL, or the id or url of an upload or of an earlier generation
+	// Image An https URL with a public address, which Dafty fetches, or the id or url of an upload or of an earlier generation
 	Image          ImageReference                 `json:"image"`
 	NegativePrompt *string                        `json:"negativePrompt,omitempty"`
 	Prompt         Prompt                         `json:"prompt"`
@@ -425,7 +425,7 @@ type ImageToVideoRequestResolution string
 
 // Job defines model for Job.
 type Job struct {
-	// CreatedAt Always in UTC and ending in Z
+	// CreatedAt Always in UTC and ending in Z; may lack seconds, and have any number of digits of a fraction
 	CreatedAt time.Time `json:"createdAt"`
 	Error     *struct {
 		Code    JobErrorCode `json:"code"`
@@ -514,13 +514,13 @@ type VideoFramesRequest struct {
 	// Duration Seconds
 	Duration *int `json:"duration,omitempty"`
 
-	// EndImage An https URL, or the id or url of an upload or of an earlier generation
+	// EndImage An https URL with a public address, which Dafty fetches, or the id or url of an upload or of an earlier generation
 	EndImage       ImageReference                `json:"endImage"`
 	NegativePrompt *string                       `json:"negativePrompt,omitempty"`
 	Prompt         Prompt                        `json:"prompt"`
 	Resolution     *VideoFramesRequestResolution `json:"resolution,omitempty"`
 
-	// StartImage An https URL, or the id or url of an upload or of an earlier generation
+	// StartImage An https URL with a public address, which Dafty fetches, or the id or url of an upload or of an earlier generation
 	StartImage ImageReference `json:"startImage"`
 }
 
@@ -784,7 +784,7 @@ type ClientInterface interface {
 
 	// CancelJob Cancel a job that is pending or processing
 	//
-	// The answer is the job as it now stands; a cancelled job reads failed, there is no cancelled status. Free while the job is pending; 1 CU once it is processing.
+	// The answer is the job as it now stands; a cancelled job reads failed, there is no cancelled status. Free while the job is pending, else a partial charge of 1 CU.
 	//
 	// Corresponds with POST /jobs/{id}/cancel (the `CancelJob` operationId).
 	CancelJob(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -1048,7 +1048,7 @@ func (c *GeneratedClient) GetJob(ctx context.Context, id string, params *GetJobP
 
 // CancelJob Cancel a job that is pending or processing
 //
-// The answer is the job as it now stands; a cancelled job reads failed, there is no cancelled status. Free while the job is pending; 1 CU once it is processing.
+// The answer is the job as it now stands; a cancelled job reads failed, there is no cancelled status. Free while the job is pending, else a partial charge of 1 CU.
 //
 // Corresponds with POST /jobs/{id}/cancel (the `CancelJob` operationId).
 func (c *GeneratedClient) CancelJob(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2077,7 +2077,7 @@ type ClientWithResponsesInterface interface {
 
 	// CancelJobWithResponse Cancel a job that is pending or processing
 	//
-	// The answer is the job as it now stands; a cancelled job reads failed, there is no cancelled status. Free while the job is pending; 1 CU once it is processing.
+	// The answer is the job as it now stands; a cancelled job reads failed, there is no cancelled status. Free while the job is pending, else a partial charge of 1 CU.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -3672,7 +3672,7 @@ func (c *ClientWithResponses) GetJobWithResponse(ctx context.Context, id string,
 
 // CancelJobWithResponse Cancel a job that is pending or processing
 //
-// The answer is the job as it now stands; a cancelled job reads failed, there is no cancelled status. Free while the job is pending; 1 CU once it is processing.
+// The answer is the job as it now stands; a cancelled job reads failed, there is no cancelled status. Free while the job is pending, else a partial charge of 1 CU.
 //
 // Returns a wrapper object for the known response body format(s).
 //

@@ -111,7 +111,9 @@ func TestPricesCanBeSet(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.wantStatus(h.do("POST", "/jobs/"+id+"/cancel", nil), 200)
-	equal(t, "charge", h.Charges()["acme"], 7)
+	entry, _ := h.Job(id)
+	equal(t, "charge", entry.Charge, 7)
+	equal(t, "cancel charge", entry.CancelCharge, 0)
 }
 
 func TestCeilings(t *testing.T) {

@@ -47,9 +47,9 @@ func unauthorized() *refusal {
 // The wire forms. Pointers stand for what may be absent or null.
 type (
 	envelope struct {
-		Data       any     `json:"data"`
-		NextCursor *string `json:"nextCursor,omitempty"`
-		Extra      *extra  `json:"meta,omitempty"`
+		Data       any             `json:"data"`
+		NextCursor json.RawMessage `json:"nextCursor,omitempty"`
+		Extra      *extra          `json:"meta,omitempty"`
 	}
 	extra struct {
 		Region string `json:"region"`
@@ -58,7 +58,7 @@ type (
 		ID        string      `json:"id"`
 		Type      string      `json:"type"`
 		Status    string      `json:"status"`
-		CreatedAt wireTime    `json:"createdAt"`
+		CreatedAt string      `json:"createdAt"`
 		Result    *wireResult `json:"result,omitempty"`
 		Error     *wireError  `json:"error,omitempty"`
 		Extra     *extra      `json:"trace,omitempty"`
@@ -71,38 +71,65 @@ type (
 	wireImage struct {
 		ID     string `json:"id"`
 		URL    string `json:"url"`
-		Width  int    `json:"width"`
-		Height int    `json:"height"`
+		Width  *int   `json:"width"`
+		Height *int   `json:"height"`
 	}
 	wireVideo struct {
 		ID              string  `json:"id"`
 		URL             string  `json:"url"`
-		DurationSeconds int     `json:"durationSeconds"`
+		DurationSeconds *int    `json:"durationSeconds"`
 		ThumbnailURL    *string `json:"thumbnailUrl"`
-		Width           int     `json:"width"`
-		Height          int     `json:"height"`
+		Width           *int    `json:"width"`
+		Height          *int    `json:"height"`
 	}
 	wireStyle struct {
 		ID string `json:"id"`
 	}
 	wireError struct {
-		Code    string         `json:"code,omitempty"`
-		Message string         `json:"message"`
-		Details map[string]any `json:"details,omitempty"`
+		Code    string          `json:"code,omitempty"`
+		Message string          `json:"message"`
+		Details json.RawMessage `json:"details,omitempty"`
 	}
-	wireTime time.Time
 )
 
-func (t wireTime) MarshalText() ([]byte, error) {
-	return []byte(time.Time(t).UTC().Format("2006-01-02T15:04:05.000Z")), nil
+// absent is how what isn't there is shown: left out, or null.
+func (n Nulls) absent() json.RawMessage {
+	if n == NullsNull {
+		return json.RawMessage("null")
+	}
+	return nil
+}
+
+// size is a width, a height or a duration, where one is told.
+func (n Nulls) size(value int) *int {
+	if n == NullsNull {
+		return nil
+	}
+	return &value
+}
+
+// write is a date as a job shows it.
+func (c CreatedAt) write(t time.Time) string {
+	switch c {
+	case CreatedAtMinutes:
+		return t.UTC().Format("2006-01-02T15:04Z")
+	case CreatedAtPicoseconds:
+		return t.UTC().Format("2006-01-02T15:04:05.000000000") + "000Z"
+	default:
+		return t.UTC().Format("2006-01-02T15:04:05.000Z")
+	}
 }
 
 func jsonAnswer(status int, v any) answer {
-	body, err := json.Marshal(v)
+	return answer{status: status, header: http.Header{"Content-Type": {"application/json"}}, body: marshal(v)}
+}
+
+func marshal(v any) []byte {
+	raw, err := json.Marshal(v)
 	if err != nil {
 		panic(err) // the wire forms always marshal
 	}
-	return answer{status: status, header: http.Header{"Content-Type": {"application/json"}}, body: body}
+	return raw
 }
 
 // data wraps an answer's payload in Dafty's envelope.
@@ -115,8 +142,12 @@ func (s *Simulator) data(status int, payload any) answer {
 }
 
 func (s *Simulator) refuse(r *refusal) answer {
-	e := wireError{Code: r.code, Message: r.message, Details: r.details}
-	if s.variants().ErrorBody == ErrorBodyMessageOnly {
+	v := s.variants()
+	e := wireError{Code: r.code, Message: r.message, Details: v.Nulls.absent()}
+	if len(r.details) > 0 {
+		e.Details = marshal(r.details)
+	}
+	if v.ErrorBody == ErrorBodyMessageOnly {
 		e = wireError{Message: r.message}
 	}
 	a := jsonAnswer(r.status, struct {

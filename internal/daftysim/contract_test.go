@@ -50,7 +50,7 @@ func TestOperations(t *testing.T) {
 				if !uuidPattern.MatchString(j.ID) {
 					t.Errorf("id %q is no UUID", j.ID)
 				}
-				equal(t, "createdAt", j.CreatedAt, noon)
+				equal(t, "createdAt", j.CreatedAt, "2026-03-01T12:00:00.000Z")
 			}
 		})
 	}

@@ -52,7 +52,7 @@ func (s *Simulator) refuseCreate(c *call, r *refusal) answer {
 // tryCreate judges what no schema can, takes the price and makes the job.
 func (s *Simulator) tryCreate(c *call, req createRequest) (*job, *refusal) {
 	acc := c.key.account
-	sp, r := s.specify(acc, c.op.id, req)
+	sp, r := s.specify(c, req)
 	if r != nil {
 		return nil, r
 	}
@@ -74,7 +74,7 @@ func (s *Simulator) tryCreate(c *call, req createRequest) (*job, *refusal) {
 	}
 	j := s.newJob(acc, c.key, c.op.id, sp)
 	j.price, j.idempotencyKey = price, c.idempotencyKey
-	s.remember(c.key, c.idempotencyKey, &record{job: j})
+	s.remember(c.key, c.idempotencyKey, &record{job: j, request: c.asked()})
 	return j, nil
 }
 
@@ -122,10 +122,11 @@ func (s *Simulator) atCeiling(k *apiKey, class Class) bool {
 func (s *Simulator) fails(prompt string) bool { return strings.Contains(prompt, s.opts.FailWord) }
 
 // specify checks what the request refers to and works out its result's shape.
-func (s *Simulator) specify(acc *account, op Operation, req createRequest) (spec, *refusal) {
+func (s *Simulator) specify(c *call, req createRequest) (spec, *refusal) {
+	acc, op := c.key.account, c.op.id
 	sp := spec{prompt: req.Prompt, variations: 1, fail: s.fails(req.Prompt)}
 	for _, reference := range req.References {
-		if _, r := s.resolve(acc, "references", reference); r != nil {
+		if _, r := s.resolve(c, "references", reference); r != nil {
 			return spec{}, r
 		}
 	}
@@ -166,12 +167,16 @@ func (s *Simulator) specify(acc *account, op Operation, req createRequest) (spec
 			sp.prompt = source.prompt
 		}
 	case ImageToVideo, VideoFrames:
-		first, r := s.resolve(acc, "image", req.Image+req.StartImage) // only one of them is in the contract
+		field, reference := "image", req.Image
+		if op == VideoFrames {
+			field, reference = "startImage", req.StartImage
+		}
+		first, r := s.resolve(c, field, reference)
 		if r != nil {
 			return spec{}, r
 		}
 		if op == VideoFrames {
-			if _, r := s.resolve(acc, "endImage", req.EndImage); r != nil {
+			if _, r := s.resolve(c, "endImage", req.EndImage); r != nil {
 				return spec{}, r
 			}
 		}

@@ -61,6 +61,8 @@ func (s *Simulator) receive(r *http.Request, body []byte) *call {
 	path, api := strings.CutPrefix(r.URL.Path, BasePath+"/")
 	var known bool
 	switch {
+	case r.Method == http.MethodGet && r.URL.Path == BasePath+"/openapi.json":
+		c.operation = GetOpenAPI
 	case api:
 		c.op, c.params, known = s.contract.match(r.Method, path)
 		if c.op != nil {
@@ -94,6 +96,7 @@ func (s *Simulator) receive(r *http.Request, body []byte) *call {
 func (s *Simulator) inspect(c *call, api bool) {
 	h := c.req.Header
 	switch {
+	case c.operation == GetOpenAPI:
 	case api && c.op == nil:
 		s.violate(c, "the contract has no such path and method")
 	case !api && (c.presented != "" || h.Get("Authorization") != ""):
@@ -121,6 +124,8 @@ func (s *Simulator) inspect(c *call, api bool) {
 // effect does what the request asks for.
 func (s *Simulator) effect(c *call) answer {
 	switch {
+	case c.operation == GetOpenAPI:
+		return answer{status: http.StatusOK, header: http.Header{"Content-Type": {"application/json"}}, body: openAPIJSON()}
 	case c.operation == PutUpload:
 		return s.putUpload(c)
 	case c.operation == GetFile:

@@ -90,10 +90,10 @@ type reply struct {
 
 // jobReply is a job as a client reads it.
 type jobReply struct {
-	ID        string    `json:"id"`
-	Type      string    `json:"type"`
-	Status    string    `json:"status"`
-	CreatedAt time.Time `json:"createdAt"`
+	ID        string `json:"id"`
+	Type      string `json:"type"`
+	Status    string `json:"status"`
+	CreatedAt string `json:"createdAt"`
 	Error     *struct {
 		Code    string `json:"code"`
 		Message string `json:"message"`

@@ -1,6 +1,9 @@
 package daftysim
 
-import "time"
+import (
+	"net/http"
+	"time"
+)
 
 // record is what an Idempotency-Key stands for: a job, or, under
 // [RefusedKeySame], the refusal of its first attempt.
@@ -8,7 +11,11 @@ type record struct {
 	expires time.Time
 	job     *job
 	refusal *refusal
+	request string // of the first attempt, see call.asked
 }
+
+// asked is what of a request a repeat has in common with the first attempt.
+func (c *call) asked() string { return string(c.op.id) + " " + string(c.body) }
 
 // recall gives what the key stands for now. The caller holds the lock.
 func (s *Simulator) recall(k *apiKey, idempotencyKey string) *record {
@@ -36,12 +43,21 @@ func (s *Simulator) rememberRefusal(c *call, r *refusal) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if c.op.creates() && s.opts.Variants.RefusedKey == RefusedKeySame {
-		s.remember(c.key, c.idempotencyKey, &record{refusal: r})
+		s.remember(c.key, c.idempotencyKey, &record{refusal: r, request: c.asked()})
 	}
 }
 
 // repeat answers a create whose key is known.
 func (s *Simulator) repeat(c *call) answer {
+	if c.asked() != c.known.request {
+		switch s.variants().OtherBody {
+		case OtherBodyConflict:
+			return s.refuse(&refusal{status: http.StatusConflict, code: "CONFLICT", message: "This Idempotency-Key was used for another request"})
+		case OtherBodyUnprocessable:
+			return s.refuse(&refusal{status: http.StatusUnprocessableEntity, code: "VALIDATION_ERROR", message: "This Idempotency-Key was used for another request"})
+		case OtherBodyFirst:
+		}
+	}
 	if c.known.refusal != nil {
 		return s.refuse(c.known.refusal)
 	}

@@ -27,6 +27,7 @@ type job struct {
 	created, started, finished time.Time
 	startDue, finishDue        time.Time // zero: moved by hand alone
 	price, cancelPrice         int
+	refund                     int // of the price
 
 	cancelAsked bool // and not settled, while the state isn't terminal
 	cancelled   bool
@@ -224,6 +225,10 @@ func (s *Simulator) cancelFound(j *job) *refusal {
 	if j.state == StatusProcessing {
 		j.cancelPrice = s.opts.Prices.Cancel
 		j.account.credits -= j.cancelPrice
+	}
+	if j.state == StatusPending || v.CancelCharge == CancelChargeRefunded {
+		j.refund = j.price
+		j.account.credits += j.refund
 	}
 	j.cancelAsked, j.cancelled = true, true
 	j.startDue, j.finishDue = time.Time{}, time.Time{}

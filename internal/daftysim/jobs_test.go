@@ -175,16 +175,20 @@ func TestCancelCosts(t *testing.T) {
 	for _, tt := range []struct {
 		name      string
 		after     time.Duration
+		reading   CancelCharge
 		charge    int
+		refund    int
 		cancelled bool
 		status    string
 	}{
-		{"pending", 0, 0, true, StatusFailed},
-		{"processing", 10 * time.Second, 1, true, StatusFailed},
-		{"completed", time30, 0, false, StatusCompleted},
+		{"pending", 0, CancelChargeRefunded, 0, 1, true, StatusFailed},
+		{"pending, kept", 0, CancelChargeKept, 0, 1, true, StatusFailed}, // free under either
+		{"processing", 10 * time.Second, CancelChargeRefunded, 1, 1, true, StatusFailed},
+		{"processing, kept", 10 * time.Second, CancelChargeKept, 1, 0, true, StatusFailed},
+		{"completed", time30, CancelChargeRefunded, 0, 0, false, StatusCompleted},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			h := newHarness(t, nil)
+			h := newHarness(t, func(o *Options) { o.Variants.CancelCharge = tt.reading })
 			id := h.generate()
 			h.clock.Step(tt.after)
 			r := h.do("POST", "/jobs/"+id+"/cancel", nil)
@@ -194,8 +198,11 @@ func TestCancelCosts(t *testing.T) {
 			entry, _ := h.Job(id)
 			equal(t, "charge", entry.Charge, 1)
 			equal(t, "cancel charge", entry.CancelCharge, tt.charge)
+			equal(t, "refund", entry.Refund, tt.refund)
+			equal(t, "paid", entry.Paid(), 1-tt.refund+tt.charge)
 			equal(t, "cancelled", entry.Cancelled, tt.cancelled)
-			equal(t, "credits", h.Credits("acme"), 1000-1-tt.charge)
+			equal(t, "credits", h.Credits("acme"), 1000-entry.Paid())
+			equal(t, "charges", h.Charges()["acme"], entry.Paid())
 			h.clock.Step(time.Hour)
 			h.wantShown(id, tt.status) // for good
 		})
@@ -267,7 +274,7 @@ func TestAfterCancelReadings(t *testing.T) {
 		for _, id := range []string{pending, processing} {
 			equal(t, "code", h.wantShown(id, StatusFailed).Error.Code, "GENERATION_FAILED")
 		}
-		equal(t, "charges", h.Charges()["acme"], 2+1)
+		equal(t, "charges", h.Charges()["acme"], 1)
 		equal(t, "running", len(h.Running()), 0)
 	})
 	t.Run("later, by hand", func(t *testing.T) {

@@ -13,6 +13,7 @@ type Entry struct {
 	Prompt         string    `json:"prompt"`            // or the url of a style
 	Charge         int       `json:"charge"`            // CU, at creation
 	CancelCharge   int       `json:"cancelCharge"`      // CU
+	Refund         int       `json:"refund,omitempty"`  // CU, of Charge, for a cancel
 	Cancelled      bool      `json:"cancelled"`         // a cancel was accepted and won
 	Created        time.Time `json:"created"`           // on the clock, as all times
 	Started        time.Time `json:"started,omitzero"`  // zero: it never processed
@@ -25,7 +26,7 @@ func (e Entry) Terminal() bool { return e.Status == StatusCompleted || e.Status 
 func (j *job) entry() Entry {
 	e := Entry{
 		JobID: j.id, Account: j.account.name, IdempotencyKey: j.idempotencyKey, Operation: j.op, Status: j.state,
-		Prompt: j.spec.prompt, Charge: j.price, CancelCharge: j.cancelPrice, Cancelled: j.cancelled,
+		Prompt: j.spec.prompt, Charge: j.price, CancelCharge: j.cancelPrice, Refund: j.refund, Cancelled: j.cancelled,
 		Created: j.created, Started: j.started, Finished: j.finished,
 	}
 	if j.key != nil {
@@ -64,11 +65,14 @@ func (s *Simulator) Job(id string) (Entry, bool) {
 	return j.entry(), true
 }
 
+// Paid is what the job cost in all, in CU.
+func (e Entry) Paid() int { return e.Charge - e.Refund + e.CancelCharge }
+
 // Charges sums what each account has paid, in CU, creates and cancels together.
 func (s *Simulator) Charges() map[string]int {
 	charges := map[string]int{}
 	for _, e := range s.Ledger() {
-		if total := e.Charge + e.CancelCharge; total != 0 {
+		if total := e.Paid(); total != 0 {
 			charges[e.Account] += total
 		}
 	}

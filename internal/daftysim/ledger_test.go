@@ -22,7 +22,7 @@ func TestLedger(t *testing.T) {
 	want := []Entry{
 		{
 			JobID: ledger[0].JobID, Account: "acme", Key: 1, IdempotencyKey: "one", Operation: GenerateImage, Status: StatusFailed,
-			Prompt: "A cat", Charge: 3, CancelCharge: 1, Cancelled: true,
+			Prompt: "A cat", Charge: 3, CancelCharge: 1, Refund: 3, Cancelled: true,
 			Created: noon, Started: noon.Add(10 * time.Second), Finished: noon.Add(15 * time.Second),
 		},
 		{
@@ -32,7 +32,7 @@ func TestLedger(t *testing.T) {
 	}
 	equal(t, "ledger", slices.Equal(h.Ledger(), want), true)
 	equal(t, "running", slices.Equal(h.Running(), want[1:]), true)
-	equal(t, "charges", h.Charges()["acme"], 6)
+	equal(t, "charges", h.Charges()["acme"], 3)
 	if _, ok := h.Job(foreignID); ok {
 		t.Error("there is a job that nobody made")
 	}

@@ -9,8 +9,9 @@ import (
 // Operation is an operationId of the contract.
 type Operation string
 
-// The operations of the contract, and the two that Dafty serves beside it:
-// storage, which takes uploads, and the files that results point at.
+// The operations of the contract, and those that Dafty serves beside it: its
+// own OpenAPI file, storage, which takes uploads, and the files that results
+// point at.
 const (
 	GetAccount        Operation = "getAccount"
 	GenerateImage     Operation = "generateImage"
@@ -26,6 +27,9 @@ const (
 	CancelJob         Operation = "cancelJob"
 	CreateUpload      Operation = "createUpload"
 	CompleteUpload    Operation = "completeUpload"
+
+	// GetOpenAPI is the contract itself, which needs no key.
+	GetOpenAPI Operation = "getOpenAPI"
 
 	PutUpload Operation = "putUpload"
 	GetFile   Operation = "getFile"
@@ -130,8 +134,8 @@ const (
 	DefaultFailWord = "[fail]"
 
 	keyHeldFor     = 24 * time.Hour // docs: "within about 24 h"
-	uploadHeldFor  = 15 * time.Minute
-	cancelPrice    = 1 // docs: 1 CU once processing
+	uploadHeldFor  = time.Hour      // docs: expiresIn is 3600 in the sample
+	cancelPrice    = 1              // docs: a partial charge of 1 CU once processing
 	defaultLogSize = 10_000
 )
 

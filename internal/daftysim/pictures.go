@@ -2,7 +2,6 @@ package daftysim
 
 import (
 	"fmt"
-	"net/url"
 	"strings"
 )
 
@@ -75,12 +74,15 @@ func (s *Simulator) addStyle(a *account, style Style) string {
 
 // target finds the image that an imageId names. The caller holds the lock.
 func (s *Simulator) target(acc *account, id string) (*picture, *refusal) {
-	reading := s.opts.Variants.ImageID
-	if p := acc.pictures[canonical(id)]; p != nil && (p.job == "" || reading != ImageIDJob) {
+	byJob := s.opts.Variants.ImageID == ImageIDJob || s.opts.Variants.ImageID == ImageIDJob400
+	if p := acc.pictures[canonical(id)]; p != nil && (p.job == "" || !byJob) {
 		return p, nil
 	}
-	if p := s.firstOf(acc, id); p != nil && reading != ImageIDVariation {
+	if p := s.firstOf(acc, id); p != nil && s.opts.Variants.ImageID != ImageIDVariation {
 		return p, nil
+	}
+	if s.opts.Variants.ImageID == ImageIDJob400 {
+		return nil, invalid(fieldErrors{"imageId": "must be the id of an image job that has completed"})
 	}
 	return nil, notFound("Image %s was not found", id)
 }
@@ -95,46 +97,4 @@ func (s *Simulator) firstOf(acc *account, jobID string) *picture {
 		return nil
 	}
 	return j.images[0]
-}
-
-// resolve finds what a reference stands for: an upload or an earlier image, by
-// id or by url, or any https URL, of which nothing is known (a nil picture).
-func (s *Simulator) resolve(acc *account, field, reference string) (*picture, *refusal) {
-	if p, r := s.known(acc, field, reference); p != nil || r != nil {
-		return p, r
-	}
-	u, err := url.Parse(reference)
-	if err == nil && u.IsAbs() {
-		if name, ok := strings.CutPrefix(u.Path, filesPath); ok {
-			id, _, _ := strings.Cut(name, ".")
-			if p, r := s.known(acc, field, id); p != nil || r != nil {
-				return p, r
-			}
-		}
-		if u.Scheme == "https" && u.Host != "" {
-			return nil, nil
-		}
-		return nil, invalid(fieldErrors{field: "must be an https URL, or the id or url of an upload or of an earlier generation"})
-	}
-	if uuidPattern.MatchString(reference) || strings.HasPrefix(reference, uploadPrefix) {
-		return nil, notFound("Reference %s was not found", reference)
-	}
-	return nil, invalid(fieldErrors{field: "must be an https URL, or the id or url of an upload or of an earlier generation"})
-}
-
-// known finds an account's image or upload by id.
-func (s *Simulator) known(acc *account, field, id string) (*picture, *refusal) {
-	if p := acc.pictures[canonical(id)]; p != nil {
-		return p, nil
-	}
-	if p := s.firstOf(acc, id); p != nil {
-		return p, nil
-	}
-	if u := acc.uploads[id]; u != nil {
-		if !u.complete {
-			return nil, invalid(fieldErrors{field: "upload " + id + " is not complete"})
-		}
-		return &picture{id: u.id, width: u.width, height: u.height}, nil
-	}
-	return nil, nil
 }

@@ -10,6 +10,7 @@ func TestImageIDReadings(t *testing.T) {
 		{ImageIDVariation, 202, 404, 202},
 		{ImageIDJob, 404, 202, 202},
 		{ImageIDEither, 202, 202, 202},
+		{ImageIDJob400, 400, 202, 202},
 	} {
 		t.Run(string(tt.reading), func(t *testing.T) {
 			h := newHarness(t, func(o *Options) { o.Variants.ImageID = tt.reading })
@@ -17,12 +18,16 @@ func TestImageIDReadings(t *testing.T) {
 				return h.create("/images/edit", fields{"imageId": id, "prompt": "A hat"}).status
 			}
 			id := h.generate()
-			equal(t, "before it completes", edit(id), 404)
+			unknown := 404
+			if tt.reading == ImageIDJob400 {
+				unknown = 400
+			}
+			equal(t, "before it completes", edit(id), unknown)
 			h.clock.Step(time30)
 			equal(t, "variation", edit(h.get(id).Result.Images[0].ID), tt.variation)
 			equal(t, "job", edit(id), tt.job)
 			equal(t, "given from the start", edit(fixedImage), tt.own)
-			h.wantStatus(h.create("/images/edit", fields{"imageId": id, "prompt": "A hat"}, as(strangerKey)), 404)
+			h.wantStatus(h.create("/images/edit", fields{"imageId": id, "prompt": "A hat"}, as(strangerKey)), unknown)
 		})
 	}
 }

@@ -10,7 +10,7 @@ import (
 
 // showNew is a job as the answer to its create shows it.
 func (s *Simulator) showNew(j *job) wireJob {
-	shown := wireJob{ID: j.id, Type: jobType(j.op, s.opts.Variants.DerivedType), Status: StatusPending, CreatedAt: wireTime(j.created)}
+	shown := wireJob{ID: j.id, Type: jobType(j.op, s.opts.Variants.DerivedType), Status: StatusPending, CreatedAt: s.opts.Variants.CreatedAt.write(j.created)}
 	if s.opts.Variants.UnknownJob == UnknownJobType {
 		shown.Type += UnknownTypeSuffix
 	}
@@ -73,15 +73,16 @@ func (s *Simulator) failure(j *job) *wireError {
 }
 
 func (s *Simulator) result(j *job, base string) *wireResult {
+	n := s.opts.Variants.Nulls
 	switch classOf(j.op) {
 	case ClassImages:
 		r := &wireResult{}
 		for _, p := range j.images {
-			r.Images = append(r.Images, wireImage{ID: p.id, URL: base + p.path(), Width: p.width, Height: p.height})
+			r.Images = append(r.Images, wireImage{ID: p.id, URL: base + p.path(), Width: n.size(p.width), Height: n.size(p.height)})
 		}
 		return r
 	case ClassVideos:
-		v := &wireVideo{ID: j.id, URL: base + filesPath + j.id + ".gif", DurationSeconds: j.spec.duration, Width: j.spec.width, Height: j.spec.height}
+		v := &wireVideo{ID: j.id, URL: base + filesPath + j.id + ".gif", DurationSeconds: n.size(j.spec.duration), Width: n.size(j.spec.width), Height: n.size(j.spec.height)}
 		if !s.now().Before(j.finished.Add(s.opts.ThumbnailAfter)) {
 			thumbnail := base + filesPath + j.id + ".png"
 			v.ThumbnailURL = &thumbnail
@@ -192,13 +193,12 @@ func (s *Simulator) listJobs(c *call) answer {
 	}
 	s.mu.Unlock()
 
-	e := envelope{Data: page}
+	e := envelope{Data: page, NextCursor: v.Nulls.absent()}
 	if v.ExtraFields == ExtraFieldsPresent {
 		e.Extra = &extra{Region: "eu-1"}
 	}
 	if more {
-		cursor := formatCursor(last)
-		e.NextCursor = &cursor
+		e.NextCursor = marshal(formatCursor(last))
 	}
 	return jsonAnswer(200, e)
 }

@@ -40,7 +40,7 @@ func (s *Simulator) searchStyleAssets(c *call) answer {
 		h := fnv.New32a()
 		_, _ = h.Write([]byte(style + req.Query + name))
 		assets = append(assets, asset{
-			ID:         fmt.Sprintf("asset_%s_%02d", style[:8], i+1),
+			ID:         fmt.Sprintf("%s-%04x-4000-8000-%012x", style[:8], i+1, h.Sum32()),
 			Name:       name,
 			URL:        c.base + filesPath + style + ".json",
 			Similarity: math.Round(float64(h.Sum32())/math.MaxUint32*1000) / 1000,

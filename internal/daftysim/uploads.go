@@ -103,7 +103,7 @@ func (s *Simulator) DropUploads() {
 func (s *Simulator) completeUpload(c *call) answer {
 	s.mu.Lock()
 	u := c.key.account.uploads[c.params["id"]]
-	r := s.judgeUpload(u, c.params["id"])
+	r, n := s.judgeUpload(u, c.params["id"]), s.opts.Variants.Nulls
 	s.mu.Unlock()
 	if r != nil {
 		return s.refuse(r)
@@ -112,9 +112,9 @@ func (s *Simulator) completeUpload(c *call) answer {
 		ID          string `json:"id"`
 		URL         string `json:"url"`
 		ContentType string `json:"contentType"`
-		Width       int    `json:"width"`
-		Height      int    `json:"height"`
-	}{u.id, c.base + u.path(), u.contentType, u.width, u.height})
+		Width       *int   `json:"width"`
+		Height      *int   `json:"height"`
+	}{u.id, c.base + u.path(), u.contentType, n.size(u.width), n.size(u.height)})
 }
 
 func (s *Simulator) judgeUpload(u *upload, id string) *refusal {

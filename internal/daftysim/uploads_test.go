@@ -75,7 +75,7 @@ func TestUpload(t *testing.T) {
 		t.Run(mediaType, func(t *testing.T) {
 			h := newHarness(t, nil)
 			u := h.reserve(mediaType)
-			if !strings.HasPrefix(u.UploadID, "up_") || u.ExpiresIn <= 0 || !strings.HasPrefix(u.UploadURL, "http://dafty.test/") {
+			if !strings.HasPrefix(u.UploadID, "up_") || u.ExpiresIn != 3600 || !strings.HasPrefix(u.UploadURL, "http://dafty.test/") {
 				t.Fatalf("reserved %+v", u)
 			}
 			h.wantStatus(h.create("/images/generate", fields{"prompt": "A cat", "references": []string{u.UploadID}}), 400)

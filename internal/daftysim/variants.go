@@ -45,6 +45,16 @@ type (
 	ImageID string
 	// DerivedType is the type of a resize or an upscale.
 	DerivedType string
+	// References says what stands as a reference besides an https URL and an
+	// upload. Ids given by [Image] are accepted under any reading.
+	References string
+	// CancelCharge is what a cancel costs once the job processes.
+	CancelCharge string
+	// OtherBody is what an Idempotency-Key does that comes with another body.
+	OtherBody string
+	// Nulls says how a nextCursor, details, a size or a duration is shown that
+	// isn't there.
+	Nulls string
 	// VariationBound is how many variations one create may ask for.
 	VariationBound string
 	// UnknownJob shows jobs with a status or a type that the contract lacks.
@@ -55,6 +65,10 @@ type (
 	ExtraFields string
 	// ErrorBody is how much of an error is told: only the message is certain.
 	ErrorBody string
+	// ResultURL says whether Dafty can fetch the url of a result as a reference.
+	ResultURL string
+	// CreatedAt is how a job's date is written.
+	CreatedAt string
 )
 
 // The readings, see the types.
@@ -105,11 +119,27 @@ const (
 	JobRetentionLimited JobRetention = "limited" // 404 once Options.JobsReadableFor passed
 
 	ImageIDVariation ImageID = "variation"
-	ImageIDJob       ImageID = "job"    // a job's id alone; it names its first image
-	ImageIDEither    ImageID = "either" // both
+	ImageIDJob       ImageID = "job"     // a job's id alone; it names its first image
+	ImageIDEither    ImageID = "either"  // both
+	ImageIDJob400    ImageID = "job-400" // as job, and any other id is refused as invalid
 
 	DerivedTypeOwn  DerivedType = "own"        // image.resize, image.upscale
 	DerivedTypeEdit DerivedType = "image.edit" // image.edit for both
+
+	ReferencesAny       References = "any"       // all of those below
+	ReferencesVariation References = "variation" // a variation's id, or the url of a result
+	ReferencesJob       References = "job"       // a job's id, for its first image, or the url of a result
+	ReferencesURL       References = "url"       // the url of a result alone
+
+	CancelChargeRefunded CancelCharge = "refunded" // the price is given back, and the cancel charged
+	CancelChargeKept     CancelCharge = "kept"     // the price is kept, and the cancel charged too
+
+	OtherBodyFirst         OtherBody = "first" // the first job, whatever the body says
+	OtherBodyConflict      OtherBody = "409"
+	OtherBodyUnprocessable OtherBody = "422"
+
+	NullsAbsent Nulls = "absent" // and sizes and durations are always known
+	NullsNull   Nulls = "null"   // and no size or duration is known
 
 	VariationsUpTo4  VariationBound = "4"
 	VariationsUpTo10 VariationBound = "10"
@@ -127,6 +157,13 @@ const (
 
 	ErrorBodyFull        ErrorBody = "full"
 	ErrorBodyMessageOnly ErrorBody = "message-only"
+
+	ResultURLAccepted ResultURL = "accepted"
+	ResultURLRefused  ResultURL = "refused" // as where the storage has no public address
+
+	CreatedAtMilliseconds CreatedAt = "milliseconds"
+	CreatedAtMinutes      CreatedAt = "minutes"     // without seconds
+	CreatedAtPicoseconds  CreatedAt = "picoseconds" // twelve digits of fraction
 )
 
 const (
@@ -137,8 +174,8 @@ const (
 )
 
 // Variants says how the simulator reads what Dafty leaves undocumented: one
-// field for each row of the table in the contract's README, and three more for
-// what the OpenAPI file and the README's prose leave open. A field left empty
+// field for each question that its pages leave open, and those marked as beyond
+// for what the OpenAPI file leaves open and a client must bear. A field left empty
 // takes its first reading.
 type Variants struct {
 	CancelTerminal  CancelTerminal  `variant:"cancel-terminal" readings:"unchanged,not-found,conflict" question:"cancel of a job that is already terminal"`
@@ -155,14 +192,20 @@ type Variants struct {
 	ListResult      ListResult      `variant:"list-result" readings:"shown,hidden" question:"does GET /jobs show result"`
 	ListScope       ListScope       `variant:"list-scope" readings:"key,account" question:"whose jobs GET /jobs shows"`
 	JobRetention    JobRetention    `variant:"job-retention" readings:"forever,limited" question:"how long jobs stay readable"`
-	ImageID         ImageID         `variant:"image-id" readings:"variation,job,either" question:"imageId"`
+	ImageID         ImageID         `variant:"image-id" readings:"variation,job,either,job-400" question:"imageId"`
 	DerivedType     DerivedType     `variant:"derived-type" readings:"own,image.edit" question:"type of a resize or an upscale"`
+	References      References      `variant:"references" readings:"any,variation,job,url" question:"what stands as a reference besides an https URL"`
+	CancelCharge    CancelCharge    `variant:"cancel-charge" readings:"refunded,kept" question:"the price of a job that is cancelled while it processes, beside the 1 CU"`
+	OtherBody       OtherBody       `variant:"other-body" readings:"first,409,422" question:"the same Idempotency-Key with another body"`
+	Nulls           Nulls           `variant:"nulls" readings:"absent,null" question:"nextCursor, details, sizes and durations that aren't there"`
 	VariationBound  VariationBound  `variant:"variation-bound" readings:"4,10,1" question:"bounds of variations"`
 	UnknownJob      UnknownJob      `variant:"unknown-job" readings:"none,status,type" question:"an unknown job status or type"`
 
 	UploadStatus UploadStatus `variant:"upload-status" readings:"201,200" question:"status of a reserved upload" beyond:"true"`
 	ExtraFields  ExtraFields  `variant:"extra-fields" readings:"none,present" question:"answers may gain fields" beyond:"true"`
 	ErrorBody    ErrorBody    `variant:"error-body" readings:"full,message-only" question:"only an error's message is certain" beyond:"true"`
+	ResultURL    ResultURL    `variant:"result-url" readings:"accepted,refused" question:"can Dafty fetch the url of its own result as a reference" beyond:"true"`
+	CreatedAt    CreatedAt    `variant:"created-at" readings:"milliseconds,minutes,picoseconds" question:"createdAt without seconds, or with many digits" beyond:"true"`
 }
 
 // VariantField describes one field of [Variants].

@@ -277,6 +277,28 @@ func madeBy(field, id, by string) change {
 	}
 }
 
+// imageFound is what the DaftyJob base made, on record, and in which form it is sent.
+func imageFound(field string, index int, as v1alpha1.ReferenceForm) change {
+	return func(job *v1alpha1.DaftyJob) {
+		job.Status.Inputs = append(job.Status.Inputs, v1alpha1.Input{Field: field, Source: "so it was", UID: baseUID,
+			ID: fmt.Sprintf("%d%s", index+1, imageID[1:]), URL: imageURL(index), JobID: otherID, SentAs: as})
+	}
+}
+
+func imageURL(index int) string { return fmt.Sprintf("https://results.example.com/%d.png", index) }
+
+// sentFor is what a request holds for an input.
+func sentFor(in v1alpha1.Input) string {
+	switch in.SentAs {
+	case v1alpha1.ReferenceURL:
+		return in.URL
+	case v1alpha1.ReferenceJobID:
+		return in.JobID
+	case v1alpha1.ReferenceID:
+	}
+	return in.ID
+}
+
 // uploadedWith has the picture uploaded with an API key.
 func uploadedWith(field, secret string) change {
 	return func(job *v1alpha1.DaftyJob) {
@@ -345,7 +367,7 @@ func made(result v1alpha1.JobResult) *v1alpha1.DaftyJob {
 func madeImages(n int) *v1alpha1.DaftyJob {
 	images := make([]v1alpha1.Image, n)
 	for i := range images {
-		images[i] = v1alpha1.Image{ID: fmt.Sprintf("%d%s", i+1, imageID[1:]), URL: "u"}
+		images[i] = v1alpha1.Image{ID: fmt.Sprintf("%d%s", i+1, imageID[1:]), URL: imageURL(i)}
 	}
 	return made(v1alpha1.JobResult{Images: images})
 }

@@ -22,8 +22,8 @@ type source struct {
 	style bool
 	// target says that the field names an image that is to be worked on, not one to go by.
 	target bool
-	// set puts the id into the field, in place of the reference.
-	set func(id string)
+	// set puts what the reference stands for into the field, in the reference's place.
+	set func(in *v1alpha1.Input)
 }
 
 func (s source) String() string {
@@ -42,12 +42,12 @@ func sources(spec *v1alpha1.DaftyJobSpec) []source {
 	var all []source
 	target := func(field string, to *v1alpha1.ImageTarget) {
 		if to.JobRef != nil {
-			all = append(all, source{field: field, job: to.JobRef, target: true, set: func(id string) { *to = v1alpha1.ImageTarget{ID: id} }})
+			all = append(all, source{field: field, job: to.JobRef, target: true, set: func(in *v1alpha1.Input) { *to = v1alpha1.ImageTarget{ID: sent(in)} }})
 		}
 	}
 	reference := func(field string, to *v1alpha1.ImageReference) {
 		if to.JobRef != nil || to.ConfigMapKeyRef != nil {
-			all = append(all, source{field: field, job: to.JobRef, file: to.ConfigMapKeyRef, set: func(id string) { *to = v1alpha1.ImageReference{ID: id} }})
+			all = append(all, source{field: field, job: to.JobRef, file: to.ConfigMapKeyRef, set: func(in *v1alpha1.Input) { *to = v1alpha1.ImageReference{ID: sent(in)} }})
 		}
 	}
 	references := func(field string, to []v1alpha1.ImageReference) {
@@ -58,7 +58,7 @@ func sources(spec *v1alpha1.DaftyJobSpec) []source {
 	if r := spec.ImageGenerate; r != nil {
 		if style := r.Style; style != nil && style.JobRef != nil {
 			all = append(all, source{field: "imageGenerate.style", job: &v1alpha1.JobReference{Name: style.JobRef.Name}, style: true,
-				set: func(id string) { *style = v1alpha1.StyleSource{ID: id} }})
+				set: func(in *v1alpha1.Input) { *style = v1alpha1.StyleSource{ID: sent(in)} }})
 		}
 		references("imageGenerate.references", r.References)
 	}
@@ -100,7 +100,7 @@ func Needs(job *v1alpha1.DaftyJob) (jobs []string, files []v1alpha1.ConfigMapKey
 	}
 	for _, s := range sources(&job.Spec) {
 		switch {
-		case inputID(job.Status.Inputs, s) != "" && (s.file == nil || job.Status.InDoubt()):
+		case sent(findInput(job.Status.Inputs, s)) != "" && (s.file == nil || job.Status.InDoubt()):
 		case s.file != nil && !slices.Contains(files, *s.file):
 			files = append(files, *s.file)
 		case s.job != nil && !slices.Contains(jobs, s.job.Name):
@@ -135,13 +135,6 @@ func findInput(inputs []v1alpha1.Input, s source) *v1alpha1.Input {
 	return nil
 }
 
-func inputID(inputs []v1alpha1.Input, s source) string {
-	if in := findInput(inputs, s); in != nil {
-		return in.ID
-	}
-	return ""
-}
-
 // resolved is the spec with what its references stand for. It fails where that isn't known yet.
 func resolved(spec *v1alpha1.DaftyJobSpec, inputs []v1alpha1.Input) (*v1alpha1.DaftyJobSpec, error) {
 	if len(sources(spec)) == 0 {
@@ -149,11 +142,11 @@ func resolved(spec *v1alpha1.DaftyJobSpec, inputs []v1alpha1.Input) (*v1alpha1.D
 	}
 	spec = spec.DeepCopy()
 	for _, s := range sources(spec) {
-		id := inputID(inputs, s)
-		if id == "" {
+		in := findInput(inputs, s)
+		if sent(in) == "" {
 			return nil, fmt.Errorf("what %s stands for (%s) isn't known yet", s.field, s)
 		}
-		s.set(id)
+		s.set(in)
 	}
 	return spec, nil
 }
@@ -204,7 +197,7 @@ func (d *decider) gather() *Decision {
 			d.status.Inputs = append(d.status.Inputs, v1alpha1.Input{Field: s.field, Source: s.String()})
 			in = &d.status.Inputs[len(d.status.Inputs)-1]
 		}
-		if in.ID != "" && !d.uploadedElsewhere(s, in) {
+		if sent(in) != "" && !d.uploadedElsewhere(s, in) {
 			continue
 		}
 		var met *obstacle
@@ -253,11 +246,9 @@ func (d *decider) gatherJob(s source, in *v1alpha1.Input) *obstacle {
 	in.UID = other.UID
 	switch other.Status.Phase {
 	case v1alpha1.PhaseCompleted:
-		id, problem := pick(s, other)
-		if problem != "" {
+		if problem := pick(s, other, in); problem != "" {
 			return d.loseTo(v1alpha1.ReasonInvalidReference, fmt.Sprintf("%s refers to %s, but %s", s.field, s, problem))
 		}
-		in.ID, in.JobID = id, other.Status.JobID
 		return nil
 	case v1alpha1.PhaseFailed, v1alpha1.PhaseCancelled:
 		return d.loseTo(v1alpha1.ReasonDependencyFailed, fmt.Sprintf("%s refers to DaftyJob %q, which is %s%s", s.field, name, other.Status.Phase, readyWords(other)))
@@ -280,25 +271,34 @@ func readyWords(job *v1alpha1.DaftyJob) string {
 	return ""
 }
 
-// pick is the id of what s refers to in a job that has completed, or what is wrong.
-func pick(s source, other *v1alpha1.DaftyJob) (id, problem string) {
+// pick records what s refers to in a job that has completed, and returns what is wrong with that, if anything.
+func pick(s source, other *v1alpha1.DaftyJob, in *v1alpha1.Input) (problem string) {
 	result := other.Status.Result
+	found := v1alpha1.Input{JobID: other.Status.JobID}
 	switch made := madeWords(result); {
 	case s.style && (result == nil || result.Style == nil):
-		return "", "that one made " + made + ", and no style"
+		return "that one made " + made + ", and no style"
 	case s.style:
-		id = result.Style.ID
+		found.ID = result.Style.ID
 	case result == nil || len(result.Images) == 0:
-		return "", "that one made " + made + ", and no image"
+		return "that one made " + made + ", and no image"
 	case int(s.job.Index) >= len(result.Images):
-		return "", fmt.Sprintf("that one made %s, and counting begins at 0", made)
+		return fmt.Sprintf("that one made %s, and counting begins at 0", made)
 	default:
-		id = result.Images[s.job.Index].ID
+		image := result.Images[s.job.Index]
+		found.ID = image.ID
+		if fitsReference(image.URL) {
+			found.URL = image.URL
+		}
+		if forms := formsOf(s, &found); len(forms) > 0 {
+			found.SentAs = forms[0]
+		}
 	}
-	if id == "" {
-		return "", "Dafty gave it no id"
+	if sent(&found) == "" {
+		return "Dafty gave it no id"
 	}
-	return id, ""
+	in.ID, in.URL, in.JobID, in.SentAs = found.ID, found.URL, found.JobID, found.SentAs
+	return ""
 }
 
 func madeWords(result *v1alpha1.JobResult) string {
@@ -316,25 +316,6 @@ func madeWords(result *v1alpha1.JobResult) string {
 	default:
 		return "nothing that this version of the operator knows"
 	}
-}
-
-// byJobID names the images to work on, which Dafty doesn't know by their own ids, by those of the jobs that made them, and
-// says whether that is anything new: its pages disagree on which of the two it wants. A job's id stands for its first image.
-func (d *decider) byJobID() (changed bool) {
-	for _, s := range sources(&d.Job.Spec) {
-		if in := findInput(d.status.Inputs, s); s.target && s.job.Index == 0 && in != nil && in.JobID != "" && in.ID != in.JobID {
-			in.ID, changed = in.JobID, true
-		}
-	}
-	return changed
-}
-
-// isByJobID says whether byJobID has changed anything.
-func (d *decider) isByJobID() bool {
-	return slices.ContainsFunc(sources(&d.Job.Spec), func(s source) bool {
-		in := findInput(d.status.Inputs, s)
-		return s.target && in != nil && in.JobID != "" && in.ID == in.JobID
-	})
 }
 
 // uploadedElsewhere says whether a picture was uploaded with another API key, perhaps of another account.

@@ -11,13 +11,13 @@ import (
 	"dafty.ai/dafty-operator/internal/lifecycle"
 )
 
-// inputs checks what the fields stand for, as FIELD=UID/ID.
+// inputs checks what is sent for the fields, as FIELD=UID/WHAT.
 func inputs(want ...string) func(*testing.T, lifecycle.Decision) {
 	return func(t *testing.T, got lifecycle.Decision) {
 		t.Helper()
 		var is []string
 		for _, in := range got.Status.Inputs {
-			is = append(is, in.Field+"="+string(in.UID)+"/"+in.ID)
+			is = append(is, in.Field+"="+string(in.UID)+"/"+sentFor(in))
 		}
 		if !slices.Equal(is, want) {
 			t.Errorf("inputs are %v, want %v", is, want)
@@ -275,7 +275,7 @@ var files = slices.Concat([]row{
 	},
 	{
 		name: "both are there", given: newJob(framed), known: with(keyA, upload(lifecycle.Upload{Done: true, ID: uploadID})), gathered: reading(picture, madeImages(1)),
-		then: submits("videoFrames.startImage=/up_1", "videoFrames.endImage=ba5e/"+imageID),
+		then: submits("videoFrames.startImage=/up_1", "videoFrames.endImage=ba5e/"+imageURL(0)),
 	},
 	{
 		name: "Dafty judges a refused picture anew after a while", given: newJob(animated, says(PhasePending, ReasonUnusableFile)), known: with(keyA, uploadFailed(refusal(dafty.KindInvalid), time.Minute)), gathered: reading(picture), when: time.Minute,
@@ -359,36 +359,6 @@ var lostInputs = []row{
 	{
 		name: "in doubt, and the operator was rolled back to a version that doesn't know the operation", given: newJob(noOperation, sent), known: with(keyA), when: time.Minute,
 		then: then{phase: PhaseSubmitting, way: stuck, reason: ReasonSubmissionUnknown, says: "upgrade the operator", step: lifecycle.Rest, after: 5 * time.Second, event: "Warning SubmissionUnknown"},
-	},
-	{
-		name: "Dafty doesn't know the image by its own id: it may want its job's", given: newJob(upscaling(0), sent, madeBy(target, imageID, otherID)), known: with(keyA, failing(refusal(dafty.KindNotFound), 1, 0)), when: time.Second,
-		then: then{phase: PhaseSubmitting, way: onTheWay, reason: ReasonSubmitting, says: "with the id of the job that made it", step: lifecycle.Rest, after: time.Second, also: inputs(target + "=" + string(baseUID) + "/" + otherID)},
-	},
-	{
-		name: "and is asked by that one, under a fresh key", given: newJob(upscaling(0), refusedBefore(1), says(PhaseSubmitting, ReasonSubmitting), madeBy(target, otherID, otherID)), known: with(keyA), when: time.Second,
-		then: also(submits(target+"="+string(baseUID)+"/"+otherID), records(firstKey+".1", 1, 1, time.Second, time.Second, keyA)),
-	},
-	{
-		name: "nor by its job's: the end", given: newJob(upscaling(0), sent, madeBy(target, otherID, otherID)), known: with(keyA, failing(refusal(dafty.KindNotFound), 1, 0)), when: time.Second,
-		then: then{phase: PhaseFailed, way: stuck, reason: ReasonInvalidRequest, step: lifecycle.Rest, event: "Warning InvalidRequest"},
-	},
-	{
-		name: "a job's id stands for its first image only", given: newJob(upscaling(1), sent, madeBy(target, imageID, otherID)), known: with(keyA, failing(refusal(dafty.KindNotFound), 1, 0)), when: time.Second,
-		then: then{phase: PhaseFailed, way: stuck, reason: ReasonInvalidRequest, step: lifecycle.Rest, event: "Warning InvalidRequest"},
-	},
-	{
-		name: "what Dafty finds invalid isn't asked otherwise", given: newJob(upscaling(0), sent, madeBy(target, imageID, otherID)), known: with(keyA, failing(refusal(dafty.KindInvalid), 1, 0)), when: time.Second,
-		then: then{phase: PhaseFailed, way: stuck, reason: ReasonInvalidRequest, step: lifecycle.Rest, event: "Warning InvalidRequest"},
-	},
-	{
-		name: "the user's key was refused for the image's own id, and is again: a fresh key at once", given: newJob(upscaling(0), ownKey, sentAs("spring-1", 1), madeBy(target, otherID, otherID)),
-		known: with(keyA, refusing("spring-1", dafty.KindNotFound)), when: time.Second,
-		then: also(submits(target+"="+string(baseUID)+"/"+otherID), records("spring-1.1", 1, 1, time.Second, time.Second, keyA)),
-	},
-	{
-		name: "and refused under that one too: the end", given: newJob(upscaling(0), ownKey, sentAs("spring-1.1", 1), madeBy(target, otherID, otherID)),
-		known: with(keyA, refusing("spring-1.1", dafty.KindNotFound)), when: time.Second,
-		then: then{phase: PhaseFailed, way: stuck, reason: ReasonInvalidRequest, step: lifecycle.Rest, event: "Warning InvalidRequest"},
 	},
 	{
 		name: "refused, with a picture that was uploaded for an earlier DaftyJob: uploaded again", given: newJob(animated, sent, uploadedAt(frame, -2*time.Hour)), known: with(keyA, failing(refusal(dafty.KindNotFound), 1, 0)), when: time.Second,

@@ -135,7 +135,7 @@ func storing(in lifecycle.Input, got lifecycle.Decision, must check) {
 type reference struct {
 	field, job, file string
 	index            int
-	style            bool
+	style, target    bool
 }
 
 // references are all of a spec.
@@ -146,6 +146,11 @@ func references(job *v1alpha1.DaftyJob) (all []reference) {
 			all = append(all, reference{field: field, job: job.Name, index: int(job.Index)})
 		case file != nil:
 			all = append(all, reference{field: field, file: file.Name + "/" + file.Key})
+		}
+	}
+	target := func(field string, job *v1alpha1.JobReference) {
+		if job != nil {
+			all = append(all, reference{field: field, job: job.Name, index: int(job.Index), target: true})
 		}
 	}
 	list := func(field string, refs []v1alpha1.ImageReference) {
@@ -161,14 +166,14 @@ func references(job *v1alpha1.DaftyJob) (all []reference) {
 		list("imageGenerate.references", r.References)
 	}
 	if r := spec.ImageEdit; r != nil {
-		add("imageEdit.image", r.Image.JobRef, nil)
+		target("imageEdit.image", r.Image.JobRef)
 		list("imageEdit.references", r.References)
 	}
 	if r := spec.ImageResize; r != nil {
-		add("imageResize.image", r.Image.JobRef, nil)
+		target("imageResize.image", r.Image.JobRef)
 	}
 	if r := spec.ImageUpscale; r != nil {
-		add("imageUpscale.image", r.Image.JobRef, nil)
+		target("imageUpscale.image", r.Image.JobRef)
 	}
 	if r := spec.ImageToVideo; r != nil {
 		add("imageToVideo.image", r.Image.JobRef, r.Image.ConfigMapKeyRef)
@@ -195,11 +200,11 @@ func uploadedElsewhere(in lifecycle.Input, ref reference) bool {
 	return ref.file != "" && secret != "" && inputOf(&in.Job.Status, ref.field).CredentialsHash != secret && (!in.Job.Status.InDoubt() || forgone(in) || disproved(in))
 }
 
-// standsFor is the id of what a field refers to, as far as it is known, or the reason for which it never will be.
+// standsFor is what is to be sent first for a field, as far as it is known, or the reason for which it never will be.
 func standsFor(in lifecycle.Input, ref reference) (id, lost string) {
 	known := inputOf(&in.Job.Status, ref.field)
-	if known.ID != "" && !uploadedElsewhere(in, ref) {
-		return known.ID, ""
+	if value := sentFor(known); value != "" && !uploadedElsewhere(in, ref) {
+		return value, ""
 	}
 	if ref.file != "" {
 		if file := in.Gathered.Files[ref.file].File; file != nil {
@@ -224,6 +229,9 @@ func standsFor(in lifecycle.Input, ref reference) (id, lost string) {
 			id = result.Style.ID
 		case !ref.style && ref.index < len(result.Images):
 			id = result.Images[ref.index].ID
+			if url := result.Images[ref.index].URL; url != "" && len(url) <= 2048 && !ref.target {
+				id = url
+			}
 		}
 	}
 	if id == "" {
@@ -250,14 +258,17 @@ func inputsStand(in lifecycle.Input, got lifecycle.Decision, must check) {
 		was, is := inputOf(before, ref.field), inputOf(after, ref.field)
 		id, _ := standsFor(in, ref)
 		call := ownCall(in)
-		denied := call != nil && call.Err != nil && call.Err.Kind == dafty.KindNotFound // Dafty may want the job's id instead
-		byJob := strings.HasSuffix(ref.field, ".image") && is.JobID != "" && is.ID == is.JobID && (is.ID == was.ID || denied)
-		invalid := call != nil && call.Err != nil && call.Err.Kind == dafty.KindInvalid
-		dropped := ref.file != "" && (denied || invalid) && was.UploadedAt.Before(&in.Job.CreationTimestamp) && is.ID == "" &&
+		impossible := call != nil && call.Err != nil && (call.Err.Kind == dafty.KindNotFound || call.Err.Kind == dafty.KindInvalid) && disproved(in)
+		sentBefore, sends := sentFor(was), sentFor(is)
+		// Dafty may want another form of it; each is among what was found.
+		otherwise := ref.job != "" && !ref.style && sentBefore != "" && impossible && is.ID == was.ID && is.URL == was.URL && is.JobID == was.JobID &&
+			(sends != is.URL || !ref.target) && (sends != is.JobID || ref.index == 0)
+		dropped := ref.file != "" && impossible && was.UploadedAt.Before(&in.Job.CreationTimestamp) && is.ID == "" &&
 			is.UploadedAt.Equal(&in.Job.CreationTimestamp) && before.Submission.StartedAt.Equal(before.Submission.SentAt)
-		must(was.ID == "" || is.ID == was.ID || uploadedElsewhere(in, ref) || byJob || dropped, "%s stood for %q, and stands for %q", ref.field, was.ID, is.ID)
+		must(sentBefore == "" || sends == sentBefore || uploadedElsewhere(in, ref) || otherwise || dropped, "%s stood for %q, and stands for %q", ref.field, sentBefore, sends)
 		must(was.UID == "" || is.UID == was.UID, "%s was of %q, and is of %q", ref.field, was.UID, is.UID)
-		must(is.ID == "" || is.ID == id || is.ID == was.ID && got.Step != lifecycle.Submit || byJob, "%s stands for %q, and not for %q", ref.field, is.ID, id)
+		must(sends == "" || sends == id || sends == sentBefore && got.Step != lifecycle.Submit || otherwise, "%s stands for %q, and not for %q", ref.field, sends, id)
+		must(sends == sentBefore || !otherwise || !after.InDoubt(), "%s is sent otherwise in a request in doubt", ref.field)
 		waits = waits || id == ""
 	}
 	if got.Step == lifecycle.Submit {

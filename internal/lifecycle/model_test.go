@@ -357,7 +357,7 @@ func (w *world) sketch() string {
 	kind += fmt.Sprint(len(status.FailedJobIDs), status.NextAttemptAt != nil && w.now.Before(status.NextAttemptAt.Time), w.refers.Adopter)
 	for _, in := range status.Inputs {
 		if status.JobID == "" {
-			kind += fmt.Sprint(" input ", in.UID, in.ID)
+			kind += fmt.Sprint(" input ", in.UID, sentFor(in))
 		}
 	}
 	if jobs, files := lifecycle.Needs(w.job); len(jobs)+len(files) > 0 {

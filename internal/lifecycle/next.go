@@ -348,7 +348,7 @@ func (d *decider) submit() Decision {
 	if last := d.status.Submission; last != nil && last.Attempt == attempt {
 		refusals = last.Refusals
 	}
-	return d.begin(attempt, refusals, idempotencyKey(d.Job, attempt, refusals))
+	return d.begin(attempt, refusals, d.idempotencyKey(attempt, refusals))
 }
 
 // begin records the first request of a key, and lets it go.
@@ -370,7 +370,7 @@ func (d *decider) begin(attempt, refusals int32, key string) Decision {
 // send lets the POST of status.submission go. A job that is tried again keeps telling what
 // is wrong until Dafty says otherwise, or it would flicker with each try.
 func (d *decider) send(message string) Decision {
-	if ready := d.ready(); ready != nil && slices.Contains(retriedReasons, ready.Reason) {
+	if ready := d.ready(); ready != nil && (slices.Contains(retriedReasons, ready.Reason) || d.wasTaken()) {
 		d.status.Phase = v1alpha1.PhaseSubmitting
 		return d.keep(Submit, RepeatAfter)
 	}
@@ -489,6 +489,9 @@ func (d *decider) repeatWait(call *SubmissionCall) time.Duration {
 // proves nothing about the request before it, unless it says that this request could never
 // have been accepted.
 func (d *decider) refused(err *dafty.CallError) bool {
+	if d.keyTaken(err) {
+		return false
+	}
 	if first := d.status.Submission.StartedAt.Equal(d.status.Submission.SentAt); first {
 		return err.Refused()
 	}
@@ -505,7 +508,7 @@ func (d *decider) clear(err *dafty.CallError) Decision {
 	last := d.status.Submission
 	d.status.Attempts = last.Attempt - 1
 	d.status.Submission = &v1alpha1.Submission{Attempt: last.Attempt, Refusals: last.Refusals}
-	again := refusedTwice(d.Job, last, err)
+	again := d.refusedTwice(last, err)
 	// What a repeat meets doesn't prove that its picture wasn't there for the request before it, which may have made a job.
 	mayBeThePicture := impossible(err) && last.StartedAt.Equal(last.SentAt)
 	if !again && countsRefusal(d.Job, err) {
@@ -516,16 +519,16 @@ func (d *decider) clear(err *dafty.CallError) Decision {
 		return d.letGo(nil)
 	case d.cancelWanted():
 		return d.cancelledBeforeSubmission()
-	case err.Kind == dafty.KindNotFound && d.byJobID():
-		return d.on(onTheWay(v1alpha1.PhaseSubmitting, v1alpha1.ReasonSubmitting,
-			"Dafty doesn't know the image by its own id ("+err.Error()+"); the request is sent again with the id of the job that made it"), Rest, time.Second)
 	case mayBeThePicture && d.uploadAgain():
 		return d.on(onTheWay(v1alpha1.PhasePending, v1alpha1.ReasonUploading, "Dafty refused the request ("+err.Error()+
 			"), which it may do for a picture that was uploaded for an earlier DaftyJob; it is uploaded again"), Rest, time.Second)
-	case err.Kind == dafty.KindNotFound && again && d.isByJobID(), mayBeThePicture && again && d.namesFiles():
-		// The user's key may have been refused for the image's own id, or for a picture that Dafty dropped.
+	case mayBeThePicture && again && d.namesFiles():
+		// The user's key may have been refused for a picture that Dafty dropped.
 		return d.followUp(last, err)
 	case impossible(err):
+		if changed := d.otherForm(err); len(changed) > 0 {
+			return d.sendOtherwise(changed, err)
+		}
 		d.status.Error = jobError(err)
 		return d.end(lost(v1alpha1.ReasonInvalidRequest, "Dafty refused the request: "+err.Error()+"; correct it in a DaftyJob under a new name"))
 	case again:
@@ -544,7 +547,7 @@ func (d *decider) followUp(last *v1alpha1.Submission, err *dafty.CallError) Deci
 	if !d.mayFollowAtOnce(last) {
 		return d.held(err.Kind, err.Error(), 0)
 	}
-	decision := d.begin(last.Attempt, last.Refusals, freshKey(d.Job, last.Attempt, last.Refusals))
+	decision := d.begin(last.Attempt, last.Refusals, d.freshKey(last.Attempt, last.Refusals))
 	decision.AtOnce = true
 	return decision
 }
@@ -589,7 +592,9 @@ func (d *decider) repeat(err *dafty.CallError, wait time.Duration) Decision {
 			"a request was sent and its answer isn't known; it is repeated with the same idempotency key, which makes no second job")
 		if err != nil {
 			v = troubled(v1alpha1.PhaseSubmitting, err.Kind, err.Error()+"; the request is repeated with the same idempotency key, which makes no second job", d.secretWords())
-			if d.refusedAgain(err) {
+			if d.keyTaken(err) {
+				v = d.takenVerdict(err)
+			} else if d.refusedAgain(err) {
 				v.message = "a request was sent and its answer isn't known; Dafty refuses its repeats: " + err.Error() +
 					". It is repeated with the same idempotency key until the cause is gone. If Dafty goes on refusing it after that: " + d.waysOut()
 			}
@@ -673,10 +678,10 @@ func (d *decider) unknown(why string, after time.Duration) Decision {
 		"a request was sent at %s and its answer never came; %s. %s", submission.StartedAt.UTC().Format(time.RFC3339), why, d.waysOut())), Rest, after)
 }
 
-// refusedAgain says that Dafty refuses the repeats of a request in doubt for a cause that a person mends. It
-// may go on so after that, for as long as it remembers the key.
+// refusedAgain says that Dafty refuses the repeats of a request in doubt for a cause that a person mends, or as it knows the
+// key otherwise. It may go on so after that, for as long as it remembers the key.
 func (d *decider) refusedAgain(err *dafty.CallError) bool {
-	return err != nil && slices.Contains(mendable, err.Kind)
+	return err != nil && (slices.Contains(mendable, err.Kind) || d.keyTaken(err))
 }
 
 var mendable = []dafty.Kind{dafty.KindInsufficientCredits, dafty.KindSubscriptionRequired, dafty.KindUsageLimit, dafty.KindConcurrency}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -214,12 +215,16 @@ func wrong(in lifecycle.Input, got lifecycle.Decision) (problems []string) {
 			waited := in.Now.Sub(old.SentAt.Time)
 			call := ownCall(in)
 			answered := call != nil && call.Done && call.Err.Status >= 500 && call.Err.Code != ""
+			if was, err := lifecycle.Request(&in.Job.Spec, before.Inputs); err == nil {
+				is, _ := lifecycle.Request(&in.Job.Spec, after.Inputs)
+				must(asJSON(is) == asJSON(was), "the repeat has another body: %s, and then %s", asJSON(was), asJSON(is))
+			}
 			refused := call != nil && call.Done && call.Err.Kind == dafty.KindUnauthorized && call.KeyRefusals < 2
 			must(waited >= 45*time.Second || (answered || refused) && waited >= 5*time.Second, "repeated after %s", waited)
 			must(in.Now.Sub(old.StartedAt.Time) < 23*time.Hour, "repeated after %s", in.Now.Sub(old.StartedAt.Time))
 		} else {
 			must(!before.InDoubt() || forgone(in) || got.AtOnce && disproved(in), "submitted anew, and the request before is in doubt")
-			must(in.Job.Spec.IdempotencyKey == "" || got.AtOnce || submission.IdempotencyKey == fmt.Sprintf("%s-%d", in.Job.Spec.IdempotencyKey, submission.Attempt), "key %s, not first the user's own", submission.IdempotencyKey)
+			must(in.Job.Spec.IdempotencyKey == "" || got.AtOnce || unformed(submission.IdempotencyKey) == fmt.Sprintf("%s-%d", in.Job.Spec.IdempotencyKey, submission.Attempt), "key %s, not first the user's own", submission.IdempotencyKey)
 			must(!got.AtOnce || in.Job.Spec.IdempotencyKey != "" && in.Known.Hold == nil, "at once, without a cause")
 			must(!unwanted && !heldBack(in.Job), "submitted although it isn't wanted")
 			must(!tooLateToStart(in), "submitted too late")
@@ -281,11 +286,29 @@ func ownCall(in lifecycle.Input) *lifecycle.SubmissionCall {
 	return call
 }
 
+// keyTaken says that Dafty may know the key of the request on record from another body.
+func keyTaken(in lifecycle.Input) bool {
+	request, call := in.Job.Status.Submission, ownCall(in)
+	if call == nil || call.Err == nil {
+		return false
+	}
+	err, first := call.Err, request.StartedAt.Equal(request.SentAt)
+	return err.Status == 409 || err.Code == "IDEMPOTENCY_ERROR" || err.Status == 422 && (!first || in.Job.Spec.IdempotencyKey != "")
+}
+
+// unformed is a key without what tells the forms of a request's images apart.
+func unformed(key string) string {
+	return regexp.MustCompile(`\.form-[0-9]+$`).ReplaceAllString(key, "")
+}
+
 // disproved says that the request on record certainly made no job: its first sending was refused
 // or never left, or Dafty says that it could never have been accepted.
 func disproved(in lifecycle.Input) bool {
 	request, call := in.Job.Status.Submission, ownCall(in)
 	if call == nil || call.Err == nil {
+		return false
+	}
+	if keyTaken(in) {
 		return false
 	}
 	return call.Err.Kind == dafty.KindInvalid || call.Err.Kind == dafty.KindNotFound || call.Err.Refused() && request.StartedAt.Equal(request.SentAt)
@@ -306,7 +329,7 @@ func forgone(in lifecycle.Input) bool {
 	failed := call != nil && call.Err != nil
 	revoked := failed && call.Err.Kind == dafty.KindUnauthorized && call.KeyRefusals > 1
 	mendable := []dafty.Kind{dafty.KindInsufficientCredits, dafty.KindSubscriptionRequired, dafty.KindUsageLimit, dafty.KindConcurrency}
-	refused := failed && slices.Contains(mendable, call.Err.Kind) && in.Now.Sub(call.Record.SentAt.Time) >= 45*time.Second
+	refused := failed && (slices.Contains(mendable, call.Err.Kind) || keyTaken(in)) && in.Now.Sub(call.Record.SentAt.Time) >= 45*time.Second
 	_, lost := lifecycle.Request(&in.Job.Spec, in.Job.Status.Inputs)
 	return in.Now.Sub(begun) >= 23*time.Hour || refused || lost != nil ||
 		credentials.Secret != "" && credentials.Secret != request.CredentialsHash && (credentials.Held != request.CredentialsHash || revoked)
@@ -637,6 +660,14 @@ func drawWhole(t *rapid.T, job *v1alpha1.DaftyJob) {
 			in.UID = baseUID
 		}
 		in.ID = oneOf(t, "input", "", "known", "known")
+		if ref.job != "" && !ref.style && in.ID != "" {
+			in.JobID = oneOf(t, "made by", "", otherID, "known")
+			in.URL = oneOf(t, "url", "", imageURL(0))
+			in.SentAs = oneOf(t, "sent as", "", v1alpha1.ReferenceID, v1alpha1.ReferenceJobID, v1alpha1.ReferenceURL)
+			if in.SentAs == v1alpha1.ReferenceURL && (in.URL == "" || strings.HasSuffix(ref.field, ".image") && ref.field != "imageToVideo.image") || in.SentAs == v1alpha1.ReferenceJobID && in.JobID == "" {
+				in.SentAs = ""
+			}
+		}
 		if ref.file != "" && in.ID != "" {
 			in.CredentialsHash = oneOf(t, "uploaded with", keyA, keyA, keyB, "")
 			in.UploadedAt = oneOf(t, "uploaded at", nil, at(0), at(-2*time.Hour))
@@ -649,6 +680,9 @@ func drawError(t *rapid.T, label string) *dafty.CallError {
 	err := refusal(oneOf(t, label+" kind", kinds...))
 	if err.Kind == dafty.KindUnavailable {
 		err = oneOf(t, label, noAnswer, internalError, proxyError, unsent)
+	}
+	if err.Kind == dafty.KindInvalid {
+		err = oneOf(t, label+" invalid", err, unprocessable, keyReused)
 	}
 	return retryAfter(err, oneOf(t, label+" Retry-After", 0, 0, time.Second, time.Hour))
 }

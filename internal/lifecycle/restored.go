@@ -48,7 +48,7 @@ func (d *decider) takeOver() {
 		}
 	}
 	for i := range status.Inputs {
-		if in := &status.Inputs[i]; in.ID == "" {
+		if in := &status.Inputs[i]; sent(in) == "" {
 			in.UID = ""
 		}
 	}

@@ -198,6 +198,11 @@ func createJob(w *world, p picker) {
 		what = "what a person made"
 		job.Spec.ImageGenerate = &v1alpha1.ImageGenerate{Prompt: "a mountain"}
 		job.Spec.AdoptJobID = w.madeByPerson(p.n(2) == 0)
+	case 13:
+		of := &v1alpha1.JobReference{Name: p.job()}
+		by := &v1alpha1.JobReference{Name: p.job(), Index: pick(&p, int32(0), 1)}
+		what = fmt.Sprintf("an edit of %s by the image %d of %s", of.Name, by.Index, by.Name)
+		job.Spec.ImageEdit = &v1alpha1.ImageEdit{Image: v1alpha1.ImageTarget{JobRef: of}, Prompt: "a hat", References: []v1alpha1.ImageReference{{JobRef: by}}}
 	case 0:
 		what = "a style"
 		job.Spec.StyleExtract = &v1alpha1.StyleExtract{URL: "https://example.com/brand"}

@@ -48,6 +48,7 @@ type judge struct {
 
 	mu       sync.Mutex
 	problems []string
+	bodies   map[string][]byte // of creates, see posted
 }
 
 func newJudge(w *world) *judge {
@@ -57,6 +58,7 @@ func newJudge(w *world) *judge {
 		refusedSince: map[refusedKey]refusedSince{}, toldRefused: map[refusedKey]bool{}, cancels: map[string]time.Time{},
 		begun: map[string]bool{},
 		taken: map[string]types.UID{}, restored: map[types.UID]*v1alpha1.DaftyJob{},
+		bodies: map[string][]byte{},
 	}
 }
 

@@ -183,6 +183,14 @@ var mutants = []mutant{
 		}
 		return false
 	}}, finds: "false"},
+	{name: "the refusal of one form of an image is final", mutation: mutation{
+		dafty: func(calls account.Dafty, _ string) account.Dafty { return blamesPrompt{calls} }, play: formRefused,
+	}, finds: "stuck", where: "a url that Dafty can't fetch"},
+	{name: "each form of an image goes under the same key", mutation: mutation{request: func(req *http.Request) {
+		if key, _, is := strings.Cut(req.Header.Get("Idempotency-Key"), ".form-"); is {
+			req.Header.Set("Idempotency-Key", key)
+		}
+	}, play: formRefused}, finds: "contract", where: "a url that Dafty can't fetch"},
 	{name: "the API key is in the User-Agent", mutation: mutation{request: func(req *http.Request) {
 		req.Header.Set("User-Agent", "dafty-operator "+req.Header.Get("X-Api-Key"))
 	}}, finds: "leaked"},

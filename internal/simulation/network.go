@@ -67,6 +67,7 @@ func (d doer) Do(req *http.Request) (*http.Response, error) {
 	if req.Body != nil {
 		body, _ = io.ReadAll(req.Body) // from memory
 	}
+	w.judge.posted(req, body)
 	answered := make(chan outcome, 2) // a connection may break before the answer
 	go d.carry(req, body, what, fault, answered)
 	var got outcome

@@ -98,6 +98,7 @@ func scenarios() []scenario {
 	list = append(list, refusedScenarios()...)
 	list = append(list, takenBack()...)
 	list = append(list, restoredScenarios()...)
+	list = append(list, campaigns()...)
 	for _, moment := range []struct {
 		name  string
 		after time.Duration
