@@ -126,15 +126,17 @@ func TestAccountMended(t *testing.T) {
 	for name, tt := range map[string]struct {
 		breaks, mends func(w *world)
 		reason        string
+		// tries are those after which the account's own next one is more than 15 s away.
+		tries int
 	}{
 		"credits": {
-			func(w *world) { w.sim.SetCredits(accountName, 0) }, func(w *world) { w.sim.TopUp(accountName, 100) }, v1alpha1.ReasonInsufficientCredits,
+			func(w *world) { w.sim.SetCredits(accountName, 0) }, func(w *world) { w.sim.TopUp(accountName, 100) }, v1alpha1.ReasonInsufficientCredits, 3,
 		},
 		"a subscription": {
-			func(w *world) { w.sim.SetSubscribed(accountName, false) }, func(w *world) { w.sim.SetSubscribed(accountName, true) }, v1alpha1.ReasonSubscriptionRequired,
+			func(w *world) { w.sim.SetSubscribed(accountName, false) }, func(w *world) { w.sim.SetSubscribed(accountName, true) }, v1alpha1.ReasonSubscriptionRequired, 3,
 		},
 		"the allowance": {
-			func(w *world) { w.sim.SetAllowance(accountName, 0) }, func(w *world) { w.sim.SetAllowance(accountName, 100) }, v1alpha1.ReasonUsageLimitExceeded,
+			func(w *world) { w.sim.SetAllowance(accountName, 0) }, func(w *world) { w.sim.SetAllowance(accountName, 100) }, v1alpha1.ReasonUsageLimitExceeded, 1, // Dafty asks for a minute
 		},
 	} {
 		for how, does := range map[string]func(w *world){
@@ -157,7 +159,7 @@ func TestAccountMended(t *testing.T) {
 					w.eventually(fmt.Sprint("job-", i), v1alpha1.PhasePending, tt.reason)
 				}
 				// The account is asked less and less often, so that what follows isn't its own next try.
-				w.Eventually(func() int { return w.requests(daftysim.GenerateImage) }).WithTimeout(patience).Should(BeNumerically(">=", 3))
+				w.Eventually(func() int { return w.requests(daftysim.GenerateImage) }).WithTimeout(patience).Should(BeNumerically(">=", tt.tries))
 				w.eventually("job-0", v1alpha1.PhasePending, tt.reason)
 				tt.mends(w)
 				mended := time.Now()
