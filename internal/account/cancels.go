@@ -24,10 +24,8 @@ func (c cancelledBy) after(before cancelledBy) cancelledBy {
 
 // cancelOf returns who had a job cancelled, as far as this process remembers.
 func (r *Registry) cancelOf(jobID string) (by cancelledBy, known bool) {
-	value, known := r.cancels.Get(strings.ToLower(jobID))
-	if known {
-		by = value.(cancelledBy) //nolint:revive // nothing else is put there
-	}
+	value, _ := r.cancels.Get(strings.ToLower(jobID))
+	by, known = value.(cancelledBy)
 	return by, known
 }
 

@@ -175,7 +175,7 @@ func TestTheAnnotationIsRefused(t *testing.T) {
 	w.MustKubectl(t, "annotate", "daftyjob", "job", "example.com/before=x")
 	var refusing atomic.Bool
 	refusing.Store(true)
-	w.meddle(&meddled{metadata: func(job *v1alpha1.DaftyJob) error {
+	w.meddle(&meddled{metadata: func(*v1alpha1.DaftyJob) error {
 		if refusing.Load() {
 			return apierrors.NewBadRequest(policyWords)
 		}

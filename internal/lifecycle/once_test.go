@@ -3,7 +3,7 @@ package lifecycle_test
 import (
 	"time"
 
-	. "dafty.ai/dafty-operator/api/v1alpha1"
+	. "dafty.ai/dafty-operator/api/v1alpha1" //nolint:revive // The tables are made of its words.
 	"dafty.ai/dafty-operator/internal/dafty"
 	"dafty.ai/dafty-operator/internal/lifecycle"
 )

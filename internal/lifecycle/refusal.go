@@ -19,11 +19,13 @@ type Write string
 const (
 	// WriteStatus writes the status subresource.
 	WriteStatus Write = "status"
-	// WriteFinalizer adds the finalizer, and WriteAnnotation the annotation with the job's id.
-	WriteFinalizer  Write = "finalizer"
+	// WriteFinalizer adds the finalizer.
+	WriteFinalizer Write = "finalizer"
+	// WriteAnnotation writes the annotation with the job's id.
 	WriteAnnotation Write = "annotation"
-	// WriteRelease removes the finalizer, and WriteDeletion deletes the object when its time is over.
-	WriteRelease  Write = "release"
+	// WriteRelease removes the finalizer.
+	WriteRelease Write = "release"
+	// WriteDeletion deletes the object when its time is over.
 	WriteDeletion Write = "deletion"
 )
 

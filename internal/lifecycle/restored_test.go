@@ -6,7 +6,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	. "dafty.ai/dafty-operator/api/v1alpha1"
+	. "dafty.ai/dafty-operator/api/v1alpha1" //nolint:revive // The tables are made of its words.
 	"dafty.ai/dafty-operator/internal/dafty"
 	"dafty.ai/dafty-operator/internal/lifecycle"
 )

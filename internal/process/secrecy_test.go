@@ -125,7 +125,7 @@ func TestFormOfKey(t *testing.T) {
 		"hex, each byte":       fmt.Sprintf("%# x", around),
 		"a hex dump":           hex.Dump([]byte(around)),
 		"a hex dump in JSON":   inJSON(map[string]string{"msg": "Response Body", "body": hex.Dump([]byte(around))}),
-		"bytes":                fmt.Sprint([]byte(around)),
+		"bytes":                fmt.Sprintf("%d", []byte(around)),
 		"bytes in Go":          fmt.Sprintf("%#v", map[string][]byte{"apiKey": []byte(apiKey)}),
 		"JSON's escapes":       `{"apiKey":"` + unicode + `"}`,
 		"escapes in a text":    inJSON(`{"apiKey":"` + unicode + `"}`),
@@ -140,7 +140,7 @@ func TestFormOfKey(t *testing.T) {
 		}
 	}
 	other := strings.ReplaceAll(around, apiKey[10:], "0123456789abcdef")
-	for _, text := range []string{other, hex.Dump([]byte(other)), inJSON([]byte(other)), fmt.Sprint([]byte(other)), ""} {
+	for _, text := range []string{other, hex.Dump([]byte(other)), inJSON([]byte(other)), fmt.Sprintf("%d", []byte(other)), ""} {
 		if form := formOfKey(text); form != "" {
 			t.Errorf("found %s in %s", form, text)
 		}
