@@ -107,12 +107,12 @@ func (r *refusals) refused(job *v1alpha1.DaftyJob, write lifecycle.Write, err er
 	switch kept := w.refusal; {
 	case kept == nil:
 		w.refusal, w.worded = &met, now
-	case kept.Lasting == met.Lasting && lifecycle.SameRefusal(kept.Message, met.Message):
+	case kept.Lasting == met.Lasting && lifecycle.SameText(kept.Message, met.Message):
 	case !kept.Telling(now) || now.Sub(w.worded) >= rewordAfter:
 		met.Since = kept.Since
 		w.refusal, w.worded = &met, now
 	}
-	known := func(words string) bool { return lifecycle.SameRefusal(words, w.refusal.Message) }
+	known := func(words string) bool { return lifecycle.SameText(words, w.refusal.Message) }
 	if !w.refusal.Telling(now) || len(w.told) >= maxTold || slices.ContainsFunc(w.told, known) {
 		return nil
 	}

@@ -2,7 +2,6 @@ package lifecycle
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -111,19 +110,11 @@ func (r Refusal) words(job *v1alpha1.DaftyJob) string {
 	case WriteStatus:
 		what = "the status can't be written, and is out of date; nothing is submitted meanwhile, and what is called off is cancelled all the same"
 	}
-	todo := "It is tried again, every 30 s at last; if it lasts, a cluster administrator must look at the API server and at the webhooks that it asks"
+	todo := "It is tried again at least every 30 s; if it lasts, a cluster administrator must look at the API server and at the webhooks that it asks"
 	if r.Lasting {
-		todo = "Have the policy, webhook or role that refuses it let the operator's writes pass; it is tried again every 30 s at last"
+		todo = "Have the policy, webhook or role that refuses it let the operator's writes pass; it is tried again at least every 30 s"
 	}
 	return fmt.Sprintf("%s: the API server says: %s. %s", what, strings.TrimSuffix(r.Message, "."), todo)
-}
-
-// variable is what of a message may be another each time: ids, times and counts.
-var variable = regexp.MustCompile(`[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}|[0-9A-Fa-f]*[0-9][0-9A-Fa-f]*`)
-
-// SameRefusal reports whether two messages of the API server differ by ids, times and counts alone.
-func SameRefusal(a, b string) bool {
-	return a == b || variable.ReplaceAllString(a, "0") == variable.ReplaceAllString(b, "0")
 }
 
 // refusalReasons are those of a Ready condition that tells a refusal.

@@ -155,12 +155,12 @@ func TestARefusalChangesNothingElse(t *testing.T) {
 }
 
 // Which of the API server's answers are the same news.
-func TestSameRefusal(t *testing.T) {
+func TestSameText(t *testing.T) {
 	const words = `denied request 5f0c4c3e-8b1d-4e43-9d9c-0d7a3a1c2b4f at 12:30:01, try 3`
-	if !lifecycle.SameRefusal(words, `denied request 00000000-8b1d-4e43-9d9c-0d7a3a1c2b4f at 12:31:02, try 44`) {
+	if !lifecycle.SameText(words, `denied request 00000000-8b1d-4e43-9d9c-0d7a3a1c2b4f at 12:31:02, try 44`) {
 		t.Error("ids and times make news")
 	}
-	if lifecycle.SameRefusal(words, "needs a label team") {
+	if lifecycle.SameText(words, "needs a label team") {
 		t.Error("another cause is none")
 	}
 }

@@ -35,7 +35,7 @@ func (d *decider) sameNews(decision *Decision) {
 	calm := decision.Status.DeepCopy()
 	for i := range calm.Conditions {
 		c := &calm.Conditions[i]
-		if old := meta.FindStatusCondition(before.Conditions, c.Type); old != nil && sameText(old.Message, c.Message, foreign) {
+		if old := meta.FindStatusCondition(before.Conditions, c.Type); old != nil && sameQuote(old.Message, c.Message, foreign) {
 			c.Message = old.Message
 		}
 	}
@@ -70,8 +70,8 @@ func (d *decider) foreignTexts() (texts []string) {
 	return texts
 }
 
-// sameText says whether a message says the same as the one before, but for what varies in the text that it quotes.
-func sameText(before, message string, quotes []string) bool {
+// sameQuote reports whether a message says the same as the one before, but for what varies in the text that it quotes.
+func sameQuote(before, message string, quotes []string) bool {
 	for _, quote := range quotes {
 		head, tail, found := strings.Cut(message, quote)
 		if !found {
@@ -79,33 +79,9 @@ func sameText(before, message string, quotes []string) bool {
 		}
 		old, begins := strings.CutPrefix(before, head)
 		old, ends := strings.CutSuffix(old, tail)
-		if begins && ends && withoutTokens(old) == withoutTokens(quote) {
+		if begins && ends && SameText(old, quote) {
 			return true
 		}
 	}
 	return false
-}
-
-// longToken is from how many letters on a word is taken for a token without digits.
-const longToken = 20
-
-// withoutTokens is a text without what varies in it: each word that has a digit, or is too long for one.
-func withoutTokens(text string) string {
-	words := strings.FieldsFunc(text, func(r rune) bool { return !ofToken(r) })
-	var out strings.Builder
-	for _, word := range words {
-		at := strings.Index(text, word)
-		out.WriteString(text[:at])
-		text = text[at+len(word):]
-		if strings.ContainsAny(word, "0123456789") || len(word) >= longToken {
-			word = "*"
-		}
-		out.WriteString(word)
-	}
-	return out.String() + text
-}
-
-// ofToken says whether a character may be a part of an id, a time, an address, or a number.
-func ofToken(r rune) bool {
-	return r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || strings.ContainsRune("-_.:+/=", r)
 }

@@ -2,7 +2,6 @@ package lifecycle
 
 import (
 	"cmp"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -86,12 +85,8 @@ func Stored(in Input, decision Decision, storing Storing) Decision {
 	return decision
 }
 
-// changing are the words of an API server's refusal that may differ each time that it refuses for the same reason: times,
-// amounts, addresses, and ids of requests. They are those with a digit.
-var changing = regexp.MustCompile(`[^\s"'=,;()]*[0-9][^\s"'=,;()]*`)
-
 // sameProblem reports whether two messages differ in nothing but words that differ each time, and are about the ConfigMap of
 // that name. Such a message isn't written again.
 func sameProblem(a, b, name string) bool {
-	return a == b || strings.Contains(a, strconv.Quote(name)) && changing.ReplaceAllString(a, "#") == changing.ReplaceAllString(b, "#")
+	return a == b || strings.Contains(a, strconv.Quote(name)) && SameText(a, b)
 }
