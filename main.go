@@ -87,7 +87,7 @@ func main() {
 	flag.StringVar(&o.metricsCertKey, "metrics-cert-key", "tls.key", "file of the certificate's private key in --metrics-cert-path")
 	flag.StringVar(&o.probeAddress, "health-probe-bind-address", ":8081", "address that serves /healthz and /readyz; 0 serves none")
 	flag.StringVar(&o.watchNamespaces, "watch-namespaces", "", "namespaces to look after, separated by commas; all by default")
-	flag.DurationVar(&o.deletionTimeout, "deletion-timeout", 5*time.Minute, "how long a deleted DaftyJob waits for its cancel to be confirmed before it is let go with an event that says so")
+	flag.DurationVar(&o.deletionTimeout, "deletion-timeout", 5*time.Minute, "how long a deleted DaftyJob waits for its cancel to be confirmed, once that was tried, before it is let go with an event that says so")
 	flag.IntVar(&o.concurrentReconcile, "max-concurrent-reconciles", 16, "how many DaftyJobs are worked on at the same moment; none of them waits for Dafty")
 	flag.StringVar(&o.rateLimits, "rate-limits", "", "calls that Dafty allows an API key each minute, by class, such as image_create=20,video_create=5,style_extract=3,upload=30,other=120; what Dafty's answers say goes before it")
 	showVersion := flag.Bool("version", false, "print the version and end")
