@@ -418,12 +418,12 @@ func (a *Account) turn(ctx context.Context, name dafty.Class, spare int) (taken 
 	}
 }
 
-// keepFree is how many calls of a class's minute are left alone by a call that leaves so many spare: those, and one for each
-// cancel that waits.
+// keepFree returns how many calls of a class's minute are left alone by a call that leaves so many spare: those, and one for
+// each cancel that waits and was never tried.
 func (a *Account) keepFree(name dafty.Class, spare int, now time.Time) int {
 	reserved := min(spare, a.classes[name].pace.bound(now)/2)
 	if name == dafty.ClassOther {
-		reserved += len(a.cancels.waiting)
+		reserved += a.cancels.untried()
 	}
 	return reserved
 }

@@ -9,7 +9,8 @@ import (
 )
 
 // lineup are the cancels that wait for their share of the rate limit: those that were never tried before those that are
-// tried again, and each in the order in which they came. No look at another job goes before one of them.
+// tried again, and each in the order in which they came. No look goes before one that was never tried. One that is tried again
+// leaves room for the looks that tell whether its job has ended, or many of them would keep all looks waiting.
 type lineup struct{ waiting []*cancelTurn }
 
 // cancelTurn is a cancel in the line-up. again says that it was tried before.
@@ -29,6 +30,16 @@ func (l *lineup) leave(turn *cancelTurn) {
 	l.waiting = slices.DeleteFunc(l.waiting, func(other *cancelTurn) bool { return other == turn })
 }
 
+// untried returns how many wait that were never tried. They come first.
+func (l *lineup) untried() int {
+	for i, turn := range l.waiting {
+		if turn.again {
+			return i
+		}
+	}
+	return len(l.waiting)
+}
+
 // lineupCheck is how often a cancel looks again whether its turn has come sooner than it was told, as others have left.
 const lineupCheck = 5 * time.Second
 
@@ -45,7 +56,11 @@ func (a *Account) cancelTurn(ctx context.Context, again bool) (taken time.Time, 
 			return time.Time{}, err
 		}
 		now, c := time.Now(), a.classes[dafty.ClassOther]
-		wait := c.rate(now, slices.Index(a.cancels.waiting, turn))
+		before := slices.Index(a.cancels.waiting, turn)
+		if again {
+			before += min(spareForLooks, c.pace.bound(now)/2)
+		}
+		wait := c.rate(now, before)
 		if wait == nil {
 			a.cancels.leave(turn)
 			c.pace.take(now, 0)

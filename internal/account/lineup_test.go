@@ -91,3 +91,36 @@ func TestACancelThatWaits(t *testing.T) {
 		}
 	})
 }
+
+// Cancels that are tried again, as of jobs that have ended, don't keep the looks waiting that tell so.
+func TestCancelsThatAreTriedAgainLeaveRoomForLooks(t *testing.T) {
+	inWorldWithLimits(t, Limits{dafty.ClassOther: 20}, func(t *testing.T, w *world) {
+		w.dafty("a").onCancel(func(context.Context) (*dafty.Job, error) {
+			return nil, &dafty.CallError{Kind: dafty.KindConflict, Status: 409, Message: "the job has ended"}
+		})
+		w.dafty("a").onLook(func(context.Context, bool) (*dafty.Job, error) { return job(dafty.Failed), nil })
+		w.tracker("first", "a")
+		time.Sleep(2 * time.Minute) // nothing of a process before counts
+		const jobs = 40
+		var trackers []*Tracker
+		for i := range jobs {
+			tracker := w.tracker(fmt.Sprintf("job%d", i), "a")
+			tracker.Cancel(jobID)
+			tracker.Follow(jobID, dafty.ClassImageCreate)
+			trackers = append(trackers, tracker)
+		}
+		for range 10 * 60 {
+			time.Sleep(time.Second)
+			for _, tracker := range trackers {
+				if known := tracker.Known(); known.Job == nil && known.Cancel.Done && time.Since(known.Cancel.At) >= time.Second {
+					tracker.Cancel(jobID) // as it is decided where no look has told anything
+				}
+			}
+		}
+		for i, tracker := range trackers {
+			if tracker.Known().Job == nil {
+				t.Errorf("job%d: nobody has looked, after %d cancels", i, tracker.Known().Cancel.Tries)
+			}
+		}
+	})
+}

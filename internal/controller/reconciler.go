@@ -118,9 +118,10 @@ func (r *Reconciler) reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		}
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
-	if r.writes.stale(job) {
-		// The cache will bring what this process has written last, and the reconcile with it.
-		return ctrl.Result{}, nil
+	if r.writes.stale(job, r.Clock.Now()) {
+		// The cache will bring what this process has written last, and the reconcile with it; unless the API server's store
+		// was set back to before that.
+		return ctrl.Result{RequeueAfter: staleFor}, nil
 	}
 	if err := r.recall(ctx); err != nil {
 		return ctrl.Result{}, err
@@ -216,7 +217,7 @@ func (r *Reconciler) carryOut(ctx context.Context, job *v1alpha1.DaftyJob, d dec
 		return nil
 	}
 	if !recorded {
-		metrics.Wrote(d.before, &job.Status, d.tracker.EndTold())
+		metrics.Wrote(d.before, &d.Status, d.tracker.EndTold())
 	}
 	r.tell(ctx, job, d.Decision)
 	return nil
@@ -281,7 +282,7 @@ func (r *Reconciler) writeStatus(ctx context.Context, job *v1alpha1.DaftyJob, st
 		return fmt.Errorf("writing status: %w", err)
 	}
 	r.refusals.taken(job, lifecycle.WriteStatus)
-	r.writes.record(job)
+	r.writes.record(job, r.Clock.Now())
 	return nil
 }
 
@@ -354,7 +355,7 @@ func (r *Reconciler) patchMetadata(ctx context.Context, job *v1alpha1.DaftyJob, 
 	if err := r.Patch(ctx, job, client.MergeFromWithOptions(base, client.MergeFromWithOptimisticLock{})); err != nil {
 		return fmt.Errorf("writing metadata: %w", err)
 	}
-	r.writes.record(job)
+	r.writes.record(job, r.Clock.Now())
 	return nil
 }
 

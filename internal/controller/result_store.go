@@ -2,9 +2,7 @@ package controller
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"net/http"
 	"strings"
 	"sync"
 	"time"
@@ -118,7 +116,7 @@ func belongs(stored *corev1.ConfigMap, job *v1alpha1.DaftyJob, content *resultCo
 	case owner != nil && !namesake(owner, job):
 		return false, fmt.Sprintf("ConfigMap %q is there already and belongs to %s %q and not to this DaftyJob, so it is left alone; delete it, or name another in spec.resultConfigMap",
 			stored.Name, owner.Kind, owner.Name)
-	case content.sameData(stored):
+	case len(content.data) > 0 && content.sameData(stored):
 		return true, ""
 	case stored.Labels[v1alpha1.ResultLabel] != "" && stored.Annotations[v1alpha1.ResultOfAnnotation] == content.annotations[v1alpha1.ResultOfAnnotation]:
 		return true, ""
@@ -146,9 +144,9 @@ func contested(name types.NamespacedName, done string, wait time.Duration) lifec
 // unreadable is a ConfigMap that the API server doesn't show. Where it doesn't even refuse, nothing is known.
 func (r *Reconciler) unreadable(ctx context.Context, name string, err error) lifecycle.Storing {
 	log.FromContext(ctx).Error(err, "reading the ConfigMap of the result", "configMap", name)
-	words, code := refusal(err)
+	words := wordsOf(err)
 	return lifecycle.Storing{
-		Unknown: code >= http.StatusInternalServerError || code == http.StatusTooManyRequests || code == 0,
+		Unknown: !lasting(err),
 		Problem: fmt.Sprintf("ConfigMap %q can't be read: %s; it is tried again. If it lasts, a cluster administrator must look at the API server, and at the operator's rights", name, words),
 	}
 }
@@ -156,7 +154,7 @@ func (r *Reconciler) unreadable(ctx context.Context, name string, err error) lif
 // refused is a ConfigMap that the API server doesn't let be written.
 func (r *Reconciler) refused(ctx context.Context, configMap *corev1.ConfigMap, err error) lifecycle.Storing {
 	log.FromContext(ctx).Error(err, "writing the ConfigMap of the result", "configMap", configMap.Name)
-	words, _ := refusal(err)
+	words := wordsOf(err)
 	advice := "labels and annotations that a policy asks for can be given in spec.resultConfigMapMetadata"
 	switch {
 	case configMap.Immutable != nil && *configMap.Immutable:
@@ -165,15 +163,6 @@ func (r *Reconciler) refused(ctx context.Context, configMap *corev1.ConfigMap, e
 		advice = "give the operator's service account the rights of docs/security.md"
 	}
 	return lifecycle.Storing{Problem: fmt.Sprintf("ConfigMap %q can't be written: %s; %s. It is tried again, at least every 30 seconds", configMap.Name, strings.TrimSuffix(words, "."), advice)}
-}
-
-// refusal is what the API server says, with the status code of its answer, 0 where there was none.
-func refusal(err error) (words string, code int32) {
-	var status apierrors.APIStatus
-	if errors.As(err, &status) {
-		return status.Status().Message, status.Status().Code
-	}
-	return "the API server gave no answer", 0
 }
 
 const (

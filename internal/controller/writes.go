@@ -2,6 +2,7 @@ package controller
 
 import (
 	"sync"
+	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/resourceversion"
@@ -14,28 +15,37 @@ import (
 // do the same, but not with more than one watched namespace.)
 type writes struct {
 	mu     sync.Mutex
-	newest map[types.NamespacedName]string
+	newest map[types.NamespacedName]written
 }
 
-func (w *writes) record(obj client.Object) {
+// written is the resourceVersion of a write, and when it was made.
+type written struct {
+	version string
+	at      time.Time
+}
+
+// staleFor is how long an object is taken for older than what was written. A cache that is further behind is told by a conflict.
+const staleFor = 10 * time.Second
+
+func (w *writes) record(obj client.Object, now time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.newest == nil {
-		w.newest = map[types.NamespacedName]string{}
+		w.newest = map[types.NamespacedName]written{}
 	}
-	w.newest[client.ObjectKeyFromObject(obj)] = obj.GetResourceVersion()
+	w.newest[client.ObjectKeyFromObject(obj)] = written{version: obj.GetResourceVersion(), at: now}
 }
 
-// stale says whether obj is older than what was written.
-func (w *writes) stale(obj client.Object) bool {
+// stale reports whether obj is older than what was written a moment ago.
+func (w *writes) stale(obj client.Object, now time.Time) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	newest, ok := w.newest[client.ObjectKeyFromObject(obj)]
 	if !ok {
 		return false
 	}
-	order, err := resourceversion.CompareResourceVersion(obj.GetResourceVersion(), newest)
-	if err == nil && order < 0 {
+	order, err := resourceversion.CompareResourceVersion(obj.GetResourceVersion(), newest.version)
+	if err == nil && order < 0 && now.Sub(newest.at) < staleFor {
 		return true
 	}
 	delete(w.newest, client.ObjectKeyFromObject(obj))

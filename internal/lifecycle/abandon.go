@@ -60,7 +60,7 @@ func (d *decider) repeatable() bool {
 // repeatFailed reports whether this process has repeated the request in doubt, in vain.
 func (d *decider) repeatFailed() bool {
 	call := d.ownCall()
-	return call != nil && call.Done && call.Err != nil && !call.Record.SentAt.Equal(call.Record.StartedAt)
+	return call != nil && call.Done && call.Err != nil && !refusedOnce(call) && !call.Record.SentAt.Equal(call.Record.StartedAt)
 }
 
 // abandon lets the object go although its job may still run.

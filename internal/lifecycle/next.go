@@ -410,6 +410,9 @@ func (d *decider) resolve() Decision {
 		call = nil
 	}
 	switch {
+	case call == nil && d.stopWanted() && d.annotated() != "" && d.refusal(WriteStatus) != nil:
+		// A repeat can't be put on record. The annotation could, by a process that had the answer.
+		return d.pickUp()
 	case call == nil:
 		return d.repeat(nil, RepeatAfter)
 	case call.Err == nil:

@@ -178,6 +178,9 @@ func TestADeletionIsHeldBack(t *testing.T) {
 			k.Submission = &lifecycle.SubmissionCall{Record: *newJob(repeated(time.Minute)).Status.Submission, Done: true, Err: err, Failures: 2}
 		}
 	}
+	statusRefused := func(k *lifecycle.Known) {
+		k.Refusals = []lifecycle.Refusal{refusalOf(lifecycle.WriteStatus, true, -time.Hour)}
+	}
 	for name, tc := range map[string]struct {
 		given *DaftyJob
 		known lifecycle.Known
@@ -195,6 +198,8 @@ func TestADeletionIsHeldBack(t *testing.T) {
 		"its end is known":             {newJob(taken(PhaseCancelling), deleted(0)), with(keyA, tried(3, noAnswer), looked(failedAs(dafty.GENERATIONFAILED, "no"))), time.Hour, lifecycle.Rest, ""},
 		"in doubt, never repeated":     {newJob(sent, deleted(0)), with(keyA), time.Hour, lifecycle.Submit, ""},
 		"in doubt, repeated in vain":   {newJob(repeated(time.Minute), deleted(0)), with(keyA, sentRepeat(noAnswer)), time.Hour, lifecycle.RemoveFinalizer, "its request was repeated to learn the job's id, and failed"},
+		"in doubt, one odd answer":     {newJob(repeated(time.Minute), deleted(0)), with(keyA, sentRepeat(&dafty.CallError{Kind: dafty.KindUnauthorized, Status: 401, Message: "no"})), time.Hour, lifecycle.Submit, ""},
+		"in doubt, known by a note":    {newJob(sent, note(ownNote), deleted(0)), with(keyA, statusRefused), time.Hour, lifecycle.Cancel, ""},
 		"in doubt, without its key":    {newJob(sent, deleted(0)), with(keyB), time.Hour, lifecycle.RemoveFinalizer, "couldn't be repeated"},
 		"in doubt, for a day":          {newJob(sent, deleted(0)), with(keyA), 24 * time.Hour, lifecycle.RemoveFinalizer, "too late to repeat"},
 	} {
