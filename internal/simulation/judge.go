@@ -259,7 +259,7 @@ func (j *judge) unwanted() []string {
 		case j.waitsForPerson(job):
 		case job.Status.Phase.Final():
 			found = append(found, fmt.Sprintf("job %s of %s, which is %s", brief(entry.JobID), job.Name, describe(job)))
-		case lifecycle.CancelRequested(job), job.DeletionTimestamp != nil:
+		case calledOff(job), job.DeletionTimestamp != nil:
 			found = append(found, fmt.Sprintf("job %s of %s, which is to be cancelled", brief(entry.JobID), job.Name))
 		case time.Since(j.due(job)) > time.Minute:
 			found = append(found, fmt.Sprintf("job %s of %s, which is past its deadline", brief(entry.JobID), job.Name))
@@ -271,7 +271,7 @@ func (j *judge) unwanted() []string {
 // orphaned says whether an object that is gone rightly left its job to itself: it wasn't called off before, nor by a
 // deadline.
 func (j *judge) orphaned(job *v1alpha1.DaftyJob) bool {
-	return job.Spec.DeletionPolicy == v1alpha1.DeletionOrphan && !lifecycle.CancelRequested(job) &&
+	return job.Spec.DeletionPolicy == v1alpha1.DeletionOrphan && !calledOff(job) &&
 		!job.DeletionTimestamp.After(j.due(job).Add(2*maxSkew))
 }
 
@@ -326,7 +326,7 @@ func (j *judge) unfinished() []string {
 	var found []string
 	for _, job := range j.objects() {
 		reason := readyOf(job).Reason
-		suspended := lifecycle.Suspended(job) && reason == v1alpha1.ReasonSuspended
+		suspended := heldBack(job) && reason == v1alpha1.ReasonSuspended
 		// Whoever is asked to look at Dafty does. The key of another account isn't put back.
 		waits := reason != v1alpha1.ReasonSubmissionUnknown && j.waitsForPerson(job) || j.waitsForOther(job, 0)
 		if !job.Status.Phase.Final() && (!suspended && !waits || j.shouldHaveStarted(job)) {
