@@ -140,13 +140,9 @@ func (j *judge) saw(before, after version) {
 		return
 	}
 	old, changed := lasting(was), lasting(job)
-	if job.DeletionTimestamp != nil {
-		// That it can't be let go is told.
-		for _, status := range []*v1alpha1.DaftyJobStatus{&old, &changed} {
-			for _, condition := range []string{v1alpha1.ConditionReady, v1alpha1.ConditionReconciling, v1alpha1.ConditionStalled} {
-				meta.RemoveStatusCondition(&status.Conditions, condition)
-			}
-		}
+	for _, condition := range toldAfterEnd(was, job) {
+		meta.RemoveStatusCondition(&old.Conditions, condition)
+		meta.RemoveStatusCondition(&changed.Conditions, condition)
 	}
 	if !reflect.DeepEqual(old, changed) {
 		j.find("false: %s changed after its end: %s, then %s", job.Name, describe(was), describe(job))
@@ -158,10 +154,6 @@ func lasting(job *v1alpha1.DaftyJob) v1alpha1.DaftyJobStatus {
 	status := *job.Status.DeepCopy()
 	status.ObservedGeneration, status.ResultConfigMap, status.ResultConfigMapVersion = 0, "", ""
 	meta.RemoveStatusCondition(&status.Conditions, v1alpha1.ConditionResultStored)
-	if status.Phase == v1alpha1.PhaseCancelled { // whether that is still asked for is told on
-		meta.RemoveStatusCondition(&status.Conditions, v1alpha1.ConditionReady)
-		meta.RemoveStatusCondition(&status.Conditions, v1alpha1.ConditionStalled)
-	}
 	for i := range status.Conditions {
 		status.Conditions[i].ObservedGeneration = 0
 	}
@@ -169,6 +161,23 @@ func lasting(job *v1alpha1.DaftyJob) v1alpha1.DaftyJobStatus {
 		status.Result.Video.ThumbnailURL = "" // may come late
 	}
 	return status
+}
+
+// toldAfterEnd are the conditions that may change between two versions of an object that has ended: that a deleted one can't be
+// let go is told, and taken back, and so is that the spec asks again for what was cancelled.
+func toldAfterEnd(was, job *v1alpha1.DaftyJob) []string {
+	before, after := readyOf(was).Reason, readyOf(job).Reason
+	refusal := func(reason string) bool {
+		return reason == v1alpha1.ReasonWriteRefused || reason == v1alpha1.ReasonWriteFailed
+	}
+	already := before == v1alpha1.ReasonAlreadyCancelled || after == v1alpha1.ReasonAlreadyCancelled
+	switch {
+	case job.DeletionTimestamp != nil && (refusal(before) || refusal(after)):
+		return []string{v1alpha1.ConditionReady, v1alpha1.ConditionReconciling, v1alpha1.ConditionStalled}
+	case job.Status.Phase == v1alpha1.PhaseCancelled && already && endOf(was) == endOf(job):
+		return []string{v1alpha1.ConditionReady, v1alpha1.ConditionStalled}
+	}
+	return nil
 }
 
 // ended holds an end against Dafty's books.
