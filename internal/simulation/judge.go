@@ -43,6 +43,8 @@ type judge struct {
 	taken map[string]types.UID
 	// restored are the backups that came back with their status, by the uid of the new object.
 	restored map[types.UID]*v1alpha1.DaftyJob
+	// resultData is what was last written of an object's result.
+	resultData map[types.UID]map[string]string
 	// handsOn is set while a user writes what is the operator's.
 	handsOn bool
 
@@ -58,7 +60,8 @@ func newJudge(w *world) *judge {
 		refusedSince: map[refusedKey]refusedSince{}, toldRefused: map[refusedKey]bool{}, cancels: map[string]time.Time{},
 		begun: map[string]bool{},
 		taken: map[string]types.UID{}, restored: map[types.UID]*v1alpha1.DaftyJob{},
-		bodies: map[string][]byte{},
+		resultData: map[types.UID]map[string]string{},
+		bodies:     map[string][]byte{},
 	}
 }
 
