@@ -156,6 +156,7 @@ func (d *decider) says(v verdict) v1alpha1.DaftyJobStatus {
 	d.set(v1alpha1.ConditionReady, v.ready, v.reason, v.message)
 	d.mark(v1alpha1.ConditionReconciling, v.reconciling, v)
 	d.mark(v1alpha1.ConditionStalled, v.stalled, v)
+	observe(&d.status)
 	return d.status
 }
 

@@ -109,6 +109,11 @@ func TestAReleaseThatIsRefused(t *testing.T) {
 			!meta.IsStatusConditionTrue(got.Status.Conditions, ConditionStalled) || !strings.Contains(ready.Message, "the deletion can't end") {
 			t.Errorf("%s: %s", phase, asJSON(got))
 		}
+		for _, c := range got.Status.Conditions {
+			if c.ObservedGeneration != given.Generation {
+				t.Errorf("%s: %s is of generation %d, and the object of %d", phase, c.Type, c.ObservedGeneration, given.Generation)
+			}
+		}
 		// Another's finalizer keeps it: ours is gone, and it reads as it ended.
 		in.Job = given.DeepCopy()
 		in.Job.Status, in.Job.Finalizers, in.Known.Refusals = got.Status, []string{"example.com/other"}, nil

@@ -64,6 +64,9 @@ func (c apiClient) Get(_ context.Context, key client.ObjectKey, obj client.Objec
 			return apierrors.NewNotFound(configMapResource, key.Name)
 		}
 		configMap.DeepCopyInto(obj)
+		if mutate := w.mutation.readResult; mutate != nil {
+			mutate(obj)
+		}
 		return nil
 	}
 	panic(fmt.Sprintf("simulation: the operator reads a %T", obj))

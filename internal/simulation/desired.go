@@ -47,7 +47,7 @@ func (j *judge) desired(was, job *v1alpha1.DaftyJob) {
 			j.find("false: %s of %s is of generation %d, and its status of %d", condition.Type, job.Name, condition.ObservedGeneration, job.Status.ObservedGeneration)
 		}
 	}
-	if !was.Status.Phase.Final() && endOf(job) == v1alpha1.ReasonCompleted && job.Status.Phase.Final() && lifecycle.CancelRequested(was) {
+	if !was.Status.Phase.Final() && endOf(job) == v1alpha1.ReasonCompleted && job.Status.Phase.Final() && calledOff(was) {
 		j.find("false: %s is %s, and was called off", job.Name, describe(job))
 	}
 	if s := job.Status.Submission; s != nil && s.IdempotencyKey != "" && !j.begun[s.IdempotencyKey] {
@@ -56,12 +56,22 @@ func (j *judge) desired(was, job *v1alpha1.DaftyJob) {
 	}
 }
 
+// calledOff says whether a job is to be cancelled, by its spec or by what is on record of an earlier one.
+func calledOff(job *v1alpha1.DaftyJob) bool {
+	return job.Spec.DesiredState == v1alpha1.DesiredCancelled || job.Status.CancelRequestedAt != nil
+}
+
+// heldBack says whether a job was suspended by its spec, and not released since: silence releases nothing.
+func heldBack(job *v1alpha1.DaftyJob) bool {
+	return job.Spec.DesiredState == v1alpha1.DesiredSuspended || job.Spec.DesiredState == "" && job.Status.SuspendedAt != nil
+}
+
 // began is asked of an object as it was when a request for it is sent for the first time.
 func (j *judge) began(job *v1alpha1.DaftyJob) {
 	switch seconds := job.Spec.StartingDeadlineSeconds; {
-	case lifecycle.CancelRequested(job):
+	case calledOff(job):
 		j.find("paid unasked: %s was called off, and is submitted", job.Name)
-	case lifecycle.Suspended(job):
+	case heldBack(job):
 		j.find("paid unasked: %s is held back, and is submitted", job.Name)
 	case seconds != nil && !started(job) && time.Since(startBy(job)) > maxSkew && !j.w.clocksJumped:
 		j.find("paid unasked: %s is submitted %s after its starting deadline", job.Name, time.Since(startBy(job)))

@@ -43,6 +43,8 @@ type judge struct {
 	taken map[string]types.UID
 	// restored are the backups that came back with their status, by the uid of the new object.
 	restored map[types.UID]*v1alpha1.DaftyJob
+	// resultData is what was last written of an object's result.
+	resultData map[types.UID]map[string]string
 	// handsOn is set while a user writes what is the operator's.
 	handsOn bool
 
@@ -58,7 +60,8 @@ func newJudge(w *world) *judge {
 		refusedSince: map[refusedKey]refusedSince{}, toldRefused: map[refusedKey]bool{}, cancels: map[string]time.Time{},
 		begun: map[string]bool{},
 		taken: map[string]types.UID{}, restored: map[types.UID]*v1alpha1.DaftyJob{},
-		bodies: map[string][]byte{},
+		resultData: map[types.UID]map[string]string{},
+		bodies:     map[string][]byte{},
 	}
 }
 
@@ -140,13 +143,9 @@ func (j *judge) saw(before, after version) {
 		return
 	}
 	old, changed := lasting(was), lasting(job)
-	if job.DeletionTimestamp != nil {
-		// That it can't be let go is told.
-		for _, status := range []*v1alpha1.DaftyJobStatus{&old, &changed} {
-			for _, condition := range []string{v1alpha1.ConditionReady, v1alpha1.ConditionReconciling, v1alpha1.ConditionStalled} {
-				meta.RemoveStatusCondition(&status.Conditions, condition)
-			}
-		}
+	for _, condition := range toldAfterEnd(was, job) {
+		meta.RemoveStatusCondition(&old.Conditions, condition)
+		meta.RemoveStatusCondition(&changed.Conditions, condition)
 	}
 	if !reflect.DeepEqual(old, changed) {
 		j.find("false: %s changed after its end: %s, then %s", job.Name, describe(was), describe(job))
@@ -158,10 +157,6 @@ func lasting(job *v1alpha1.DaftyJob) v1alpha1.DaftyJobStatus {
 	status := *job.Status.DeepCopy()
 	status.ObservedGeneration, status.ResultConfigMap, status.ResultConfigMapVersion = 0, "", ""
 	meta.RemoveStatusCondition(&status.Conditions, v1alpha1.ConditionResultStored)
-	if status.Phase == v1alpha1.PhaseCancelled { // whether that is still asked for is told on
-		meta.RemoveStatusCondition(&status.Conditions, v1alpha1.ConditionReady)
-		meta.RemoveStatusCondition(&status.Conditions, v1alpha1.ConditionStalled)
-	}
 	for i := range status.Conditions {
 		status.Conditions[i].ObservedGeneration = 0
 	}
@@ -169,6 +164,23 @@ func lasting(job *v1alpha1.DaftyJob) v1alpha1.DaftyJobStatus {
 		status.Result.Video.ThumbnailURL = "" // may come late
 	}
 	return status
+}
+
+// toldAfterEnd are the conditions that may change between two versions of an object that has ended: that a deleted one can't be
+// let go is told, and taken back, and so is that the spec asks again for what was cancelled.
+func toldAfterEnd(was, job *v1alpha1.DaftyJob) []string {
+	before, after := readyOf(was).Reason, readyOf(job).Reason
+	refusal := func(reason string) bool {
+		return reason == v1alpha1.ReasonWriteRefused || reason == v1alpha1.ReasonWriteFailed
+	}
+	already := before == v1alpha1.ReasonAlreadyCancelled || after == v1alpha1.ReasonAlreadyCancelled
+	switch {
+	case job.DeletionTimestamp != nil && (refusal(before) || refusal(after)):
+		return []string{v1alpha1.ConditionReady, v1alpha1.ConditionReconciling, v1alpha1.ConditionStalled}
+	case job.Status.Phase == v1alpha1.PhaseCancelled && already && endOf(was) == endOf(job):
+		return []string{v1alpha1.ConditionReady, v1alpha1.ConditionStalled}
+	}
+	return nil
 }
 
 // ended holds an end against Dafty's books.
@@ -259,7 +271,7 @@ func (j *judge) unwanted() []string {
 		case j.waitsForPerson(job):
 		case job.Status.Phase.Final():
 			found = append(found, fmt.Sprintf("job %s of %s, which is %s", brief(entry.JobID), job.Name, describe(job)))
-		case lifecycle.CancelRequested(job), job.DeletionTimestamp != nil:
+		case calledOff(job), job.DeletionTimestamp != nil:
 			found = append(found, fmt.Sprintf("job %s of %s, which is to be cancelled", brief(entry.JobID), job.Name))
 		case time.Since(j.due(job)) > time.Minute:
 			found = append(found, fmt.Sprintf("job %s of %s, which is past its deadline", brief(entry.JobID), job.Name))
@@ -271,7 +283,7 @@ func (j *judge) unwanted() []string {
 // orphaned says whether an object that is gone rightly left its job to itself: it wasn't called off before, nor by a
 // deadline.
 func (j *judge) orphaned(job *v1alpha1.DaftyJob) bool {
-	return job.Spec.DeletionPolicy == v1alpha1.DeletionOrphan && !lifecycle.CancelRequested(job) &&
+	return job.Spec.DeletionPolicy == v1alpha1.DeletionOrphan && !calledOff(job) &&
 		!job.DeletionTimestamp.After(j.due(job).Add(2*maxSkew))
 }
 
@@ -326,7 +338,7 @@ func (j *judge) unfinished() []string {
 	var found []string
 	for _, job := range j.objects() {
 		reason := readyOf(job).Reason
-		suspended := lifecycle.Suspended(job) && reason == v1alpha1.ReasonSuspended
+		suspended := heldBack(job) && reason == v1alpha1.ReasonSuspended
 		// Whoever is asked to look at Dafty does. The key of another account isn't put back.
 		waits := reason != v1alpha1.ReasonSubmissionUnknown && j.waitsForPerson(job) || j.waitsForOther(job, 0)
 		if !job.Status.Phase.Final() && (!suspended && !waits || j.shouldHaveStarted(job)) {

@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
@@ -157,6 +159,11 @@ var mutants = []mutant{
 		}
 		return false
 	}, play: resultReplaced}, finds: "false", where: "a result that is replaced"},
+	{name: "a result without an owner is never taken over", mutation: mutation{readResult: func(configMap *corev1.ConfigMap) {
+		if metav1.GetControllerOf(configMap) == nil {
+			configMap.OwnerReferences = []metav1.OwnerReference{{APIVersion: "v1", Kind: "Secret", Name: "another", UID: "another", Controller: new(true)}}
+		}
+	}, play: resultDisowned}, finds: "stuck", where: "a result that loses its owner"},
 	{name: "a cancel can be taken back", mutation: mutation{read: func(job *v1alpha1.DaftyJob) {
 		job.Status.CancelRequestedAt = nil
 	}, play: cancelTakenBack}, finds: "left running|paid unasked|false", where: "a cancel that a tool takes back"},

@@ -214,6 +214,9 @@ func meddleWithResult(w *world, p picker) {
 // stored looks at each ConfigMap that the operator writes.
 func (j *judge) stored(before, after *corev1.ConfigMap) {
 	owner := metav1.GetControllerOf(after)
+	if owner != nil {
+		j.resultData[owner.UID] = after.Data
+	}
 	if owner == nil || j.newest[owner.UID] == nil {
 		j.find("false: ConfigMap %s belongs to nobody", after.Name)
 		return
@@ -256,13 +259,32 @@ func (j *judge) results() {
 			j.find("false: %s says that its result is in ConfigMap %s, and it isn't", job.Name, name)
 		case says.Status != metav1.ConditionTrue && (configMap == nil || metav1.IsControlledBy(configMap, job)):
 			j.find("stuck: the result of %s isn't in ConfigMap %s: %s", job.Name, name, says.Message)
+		case says.Status != metav1.ConditionTrue && j.adoptable(configMap, job):
+			j.find("stuck: ConfigMap %s has no owner, and is the one of %s: %s", name, job.Name, says.Message)
 		}
 	}
 }
 
+// adoptable reports whether a ConfigMap without an owner is to be taken for job's: it has what was written of its result, or was
+// written for the same job at Dafty.
+func (j *judge) adoptable(configMap *corev1.ConfigMap, job *v1alpha1.DaftyJob) bool {
+	if metav1.GetControllerOf(configMap) != nil {
+		return false
+	}
+	of := namespace + "/" + job.Name + ":" + job.Status.JobID
+	written := j.resultData[job.UID]
+	return labelled(configMap) && configMap.Annotations[v1alpha1.ResultOfAnnotation] == of ||
+		len(written) > 0 && maps.Equal(configMap.Data, written) && hasResult(configMap, job)
+}
+
 // rightResult reports whether a ConfigMap is job's, and has its result and nothing else.
 func rightResult(configMap *corev1.ConfigMap, job *v1alpha1.DaftyJob) bool {
-	if !labelled(configMap) || !metav1.IsControlledBy(configMap, job) || configMap.Data[meddledKey] != "" || len(configMap.BinaryData) > 0 {
+	return labelled(configMap) && metav1.IsControlledBy(configMap, job) && hasResult(configMap, job)
+}
+
+// hasResult reports whether a ConfigMap has job's result and nothing else.
+func hasResult(configMap *corev1.ConfigMap, job *v1alpha1.DaftyJob) bool {
+	if configMap.Data[meddledKey] != "" || len(configMap.BinaryData) > 0 {
 		return false
 	}
 	result := job.Status.Result

@@ -7,6 +7,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"dafty.ai/dafty-operator/api/v1alpha1"
 	"dafty.ai/dafty-operator/internal/account"
 	"dafty.ai/dafty-operator/internal/daftysim"
@@ -56,6 +58,8 @@ type mutation struct {
 	patch func(job *v1alpha1.DaftyJob, patch map[string]any) (drop bool)
 	// read changes what the operator reads of job.
 	read func(job *v1alpha1.DaftyJob)
+	// readResult changes what it reads of a ConfigMap.
+	readResult func(*corev1.ConfigMap)
 	// request changes what it sends, dafty how it calls with an API key.
 	request func(*http.Request)
 	dafty   func(calls account.Dafty, apiKey string) account.Dafty
