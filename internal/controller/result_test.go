@@ -442,9 +442,11 @@ func TestResultsWithoutTheRightToList(t *testing.T) {
 		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: "older"},
 		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: user}},
 	})).To(Succeed())
-	env := *w.Env
-	env.Config = rest.CopyConfig(w.Config)
-	env.Config.Impersonate = rest.ImpersonationConfig{UserName: user, Groups: []string{"system:authenticated"}}
+	// All tests share the control plane and its configuration.
+	plane, env := *w.ControlPlane, *w.Env
+	plane.Config = rest.CopyConfig(w.Config)
+	plane.Config.Impersonate = rest.ImpersonationConfig{UserName: user, Groups: []string{"system:authenticated"}}
+	env.ControlPlane = &plane
 	w.Env = &env
 	w.startOperator()
 

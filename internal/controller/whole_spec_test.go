@@ -82,7 +82,7 @@ func TestChain(t *testing.T) {
 	w.Expect(hero.Status.Inputs[1].ID).To(HavePrefix("up_"))
 	w.Expect(string(w.requestsTo("POST", "/images/generate")[0].Body)).To(ContainSubstring(`"references":["` + hero.Status.Inputs[1].ID + `","https://example.com/a.png"]`))
 	w.Expect(string(w.requestsTo("POST", "/images/upscale")[0].Body)).To(ContainSubstring(`"imageId":"` + hero.Status.Result.Images[1].ID + `"`))
-	w.Expect(string(w.requestsTo("POST", "/videos/image-to-video")[0].Body)).To(ContainSubstring(`"image":"` + upscale.Status.Result.Images[0].ID + `"`))
+	w.Expect(string(w.requestsTo("POST", "/videos/image-to-video")[0].Body)).To(ContainSubstring(`"image":"` + upscale.Status.Result.Images[0].URL + `"`))
 
 	video, err := w.get("video")
 	w.Expect(err).NotTo(HaveOccurred())

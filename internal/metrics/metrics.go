@@ -67,6 +67,7 @@ var (
 		v1alpha1.ReasonWaitingForRateLimit, v1alpha1.ReasonWaitingForConcurrency,
 		v1alpha1.ReasonInsufficientCredits, v1alpha1.ReasonSubscriptionRequired, v1alpha1.ReasonUsageLimitExceeded,
 		v1alpha1.ReasonAPIUnavailable, v1alpha1.ReasonSubmissionUnknown, v1alpha1.ReasonInvalidRequest,
+		v1alpha1.ReasonWriteRefused, v1alpha1.ReasonWriteFailed,
 	}
 	types = []string{
 		string(dafty.ImageGenerate), string(dafty.ImageEdit), string(dafty.ImageResize), string(dafty.ImageUpscale),
@@ -89,6 +90,13 @@ var (
 		{string(v1alpha1.PhaseFailed), v1alpha1.ReasonDeadlineExceeded},
 		{string(v1alpha1.PhaseCancelled), v1alpha1.ReasonCancelled},
 		{string(v1alpha1.PhaseCancelled), v1alpha1.ReasonCancelledBeforeSubmission},
+		{string(v1alpha1.PhaseCancelled), v1alpha1.ReasonAlreadyCancelled},
+		{string(v1alpha1.PhaseCompleted), v1alpha1.ReasonWriteRefused},
+		{string(v1alpha1.PhaseCompleted), v1alpha1.ReasonWriteFailed},
+		{string(v1alpha1.PhaseFailed), v1alpha1.ReasonWriteRefused},
+		{string(v1alpha1.PhaseFailed), v1alpha1.ReasonWriteFailed},
+		{string(v1alpha1.PhaseCancelled), v1alpha1.ReasonWriteRefused},
+		{string(v1alpha1.PhaseCancelled), v1alpha1.ReasonWriteFailed},
 	}
 	// submitting are the classes whose calls wait in a queue.
 	submitting = []dafty.Class{dafty.ClassImageCreate, dafty.ClassVideoCreate, dafty.ClassStyleExtract}
