@@ -470,6 +470,9 @@ func (j *judge) conclude() {
 		if tries > 1 && entry.Status == daftysim.StatusFailed && !entry.Cancelled {
 			continue // it was tried again
 		}
+		if tries > 1 && entry.Cancelled && j.lostStatus[job.UID] && job.Status.JobID != "" && lifecycle.Annotated(job) == job.Status.JobID {
+			continue // a job that is called off isn't annotated any more, and the attempt before it was picked up
+		}
 		if id, is := j.heirs[job.UID]; is && !j.tried(job, id) {
 			j.find("paid twice: %s came with job %s, and Dafty made %s for it", job.Name, brief(id), brief(entry.JobID))
 		}
