@@ -10,6 +10,7 @@ import (
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
 	"dafty.ai/dafty-operator/internal/account"
+	"dafty.ai/dafty-operator/internal/lifecycle"
 )
 
 // restoreWithStatus brings an object back as it was some time ago, with its status, in place of what is there now.
@@ -45,6 +46,15 @@ func (c *cluster) restore(backup *v1alpha1.DaftyJob) {
 	}
 	if job.Status.InDoubt() {
 		j.taken[job.Status.Submission.IdempotencyKey] = job.UID
+	}
+	backup = backup.DeepCopy()
+	for i := range backup.Status.Inputs {
+		in := &backup.Status.Inputs[i]
+		for _, name := range lifecycle.DependsOn(&backup.Spec) {
+			if other := j.w.cluster.get(name); other != nil && other.UID == in.UID {
+				in.UID = "" // it is still there, and can be seen to go
+			}
+		}
 	}
 	j.restored[job.UID] = backup
 }
