@@ -2,17 +2,15 @@ package lifecycle
 
 import (
 	"fmt"
-	"strings"
 	"time"
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
-	"dafty.ai/dafty-operator/internal/dafty"
 )
 
 // heldBack reports whether a deletion whose time is over isn't let go yet: nothing is given up that wasn't tried, nor whose
 // end is known.
 func (d *decider) heldBack() bool {
-	if job := d.Known.Job; job != nil && strings.EqualFold(job.Id, d.status.JobID) && (job.Status == dafty.Completed || job.Status == dafty.Failed) {
+	if d.ended() {
 		return true
 	}
 	if d.status.JobID == "" && d.status.InDoubt() {
