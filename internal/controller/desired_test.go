@@ -204,12 +204,13 @@ func TestWaitingAfterTheEnd(t *testing.T) {
 	w.eventually("completed", v1alpha1.PhaseCompleted, v1alpha1.ReasonCompleted)
 	w.eventually("failed", v1alpha1.PhaseFailed, v1alpha1.ReasonGenerationFailed)
 	w.eventually("cancelled", v1alpha1.PhaseCancelled, v1alpha1.ReasonCancelledBeforeSubmission)
-	for _, patch := range []string{`{"spec":{"ttlSecondsAfterFinished":86400}}`, `{"spec":{"resultConfigMap":"elsewhere"}}`, `{"spec":{"resultConfigMap":null}}`} {
-		for name, conditions := range map[string][]string{
-			"completed": {"Complete", "Ready", "Submitted", "ResultStored"},
-			"failed":    {"Failed", "Submitted", "Stalled", "Ready=False"},
-			"cancelled": {"Cancelled", "Ready"},
-		} {
+	conditions := map[string][]string{
+		"completed": {"Complete", "Ready", "Submitted", "ResultStored"},
+		"failed":    {"Failed", "Submitted", "Stalled", "Ready=False"},
+		"cancelled": {"Cancelled", "Ready"},
+	}
+	waitAfter := func(patch string) {
+		for name, conditions := range conditions {
 			before, err := w.get(name)
 			w.Expect(err).NotTo(HaveOccurred())
 			w.MustKubectl(t, "patch", "daftyjob", name, "--type", "merge", "-p", patch)
@@ -226,6 +227,13 @@ func TestWaitingAfterTheEnd(t *testing.T) {
 			}
 		}
 	}
+	waitAfter(`{"spec":{"ttlSecondsAfterFinished":86400}}`)
+	waitAfter(`{"spec":{"resultConfigMap":"elsewhere"}}`)
+	conditions["completed"] = []string{"Complete", "Ready", "Submitted"} // no ConfigMap, no ResultStored
+	waitAfter(`{"spec":{"resultConfigMap":null}}`)
+	completed, err := w.get("completed")
+	w.Expect(err).NotTo(HaveOccurred())
+	w.Expect(meta.FindStatusCondition(completed.Status.Conditions, v1alpha1.ConditionResultStored)).To(BeNil())
 }
 
 // A job that can't be submitted in time fails, and isn't paid for when it could be.
