@@ -55,6 +55,11 @@ func (r *Reconciler) tryStoreResult(ctx context.Context, job *v1alpha1.DaftyJob,
 	case stored.DeletionTimestamp != nil:
 		return lifecycle.Storing{Problem: fmt.Sprintf("ConfigMap %q is being deleted, and waits for the finalizers that it has; it is written again once it is gone", name.Name)}, false
 	}
+	if adopted && metav1.GetControllerOfNoCopy(stored) != nil {
+		if storing := r.outlived(ctx, job, name.Name); storing != nil {
+			return *storing, false
+		}
+	}
 	key, known := client.ObjectKeyFromObject(job), content.recorded(job)
 	base := stored.DeepCopy()
 	content.put(stored)
@@ -80,6 +85,20 @@ func (r *Reconciler) tryStoreResult(ctx context.Context, job *v1alpha1.DaftyJob,
 		return r.restored(job, content, stored, "was changed by somebody, and is again as it was written"), false
 	}
 	return lifecycle.Storing{Version: content.version(stored)}, false
+}
+
+// outlived reports why a ConfigMap that another DaftyJob of the same name owns isn't to be taken over, nil where that one is gone:
+// to a leader that was deposed and doesn't know it yet, the one that is there by now is the stranger.
+func (r *Reconciler) outlived(ctx context.Context, job *v1alpha1.DaftyJob, name string) *lifecycle.Storing {
+	current, err := r.live(ctx, job)
+	switch {
+	case err != nil:
+		storing := r.unreadable(ctx, name, err)
+		return &storing
+	case current == nil:
+		return &lifecycle.Storing{Unknown: true, Problem: fmt.Sprintf("this DaftyJob is gone, and ConfigMap %q belongs to the one that came after it", name)}
+	}
+	return nil
 }
 
 // createResult creates the ConfigMap.

@@ -703,8 +703,12 @@ func (d *decider) resubmit() Decision {
 // waysOut are the commands for a person who has looked for the job of a request in doubt.
 func (d *decider) waysOut() string {
 	annotate := fmt.Sprintf("kubectl annotate --overwrite -n %s daftyjob %s ", d.Job.Namespace, d.Job.Name)
-	return fmt.Sprintf("Look for its job at Dafty. If it is there, run: %s%s=%s; if not, have a new one made with: %s%s=%s",
-		annotate, v1alpha1.JobAnnotation, Annotation(d.Job, "ID"), annotate, v1alpha1.ResubmitAnnotation, d.status.Submission.IdempotencyKey)
+	unless := "if not"
+	if len(d.status.FailedJobIDs) > 0 {
+		unless = "if not, or if it is one of status.failedJobIDs"
+	}
+	return fmt.Sprintf("Look for its job at Dafty. If it is there, run: %s%s=%s; %s, have a new one made with: %s%s=%s",
+		annotate, v1alpha1.JobAnnotation, Annotation(d.Job, "ID"), unless, annotate, v1alpha1.ResubmitAnnotation, d.status.Submission.IdempotencyKey)
 }
 
 // accepted records the job that Dafty made. From here on its id is known.

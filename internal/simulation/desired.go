@@ -73,9 +73,19 @@ func (j *judge) began(job *v1alpha1.DaftyJob) {
 		j.find("paid unasked: %s was called off, and is submitted", job.Name)
 	case heldBack(job):
 		j.find("paid unasked: %s is held back, and is submitted", job.Name)
-	case seconds != nil && !started(job) && time.Since(startBy(job)) > maxSkew && !j.w.clocksJumped:
+	case seconds != nil && !started(job) && time.Since(startBy(job)) > maxSkew && !j.w.clocksJumped && !j.w.overslept.across(startBy(job)):
 		j.find("paid unasked: %s is submitted %s after its starting deadline", job.Name, time.Since(startBy(job)))
 	}
+}
+
+// oversleeping is the last pause of any process.
+type oversleeping struct{ from, to time.Time }
+
+// across reports whether a process that was awake at a time, and then paused, has gone on only now: what it writes was decided
+// in time, and can't be stopped any more.
+func (o oversleeping) across(at time.Time) bool {
+	const wakes = 10 * time.Second // until the write that it was about to make has its effect
+	return o.from.Before(at.Add(maxSkew)) && time.Since(o.to) < wakes
 }
 
 // startBy is the starting deadline of a job that has one.

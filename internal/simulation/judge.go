@@ -37,6 +37,9 @@ type judge struct {
 	refusedSince map[refusedKey]refusedSince
 	toldRefused  map[refusedKey]bool
 	cancels      map[string]time.Time
+	// cancelledBy is the process that sent it, and recorded are the objects of which it was ever on record.
+	cancelledBy map[string]string
+	recorded    map[types.UID]bool
 	// begun are the idempotency keys that a request was ever sent with.
 	begun map[string]bool
 	// taken are the objects that were restored with a request in doubt, by its idempotency key.
@@ -57,7 +60,7 @@ func newJudge(w *world) *judge {
 	return &judge{
 		w: w, newest: map[types.UID]*v1alpha1.DaftyJob{}, abandoned: map[types.UID]bool{},
 		stripped: map[types.UID]bool{}, forced: map[types.UID]bool{}, lostStatus: map[types.UID]bool{}, heirs: map[types.UID]string{},
-		refusedSince: map[refusedKey]refusedSince{}, toldRefused: map[refusedKey]bool{}, cancels: map[string]time.Time{},
+		refusedSince: map[refusedKey]refusedSince{}, toldRefused: map[refusedKey]bool{}, cancels: map[string]time.Time{}, cancelledBy: map[string]string{}, recorded: map[types.UID]bool{},
 		begun: map[string]bool{},
 		taken: map[string]types.UID{}, restored: map[types.UID]*v1alpha1.DaftyJob{},
 		resultData: map[types.UID]map[string]string{},
@@ -124,6 +127,7 @@ func (j *judge) saw(before, after version) {
 	}
 	if job.Status.Phase == v1alpha1.PhaseCancelling {
 		delete(j.lostStatus, job.UID) // that it was called off is on record again
+		j.recorded[job.UID] = true
 	}
 	// A status that somebody emptied says nothing until the operator has seen it.
 	if emptied := job.Status.Phase == "" && job.Status.ObservedGeneration == 0; !emptied && !j.handsOn {
@@ -199,7 +203,7 @@ func (j *judge) ended(job *v1alpha1.DaftyJob) {
 			untrue("at Dafty it is " + entry.Status)
 		}
 		// Dafty shows a cancelled job as a failed one. That it was cancelled stood in the status alone.
-		if reason != v1alpha1.ReasonCancelled && entry.Cancelled && !j.lostStatus[job.UID] && entry.Key != 0 {
+		if reason != v1alpha1.ReasonCancelled && entry.Cancelled && !j.lostStatus[job.UID] && !j.unrecorded(job) && entry.Key != 0 {
 			untrue("it was cancelled")
 		}
 	case v1alpha1.ReasonDeadlineExceeded:
@@ -476,16 +480,25 @@ func (j *judge) conclude() {
 		if id, is := j.heirs[job.UID]; is && !j.tried(job, id) {
 			j.find("paid twice: %s came with job %s, and Dafty made %s for it", job.Name, brief(id), brief(entry.JobID))
 		}
-		if job.Status.Phase == v1alpha1.PhaseFailed && endOf(job) == v1alpha1.ReasonDeadlineExceeded && job.Status.JobID == "" && len(job.Status.FailedJobIDs) == 0 {
-			j.find("false: %s is %s before its submission, but Dafty made job %s for it", job.Name, describe(job), brief(entry.JobID))
-		}
-		switch endOf(job) {
-		case v1alpha1.ReasonInvalidRequest, v1alpha1.ReasonCancelledBeforeSubmission, v1alpha1.ReasonDependencyFailed, v1alpha1.ReasonInvalidReference:
-			j.find("false: %s is %s, but Dafty made job %s for it", job.Name, describe(job), brief(entry.JobID))
+		if heir := j.newest[j.taken[entry.IdempotencyKey]]; heir != nil {
+			j.neverMade(heir, entry) // what the first one said was true until the other came
+		} else {
+			j.neverMade(job, entry)
 		}
 		if id := job.Status.JobID; id != "" && id != entry.JobID {
 			j.find("paid twice: %s is about job %s, and Dafty made %s for it", job.Name, brief(id), brief(entry.JobID))
 		}
+	}
+}
+
+// neverMade finds fault with an object that says that no job was made for it, though one was.
+func (j *judge) neverMade(job *v1alpha1.DaftyJob, entry daftysim.Entry) {
+	if job.Status.Phase == v1alpha1.PhaseFailed && endOf(job) == v1alpha1.ReasonDeadlineExceeded && job.Status.JobID == "" && len(job.Status.FailedJobIDs) == 0 {
+		j.find("false: %s is %s before its submission, but Dafty made job %s for it", job.Name, describe(job), brief(entry.JobID))
+	}
+	switch endOf(job) {
+	case v1alpha1.ReasonInvalidRequest, v1alpha1.ReasonCancelledBeforeSubmission, v1alpha1.ReasonDependencyFailed, v1alpha1.ReasonInvalidReference:
+		j.find("false: %s is %s, but Dafty made job %s for it", job.Name, describe(job), brief(entry.JobID))
 	}
 }
 

@@ -42,16 +42,19 @@ type outcome struct {
 func (d doer) Do(req *http.Request) (*http.Response, error) {
 	p, w, ctx := d.p, d.p.w, req.Context()
 	what := d.p.id + " " + describeRequest(req)
-	if !p.gate(what) || ctx.Err() != nil {
+	if !p.gate(what) {
 		return nil, failed(req, context.Cause(ctx))
+	}
+	w.mu.Lock()
+	w.judge.cancelTried(p, req)
+	w.mu.Unlock()
+	if ctx.Err() != nil {
+		return nil, failed(req, context.Cause(ctx)) // it was paused for longer than the call has
 	}
 	if mutate := w.mutation.request; mutate != nil {
 		mutate(req)
 	}
 	w.judge.sent(req)
-	w.mu.Lock()
-	w.judge.cancelTried(req)
-	w.mu.Unlock()
 	fault := w.strike(what)
 	if fault == refused {
 		if !p.sleep(w.chance.between(time.Millisecond, 50*time.Millisecond, what+" is refused")) {

@@ -38,7 +38,7 @@ func (w *world) person() {
 		}
 		annotation, value := v1alpha1.ResubmitAnnotation, submission.IdempotencyKey
 		for _, entry := range w.sim.Ledger() {
-			if entry.IdempotencyKey == submission.IdempotencyKey {
+			if entry.IdempotencyKey == submission.IdempotencyKey && !slices.Contains(job.Status.FailedJobIDs, entry.JobID) {
 				annotation, value = v1alpha1.JobAnnotation, lifecycle.Annotation(job, entry.JobID)
 			}
 		}

@@ -103,6 +103,7 @@ func (p *process) pause(d time.Duration) {
 	}
 	p.w.trace.add(p.id, "is paused for %s", d.Round(time.Millisecond))
 	p.resumed = make(chan struct{})
+	p.w.overslept.from = time.Now()
 	p.w.vacate(p)
 	p.w.after(d, p.resume)
 }
@@ -114,6 +115,7 @@ func (p *process) resume() {
 	p.w.trace.add(p.id, "goes on")
 	close(p.resumed)
 	p.resumed = nil
+	p.w.overslept.to = time.Now()
 	wait := time.Duration(0)
 	for _, f := range p.onResume {
 		// In order, while what was stopped in its tracks goes on.

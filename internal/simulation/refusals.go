@@ -156,6 +156,13 @@ func (j *judge) refused(p *process, kind, name string, code int) {
 	}
 }
 
+// unrecorded reports whether the cancel of a job left a process that is no more, and isn't on record: whoever comes after it
+// can't know.
+func (j *judge) unrecorded(job *v1alpha1.DaftyJob) bool {
+	by := j.cancelledBy[strings.ToLower(job.Status.JobID)]
+	return by != "" && !j.recorded[job.UID] && (j.w.leader == nil || j.w.leader.id != by)
+}
+
 // toldRefusal notes an event that tells of a refusal. It tells of one write; which it is stands in its words.
 func (j *judge) toldRefusal(p *process, job *v1alpha1.DaftyJob, reason, message string) {
 	if reason != v1alpha1.ReasonWriteRefused && reason != v1alpha1.ReasonWriteFailed {
@@ -172,9 +179,10 @@ func (j *judge) toldRefusal(p *process, job *v1alpha1.DaftyJob, reason, message 
 }
 
 // cancelTried notes a cancel that leaves a process, whether or not it arrives.
-func (j *judge) cancelTried(req *http.Request) {
-	if id, ok := strings.CutSuffix(req.URL.Path, "/cancel"); ok {
-		j.cancels[strings.ToLower(id[strings.LastIndexByte(id, '/')+1:])] = time.Now()
+func (j *judge) cancelTried(p *process, req *http.Request) {
+	if path, ok := strings.CutSuffix(req.URL.Path, "/cancel"); ok {
+		id := strings.ToLower(path[strings.LastIndexByte(path, '/')+1:])
+		j.cancels[id], j.cancelledBy[id] = time.Now(), p.id
 	}
 }
 

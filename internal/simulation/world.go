@@ -104,6 +104,8 @@ type world struct {
 	clockOff time.Duration
 	// clocksJumped says that they were, or are: what was decided then may be told later.
 	clocksJumped bool
+	// overslept is the last pause of a process.
+	overslept oversleeping
 	// effects counts API writes and Dafty calls; crashAt is where to crash, and crashed says that it did there.
 	effects int
 	crashAt point
