@@ -54,15 +54,11 @@ func TestNext(t *testing.T) {
 			got := decide(t, row.input())
 
 			way, _ := standing(&got.Status)
-			reason, message, event := "", "", ""
+			reason, message, event := "", "", eventOf(got)
 			if ready := meta.FindStatusCondition(got.Status.Conditions, ConditionReady); ready != nil {
 				reason, message = ready.Reason, ready.Message
 			}
 			if got.Event != nil {
-				event = "Normal " + got.Event.Reason
-				if got.Event.Warning {
-					event = "Warning " + got.Event.Reason
-				}
 				message += "\n" + got.Event.Message
 			}
 			want := row.then
@@ -79,6 +75,18 @@ func TestNext(t *testing.T) {
 				want.also(t, got)
 			}
 		})
+	}
+}
+
+// eventOf returns the type and the reason of a decision's event.
+func eventOf(decision lifecycle.Decision) string {
+	switch event := decision.Event; {
+	case event == nil:
+		return ""
+	case event.Warning:
+		return "Warning " + event.Reason
+	default:
+		return "Normal " + event.Reason
 	}
 }
 

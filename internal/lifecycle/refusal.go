@@ -126,7 +126,8 @@ func Told(in Input, decision Decision) Decision {
 	d := &decider{Input: in, status: *decision.Status.DeepCopy()}
 	before := d.ready()
 	recorded := before != nil && slices.Contains(refusalReasons, before.Reason)
-	if moved := decision.Status.Phase != in.Job.Status.Phase; recorded && !moved && decision.Step != RemoveFinalizer {
+	moved := decision.Status.Phase != in.Job.Status.Phase
+	if event := decision.Event; recorded && !moved && decision.Step != RemoveFinalizer && event != nil && !event.Warning {
 		decision.Event = nil // the reason that is back is no news
 	}
 	write := WriteOf(decision.Step)

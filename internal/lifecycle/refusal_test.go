@@ -62,6 +62,10 @@ var tellings = []struct {
 		then: then{phase: PhaseSubmitting, way: onTheWay, reason: ReasonSubmitting, step: lifecycle.Rest},
 	},
 	{
+		name: "what went wrong meanwhile is told once writes are taken", given: newJob(says(PhasePending, ReasonWriteRefused)), known: with(""), when: 5 * time.Second,
+		then: then{phase: PhasePending, way: onTheWay, reason: ReasonWaitingForCredentials, step: lifecycle.Rest, event: "Warning WaitingForCredentials"},
+	},
+	{
 		name: "a process that has just begun leaves it until it has tried", given: newJob(noFinalizer, says(PhasePending, ReasonWriteRefused)), known: with(keyA), when: 5 * time.Second,
 		then: then{phase: PhasePending, reason: ReasonWriteRefused, step: lifecycle.AddFinalizer},
 	},
@@ -89,6 +93,9 @@ func TestRefusals(t *testing.T) {
 			}
 			if got.Status.Phase != row.then.phase || ready.Reason != row.then.reason || got.Step != row.then.step || !strings.Contains(ready.Message, row.then.says) {
 				t.Errorf("got %s/%s, %s: %s", got.Status.Phase, ready.Reason, got.Step, ready.Message)
+			}
+			if event := eventOf(got); event != row.then.event {
+				t.Errorf("event %q, want %q", event, row.then.event)
 			}
 			if got.Event != nil && ready.Reason == ReasonWriteRefused {
 				t.Errorf("a second event: %+v", got.Event)

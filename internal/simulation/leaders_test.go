@@ -2,6 +2,7 @@ package simulation
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 )
@@ -48,4 +49,39 @@ func stopLeaderAt(w *world, where string, d time.Duration) {
 			w.leader.pause(d)
 		}
 	}
+}
+
+// A leader that wakes up deposed, and whose watch has broken, doesn't take the result of the DaftyJob that has come in place of
+// the one that it knows.
+func TestADeposedLeaderTakesNoResult(t *testing.T) {
+	woke := 0
+	for seed := range uint64(20) {
+		o := options{seed: seed, slots: 2, variants: allVariants[0].Variants, pending: 20 * time.Second, processing: 2 * time.Second, creating: time.Second}
+		r := run(t, o, func(w *world) {
+			w.begin(aResult)
+			w.pass(10 * time.Second) // it follows the job
+			w.do(func() {
+				deposed := w.leader
+				deposed.view.lose()
+				deposed.pause(5 * time.Minute)
+			})
+			w.pass(time.Minute) // another leads, and stores the result
+			w.do(func() {
+				backup := w.cluster.get("one")
+				w.cluster.vanish("one")
+				w.cluster.createFrom(backup, false)
+			})
+			w.pass(10 * time.Minute)
+		})
+		if strings.Contains(fmt.Sprint(r.trace), "patch status of one: Conflict") {
+			woke++
+		}
+		if len(r.problems) > 0 || r.paid != 1 {
+			t.Errorf("seed %d: %d jobs made, %q\n%s", seed, r.paid, r.problems, r.trace)
+		}
+	}
+	if woke == 0 {
+		t.Error("no deposed leader ever acted")
+	}
+	t.Logf("%d deposed leaders acted", woke)
 }
