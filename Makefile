@@ -75,18 +75,18 @@ test: ## Run all tests, against a real control plane.
 
 .PHONY: simulate
 simulate: ## Play N histories from SEED on, and all crash points; SEED alone prints one history's trace.
-	SIMULATE_SEED=$(SEED) SIMULATE_N=$(N) go test ./internal/simulation -run '$(if $(N),TestHistories|TestCrashPoints,TestHistories)' -count 1 -timeout 0 -v
+	SIMULATE_SEED=$(SEED) SIMULATE_N=$(N) go test ./test/simulation -run '$(if $(N),TestHistories|TestCrashPoints,TestHistories)' -count 1 -timeout 0 -v
 
 .PHONY: soak
 soak: ## Kill the built operator at random moments, FOR 5m or longer; SEED repeats a schedule.
 	@KUBEBUILDER_ASSETS="$$(go run ./hack/kube-assets)"; export KUBEBUILDER_ASSETS; set -x; \
-		SOAK_SEED=$(or $(SEED),$(shell date +%s)) SOAK_FOR=$(or $(FOR),5m) go test ./internal/soak -count 1 -timeout 0 -v
+		SOAK_SEED=$(or $(SEED),$(shell date +%s)) SOAK_FOR=$(or $(FOR),5m) go test ./test/soak -count 1 -timeout 0 -v
 
 .PHONY: e2e-argocd
 e2e-argocd: ## Run the operator under a real Argo CD, built at first use; needs redis-server. E2E_LOGS is a folder to keep logs in.
 	cd hack/argocd && CGO_ENABLED=0 GOWORK=off GOTOOLCHAIN=auto go test -count 1 -trimpath ./... # built as Argo CD is
 	@KUBEBUILDER_ASSETS="$$(go run ./hack/kube-assets)"; export KUBEBUILDER_ASSETS; set -x; \
-		go test -tags e2e ./internal/argocd -count 1 -timeout $(TEST_TIMEOUT) -v
+		go test -tags e2e ./test/argocd -count 1 -timeout $(TEST_TIMEOUT) -v
 
 .PHONY: check-contract
 check-contract: ## Tell what in Dafty's published OpenAPI file differs from ours, in what the operator uses. DAFTY_URL is another address.

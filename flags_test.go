@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"dafty.ai/dafty-operator/internal/docstest"
+	"dafty.ai/dafty-operator/internal/test/docstest"
 )
 
 // asOperator in the environment makes this test's program the operator, asked for its help: see TestMain.

@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
-	"dafty.ai/dafty-operator/internal/kubetest"
+	"dafty.ai/dafty-operator/internal/test/kubetest"
 )
 
 func TestMain(m *testing.M) {

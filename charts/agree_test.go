@@ -15,7 +15,7 @@ import (
 	policyv1 "k8s.io/api/policy/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
-	"dafty.ai/dafty-operator/internal/installtest"
+	"dafty.ai/dafty-operator/internal/test/installtest"
 )
 
 // kustomize and Helm install the same, but for names: with all that both can do, in all namespaces and in some.

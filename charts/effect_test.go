@@ -12,7 +12,7 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
-	"dafty.ai/dafty-operator/internal/installtest"
+	"dafty.ai/dafty-operator/internal/test/installtest"
 )
 
 // rule is what is looked at here of a PrometheusRule.

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"dafty.ai/dafty-operator/internal/installtest"
+	"dafty.ai/dafty-operator/internal/test/installtest"
 )
 
 // A released chart is of its version, has its image, and its page has no link that leads out of the package.

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"dafty.ai/dafty-operator/internal/installtest"
+	"dafty.ai/dafty-operator/internal/test/installtest"
 )
 
 // parent is a chart that has this one as a dependency, with these further lines about it and these values.

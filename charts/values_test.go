@@ -11,7 +11,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
-	"dafty.ai/dafty-operator/internal/docstest"
+	"dafty.ai/dafty-operator/internal/test/docstest"
 )
 
 // value is one setting of values.yaml.

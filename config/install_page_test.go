@@ -9,8 +9,8 @@ import (
 	"strings"
 	"testing"
 
-	"dafty.ai/dafty-operator/internal/installtest"
-	"dafty.ai/dafty-operator/internal/kubetest"
+	"dafty.ai/dafty-operator/internal/test/installtest"
+	"dafty.ai/dafty-operator/internal/test/kubetest"
 )
 
 // All that docs/install.md and the chart's page say to type is typed, section by section, against a real API server, with the files that it shows,

@@ -23,10 +23,10 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
-	"dafty.ai/dafty-operator/internal/installtest"
-	"dafty.ai/dafty-operator/internal/kubetest"
-	"dafty.ai/dafty-operator/internal/operatortest"
-	"dafty.ai/dafty-operator/internal/sourcetree"
+	"dafty.ai/dafty-operator/internal/test/installtest"
+	"dafty.ai/dafty-operator/internal/test/kubetest"
+	"dafty.ai/dafty-operator/internal/test/operatortest"
+	"dafty.ai/dafty-operator/internal/test/sourcetree"
 )
 
 const (

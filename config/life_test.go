@@ -7,8 +7,8 @@ import (
 	"testing"
 	"time"
 
-	"dafty.ai/dafty-operator/internal/daftysim"
-	"dafty.ai/dafty-operator/internal/kubetest"
+	"dafty.ai/dafty-operator/internal/test/daftysim"
+	"dafty.ai/dafty-operator/internal/test/kubetest"
 )
 
 // patience is for what takes the operator moments; a machine may be slow.

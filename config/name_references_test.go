@@ -15,8 +15,8 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
-	"dafty.ai/dafty-operator/internal/installtest"
-	"dafty.ai/dafty-operator/internal/kubeassets"
+	"dafty.ai/dafty-operator/internal/test/installtest"
+	"dafty.ai/dafty-operator/internal/test/kubeassets"
 )
 
 // named are the kinds whose objects a reference of the API names.

@@ -14,11 +14,11 @@ import (
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"dafty.ai/dafty-operator/internal/installtest"
-	"dafty.ai/dafty-operator/internal/kubetest"
-	"dafty.ai/dafty-operator/internal/operatortest"
-	"dafty.ai/dafty-operator/internal/sourcetree"
-	"dafty.ai/dafty-operator/internal/subprocess"
+	"dafty.ai/dafty-operator/internal/test/installtest"
+	"dafty.ai/dafty-operator/internal/test/kubetest"
+	"dafty.ai/dafty-operator/internal/test/operatortest"
+	"dafty.ai/dafty-operator/internal/test/sourcetree"
+	"dafty.ai/dafty-operator/internal/test/subprocess"
 )
 
 // process is the operator, run as its Deployment says: outside of a Pod, but with a token of its service account.

@@ -17,8 +17,8 @@ import (
 	certutil "k8s.io/client-go/util/cert"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"dafty.ai/dafty-operator/internal/kubetest"
-	"dafty.ai/dafty-operator/internal/operatortest"
+	"dafty.ai/dafty-operator/internal/test/kubetest"
+	"dafty.ai/dafty-operator/internal/test/operatortest"
 )
 
 // right is one verb of one rule of a role that the operator's service account is bound to.

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"dafty.ai/dafty-operator/internal/installtest"
+	"dafty.ai/dafty-operator/internal/test/installtest"
 )
 
 // What the page about kustomize shows is put into files and applied, and all that refers to something finds it.

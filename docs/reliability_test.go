@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"dafty.ai/dafty-operator/internal/daftysim"
+	"dafty.ai/dafty-operator/internal/test/daftysim"
 )
 
 // The page about reliability lists each behaviour that Dafty leaves open, with the readings that the simulator plays, and no other.

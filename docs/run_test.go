@@ -25,9 +25,9 @@ import (
 	"dafty.ai/dafty-operator/internal/account"
 	"dafty.ai/dafty-operator/internal/controller"
 	"dafty.ai/dafty-operator/internal/dafty"
-	"dafty.ai/dafty-operator/internal/daftysim"
-	"dafty.ai/dafty-operator/internal/kubetest"
-	"dafty.ai/dafty-operator/internal/sourcetree"
+	"dafty.ai/dafty-operator/internal/test/daftysim"
+	"dafty.ai/dafty-operator/internal/test/kubetest"
+	"dafty.ai/dafty-operator/internal/test/sourcetree"
 )
 
 func TestMain(m *testing.M) { kubetest.Main(m, kubetest.Options{ControllerManager: true}) }

@@ -14,8 +14,8 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	"sigs.k8s.io/yaml"
 
-	"dafty.ai/dafty-operator/internal/daftysim"
-	"dafty.ai/dafty-operator/internal/kubetest"
+	"dafty.ai/dafty-operator/internal/test/daftysim"
+	"dafty.ai/dafty-operator/internal/test/kubetest"
 )
 
 // The page about security tells of each right that the operator has, and of no other. "Read" is to get, list and watch.

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds the image with buildah, runs it with runc and judges it (internal/imagetest). It needs root, and Debian or a
+# Builds the image with buildah, runs it with runc and judges it (test/image). It needs root, and Debian or a
 # relative of it for what it installs; no registry, as the images it builds on are made of this machine's Go and busybox.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -24,4 +24,4 @@ fi
 go mod download # the build in the image is offline: it sees these modules alone
 KUBEBUILDER_ASSETS=$(go run ./hack/kube-assets)
 export KUBEBUILDER_ASSETS
-exec go test -tags image -count 1 -timeout 20m -v ./internal/imagetest
+exec go test -tags image -count 1 -timeout 20m -v ./test/image

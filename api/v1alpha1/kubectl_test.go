@@ -12,7 +12,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
-	"dafty.ai/dafty-operator/internal/kubetest"
+	"dafty.ai/dafty-operator/internal/test/kubetest"
 )
 
 const samples = "../../config/samples"

@@ -8,7 +8,7 @@ import (
 
 	lua "github.com/yuin/gopher-lua"
 
-	"dafty.ai/dafty-operator/internal/argolua"
+	"dafty.ai/dafty-operator/internal/test/argolua"
 )
 
 // actionTest is the file of Argo CD's form.

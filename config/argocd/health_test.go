@@ -5,7 +5,7 @@ import (
 
 	lua "github.com/yuin/gopher-lua"
 
-	"dafty.ai/dafty-operator/internal/argolua"
+	"dafty.ai/dafty-operator/internal/test/argolua"
 )
 
 // healthTest is one of Argo CD's form.

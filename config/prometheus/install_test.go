@@ -20,10 +20,10 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 
-	"dafty.ai/dafty-operator/internal/kubetest"
-	"dafty.ai/dafty-operator/internal/operatortest"
-	"dafty.ai/dafty-operator/internal/sourcetree"
-	"dafty.ai/dafty-operator/internal/subprocess"
+	"dafty.ai/dafty-operator/internal/test/kubetest"
+	"dafty.ai/dafty-operator/internal/test/operatortest"
+	"dafty.ai/dafty-operator/internal/test/sourcetree"
+	"dafty.ai/dafty-operator/internal/test/subprocess"
 )
 
 const (

@@ -10,8 +10,8 @@ import (
 	"strings"
 	"testing"
 
-	"dafty.ai/dafty-operator/internal/kubetest"
-	"dafty.ai/dafty-operator/internal/sourcetree"
+	"dafty.ai/dafty-operator/internal/test/kubetest"
+	"dafty.ai/dafty-operator/internal/test/sourcetree"
 )
 
 // The CRD isn't there beforehand: it comes with the installation.

@@ -4,7 +4,7 @@ import (
 	"context"
 	"time"
 
-	"dafty.ai/dafty-operator/internal/daftysim"
+	"dafty.ai/dafty-operator/internal/test/daftysim"
 )
 
 // callsPerJob: what a job costs of the key's minute, and how soon its start shows.

@@ -8,7 +8,7 @@ import (
 	"path/filepath"
 	"time"
 
-	"dafty.ai/dafty-operator/internal/daftysim"
+	"dafty.ai/dafty-operator/internal/test/daftysim"
 )
 
 // dafty is a simulated Dafty with a meter before it.

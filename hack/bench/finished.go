@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
-	"dafty.ai/dafty-operator/internal/daftysim"
+	"dafty.ai/dafty-operator/internal/test/daftysim"
 )
 
 const (

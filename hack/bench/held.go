@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	"dafty.ai/dafty-operator/internal/daftysim"
+	"dafty.ai/dafty-operator/internal/test/daftysim"
 )
 
 // steadyFor is how long what is to be steady is looked at: longer than Dafty holds a request.

@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
-	"dafty.ai/dafty-operator/internal/daftysim"
+	"dafty.ai/dafty-operator/internal/test/daftysim"
 )
 
 // endToStatus: so many in flight that a held request for each is about what the budget carries.

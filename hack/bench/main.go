@@ -18,8 +18,8 @@ import (
 	"strings"
 	"syscall"
 
-	"dafty.ai/dafty-operator/internal/daftysim"
-	"dafty.ai/dafty-operator/internal/sourcetree"
+	"dafty.ai/dafty-operator/internal/test/daftysim"
+	"dafty.ai/dafty-operator/internal/test/sourcetree"
 )
 
 // settings are what the flags say.

@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"dafty.ai/dafty-operator/internal/daftysim"
+	"dafty.ai/dafty-operator/internal/test/daftysim"
 )
 
 // kind is what a call to Dafty is for.

@@ -4,7 +4,7 @@ import (
 	"context"
 	"time"
 
-	"dafty.ai/dafty-operator/internal/daftysim"
+	"dafty.ai/dafty-operator/internal/test/daftysim"
 )
 
 // imagesAMinute is Dafty's limit of image creates per API key.

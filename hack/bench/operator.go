@@ -14,7 +14,7 @@ import (
 	"syscall"
 	"time"
 
-	"dafty.ai/dafty-operator/internal/subprocess"
+	"dafty.ai/dafty-operator/internal/test/subprocess"
 )
 
 const readyWithin = 3 * time.Minute

@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"dafty.ai/dafty-operator/internal/daftysim"
+	"dafty.ai/dafty-operator/internal/test/daftysim"
 )
 
 // headStart is how long the key is somebody else's before the operator comes: as long as Dafty counts.

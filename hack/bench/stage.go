@@ -9,8 +9,8 @@ import (
 	"slices"
 	"time"
 
-	"dafty.ai/dafty-operator/internal/daftysim"
-	"dafty.ai/dafty-operator/internal/kubetest"
+	"dafty.ai/dafty-operator/internal/test/daftysim"
+	"dafty.ai/dafty-operator/internal/test/kubetest"
 )
 
 // stage is all that a scenario plays with, and what it has measured.

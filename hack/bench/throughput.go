@@ -4,7 +4,7 @@ import (
 	"context"
 	"time"
 
-	"dafty.ai/dafty-operator/internal/daftysim"
+	"dafty.ai/dafty-operator/internal/test/daftysim"
 )
 
 // throughput: as many jobs a second as the API server takes.

@@ -19,7 +19,7 @@ import (
 	"syscall"
 	"time"
 
-	"dafty.ai/dafty-operator/internal/daftysim"
+	"dafty.ai/dafty-operator/internal/test/daftysim"
 )
 
 func main() {

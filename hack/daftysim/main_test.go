@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"dafty.ai/dafty-operator/internal/daftysim"
+	"dafty.ai/dafty-operator/internal/test/daftysim"
 )
 
 // start runs the program until the test ends, and gives its base URL.

@@ -15,9 +15,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
-	"dafty.ai/dafty-operator/internal/daftysim"
-	"dafty.ai/dafty-operator/internal/operatortest"
-	"dafty.ai/dafty-operator/internal/sourcetree"
+	"dafty.ai/dafty-operator/internal/test/daftysim"
+	"dafty.ai/dafty-operator/internal/test/operatortest"
+	"dafty.ai/dafty-operator/internal/test/sourcetree"
 )
 
 func TestDemoEndsByItself(t *testing.T) {

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"dafty.ai/dafty-operator/internal/daftysim"
+	"dafty.ai/dafty-operator/internal/test/daftysim"
 )
 
 // report says what came of the samples, what they cost, and where everything is. It returns how many things are not as

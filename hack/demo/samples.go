@@ -12,7 +12,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
-	"dafty.ai/dafty-operator/internal/daftysim"
+	"dafty.ai/dafty-operator/internal/test/daftysim"
 )
 
 // Where the samples are, from the top of the repository: each by itself, and a campaign of which each is made of the one

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"dafty.ai/dafty-operator/internal/daftysim"
+	"dafty.ai/dafty-operator/internal/test/daftysim"
 )
 
 // processing is about how long Dafty works on a job: enough to see it happen.

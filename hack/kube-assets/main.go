@@ -9,7 +9,7 @@ import (
 	"os/signal"
 	"syscall"
 
-	"dafty.ai/dafty-operator/internal/kubeassets"
+	"dafty.ai/dafty-operator/internal/test/kubeassets"
 )
 
 func main() {

@@ -20,7 +20,7 @@ import (
 
 	"dafty.ai/dafty-operator/internal/dafty"
 	"dafty.ai/dafty-operator/internal/metrics"
-	"dafty.ai/dafty-operator/internal/metrics/metricstest"
+	"dafty.ai/dafty-operator/internal/test/metricstest"
 )
 
 // None of these tests is parallel: counters are those of the whole process.

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"dafty.ai/dafty-operator/internal/dafty"
-	"dafty.ai/dafty-operator/internal/daftysim"
+	"dafty.ai/dafty-operator/internal/test/daftysim"
 )
 
 // filled is a room with so many jobs in flight, and the next one that asked.

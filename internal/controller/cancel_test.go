@@ -12,7 +12,7 @@ import (
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
 	"dafty.ai/dafty-operator/internal/controller"
-	"dafty.ai/dafty-operator/internal/daftysim"
+	"dafty.ai/dafty-operator/internal/test/daftysim"
 )
 
 // cancelVariants are the readings of the contract that a cancel can meet.

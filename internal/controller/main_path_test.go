@@ -9,7 +9,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
-	"dafty.ai/dafty-operator/internal/daftysim"
+	"dafty.ai/dafty-operator/internal/test/daftysim"
 )
 
 // Each operation's request is on the wire byte for byte as the contract wants it: fields that

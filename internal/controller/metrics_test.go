@@ -11,9 +11,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
-	"dafty.ai/dafty-operator/internal/daftysim"
-	"dafty.ai/dafty-operator/internal/kubetest"
-	"dafty.ai/dafty-operator/internal/metrics/metricstest"
+	"dafty.ai/dafty-operator/internal/test/daftysim"
+	"dafty.ai/dafty-operator/internal/test/kubetest"
+	"dafty.ai/dafty-operator/internal/test/metricstest"
 )
 
 // What the operator tells Prometheus. It isn't parallel: counters are those of the whole process.

@@ -8,7 +8,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
-	"dafty.ai/dafty-operator/internal/daftysim"
+	"dafty.ai/dafty-operator/internal/test/daftysim"
 )
 
 // What stands as a reference is open, but that a url does: a chain completes under each reading, also where Dafty can't fetch its

@@ -21,8 +21,8 @@ import (
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
 	"dafty.ai/dafty-operator/internal/controller"
-	"dafty.ai/dafty-operator/internal/daftysim"
-	"dafty.ai/dafty-operator/internal/operatortest"
+	"dafty.ai/dafty-operator/internal/test/daftysim"
+	"dafty.ai/dafty-operator/internal/test/operatortest"
 )
 
 // What the user has to mend is said, and once it is mended the job goes on by itself.

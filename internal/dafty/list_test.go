@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"dafty.ai/dafty-operator/internal/dafty"
-	"dafty.ai/dafty-operator/internal/daftysim"
+	"dafty.ai/dafty-operator/internal/test/daftysim"
 )
 
 func TestListsOnTheWire(t *testing.T) {

@@ -10,8 +10,8 @@ import (
 	"testing"
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
-	"dafty.ai/dafty-operator/internal/argolua"
-	"dafty.ai/dafty-operator/internal/docstest"
+	"dafty.ai/dafty-operator/internal/test/argolua"
+	"dafty.ai/dafty-operator/internal/test/docstest"
 )
 
 const healthCheck = "../../config/argocd/resource_customizations/dafty.ai/DaftyJob/health.lua"

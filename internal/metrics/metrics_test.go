@@ -23,8 +23,8 @@ import (
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
 	"dafty.ai/dafty-operator/internal/dafty"
-	"dafty.ai/dafty-operator/internal/docstest"
-	"dafty.ai/dafty-operator/internal/metrics/metricstest"
+	"dafty.ai/dafty-operator/internal/test/docstest"
+	"dafty.ai/dafty-operator/internal/test/metricstest"
 )
 
 const page = "../../docs/metrics.md"

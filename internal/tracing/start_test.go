@@ -16,7 +16,7 @@ import (
 	"go.opentelemetry.io/otel/trace/noop"
 	"k8s.io/apimachinery/pkg/types"
 
-	"dafty.ai/dafty-operator/internal/operatortest"
+	"dafty.ai/dafty-operator/internal/test/operatortest"
 )
 
 // environment sets the variables of a test, and none else of OpenTelemetry's that choose.

@@ -1,0 +1,120 @@
+package process
+
+import (
+	"syscall"
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"dafty.ai/dafty-operator/api/v1alpha1"
+	"dafty.ai/dafty-operator/internal/test/daftysim"
+)
+
+// live lets one DaftyJob complete, has another refused, and ends the operator.
+func (s *stage) live(p *operator) {
+	s.t.Helper()
+	s.generate("hero")
+	s.reaches("hero", v1alpha1.PhaseQueued)
+	s.sim.Inject(daftysim.Fault{
+		Operation: daftysim.EditImage, Kind: daftysim.FaultAnswer, Status: 400, Code: "BAD_REQUEST", Message: "no image for " + apiKey,
+	})
+	refused := &v1alpha1.DaftyJob{ObjectMeta: metav1.ObjectMeta{Name: "refused"}}
+	refused.Spec.ImageEdit = &v1alpha1.ImageEdit{Image: v1alpha1.ImageTarget{ID: someImage}, Prompt: "A picture of refused"}
+	s.create(refused)
+	s.reaches("refused", v1alpha1.PhaseFailed)
+	s.sim.FinishAll(daftysim.Succeed)
+	s.reaches("hero", v1alpha1.PhaseCompleted)
+	p.signal(syscall.SIGTERM)
+	if code := p.ends(soon); code != 0 {
+		s.t.Errorf("it ended with code %d", code)
+	}
+}
+
+// The log as it is installed: no flag about it is given.
+func TestLog(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	p := s.start("the operator", nil, elect)
+	s.live(p)
+	keyless(t, "the log", p.log.String())
+
+	jobID, told := s.get("hero").Status.JobID, map[string]map[string]any{}
+	for _, line := range p.lines() {
+		for _, key := range []string{"level", "ts", "msg"} {
+			if line[key] == nil {
+				t.Errorf("no %s in %v", key, line)
+			}
+		}
+		if level := line["level"]; level != "info" && level != "error" {
+			t.Errorf("a line of level %v", level)
+		}
+		if line["name"] == "hero" {
+			reason, _ := line["reason"].(string)
+			told[reason] = line
+		}
+	}
+	for _, reason := range []string{v1alpha1.ReasonQueued, v1alpha1.ReasonCompleted} {
+		line := told[reason]
+		if line == nil {
+			t.Errorf("no line with reason %s of the job; there are %v", reason, told)
+			continue
+		}
+		for key, want := range map[string]any{
+			"namespace": s.Namespace, "name": "hero", "jobID": jobID, "attempt": 1.0, "class": "image_create",
+		} {
+			if line[key] != want {
+				t.Errorf("%s is %v, want %v, in %v", key, line[key], want, line)
+			}
+		}
+	}
+}
+
+// At debug level each decision and each call is told.
+func TestDebugLog(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	p := s.start("the operator", nil, elect, "--zap-log-level=debug")
+	s.live(p)
+	keyless(t, "the log", p.log.String())
+
+	jobID, calls, steps := s.get("hero").Status.JobID, map[any]map[string]any{}, map[any]bool{}
+	var failed map[string]any
+	seen := map[string]bool{}
+	for _, line := range p.lines() {
+		if line["namespace"] == s.Namespace {
+			for key := range line {
+				seen[key] = true
+			}
+		}
+		switch {
+		case line["msg"] == "Dafty has answered" && line["name"] == "hero":
+			calls[line["operation"]] = line
+		case line["msg"] == "the call to Dafty failed" && line["name"] == "refused":
+			failed = line
+		case line["msg"] == "decided" && line["name"] == "hero":
+			steps[line["step"]] = true
+		}
+	}
+	for _, row := range documented(t, "| key | what it holds |") {
+		for _, key := range ticked.FindAllStringSubmatch(row[0], -1) {
+			if !seen[key[1]] {
+				t.Errorf("no line has the key %s of the docs", key[1])
+			}
+		}
+	}
+	create, wait := calls["create"], calls["wait"]
+	if create["namespace"] != s.Namespace || create["attempt"] != 1.0 || create["class"] != "image_create" || create["seconds"] == nil || create["idempotencyKey"] == nil {
+		t.Errorf("the create is told as %v", create)
+	}
+	if wait["jobID"] != jobID || wait["namespace"] != s.Namespace {
+		t.Errorf("the held look is told as %v, of job %s", wait, jobID)
+	}
+	if failed["status"] != 400.0 || failed["kind"] != "Invalid" || failed["operation"] != "create" {
+		t.Errorf("the refused create is told as %v", failed)
+	}
+	for _, step := range []string{"AddFinalizer", "Submit", "Follow"} {
+		if !steps[step] {
+			t.Errorf("no decision for %s is told; there are %v", step, steps)
+		}
+	}
+}

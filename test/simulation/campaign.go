@@ -1,0 +1,119 @@
+package simulation
+
+import (
+	"bytes"
+	"net/http"
+	"time"
+
+	"dafty.ai/dafty-operator/api/v1alpha1"
+	"dafty.ai/dafty-operator/internal/test/daftysim"
+)
+
+// campaigns are the scenarios in which DaftyJobs refer to images of others, in all fields that may. Under every reading of what
+// names an image they complete, and each is paid for once.
+func campaigns() []scenario {
+	return []scenario{
+		{"a campaign", false, func(w *world) { campaign(w, startClip(0, 1), editOf(1)) }},
+		{"a campaign with keys of its own", false, func(w *world) {
+			campaign(w, withOwnKey(startClip(0, 1)), withOwnKey(editOf(1)))
+		}},
+		{"a campaign of first images", false, func(w *world) { campaign(w, clipOf(0), editOf(0)) }},
+	}
+}
+
+// campaign makes two images, and two DaftyJobs that use them.
+func campaign(w *world, second, third func() *v1alpha1.DaftyJob) {
+	w.begin(func() *v1alpha1.DaftyJob {
+		job := image()
+		job.Spec.ImageGenerate.Variations = new(int32(2))
+		return job
+	})
+	w.pass(200 * time.Millisecond)
+	w.do(func() {
+		w.trace.add("user", "creates two and three, which use its images")
+		for _, job := range []*v1alpha1.DaftyJob{second(), third()} {
+			if job.Spec.IdempotencyKey != "" {
+				job.Spec.IdempotencyKey = w.cluster.ownKey()
+			}
+			w.cluster.create(job)
+		}
+	})
+	w.pass(8 * time.Minute)
+	if w.variants.VariationBound != daftysim.VariationsOne {
+		w.do(func() { w.wantCompleted("one", "two", "three") })
+	}
+}
+
+// wantCompleted is asked when all must have ended well, and each been paid for once.
+func (w *world) wantCompleted(names ...string) {
+	for _, name := range names {
+		if job := w.cluster.get(name); job == nil || job.Status.Phase != v1alpha1.PhaseCompleted {
+			w.judge.find("stuck: %s hasn't completed: %s", name, describe(w.cluster.lastOf(name)))
+		}
+	}
+	if made := len(w.sim.Ledger()); made != len(names) {
+		kind := "paid twice"
+		if made < len(names) {
+			kind = "stuck"
+		}
+		w.judge.find("%s: %d jobs were made for %d DaftyJobs", kind, made, len(names))
+	}
+}
+
+func imageOf(index int32) *v1alpha1.JobReference {
+	return &v1alpha1.JobReference{Name: "one", Index: index}
+}
+
+func clipOf(index int32) func() *v1alpha1.DaftyJob {
+	return func() *v1alpha1.DaftyJob {
+		job := named(v1alpha1.DaftyJobSpec{ImageToVideo: &v1alpha1.ImageToVideo{Image: v1alpha1.ImageReference{JobRef: imageOf(index)}, Prompt: "it moves"}})
+		job.Name = "two"
+		return job
+	}
+}
+
+func startClip(start, end int32) func() *v1alpha1.DaftyJob {
+	return func() *v1alpha1.DaftyJob {
+		job := named(v1alpha1.DaftyJobSpec{VideoFrames: &v1alpha1.VideoFrames{
+			StartImage: v1alpha1.ImageReference{JobRef: imageOf(start)}, EndImage: v1alpha1.ImageReference{JobRef: imageOf(end)}, Prompt: "it moves",
+		}})
+		job.Name = "two"
+		return job
+	}
+}
+
+// editOf works on the first image, by the example of another.
+func editOf(reference int32) func() *v1alpha1.DaftyJob {
+	return func() *v1alpha1.DaftyJob {
+		job := named(v1alpha1.DaftyJobSpec{ImageEdit: &v1alpha1.ImageEdit{
+			Image: v1alpha1.ImageTarget{JobRef: imageOf(0)}, Prompt: "a hat", References: []v1alpha1.ImageReference{{JobRef: imageOf(reference)}},
+		}})
+		job.Name = "three"
+		return job
+	}
+}
+
+// withOwnKey has a DaftyJob get a key of the user's own when it is created.
+func withOwnKey(of func() *v1alpha1.DaftyJob) func() *v1alpha1.DaftyJob {
+	return func() *v1alpha1.DaftyJob {
+		job := of()
+		job.Spec.IdempotencyKey = ownKeys
+		return job
+	}
+}
+
+// posted looks at each create that leaves: requests with one key and one API key have one body.
+func (j *judge) posted(req *http.Request, body []byte) {
+	key := req.Header.Get("Idempotency-Key")
+	if key == "" {
+		return
+	}
+	of := req.Header.Get("X-Api-Key") + " " + key
+	j.mu.Lock()
+	was, again := j.bodies[of]
+	j.bodies[of] = body
+	j.mu.Unlock()
+	if again && !bytes.Equal(was, body) {
+		j.find("contract: %s is sent with another body: %s, and before %s", describeRequest(req), body, was)
+	}
+}

@@ -1,0 +1,225 @@
+package simulation
+
+import (
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+
+	"dafty.ai/dafty-operator/api/v1alpha1"
+	"dafty.ai/dafty-operator/internal/lifecycle"
+	"dafty.ai/dafty-operator/internal/test/daftysim"
+)
+
+// toolApplies has a tool put its manifest in the place of what users have set, as Flux and kubectl replace do. Mostly it is
+// silent about desiredState.
+func toolApplies(w *world, p picker) {
+	w.apply(p.job(), pick(&p, "", "", "", v1alpha1.DesiredCompleted))
+}
+
+// apply has a tool put back what its manifest says of desiredState.
+func (w *world) apply(name string, state v1alpha1.DesiredState) {
+	if job := w.cluster.get(name); job == nil || job.Spec.DesiredState == state {
+		return
+	}
+	w.trace.add("tool", "applies %s, with desiredState %q", name, state)
+	w.cluster.change(name, func(job *v1alpha1.DaftyJob) { job.Spec.DesiredState = state })
+}
+
+// orphanLate has a user change the policy when the object may be on its way out already.
+func orphanLate(w *world, p picker) { w.orphan(p.job()) }
+
+func (w *world) orphan(name string) {
+	if job := w.cluster.get(name); job == nil || job.Spec.DeletionPolicy == v1alpha1.DeletionOrphan {
+		return
+	}
+	w.trace.add("user", "sets deletionPolicy Orphan on %s", name)
+	w.cluster.change(name, func(job *v1alpha1.DaftyJob) { job.Spec.DeletionPolicy = v1alpha1.DeletionOrphan })
+}
+
+// desired holds what the operator writes against what was asked for when it decided: nothing is sent that isn't wanted, and
+// what is on record stays.
+func (j *judge) desired(was, job *v1alpha1.DaftyJob) {
+	if was.Status.CancelRequestedAt != nil && job.Status.CancelRequestedAt == nil {
+		j.find("false: the cancel of %s is forgotten", job.Name)
+	}
+	for _, condition := range job.Status.Conditions {
+		if condition.ObservedGeneration != job.Status.ObservedGeneration {
+			j.find("false: %s of %s is of generation %d, and its status of %d", condition.Type, job.Name, condition.ObservedGeneration, job.Status.ObservedGeneration)
+		}
+	}
+	if !was.Status.Phase.Final() && endOf(job) == v1alpha1.ReasonCompleted && job.Status.Phase.Final() && calledOff(was) {
+		j.find("false: %s is %s, and was called off", job.Name, describe(job))
+	}
+	if s := job.Status.Submission; s != nil && s.IdempotencyKey != "" && !j.begun[s.IdempotencyKey] {
+		j.begun[s.IdempotencyKey] = true
+		j.began(was)
+	}
+}
+
+// calledOff says whether a job is to be cancelled, by its spec or by what is on record of an earlier one.
+func calledOff(job *v1alpha1.DaftyJob) bool {
+	return job.Spec.DesiredState == v1alpha1.DesiredCancelled || job.Status.CancelRequestedAt != nil
+}
+
+// heldBack says whether a job was suspended by its spec, and not released since: silence releases nothing.
+func heldBack(job *v1alpha1.DaftyJob) bool {
+	return job.Spec.DesiredState == v1alpha1.DesiredSuspended || job.Spec.DesiredState == "" && job.Status.SuspendedAt != nil
+}
+
+// began is asked of an object as it was when a request for it is sent for the first time.
+func (j *judge) began(job *v1alpha1.DaftyJob) {
+	switch seconds := job.Spec.StartingDeadlineSeconds; {
+	case calledOff(job):
+		j.find("paid unasked: %s was called off, and is submitted", job.Name)
+	case heldBack(job):
+		j.find("paid unasked: %s is held back, and is submitted", job.Name)
+	case seconds != nil && !started(job) && time.Since(startBy(job)) > maxSkew && !j.w.clocksJumped && !j.w.overslept.across(startBy(job)):
+		j.find("paid unasked: %s is submitted %s after its starting deadline", job.Name, time.Since(startBy(job)))
+	}
+}
+
+// oversleeping is the last pause of any process.
+type oversleeping struct{ from, to time.Time }
+
+// across reports whether a process that was awake at a time, and then paused, has gone on only now: what it writes was decided
+// in time, and can't be stopped any more.
+func (o oversleeping) across(at time.Time) bool {
+	const wakes = 10 * time.Second // until the write that it was about to make has its effect
+	return o.from.Before(at.Add(maxSkew)) && time.Since(o.to) < wakes
+}
+
+// startBy is the starting deadline of a job that has one.
+func startBy(job *v1alpha1.DaftyJob) time.Time {
+	return job.CreationTimestamp.Add(time.Duration(*job.Spec.StartingDeadlineSeconds) * time.Second)
+}
+
+// started says whether Dafty may have taken the job, or has.
+func started(job *v1alpha1.DaftyJob) bool {
+	status := &job.Status
+	return status.JobID != "" || status.InDoubt() || status.SubmittedAt != nil || len(status.FailedJobIDs) > 0 || lifecycle.Annotated(job) != ""
+}
+
+// shouldHaveStarted says whether a job waits on although its starting deadline is long over.
+func (j *judge) shouldHaveStarted(job *v1alpha1.DaftyJob) bool {
+	return job.Spec.StartingDeadlineSeconds != nil && !started(job) && time.Since(startBy(job)) > time.Minute
+}
+
+// neverStarted holds the end of a job that wasn't submitted in time against the clock.
+func (j *judge) neverStarted(job *v1alpha1.DaftyJob, untrue func(string)) {
+	if job.Spec.StartingDeadlineSeconds == nil {
+		untrue("it has no starting deadline")
+	} else if time.Since(startBy(job)) < -maxSkew && !j.w.clocksJumped {
+		untrue("its starting deadline is " + startBy(job).String())
+	}
+}
+
+// agree holds at the end what is told of the objects that are cancelled against what they ask for by now.
+func (j *judge) agree() {
+	for _, job := range j.objects() {
+		already := readyOf(job).Reason == v1alpha1.ReasonAlreadyCancelled
+		if job.Status.Phase == v1alpha1.PhaseCancelled && job.DeletionTimestamp == nil && already != (job.Spec.DesiredState != v1alpha1.DesiredCancelled) {
+			j.find("false: %s is %s, and is to be %q", job.Name, describe(job), job.Spec.DesiredState)
+		}
+	}
+}
+
+// endOf is the reason for which a job ended, whatever its spec asks for since.
+func endOf(job *v1alpha1.DaftyJob) string {
+	reason := readyOf(job).Reason
+	if c := meta.FindStatusCondition(job.Status.Conditions, v1alpha1.ConditionCancelled); reason == v1alpha1.ReasonAlreadyCancelled && c != nil {
+		return c.Reason
+	}
+	return reason
+}
+
+// toolTakesBack has a tool that is silent apply its manifest.
+func (w *world) toolTakesBack() { w.apply("one", "") }
+
+// takenBack are scenarios in which a tool takes back what a person has set.
+func takenBack() []scenario {
+	list := []scenario{
+		{"a suspension is taken back by silence", true, suspensionTakenBack},
+		{"a suspension is taken back by silence, between attempts", true, func(w *world) {
+			w.begin(func() *v1alpha1.DaftyJob {
+				job := impossible()
+				job.Spec.BackoffLimit = new(int32(1))
+				return job
+			})
+			w.pass(queued)
+			w.do(func() { w.desireOne(v1alpha1.DesiredSuspended) })
+			w.pass(2 * time.Second)
+			w.do(func() {
+				w.toolTakesBack()
+				w.startAll()
+			})
+			w.pass(time.Minute)
+		}},
+		{"the starting deadline comes before the Secret", false, func(w *world) {
+			w.do(func() {
+				job := image()
+				job.Spec.StartingDeadlineSeconds = new(int64(20))
+				w.trace.add("user", "creates one")
+				w.cluster.create(job)
+			})
+			w.pass(19 * time.Second)
+			w.do(func() { w.cluster.putSecret(keyOne) })
+			w.pass(time.Minute)
+		}},
+		{"a deletion is orphaned too late", true, orphanedLate},
+	}
+	for _, state := range []v1alpha1.DesiredState{"", v1alpha1.DesiredCompleted, v1alpha1.DesiredSuspended} {
+		name := string(state)
+		if name == "" {
+			name = "silence"
+		}
+		list = append(list,
+			scenario{"a cancel is taken back in doubt by " + name, true, func(w *world) { w.cancelThenIn(state, true) }},
+			scenario{"a cancel is taken back under way by " + name, true, func(w *world) { w.cancelThenIn(state, false) }},
+		)
+	}
+	return list
+}
+
+// cancelThenIn has a cancel taken back by a tool, a moment after it was asked for.
+func (w *world) cancelThenIn(state v1alpha1.DesiredState, doubt bool) {
+	if doubt {
+		w.meet(hangAfter)
+	}
+	w.begin(image)
+	w.pass(queued)
+	w.do(w.cancelOne)
+	w.pass(time.Second)
+	w.do(func() { w.apply("one", state) })
+	w.pass(2 * time.Minute)
+}
+
+// cancelTakenBack has a cancel taken back while it is in doubt whether Dafty has the job.
+func cancelTakenBack(w *world) { w.cancelThenIn("", true) }
+
+// suspensionTakenBack has a suspension taken back by silence before there is an API key.
+func suspensionTakenBack(w *world) {
+	w.do(func() { w.cluster.create(suspended()) })
+	w.pass(2 * time.Second)
+	w.do(w.toolTakesBack)
+	w.pass(2 * time.Second)
+	w.do(func() { w.cluster.putSecret(keyOne) })
+	w.pass(2 * time.Minute)
+}
+
+// orphanedLate has the policy changed when the cancel of a deletion has left, and the operator crashed before its end.
+func orphanedLate(w *world) {
+	v := w.variants
+	v.AfterCancel = daftysim.AfterCancelLater
+	w.sim.SetVariants(v)
+	w.begin(image)
+	w.pass(queued)
+	w.do(w.deleteOne)
+	w.pass(time.Second)
+	w.do(func() {
+		if w.leader != nil {
+			w.leader.crash("while it cancels")
+		}
+		w.orphan("one")
+	})
+	w.pass(2 * time.Minute)
+}

@@ -1,0 +1,217 @@
+package soak
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"strings"
+	"time"
+
+	eventsv1 "k8s.io/api/events/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"dafty.ai/dafty-operator/api/v1alpha1"
+	"dafty.ai/dafty-operator/internal/lifecycle"
+	"dafty.ai/dafty-operator/internal/test/daftysim"
+)
+
+// settlement is how the end was waited for.
+type settlement struct {
+	took time.Duration
+	open []string // what never came to its end
+}
+
+// settle waits until every DaftyJob is final, held back as asked, or gone.
+func (r *run) settle(ctx context.Context) settlement {
+	start := time.Now()
+	for {
+		open := r.open()
+		took := time.Since(start)
+		if len(open) == 0 || took > settleWithin || !pause(ctx, 200*time.Millisecond) {
+			return settlement{took: took, open: open}
+		}
+	}
+}
+
+// open are the objects that something must still happen to.
+func (r *run) open() []string {
+	var open []string
+	there := map[types.NamespacedName]*v1alpha1.DaftyJob{}
+	for _, h := range r.records.histories() {
+		if !h.gone {
+			there[client.ObjectKeyFromObject(h.newest)] = h.newest
+		}
+	}
+	for _, h := range r.records.histories() {
+		job := h.newest
+		if !h.gone && (job.DeletionTimestamp != nil || !job.Status.Phase.Final() && !heldBack(job, there)) {
+			open = append(open, job.Namespace+"/"+job.Name+" is "+describe(job))
+		}
+	}
+	return open
+}
+
+// heldBack says that a job waits for its user alone: it is suspended, or refers to one that is, or that nobody made.
+func heldBack(job *v1alpha1.DaftyJob, there map[types.NamespacedName]*v1alpha1.DaftyJob) bool {
+	switch reason(job) {
+	case v1alpha1.ReasonSuspended:
+		return job.Spec.DesiredState == v1alpha1.DesiredSuspended
+	case v1alpha1.ReasonWaitingForDependency:
+		for _, name := range lifecycle.DependsOn(&job.Spec) {
+			other := there[types.NamespacedName{Namespace: job.Namespace, Name: name}]
+			if other == nil || other.DeletionTimestamp == nil && heldBack(other, there) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// judge holds all that happened against the promises.
+func (r *run) judge(settled settlement) {
+	t := r.t
+	for _, open := range settled.open {
+		t.Errorf("stuck: %s, %s after all is well", open, settled.took.Round(time.Second))
+	}
+	r.records.mu.Lock()
+	for _, problem := range r.records.problems {
+		t.Error(problem)
+	}
+	r.records.mu.Unlock()
+	for _, violation := range r.dafty.Violations() {
+		t.Errorf("Dafty's contract was broken: %s", violation)
+	}
+
+	paid := map[types.UID]daftysim.Entry{}
+	for _, entry := range r.dafty.Ledger() {
+		uid := owner(entry)
+		if first, twice := paid[uid]; twice {
+			t.Errorf("paid twice: %s as %s and as %s", uid, first.IdempotencyKey, entry.IdempotencyKey)
+		}
+		paid[uid] = entry
+	}
+	alive := map[types.UID]bool{}
+	for _, h := range r.records.histories() {
+		entry, made := paid[h.newest.UID]
+		delete(paid, h.newest.UID)
+		r.judgeOne(h, entry, made)
+		alive[h.newest.UID] = !h.gone
+	}
+	for uid, entry := range paid {
+		t.Errorf("paid for nobody: job %s of %s", entry.JobID, uid)
+	}
+
+	// The test must have seen what it judges.
+	list := &v1alpha1.DaftyJobList{}
+	if err := r.cluster.client.List(t.Context(), list); err != nil {
+		t.Error(err)
+	}
+	for _, job := range list.Items {
+		if !alive[job.UID] {
+			t.Errorf("the watch of the test missed %s/%s", job.Namespace, job.Name)
+		}
+	}
+	r.judgeWords()
+}
+
+// owner is the object that a job was made for, from its idempotency key UID-ATTEMPT.
+func owner(entry daftysim.Entry) types.UID {
+	const uuid = 36
+	return types.UID(entry.IdempotencyKey[:min(uuid, len(entry.IdempotencyKey))])
+}
+
+// judgeOne holds one object against Dafty's books.
+func (r *run) judgeOne(h history, entry daftysim.Entry, made bool) {
+	job := h.newest
+	wrong := func(promise, why string) {
+		r.t.Errorf("%s: %s/%s (%s) is %s: %s; in Dafty's books: %+v", promise, job.Namespace, job.Name, job.UID, describe(job), why, entry)
+	}
+	calledOff := job.Spec.DesiredState == v1alpha1.DesiredCancelled || job.DeletionTimestamp != nil
+	if made && entry.Cancelled && !calledOff {
+		wrong("false", "nobody has called it off, but it was cancelled")
+	}
+	if id := job.Status.JobID; id != "" && id != entry.JobID {
+		wrong("false", "that isn't its job")
+	}
+	if h.gone && made && job.Spec.DeletionPolicy != v1alpha1.DeletionOrphan && (!entry.Terminal() || entry.Finished.After(h.goneAt)) {
+		wrong("left running", "it ran on after its DaftyJob was gone at "+h.goneAt.Format(time.RFC3339Nano))
+	}
+	if h.final == nil {
+		if made && !h.gone {
+			wrong("stuck", "it was paid for, and has no end")
+		}
+		return
+	}
+	if made && (!entry.Terminal() || entry.Finished.After(h.finalAt)) {
+		wrong("false", "it had not ended when status said so at "+h.finalAt.Format(time.RFC3339Nano))
+	}
+	job = h.final
+	switch reason(job) {
+	case v1alpha1.ReasonCompleted, v1alpha1.ReasonCompletedBeforeCancel:
+		if job.Status.Phase != v1alpha1.PhaseCompleted || !made || entry.Status != daftysim.StatusCompleted {
+			wrong("false", "it did not complete")
+		}
+	case v1alpha1.ReasonGenerationFailed:
+		if job.Status.Phase != v1alpha1.PhaseFailed || !made || entry.Status != daftysim.StatusFailed || entry.Cancelled {
+			wrong("false", "it did not fail")
+		}
+	case v1alpha1.ReasonCancelled:
+		// One that failed while it was being cancelled looks the same at Dafty.
+		if job.Status.Phase != v1alpha1.PhaseCancelled || !made || entry.Status != daftysim.StatusFailed || !calledOff {
+			wrong("false", "it was not cancelled")
+		}
+	case v1alpha1.ReasonCancelledBeforeSubmission:
+		if job.Status.Phase != v1alpha1.PhaseCancelled || made || !calledOff {
+			wrong("false", "it was submitted, or not called off")
+		}
+	case v1alpha1.ReasonDependencyFailed:
+		if job.Status.Phase != v1alpha1.PhaseFailed || made || len(lifecycle.DependsOn(&job.Spec)) == 0 {
+			wrong("false", "it was submitted, or depends on nothing")
+		}
+	default:
+		wrong("false", "nothing ends so here")
+	}
+}
+
+// judgeWords looks at what the operator said: no key in it, and nothing given up.
+func (r *run) judgeWords() {
+	t := r.t
+	events := &eventsv1.EventList{}
+	if err := r.cluster.client.List(t.Context(), events); err != nil {
+		t.Error(err)
+	}
+	told := 0
+	for _, event := range events.Items {
+		raw, err := json.Marshal(event)
+		if err != nil {
+			t.Error(err)
+		}
+		if key := r.cluster.findKey(string(raw)); key != "" {
+			t.Errorf("leaked: %s is in the event %s", key, raw)
+		}
+		if event.Regarding.Kind == "DaftyJob" {
+			told++
+		}
+		if event.Reason == v1alpha1.EventCancelAbandoned {
+			t.Errorf("left running: %s", event.Note)
+		}
+	}
+	if told == 0 {
+		t.Error("there are no events of DaftyJobs to look at")
+	}
+	for _, p := range r.fleet.all() {
+		log := string(p.log.bytes())
+		if key := r.cluster.findKey(log); key != "" {
+			t.Errorf("leaked: %s is in the log of %s", key, p.name)
+		}
+		for line := range strings.Lines(log) {
+			if strings.Contains(line, "panic:") || strings.Contains(line, "Observed a panic") {
+				t.Errorf("%s panicked: %s", p.name, line)
+			}
+		}
+	}
+}
+
+// encoded is how a Secret's data would show a key.
+func encoded(key string) string { return base64.StdEncoding.EncodeToString([]byte(key)) }

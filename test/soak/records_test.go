@@ -1,0 +1,179 @@
+package soak
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/watch"
+	watchtools "k8s.io/client-go/tools/watch"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"dafty.ai/dafty-operator/api/v1alpha1"
+	"dafty.ai/dafty-operator/internal/test/kstatustest"
+)
+
+// records is what the API server ever showed of the DaftyJobs.
+type records struct {
+	mu       sync.Mutex
+	byUID    map[types.UID]*history
+	problems []string // that show in the watching
+}
+
+// history is that of one DaftyJob.
+type history struct {
+	newest *v1alpha1.DaftyJob
+	// final is the first version with a final phase, nil where there was none, seen at finalAt.
+	final   *v1alpha1.DaftyJob
+	finalAt time.Time
+	// gone is set when the object was seen to be no more, at goneAt.
+	gone   bool
+	goneAt time.Time
+}
+
+// watcher gives RetryWatcher the DaftyJobs of all namespaces.
+type watcher struct{ client client.WithWatch }
+
+func (w watcher) WatchWithContext(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
+	return w.client.Watch(ctx, &v1alpha1.DaftyJobList{}, &client.ListOptions{Raw: &options})
+}
+
+// watchRecords begins to watch, and goes on until the test ends.
+func (r *run) watchRecords() *records {
+	r.t.Helper()
+	list := &v1alpha1.DaftyJobList{}
+	if err := r.cluster.client.List(r.t.Context(), list); err != nil {
+		r.t.Fatal(err)
+	}
+	events, err := watchtools.NewRetryWatcherWithContext(r.t.Context(), list.ResourceVersion, watcher{r.cluster.client})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	records := &records{byUID: map[types.UID]*history{}}
+	go func() {
+		for event := range events.ResultChan() {
+			job, ok := event.Object.(*v1alpha1.DaftyJob)
+			if !ok {
+				records.find("the watch of the test broke: %v", event.Object)
+				continue
+			}
+			records.see(job, event.Type == watch.Deleted, r)
+		}
+	}()
+	return records
+}
+
+func (rs *records) find(format string, args ...any) {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	rs.problems = append(rs.problems, fmt.Sprintf(format, args...))
+}
+
+// see takes one version of an object.
+func (rs *records) see(job *v1alpha1.DaftyJob, gone bool, r *run) {
+	raw, err := json.Marshal(job)
+	if err != nil {
+		rs.find("%v", err)
+	}
+	if key := r.cluster.findKey(string(raw)); key != "" {
+		rs.find("leaked: %s is in %s", key, raw)
+	}
+
+	if problem := kstatustest.Problem(job); problem != "" {
+		rs.find("false: %s: %s", problem, raw)
+	}
+
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	h := rs.byUID[job.UID]
+	if h == nil {
+		h = &history{}
+		rs.byUID[job.UID] = h
+	}
+	if before := h.newest; before == nil || describe(before) != describe(job) {
+		r.timeline.add("object", "%s/%s is %s", job.Namespace, job.Name, describe(job))
+	}
+	h.newest = job
+	if gone {
+		h.gone, h.goneAt = true, time.Now()
+		r.timeline.add("object", "%s/%s is gone", job.Namespace, job.Name)
+	}
+	switch {
+	case h.final == nil && job.Status.Phase.Final():
+		h.final, h.finalAt = job, time.Now()
+	case h.final != nil:
+		// Nothing changes after the end but the generation that status is about.
+		if was, is := ending(h.final), ending(job); was != is {
+			rs.problems = append(rs.problems, fmt.Sprintf("false: %s/%s changed after its end: %s, then %s", job.Namespace, job.Name, was, is))
+		}
+	}
+}
+
+// ending is what no longer changes once a job has ended.
+func ending(job *v1alpha1.DaftyJob) string {
+	status := job.Status.DeepCopy()
+	status.ObservedGeneration = 0
+	raw, err := json.Marshal(status)
+	if err != nil {
+		return err.Error()
+	}
+	return string(raw)
+}
+
+// histories are those of all objects, the oldest first.
+func (rs *records) histories() []history {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	var all []history
+	for _, h := range slices.SortedFunc(maps.Values(rs.byUID), func(a, b *history) int {
+		return strings.Compare(a.newest.CreationTimestamp.UTC().Format(time.RFC3339)+string(a.newest.UID), b.newest.CreationTimestamp.UTC().Format(time.RFC3339)+string(b.newest.UID))
+	}) {
+		all = append(all, *h)
+	}
+	return all
+}
+
+// findKey finds an API key where none may be.
+func (c *cluster) findKey(text string) string {
+	for _, tenant := range c.tenants {
+		for _, key := range tenant.keys {
+			if strings.Contains(text, key) || strings.Contains(text, encoded(key)) {
+				return key
+			}
+		}
+	}
+	return ""
+}
+
+func reason(job *v1alpha1.DaftyJob) string {
+	if c := meta.FindStatusCondition(job.Status.Conditions, v1alpha1.ConditionReady); c != nil {
+		return c.Reason
+	}
+	return ""
+}
+
+// describe is an object in a few words.
+func describe(job *v1alpha1.DaftyJob) string {
+	text := fmt.Sprintf("%s/%s", job.Status.Phase, reason(job))
+	if desired := job.Spec.DesiredState; desired != "" && desired != v1alpha1.DesiredCompleted {
+		text += ", wanted " + string(desired)
+	}
+	if s := job.Status.Submission; s != nil && job.Status.JobID == "" {
+		text += ", sent as " + s.IdempotencyKey
+	}
+	if job.Status.JobID != "" {
+		text += ", job " + job.Status.JobID
+	}
+	if job.DeletionTimestamp != nil {
+		text += ", deleted"
+	}
+	return text
+}

@@ -1,0 +1,186 @@
+// Package soak runs the built operator as a process, on a real API server and against a simulated Dafty, kills it at
+// random moments with kill -9, and holds what is left of it against the operator's promises.
+//
+// What users, Dafty and the killer do is drawn from a seed; when exactly it meets the operator is up to the machine, so
+// that a seed repeats a schedule, not a run. A failure prints the seed and where the timeline is.
+//
+//	make soak                        # some minutes, with a seed of its own
+//	make soak SEED=7 FOR=10m
+//	SOAK_TRACE=1 go test -v ./test/soak            # the timeline also where nothing fails
+//	SOAK_MANAGER=/tmp/broken go test ./test/soak   # another binary, to see whether it is caught
+package soak
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"dafty.ai/dafty-operator/internal/test/kubetest"
+)
+
+const (
+	// The short form, a part of make test: a takeover by a standby, which takes the lease's 15 s and more on a busy
+	// machine, and kills of single processes.
+	defaultSeed = 1
+	defaultFor  = 60 * time.Second
+
+	// atMostLonger is how much longer a soak may go on than it was asked to, until enough has happened: how much that is
+	// in a given time depends on the machine.
+	atMostLonger = 2 * time.Minute
+
+	// settleWithin bounds how long all may take to come to its end once it is left alone: a request in doubt is
+	// repeated after 45 s, twice where the repeat's answer is lost too, and a person may be needed in between.
+	settleWithin = 4 * time.Minute
+)
+
+func TestMain(m *testing.M) { kubetest.Main(m, kubetest.Options{}) }
+
+// run is one soak: its parts, and what is shared between them.
+type run struct {
+	t        *testing.T
+	seed     uint64
+	length   time.Duration
+	timeline *timeline
+	cluster  *cluster
+	dafty    *daftyServer
+	fleet    *fleet
+	records  *records
+}
+
+// chance gives each part of a run random numbers of its own, so that none depends on how fast another is.
+func (r *run) chance(part uint64) *rand.Rand { return rand.New(rand.NewPCG(r.seed, part)) }
+
+const (
+	chanceOfUsers = iota + 1
+	chanceOfWeather
+	chanceOfKills
+)
+
+func TestSoak(t *testing.T) {
+	r := &run{t: t, seed: defaultSeed, length: defaultFor, timeline: newTimeline()}
+	if text := os.Getenv("SOAK_SEED"); text != "" {
+		var err error
+		if r.seed, err = strconv.ParseUint(text, 10, 64); err != nil {
+			t.Fatalf("SOAK_SEED: %v", err)
+		}
+	}
+	if text := os.Getenv("SOAK_FOR"); text != "" {
+		var err error
+		if r.length, err = time.ParseDuration(text); err != nil {
+			t.Fatalf("SOAK_FOR: %v", err)
+		}
+	}
+	t.Logf("seed %d, for %s", r.seed, r.length)
+
+	manager := buildManager(t)
+	// Registered first, so that it comes last: what the processes say when they end is in it.
+	t.Cleanup(r.tell)
+	r.cluster = newCluster(t)
+	r.dafty = newDafty(t, r.cluster.tenants)
+	r.records = r.watchRecords()
+	r.fleet = newFleet(t, r.timeline, manager, r.cluster.kubeconfig, r.dafty.url)
+
+	ctx, cancel := context.WithTimeout(t.Context(), r.length+atMostLonger)
+	defer cancel()
+	persons, dismiss := context.WithCancel(t.Context())
+	defer dismiss()
+	var during, always sync.WaitGroup
+	during.Go(func() { r.useIt(ctx, r.chance(chanceOfUsers)) })
+	during.Go(func() { r.spoilIt(ctx, r.chance(chanceOfWeather)) })
+	during.Go(func() { r.killIt(ctx, r.chance(chanceOfKills)) })
+	during.Go(func() { r.endIt(ctx, cancel) })
+	always.Go(func() { r.helpOut(persons) })
+	during.Wait()
+
+	r.timeline.add("soak", "all is well from here on")
+	settled := r.settle(t.Context())
+	dismiss()
+	always.Wait()
+	r.fleet.finish()
+	r.judge(settled)
+
+	enough, summary := r.enough()
+	t.Logf("%s; settled in %s", summary, settled.took.Round(time.Second))
+	if !enough {
+		t.Errorf("too little has happened to tell anything: %s", summary)
+	}
+}
+
+// endIt ends the soak when its time has come and enough has happened.
+func (r *run) endIt(ctx context.Context, end func()) {
+	defer end()
+	if !pause(ctx, r.length) {
+		return
+	}
+	for {
+		if enough, _ := r.enough(); enough || !pause(ctx, time.Second) {
+			return
+		}
+	}
+}
+
+// enough says whether so much has happened that it tells something, and sums it up. Nothing of it is ever taken back.
+func (r *run) enough() (bool, string) {
+	paid, objects := len(r.dafty.Ledger()), len(r.records.histories())
+	made, uploaded := r.chained()
+	summary := fmt.Sprintf("%d DaftyJobs, %d made of another's image, %d of a picture; %d paid jobs, %s", objects, made, uploaded, paid, r.fleet.summary())
+	return paid >= 10 && objects >= 15 && made > 0 && uploaded > 0 &&
+		r.fleet.times(kills)+r.fleet.times(stops) >= 3 && r.fleet.times(takeovers) > 0, summary
+}
+
+// chained are how many DaftyJobs were submitted with what another made, and with a picture that was uploaded.
+func (r *run) chained() (made, uploaded int) {
+	for _, h := range r.records.histories() {
+		for _, in := range h.newest.Status.Inputs {
+			switch {
+			case h.newest.Status.JobID == "" || in.ID == "":
+			case in.UID != "":
+				made++
+			default:
+				uploaded++
+			}
+		}
+	}
+	return made, uploaded
+}
+
+// tell says where to look after a failure, and shows the end of what happened.
+func (r *run) tell() {
+	if !r.t.Failed() && os.Getenv("SOAK_TRACE") == "" {
+		return
+	}
+	dir, err := os.MkdirTemp("", fmt.Sprintf("dafty-soak-%d-", r.seed))
+	if err != nil {
+		r.t.Error(err)
+		return
+	}
+	if r.dafty != nil {
+		r.timeline.addRequests(r.dafty.Requests())
+	}
+	file, end := r.timeline.write(r.t, dir, 100)
+	r.t.Logf("the end of the timeline, which is %s:\n%s", file, end)
+	if r.fleet != nil {
+		r.t.Log(r.fleet.lastWords(dir))
+	}
+	r.t.Logf("once more: SOAK_SEED=%d SOAK_FOR=%s go test ./test/soak", r.seed, r.length)
+}
+
+// pause waits, and says whether there is still time.
+func pause(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(d):
+		return true
+	}
+}
+
+// between draws a time.
+func between(chance *rand.Rand, least, most time.Duration) time.Duration {
+	return least + time.Duration(chance.Int64N(int64(most-least)+1))
+}
