@@ -41,7 +41,7 @@ type Account struct {
 	mu      sync.Mutex
 	classes map[dafty.Class]*class
 	// general holds back the submissions of every class.
-	general *hold
+	general *breaker
 	// refusals are the submissions that met a refusal of the key, by who sent them.
 	refusals keyRefusals
 	keys     keys
@@ -55,12 +55,12 @@ type Account struct {
 
 // class is what is counted and held by class of call.
 type class struct {
-	pace  pace
-	hold  *hold
+	pace  limiter
+	hold  *breaker
 	queue queue
-	room  room
+	room  concurrency
 	// lasting is how long its jobs take.
-	lasting lasting
+	lasting durations
 }
 
 // newAccount makes the account of an API key. before is until when calls of the process before this one may still
@@ -79,7 +79,7 @@ func newAccount(apiKey string, client Dafty, limits Limits, before time.Time) *A
 		if own, ok := limits[name]; ok {
 			limit = own
 		}
-		c := &class{pace: newPace(limit, name != dafty.ClassOther), room: newRoom()}
+		c := &class{pace: newLimiter(limit, name != dafty.ClassOther), room: newConcurrency()}
 		if name == dafty.ClassOther || name == dafty.ClassUpload {
 			// Submissions are on record, and are recalled one by one.
 			c.pace.before = before
@@ -105,7 +105,7 @@ const (
 
 // claim takes a turn to submit under an idempotency key for t, or says what it waits for, and who is to be woken in its
 // place.
-func (a *Account) claim(t *Tracker, name dafty.Class, key string, how urgency) (hold *lifecycle.Hold, taken time.Time, wake []*Tracker) {
+func (a *Account) claim(t *Tracker, name dafty.Class, key string, how urgency) (hold *lifecycle.Block, taken time.Time, wake []*Tracker) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	now := time.Now()
@@ -115,16 +115,16 @@ func (a *Account) claim(t *Tracker, name dafty.Class, key string, how urgency) (
 	if wait := a.claimClass(t, name, how, now); wait != nil {
 		return wait, time.Time{}, nil
 	}
-	a.keys.hold(t.uid, key, now.Add(claimLife), now)
+	a.keys.reserve(t.uid, key, now.Add(claimLife), now)
 	return nil, now, nil
 }
 
-// keep has a turn that was taken hold its key on, and says whether it does.
-func (a *Account) keep(t *Tracker, key string) bool {
+// reserveKey has a turn that was taken hold its key on, and says whether it does.
+func (a *Account) reserveKey(t *Tracker, key string) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	now := time.Now()
-	return a.keys.hold(t.uid, key, now.Add(claimLife), now)
+	return a.keys.reserve(t.uid, key, now.Add(claimLife), now)
 }
 
 // giveBack takes back a turn of t that isn't used, and says who is to be woken in its place.
@@ -133,7 +133,7 @@ func (a *Account) giveBack(t *Tracker, name dafty.Class, taken time.Time) []*Tra
 	defer a.mu.Unlock()
 	c := a.classes[name]
 	c.pace.giveBack(taken)
-	c.room.untry(t)
+	c.room.releaseProbe(t)
 	if wake := a.back(t); len(wake) > 0 {
 		return wake
 	}
@@ -141,7 +141,7 @@ func (a *Account) giveBack(t *Tracker, name dafty.Class, taken time.Time) []*Tra
 }
 
 // claimClass is claim without the key.
-func (a *Account) claimClass(t *Tracker, name dafty.Class, how urgency, now time.Time) *lifecycle.Hold {
+func (a *Account) claimClass(t *Tracker, name dafty.Class, how urgency, now time.Time) *lifecycle.Block {
 	c := a.classes[name]
 	if how != inTurn {
 		at := c.pace.next(now, 0)
@@ -149,9 +149,9 @@ func (a *Account) claimClass(t *Tracker, name dafty.Class, how urgency, now time
 			at = c.pace.unspread(now)
 		}
 		if at.After(now) {
-			return &lifecycle.Hold{Kind: dafty.KindRateLimit, Until: at}
+			return &lifecycle.Block{Kind: dafty.KindRateLimit, Until: at}
 		}
-		c.pace.take(now, len(c.queue))
+		c.pace.acquire(now, len(c.queue))
 		return nil
 	}
 
@@ -177,13 +177,13 @@ func (a *Account) claimClass(t *Tracker, name dafty.Class, how urgency, now time
 		c.queue[place].waits(wait.Until, wait.Kind)
 		return wait
 	}
-	metrics.Waited(name, c.queue[place].why, now.Sub(c.queue[place].joined))
+	metrics.RecordQueueWait(name, c.queue[place].why, now.Sub(c.queue[place].joined))
 	tracing.Waited(t.from.span, string(name), string(c.queue[place].why), c.queue[place].joined, now)
-	c.queue.leave(t)
-	c.pace.take(now, len(c.queue))
-	c.room.try(t, now)
-	a.general.try(t, now)
-	c.hold.try(t, now)
+	c.queue.remove(t)
+	c.pace.acquire(now, len(c.queue))
+	c.room.startProbe(t, now)
+	a.general.startProbe(t, now)
+	c.hold.startProbe(t, now)
 	if asks {
 		a.general.ask(now)
 		c.hold.ask(now)
@@ -204,12 +204,12 @@ func (a *Account) alone(t *Tracker) bool {
 }
 
 // rate says until when the class has no call left for one that so many others are before.
-func (c *class) rate(now time.Time, others int) *lifecycle.Hold {
+func (c *class) rate(now time.Time, others int) *lifecycle.Block {
 	at := c.pace.next(now, others)
 	if !at.After(now) {
 		return nil
 	}
-	return &lifecycle.Hold{Kind: dafty.KindRateLimit, Until: at}
+	return &lifecycle.Block{Kind: dafty.KindRateLimit, Until: at}
 }
 
 // sends notes that a submission of t leaves under an idempotency key, and says whether it may: its turn may have lapsed
@@ -217,8 +217,8 @@ func (c *class) rate(now time.Time, others int) *lifecycle.Hold {
 func (a *Account) sends(t *Tracker, name dafty.Class, key string) bool {
 	a.mu.Lock()
 	now, c := time.Now(), a.classes[name]
-	if !a.keys.hold(t.uid, key, now.Add(lifecycle.RepeatAfter), now) {
-		c.room.leave(t)
+	if !a.keys.reserve(t.uid, key, now.Add(lifecycle.RepeatAfter), now) {
+		c.room.remove(t)
 		wake := a.back(t)
 		a.mu.Unlock()
 		wakeAll(wake)
@@ -243,8 +243,8 @@ func (a *Account) answered(t *Tracker, key string) {
 func (a *Account) submitted(t *Tracker, name dafty.Class, taken time.Time, rate dafty.Rate, err *dafty.CallError, givenUp bool) {
 	a.mu.Lock()
 	now, c := time.Now(), a.classes[name]
-	c.pace.answered(taken, now, rate, err)
-	c.room.answered(t, err, now)
+	c.pace.onResponse(taken, now, rate, err)
+	c.room.onResponse(t, err, now)
 	wake := a.back(t)
 	confirmed := a.refusals.hear(t, err, a.general != nil && a.general.kind == dafty.KindUnauthorized, now)
 	switch {
@@ -290,9 +290,9 @@ func (c *class) accepted(now time.Time) []*Tracker {
 // back takes note that t doesn't try any more, and says who is to try in its place.
 func (a *Account) back(t *Tracker) []*Tracker {
 	var wake []*Tracker
-	general := a.general.tried(t)
+	general := a.general.probed(t)
 	for _, c := range a.classes {
-		if c.hold.tried(t) || general {
+		if c.hold.probed(t) || general {
 			wake = append(wake, c.queue.first()...)
 		}
 	}
@@ -319,7 +319,7 @@ func (a *Account) ended(t *Tracker, name dafty.Class) {
 	a.mu.Lock()
 	var wake []*Tracker
 	if c := a.classes[name]; c != nil {
-		c.room.leave(t)
+		c.room.remove(t)
 		if c.hold != nil && c.hold.kind == dafty.KindConcurrency {
 			c.hold.until, c.hold.probe, c.hold.refused = time.Now(), nil, nil
 			wake = c.queue.first()
@@ -338,8 +338,8 @@ func (a *Account) leave(t *Tracker) []*Tracker {
 	defer a.mu.Unlock()
 	delete(a.refusals.by, t)
 	for _, c := range a.classes {
-		c.queue.leave(t)
-		c.room.leave(t)
+		c.queue.remove(t)
+		c.room.remove(t)
 	}
 	wake := a.back(t)
 	if len(wake) == 0 {
@@ -363,7 +363,7 @@ func (a *Account) leaveQueues(t *Tracker) []*Tracker {
 	var wake []*Tracker
 	for _, c := range a.classes {
 		if before := len(c.queue); before > 0 {
-			if c.queue.leave(t); len(c.queue) < before {
+			if c.queue.remove(t); len(c.queue) < before {
 				wake = append(wake, c.queue.first()...)
 			}
 		}
@@ -394,9 +394,9 @@ func (a *Account) hasten(c *class, now time.Time) []*Tracker {
 	return wake
 }
 
-// turn waits until a call that isn't a submission may go, leaving spare calls of its class's
+// acquire waits until a call that isn't a submission may go, leaving spare calls of its class's
 // minute alone, and says when it took its turn.
-func (a *Account) turn(ctx context.Context, name dafty.Class, spare int) (taken time.Time, err error) {
+func (a *Account) acquire(ctx context.Context, name dafty.Class, spare int) (taken time.Time, err error) {
 	for {
 		if err := ctx.Err(); err != nil {
 			return time.Time{}, err
@@ -405,7 +405,7 @@ func (a *Account) turn(ctx context.Context, name dafty.Class, spare int) (taken 
 		now, c := time.Now(), a.classes[name]
 		wait := c.rate(now, a.keepFree(name, spare, now))
 		if wait == nil {
-			c.pace.take(now, 0)
+			c.pace.acquire(now, 0)
 			c.pace.sent()
 			a.mu.Unlock()
 			return now, nil
@@ -428,16 +428,16 @@ func (a *Account) keepFree(name dafty.Class, spare int, now time.Time) int {
 	return reserved
 }
 
-// called learns from the answer to a call that isn't a submission, whose turn was taken at
+// onResponse learns from the answer to a call that isn't a submission, whose turn was taken at
 // taken.
-func (a *Account) called(name dafty.Class, taken time.Time, rate dafty.Rate, err *dafty.CallError) {
+func (a *Account) onResponse(name dafty.Class, taken time.Time, rate dafty.Rate, err *dafty.CallError) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.classes[name].pace.answered(taken, time.Now(), rate, err)
+	a.classes[name].pace.onResponse(taken, time.Now(), rate, err)
 }
 
-// calledHeld is called for a request that Dafty was asked to hold.
-func (a *Account) calledHeld(taken time.Time, rate dafty.Rate, err *dafty.CallError) {
+// onLongPoll is called for a request that Dafty was asked to hold.
+func (a *Account) onLongPoll(taken time.Time, rate dafty.Rate, err *dafty.CallError) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.classes[dafty.ClassOther].pace.hear(taken, time.Now(), rate, err)

@@ -43,8 +43,8 @@ func (t *Tracker) SetSecretVersion(version string) {
 	t.secretVersion = version
 }
 
-// mendable says whether a person may mend the cause of a hold, and nothing tells when they did.
-func (h *hold) mendable() bool {
+// mendable says whether a person may mend the cause of a block, and nothing tells when they did.
+func (h *breaker) mendable() bool {
 	switch h.kind {
 	case dafty.KindInsufficientCredits, dafty.KindSubscriptionRequired, dafty.KindUsageLimit, dafty.KindUnauthorized:
 		return true
@@ -53,8 +53,8 @@ func (h *hold) mendable() bool {
 	return false
 }
 
-// asks says whether t is to try the hold for the sake of a change, and when it may.
-func (h *hold) asks(t *Tracker, now time.Time) (at time.Time, wanted bool) {
+// asks says whether t is to try the block for the sake of a change, and when it may.
+func (h *breaker) asks(t *Tracker, now time.Time) (at time.Time, wanted bool) {
 	if h == nil || !h.mendable() || !t.changed.After(h.sent) {
 		return time.Time{}, false
 	}
@@ -65,14 +65,14 @@ func (h *hold) asks(t *Tracker, now time.Time) (at time.Time, wanted bool) {
 	return at, true
 }
 
-// goesAhead says whether t tries the hold now for the sake of a change, before its time is up.
-func (h *hold) goesAhead(t *Tracker, now time.Time) bool {
+// goesAhead says whether t tries the block now for the sake of a change, before its time is up.
+func (h *breaker) goesAhead(t *Tracker, now time.Time) bool {
 	at, wanted := h.asks(t, now)
 	return wanted && now.Before(h.until) && !now.Before(at)
 }
 
 // ask notes that a request is let go for the sake of a change.
-func (h *hold) ask(now time.Time) {
+func (h *breaker) ask(now time.Time) {
 	if h != nil {
 		h.asked = now
 	}

@@ -15,7 +15,7 @@ import (
 // made is the tracker of a DaftyJob that was created just now.
 func (w *world) made(name, key string) *Tracker {
 	t := w.registry.Tracker(types.NamespacedName{Namespace: "ns", Name: name}, types.UID("uid-"+name), time.Now())
-	t.Use(key)
+	t.SetAPIKey(key)
 	t.SetSecretVersion("1")
 	t.SetVersion("1")
 	return t

@@ -27,7 +27,7 @@ func claimed(create dafty.Create, trackers ...*Tracker) (names string) {
 	return strings.Join(got, " ")
 }
 
-func until(hold *lifecycle.Hold) time.Duration {
+func until(hold *lifecycle.Block) time.Duration {
 	if hold == nil {
 		return 0
 	}
@@ -159,8 +159,8 @@ func TestOneTriesAndTheOthersWait(t *testing.T) {
 			a.Submit(image, submission(a))
 		}, "a b", "b"},
 		{"it is deleted", refusal(dafty.KindInsufficientCredits), func(w *world, _ *Tracker) { w.forget("a") }, "b", "b"},
-		{"its key changes", refusal(dafty.KindInsufficientCredits), func(_ *world, a *Tracker) { a.Use("other") }, "b", "b"},
-		{"its Secret goes", refusal(dafty.KindInsufficientCredits), func(_ *world, a *Tracker) { a.Use("") }, "b", "b"},
+		{"its key changes", refusal(dafty.KindInsufficientCredits), func(_ *world, a *Tracker) { a.SetAPIKey("other") }, "b", "b"},
+		{"its Secret goes", refusal(dafty.KindInsufficientCredits), func(_ *world, a *Tracker) { a.SetAPIKey("") }, "b", "b"},
 		{"it is suspended and never comes back", refusal(dafty.KindInsufficientCredits), func(*world, *Tracker) {
 			time.Sleep(probeTimeout)
 		}, "", "b"},
@@ -571,7 +571,7 @@ func TestTurnsThatAreNotUsed(t *testing.T) {
 			w.dafty("k").onCreate(refuses(refusal(dafty.KindInsufficientCredits)))
 			w.submit(w.tracker("other", "k"), image)
 		}, false, 1},
-		{"the key changed", func(_ *world, tracker *Tracker) { tracker.Use("other") }, true, 1},
+		{"the key changed", func(_ *world, tracker *Tracker) { tracker.SetAPIKey("other") }, true, 1},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			inWorld(t, func(t *testing.T, w *world) {

@@ -65,9 +65,9 @@ func (r *Registry) owed() int {
 // there: Drain sees it.
 func (r *Registry) draining() bool { return r.open.Err() != nil }
 
-// Begin says whether a submission may be begun, before it is put on record. What has begun is waited for at the end of
+// TryBegin says whether a submission may be begun, before it is put on record. What has begun is waited for at the end of
 // the process until Recorded.
-func (t *Tracker) Begin() bool {
+func (t *Tracker) TryBegin() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.registry.draining() || t.closed {
@@ -77,9 +77,9 @@ func (t *Tracker) Begin() bool {
 	return true
 }
 
-// Recorded tells that status says what was known of the calls that make or cancel the job, and that no submission was
+// AckPersisted tells that status says what was known of the calls that make or cancel the job, and that no submission was
 // begun with it.
-func (t *Tracker) Recorded(known lifecycle.Known) {
+func (t *Tracker) AckPersisted(known lifecycle.Known) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if known.Submission != nil && !known.Submission.Done || known.Cancel != nil && !known.Cancel.Done {

@@ -26,7 +26,7 @@ func (w *world) drain(atMost time.Duration) (left <-chan int) {
 // begin is submit, as the reconciler does it.
 func (w *world) begin(t *Tracker, create dafty.Create) {
 	w.t.Helper()
-	if !t.Begin() {
+	if !t.TryBegin() {
 		w.t.Fatal("it may not begin")
 	}
 	w.submit(t, create)
@@ -48,7 +48,7 @@ func TestDrainWaitsForTheAnswerAndItsRecord(t *testing.T) {
 		before := tracker.Known()
 
 		left := w.drain(time.Minute)
-		tracker.Recorded(before) // by a reconcile that knew nothing of the answer
+		tracker.AckPersisted(before) // by a reconcile that knew nothing of the answer
 		time.Sleep(19 * time.Second)
 		if drained(left) {
 			t.Fatal("a create that is on its way isn't waited for")
@@ -63,7 +63,7 @@ func TestDrainWaitsForTheAnswerAndItsRecord(t *testing.T) {
 		if drained(left) {
 			t.Fatal("an answer that isn't in status isn't waited for")
 		}
-		tracker.Recorded(tracker.Known())
+		tracker.AckPersisted(tracker.Known())
 		if !drained(left) || <-left != 0 {
 			t.Error("all is in status, and something is waited for")
 		}
@@ -73,7 +73,7 @@ func TestDrainWaitsForTheAnswerAndItsRecord(t *testing.T) {
 func TestDrainWaitsForWhatIsAboutToBeSent(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		tracker := w.tracker("a", "k")
-		if !tracker.Begin() {
+		if !tracker.TryBegin() {
 			t.Fatal("it may not begin")
 		}
 		left := w.drain(time.Minute)
@@ -84,7 +84,7 @@ func TestDrainWaitsForWhatIsAboutToBeSent(t *testing.T) {
 		if calls := w.dafty("k").asked(); len(calls) != 1 || drained(left) {
 			t.Errorf("what is on record is sent: %v", calls)
 		}
-		tracker.Recorded(tracker.Known())
+		tracker.AckPersisted(tracker.Known())
 		if !drained(left) {
 			t.Error("all is in status, and something is waited for")
 		}
@@ -119,7 +119,7 @@ func TestDrainBeginsNothingAndGivesUpWhatIsHeld(t *testing.T) {
 		if at := <-released; !at.Equal(began) {
 			t.Errorf("the held look was given up after %s", at.Sub(began))
 		}
-		if other.Begin() {
+		if other.TryBegin() {
 			t.Error("a submission begins")
 		}
 		other.Follow(jobID, dafty.ClassImageCreate)
@@ -202,7 +202,7 @@ func TestDrainWakesWhoHasAnAnswer(t *testing.T) {
 		if woken := w.woken(); !slices.Equal(woken, []string{"a"}) || drained(left) {
 			t.Errorf("woken: %v", woken)
 		}
-		tracker.Recorded(tracker.Known())
+		tracker.AckPersisted(tracker.Known())
 		if !drained(left) {
 			t.Error("it is in status, and waited for")
 		}
@@ -215,13 +215,13 @@ func TestDrainOfWhatCannotBeSent(t *testing.T) {
 		tracker := w.tracker("a", "k")
 		s := submission(tracker)
 		s.CredentialsHash = "0badc0de" // of a key that isn't at hand any more
-		if !tracker.Begin() {
+		if !tracker.TryBegin() {
 			t.Fatal("it may not begin")
 		}
 		tracker.Submit(image, s)
 		gone := w.tracker("gone", "k")
 		w.forget("gone")
-		if gone.Begin() {
+		if gone.TryBegin() {
 			t.Error("one that is gone begins a submission")
 		}
 		if left := w.drain(time.Minute); !drained(left) || <-left != 0 {
@@ -247,7 +247,7 @@ func TestDrainAndCancels(t *testing.T) {
 		synctest.Wait()
 
 		left := w.drain(time.Minute)
-		sent.Recorded(sent.Known()) // by a reconcile that knew nothing of the answer
+		sent.AckPersisted(sent.Known()) // by a reconcile that knew nothing of the answer
 		time.Sleep(5 * time.Second)
 		if drained(left) {
 			t.Fatal("a cancel that is on its way isn't waited for")
@@ -258,7 +258,7 @@ func TestDrainAndCancels(t *testing.T) {
 		if known := sent.Known(); !known.Cancel.Done || known.Job == nil {
 			t.Errorf("the answer to the cancel is lost: %+v", known.Cancel)
 		}
-		sent.Recorded(sent.Known())
+		sent.AckPersisted(sent.Known())
 		if !drained(left) || <-left != 0 {
 			t.Error("a cancel that waits for its turn is waited for")
 		}

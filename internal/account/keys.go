@@ -24,7 +24,7 @@ type sending struct {
 }
 
 // blocks says until when t waits for another DaftyJob's request with the same key, nil if it may go ahead.
-func (k keys) blocks(t *Tracker, key string, now time.Time) *lifecycle.Hold {
+func (k keys) blocks(t *Tracker, key string, now time.Time) *lifecycle.Block {
 	it := k[key]
 	if it == nil || it.by == t.uid || !now.Before(it.until) {
 		return nil
@@ -32,11 +32,11 @@ func (k keys) blocks(t *Tracker, key string, now time.Time) *lifecycle.Hold {
 	if !slices.Contains(it.waiting, t) {
 		it.waiting = append(it.waiting, t)
 	}
-	return &lifecycle.Hold{SameKey: true, Until: it.until}
+	return &lifecycle.Block{SameKey: true, Until: it.until}
 }
 
-// hold keeps a key for the DaftyJob that sends it, and says whether it could: another may have it by now.
-func (k keys) hold(by types.UID, key string, until, now time.Time) bool {
+// reserve keeps a key for the DaftyJob that sends it, and says whether it could: another may have it by now.
+func (k keys) reserve(by types.UID, key string, until, now time.Time) bool {
 	for other, it := range k {
 		if !now.Before(it.until) {
 			delete(k, other)

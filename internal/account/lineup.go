@@ -43,8 +43,8 @@ func (l *lineup) untried() int {
 // lineupCheck is how often a cancel looks again whether its turn has come sooner than it was told, as others have left.
 const lineupCheck = 5 * time.Second
 
-// cancelTurn waits until a cancel may go, and returns when it took its turn.
-func (a *Account) cancelTurn(ctx context.Context, again bool) (taken time.Time, err error) {
+// acquireForCancel waits until a cancel may go, and returns when it took its turn.
+func (a *Account) acquireForCancel(ctx context.Context, again bool) (taken time.Time, err error) {
 	a.mu.Lock()
 	turn := a.cancels.join(again)
 	a.mu.Unlock()
@@ -63,7 +63,7 @@ func (a *Account) cancelTurn(ctx context.Context, again bool) (taken time.Time, 
 		wait := c.rate(now, before)
 		if wait == nil {
 			a.cancels.leave(turn)
-			c.pace.take(now, 0)
+			c.pace.acquire(now, 0)
 			c.pace.sent()
 			a.mu.Unlock()
 			return now, nil

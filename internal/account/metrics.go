@@ -19,8 +19,8 @@ type measured struct{ dafty Dafty }
 func (m measured) Create(ctx context.Context, create dafty.Create, idempotencyKey string) (*dafty.Job, error) {
 	began := time.Now()
 	job, err := m.dafty.Create(ctx, create, idempotencyKey)
-	called(ctx, metrics.OperationCreate, began, err, "idempotencyKey", idempotencyKey)
-	metrics.Submitted(create, dafty.AsError(err))
+	logCall(ctx, metrics.OperationCreate, began, err, "idempotencyKey", idempotencyKey)
+	metrics.RecordSubmission(create, dafty.AsError(err))
 	return job, err
 }
 
@@ -31,7 +31,7 @@ func (m measured) Job(ctx context.Context, id string, wait bool) (*dafty.Job, er
 		operation = metrics.OperationWait
 	}
 	job, err := m.dafty.Job(ctx, id, wait)
-	called(ctx, operation, began, err)
+	logCall(ctx, operation, began, err)
 	return job, err
 }
 
@@ -39,7 +39,7 @@ func (m measured) Job(ctx context.Context, id string, wait bool) (*dafty.Job, er
 func (m measured) List(ctx context.Context, status dafty.JobStatus, cursor string) (*dafty.JobPage, error) {
 	began := time.Now()
 	page, err := m.dafty.List(ctx, status, cursor)
-	called(ctx, metrics.OperationList, began, err)
+	logCall(ctx, metrics.OperationList, began, err)
 	return page, err
 }
 
@@ -47,8 +47,8 @@ func (m measured) List(ctx context.Context, status dafty.JobStatus, cursor strin
 func (m measured) Cancel(ctx context.Context, id string) (*dafty.Job, error) {
 	began := time.Now()
 	job, err := m.dafty.Cancel(ctx, id)
-	called(ctx, metrics.OperationCancel, began, err)
-	metrics.Cancelled(dafty.AsError(err))
+	logCall(ctx, metrics.OperationCancel, began, err)
+	metrics.RecordCancel(dafty.AsError(err))
 	return job, err
 }
 
@@ -56,7 +56,7 @@ func (m measured) Cancel(ctx context.Context, id string) (*dafty.Job, error) {
 func (m measured) Reserve(ctx context.Context, filename, contentType string) (*dafty.Reservation, error) {
 	began := time.Now()
 	reserved, err := m.dafty.Reserve(ctx, filename, contentType)
-	called(ctx, metrics.OperationReserve, began, err)
+	logCall(ctx, metrics.OperationReserve, began, err)
 	return reserved, err
 }
 
@@ -64,7 +64,7 @@ func (m measured) Reserve(ctx context.Context, filename, contentType string) (*d
 func (m measured) Put(ctx context.Context, to, contentType string, content []byte) error {
 	began := time.Now()
 	err := m.dafty.Put(ctx, to, contentType, content)
-	called(ctx, metrics.OperationPut, began, err)
+	logCall(ctx, metrics.OperationPut, began, err)
 	return err
 }
 
@@ -72,7 +72,7 @@ func (m measured) Put(ctx context.Context, to, contentType string, content []byt
 func (m measured) Complete(ctx context.Context, id string) (uploadID string, err error) {
 	began := time.Now()
 	uploadID, err = m.dafty.Complete(ctx, id)
-	called(ctx, metrics.OperationComplete, began, err)
+	logCall(ctx, metrics.OperationComplete, began, err)
 	return uploadID, err
 }
 
@@ -124,8 +124,8 @@ func (w *queued) waits(until time.Time, why dafty.Kind) {
 	}
 }
 
-// EndTold is when the answer arrived that told of the job's end, zero where none has.
-func (t *Tracker) EndTold() time.Time {
+// EndedAt is when the answer arrived that told of the job's end, zero where none has.
+func (t *Tracker) EndedAt() time.Time {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.endTold

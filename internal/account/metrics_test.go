@@ -135,7 +135,7 @@ func TestJobMetrics(t *testing.T) {
 			`dafty_held_requests`:                        1,
 			`dafty_jobs_in_flight{class="image_create"}`: 1,
 		})
-		if !tracker.EndTold().IsZero() {
+		if !tracker.EndedAt().IsZero() {
 			t.Error("the end is told")
 		}
 		time.Sleep(10 * time.Second)
@@ -146,7 +146,7 @@ func TestJobMetrics(t *testing.T) {
 		})
 		told := time.Now()
 		time.Sleep(time.Second)
-		if got := tracker.EndTold(); !got.Equal(told) {
+		if got := tracker.EndedAt(); !got.Equal(told) {
 			t.Errorf("the end was told at %v, want %v", got, told)
 		}
 		moved := counted(t).Since(before)
@@ -221,7 +221,7 @@ func TestAThousandAccounts(t *testing.T) {
 		})
 		submit := func(n int) {
 			tracker := registry.Tracker(name(n), uid(n), time.Time{})
-			tracker.Use(key(n))
+			tracker.SetAPIKey(key(n))
 			s := submission(tracker)
 			if hold := tracker.Claim(image, s, false); hold != nil {
 				t.Fatalf("%d is held: %+v", n, hold)

@@ -40,7 +40,7 @@ func (q *queue) place(t *Tracker, now time.Time) int {
 	return place
 }
 
-func (q *queue) leave(t *Tracker) {
+func (q *queue) remove(t *Tracker) {
 	*q = slices.DeleteFunc(*q, func(w queued) bool { return w.tracker == t })
 }
 

@@ -27,7 +27,7 @@ func TestASubmissionCountsOnce(t *testing.T) {
 	for i := range limit + 1 {
 		name := fmt.Sprint("job-", i)
 		tracker := registry.Tracker(types.NamespacedName{Name: name}, types.UID(name), time.Time{})
-		tracker.Use("key")
+		tracker.SetAPIKey("key")
 		now := metav1.Now()
 		submission := &v1alpha1.Submission{IdempotencyKey: name, StartedAt: &now, SentAt: &now, CredentialsHash: tracker.Known().Credentials.Secret}
 		hold := tracker.Claim(create, submission, false)

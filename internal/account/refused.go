@@ -78,12 +78,12 @@ func (r *keyRefusals) hear(t *Tracker, err *dafty.CallError, known bool, now tim
 }
 
 // blocks says until when t waits, nil if it may go ahead.
-func (r *keyRefusals) blocks(t *Tracker, now time.Time) *lifecycle.Hold {
+func (r *keyRefusals) blocks(t *Tracker, now time.Time) *lifecycle.Block {
 	it := r.by[t]
 	if it == nil || !now.Before(it.until) {
 		return nil
 	}
-	return &lifecycle.Hold{Kind: dafty.KindUnauthorized, Message: it.message, Until: it.until, Once: it.count == 1}
+	return &lifecycle.Block{Kind: dafty.KindUnauthorized, Message: it.message, Until: it.until, Once: it.count == 1}
 }
 
 // keyRefusals is how often in a row the key was refused to t.

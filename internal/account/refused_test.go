@@ -206,7 +206,7 @@ func TestOneOddCancel(t *testing.T) {
 		tracker := w.tracker("a", "old")
 		tracker.Follow(jobID, dafty.ClassImageCreate)
 		settle()
-		tracker.Use("k")
+		tracker.SetAPIKey("k")
 		w.dafty("k").onCancel(func(context.Context) (*dafty.Job, error) { return nil, badKey })
 		w.dafty("k").onLook(func(context.Context, bool) (*dafty.Job, error) { return job(dafty.Processing), nil })
 		tracker.Cancel(jobID)

@@ -164,7 +164,7 @@ func (r *Registry) newAccount(apiKey string) *Account {
 			if key := old.Submission.IdempotencyKey; key != "" {
 				// It may still be on its way, and another DaftyJob may have the same key.
 				ago := max(r.config.Now().Sub(old.Submission.SentAt.Time), 0)
-				a.keys.hold(old.UID, key, now.Add(lifecycle.RepeatAfter-ago), now)
+				a.keys.reserve(old.UID, key, now.Add(lifecycle.RepeatAfter-ago), now)
 			}
 		}
 	}

@@ -59,13 +59,13 @@ func (t *Tracker) findThumbnail(ctx context.Context, jobID string) bool {
 	t.mu.Unlock()
 	defer t.registry.release(a)
 
-	taken, err := a.turn(ctx, dafty.ClassOther, spareForLooks)
+	taken, err := a.acquire(ctx, dafty.ClassOther, spareForLooks)
 	if err != nil {
 		return false
 	}
 	rated, rate := dafty.WithRate(looks)
 	job, err := a.client.Job(rated, jobID, false)
-	a.called(dafty.ClassOther, taken, *rate, dafty.AsError(err))
+	a.onResponse(dafty.ClassOther, taken, *rate, dafty.AsError(err))
 	if err != nil || job.Status != dafty.Completed || !hasThumbnail(job) {
 		return false
 	}

@@ -163,7 +163,7 @@ func TestThumbnailAfterARestart(t *testing.T) {
 		tracker := w.tracker("a", "")
 		tracker.LookForThumbnail(jobID)
 		time.Sleep(30 * time.Second)
-		tracker.Use("k")
+		tracker.SetAPIKey("k")
 		w.dafty("k").onLook(shows(clip(dafty.Completed, thumbnailURL)))
 		time.Sleep(10 * time.Second)
 		if got := tracker.Known().Job; got == nil || !hasThumbnail(got) {
@@ -204,7 +204,7 @@ func TestLooksForAThumbnailAreNotUrgent(t *testing.T) {
 func TestAThumbnailIsFinal(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		tracker := w.completes("a", "k")
-		told := tracker.EndTold()
+		told := tracker.EndedAt()
 		with, without := clip(dafty.Completed, thumbnailURL), clip(dafty.Completed, "")
 		time.Sleep(time.Second)
 		for _, step := range []struct {
@@ -216,7 +216,7 @@ func TestAThumbnailIsFinal(t *testing.T) {
 			}
 		}
 		synctest.Wait()
-		if tracker.Known().Job != with || !tracker.EndTold().Equal(told) {
+		if tracker.Known().Job != with || !tracker.EndedAt().Equal(told) {
 			t.Errorf("known: %+v", tracker.Known().Job)
 		}
 	})

@@ -29,11 +29,11 @@ type Tracker struct {
 	// secret is the account of the key in the Secret, nil where there is none; held the one
 	// that a call was last made with, or where none was yet (untried), that the Secret had before. Each is a reference of its
 	// own in the registry.
-	secret  *Account
-	held    *Account
-	untried bool
-	// spare was in the Secret after held, and no call was made with it that Dafty has answered.
-	spare *Account
+	secret             *Account
+	lastUsed           *Account
+	lastUsedUnverified bool
+	// previous was in the Secret after held, and no call was made with it that Dafty has answered.
+	previous *Account
 	// used is when the key in the Secret was last told.
 	used time.Time
 	// rejected is the account that was last told that its key, or the job under it, isn't known; doubted the one that was
@@ -94,9 +94,9 @@ func (c claim) of(a *Account, key string) bool {
 
 func (t *Tracker) wake() { t.registry.config.Wake(t.name) }
 
-// Use tells the API key that the Secret now holds, empty where it holds none. Another key
+// SetAPIKey tells the API key that the Secret now holds, empty where it holds none. Another key
 // may know another truth, so that what was in trouble is tried anew.
-func (t *Tracker) Use(apiKey string) {
+func (t *Tracker) SetAPIKey(apiKey string) {
 	t.mu.Lock()
 	t.used = time.Now()
 	if t.closed || t.secret != nil && t.secret.key() == apiKey || t.secret == nil && apiKey == "" {
@@ -104,13 +104,13 @@ func (t *Tracker) Use(apiKey string) {
 		return
 	}
 	before := t.secret
-	if before != nil && before != t.held && before != t.rejected {
+	if before != nil && before != t.lastUsed && before != t.rejected {
 		// It may be all that there is to cancel the job with, or to ask for the answer that a process before has missed.
-		if t.held == nil {
-			t.held, t.untried = t.registry.retain(before), true
+		if t.lastUsed == nil {
+			t.lastUsed, t.lastUsedUnverified = t.registry.retain(before), true
 		} else {
-			t.registry.release(t.spare)
-			t.spare = t.registry.retain(before)
+			t.registry.release(t.previous)
+			t.previous = t.registry.retain(before)
 		}
 	}
 	t.secret = nil
@@ -128,8 +128,8 @@ func (t *Tracker) Use(apiKey string) {
 	wakeAll(wake)
 }
 
-// UsedWithin says whether the Secret had a key when it was last told, and that was so long ago at most.
-func (t *Tracker) UsedWithin(age time.Duration) bool {
+// CredentialsReadWithin says whether the Secret had a key when it was last told, and that was so long ago at most.
+func (t *Tracker) CredentialsReadWithin(age time.Duration) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.secret != nil && time.Since(t.used) <= age
@@ -140,7 +140,7 @@ func (t *Tracker) Known() lifecycle.Known {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	known := lifecycle.Known{
-		Sender: t.registry.config.Sender, Since: t.since, Told: t.told, Annotated: t.annotated,
+		Sender: t.registry.config.Sender, Since: t.since, StatusWrittenAt: t.told, Annotated: t.annotated,
 		Job: t.job, Trouble: copied(t.trouble), Cancel: copied(t.cancel), CancelSent: t.cancelSent, Submission: copied(t.submission),
 	}
 	if t.secret != nil {
@@ -154,8 +154,8 @@ func (t *Tracker) Known() lifecycle.Known {
 			known.CancelledElsewhere = cancelled
 		}
 	}
-	if t.held != nil {
-		known.Credentials.Held, known.Credentials.Untried = Hash(t.uid, t.held.key()), t.untried
+	if t.lastUsed != nil {
+		known.Credentials.LastUsed, known.Credentials.LastUsedUnverified = Hash(t.uid, t.lastUsed.key()), t.lastUsedUnverified
 	}
 	return known
 }
@@ -165,7 +165,7 @@ func (t *Tracker) Rehash(uid types.UID) map[string]string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	own := map[string]string{}
-	for _, a := range []*Account{t.secret, t.held, t.spare} {
+	for _, a := range []*Account{t.secret, t.lastUsed, t.previous} {
 		if a != nil {
 			own[Hash(uid, a.key())] = Hash(t.uid, a.key())
 		}
@@ -173,8 +173,8 @@ func (t *Tracker) Rehash(uid types.UID) map[string]string {
 	return own
 }
 
-// Told tells that the status was written.
-func (t *Tracker) Told() {
+// StatusWritten tells that the status was written.
+func (t *Tracker) StatusWritten() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.told = t.registry.config.Now()
@@ -187,9 +187,9 @@ func (t *Tracker) Annotated(jobID string) {
 	t.annotated = jobID
 }
 
-// Smooth says that a request is on its way or was accepted, or that the job is followed, and that nothing is wrong: no
+// Healthy says that a request is on its way or was accepted, or that the job is followed, and that nothing is wrong: no
 // other API key is needed.
-func (t *Tracker) Smooth() bool {
+func (t *Tracker) Healthy() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.trouble != nil {
@@ -209,17 +209,17 @@ func copied[T any](from *T) *T {
 // Claim takes a turn to submit, or says what the submission waits for; the reconcile is
 // woken where that ends early. A turn that isn't used stays with the tracker for a while. follows says that the submission
 // follows one that was refused at once.
-func (t *Tracker) Claim(create dafty.Create, submission *v1alpha1.Submission, follows bool) *lifecycle.Hold {
+func (t *Tracker) Claim(create dafty.Create, submission *v1alpha1.Submission, follows bool) *lifecycle.Block {
 	hold, wake := t.claim(create, submission, follows)
 	wakeAll(wake)
 	return hold
 }
 
-func (t *Tracker) claim(create dafty.Create, submission *v1alpha1.Submission, follows bool) (*lifecycle.Hold, []*Tracker) {
+func (t *Tracker) claim(create dafty.Create, submission *v1alpha1.Submission, follows bool) (*lifecycle.Block, []*Tracker) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	a, key := t.accountFor(submission), submission.IdempotencyKey
-	if a == nil || t.closed || t.claimed.of(a, key) && a.keep(t, key) {
+	if a == nil || t.closed || t.claimed.of(a, key) && a.reserveKey(t, key) {
 		return nil, nil
 	}
 	how := inTurn
@@ -259,7 +259,7 @@ func (t *Tracker) GiveBack() {
 
 // accountFor is the account whose key a submission is, or was, sent with.
 func (t *Tracker) accountFor(submission *v1alpha1.Submission) *Account {
-	for _, a := range []*Account{t.secret, t.held, t.spare} {
+	for _, a := range []*Account{t.secret, t.lastUsed, t.previous} {
 		if a != nil && Hash(t.uid, a.key()) == submission.CredentialsHash {
 			return a
 		}
@@ -267,21 +267,21 @@ func (t *Tracker) accountFor(submission *v1alpha1.Submission) *Account {
 	return nil
 }
 
-// hold keeps a as the account that was last used.
-func (t *Tracker) hold(a *Account) {
+// setLastUsed keeps a as the account that was last used.
+func (t *Tracker) setLastUsed(a *Account) {
 	if t.closed {
 		return
 	}
-	t.untried = false
+	t.lastUsedUnverified = false
 	if t.doubted == a {
 		t.doubted = nil
 	}
-	if before := t.held; before != a {
-		t.held = t.registry.retain(a)
+	if before := t.lastUsed; before != a {
+		t.lastUsed = t.registry.retain(a)
 		t.registry.release(before)
 	}
-	t.registry.release(t.spare)
-	t.spare = nil
+	t.registry.release(t.previous)
+	t.previous = nil
 }
 
 // Submit sends the request of a submission that is on record in status.
@@ -293,7 +293,7 @@ func (t *Tracker) Submit(create dafty.Create, submission *v1alpha1.Submission) {
 		t.settle()
 		return
 	}
-	t.hold(a)
+	t.setLastUsed(a)
 	taken := t.claimed.at
 	t.claimed = claim{}
 	t.class = create.Class()
@@ -414,8 +414,8 @@ func (t *Tracker) turnTo(jobID string) {
 	t.followed = jobID
 }
 
-// GaveUp notes that a deletion has given up the job's cancel, and says whether that is news.
-func (t *Tracker) GaveUp() bool {
+// MarkAbandoned notes that a deletion has given up the job's cancel, and says whether that is news.
+func (t *Tracker) MarkAbandoned() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	before := t.gaveUp
@@ -437,13 +437,13 @@ func (t *Tracker) unwatch() {
 // good one where the Secret is gone, or where the job must be cancelled and the Secret's key
 // can't.
 func (t *Tracker) caller(cancelling bool) *Account {
-	if t.secret != nil && (!cancelling || t.rejected != t.secret || t.held == nil) {
+	if t.secret != nil && (!cancelling || t.rejected != t.secret || t.lastUsed == nil) {
 		return t.secret
 	}
-	if t.spare != nil && t.rejected == t.held {
-		return t.spare
+	if t.previous != nil && t.rejected == t.lastUsed {
+		return t.previous
 	}
-	return t.held
+	return t.lastUsed
 }
 
 // looked keeps what a look brought. held says that Dafty was asked to hold it.
@@ -464,7 +464,7 @@ func (t *Tracker) looked(w *watch, taken time.Time, held bool, job *dafty.Job, e
 	news, end := t.observe(job)
 	news = news || t.trouble != nil
 	t.trouble, t.missed, t.lookRefusals = nil, 0, 0
-	t.hold(a)
+	t.setLastUsed(a)
 	if end {
 		if !cancelling {
 			w.endsByItself(job)
@@ -489,7 +489,7 @@ func (t *Tracker) listed(w *watch, status dafty.JobStatus) {
 		t.mu.Unlock()
 		return
 	}
-	t.hold(w.account) // it is the job's account
+	t.setLastUsed(w.account) // it is the job's account
 	if t.job != nil && (ended(t.job) || t.job.Status == status || t.job.Status == dafty.Processing) {
 		t.mu.Unlock()
 		return
@@ -562,7 +562,7 @@ func (t *Tracker) cancelJob(ctx context.Context, a *Account, jobID string, cause
 	waiting, giveUp := context.WithCancel(ctx)
 	defer context.AfterFunc(t.registry.open, giveUp)()
 	defer giveUp()
-	taken, err := a.cancelTurn(waiting, again)
+	taken, err := a.acquireForCancel(waiting, again)
 	t.mu.Lock()
 	if err != nil {
 		t.settle() // nothing was sent: the next process cancels it
@@ -580,7 +580,7 @@ func (t *Tracker) cancelJob(ctx context.Context, a *Account, jobID string, cause
 	if callErr != nil && (callErr.Unsent || callErr.Kind != dafty.KindUnavailable) && !already {
 		t.registry.unsetCancel(jobID) // it had no effect
 	}
-	a.called(dafty.ClassOther, taken, *rate, callErr)
+	a.onResponse(dafty.ClassOther, taken, *rate, callErr)
 
 	t.mu.Lock()
 	end := false
@@ -589,7 +589,7 @@ func (t *Tracker) cancelJob(ctx context.Context, a *Account, jobID string, cause
 	switch {
 	case callErr == nil:
 		_, end = t.observe(job)
-		t.hold(a)
+		t.setLastUsed(a)
 		call.Failures = 0
 	case callErr.Kind == dafty.KindUnauthorized:
 		t.refusedKey(a)
@@ -618,13 +618,13 @@ func (t *Tracker) close() {
 	t.settle()
 	t.unwatch()
 	var wake []*Tracker
-	for _, a := range []*Account{t.secret, t.held, t.spare} {
+	for _, a := range []*Account{t.secret, t.lastUsed, t.previous} {
 		if a != nil {
 			wake = append(wake, a.leave(t)...)
 			t.registry.release(a)
 		}
 	}
-	t.secret, t.held, t.spare = nil, nil, nil
+	t.secret, t.lastUsed, t.previous = nil, nil, nil
 	t.mu.Unlock()
 	wakeAll(wake)
 }

@@ -551,7 +551,7 @@ func TestARotatedKeyFollowsOn(t *testing.T) {
 		if trouble := tracker.Known().Trouble; trouble == nil || trouble.Credentials != Hash("uid-a", "old") {
 			t.Fatalf("got %+v", trouble)
 		}
-		tracker.Use("new")
+		tracker.SetAPIKey("new")
 		if known := tracker.Known(); known.Trouble != nil || known.Credentials.Secret != Hash("uid-a", "new") {
 			t.Errorf("the old key's trouble stays: %+v", known)
 		}
@@ -564,7 +564,7 @@ func TestARotatedKeyFollowsOn(t *testing.T) {
 		if got := len(w.dafty("new").asked()); got == 0 {
 			t.Error("the new key isn't used")
 		}
-		if held := tracker.Known().Credentials.Held; held != Hash("uid-a", "new") {
+		if held := tracker.Known().Credentials.LastUsed; held != Hash("uid-a", "new") {
 			t.Error("the new key isn't kept")
 		}
 	})
@@ -581,7 +581,7 @@ func TestALateAnswerToTheOldKey(t *testing.T) {
 		tracker := w.tracker("a", "old")
 		tracker.Follow(jobID, dafty.ClassImageCreate)
 		settle()
-		tracker.Use("new")
+		tracker.SetAPIKey("new")
 		tracker.Follow(jobID, dafty.ClassImageCreate)
 		settle()
 		close(late)
@@ -636,8 +636,8 @@ func TestCancelsUseTheLastGoodKey(t *testing.T) {
 				tracker := good(w)
 				w.dafty("bad").onLook(fails(tt.err))
 				w.dafty("bad").onCancel(func(context.Context) (*dafty.Job, error) { return nil, tt.err })
-				tracker.Use(tt.key)
-				if held := tracker.Known().Credentials.Held; held != Hash("uid-a", "good") {
+				tracker.SetAPIKey(tt.key)
+				if held := tracker.Known().Credentials.LastUsed; held != Hash("uid-a", "good") {
 					t.Fatal("the last good key isn't kept")
 				}
 				drive(w, tracker, time.Minute)
@@ -658,7 +658,7 @@ func TestCancelsUseTheLastGoodKey(t *testing.T) {
 		inWorld(t, func(t *testing.T, w *world) {
 			tracker := good(w)
 			w.dafty("bad").onLook(fails(&dafty.CallError{Kind: dafty.KindUnauthorized}))
-			tracker.Use("bad")
+			tracker.SetAPIKey("bad")
 			for range 60 {
 				tracker.Follow(jobID, dafty.ClassImageCreate)
 				time.Sleep(time.Second)
@@ -676,7 +676,7 @@ func TestCancelsUseTheLastGoodKey(t *testing.T) {
 				w.dafty(key).onLook(fails(rejected))
 				w.dafty(key).onCancel(func(context.Context) (*dafty.Job, error) { return nil, rejected })
 			}
-			tracker.Use("bad")
+			tracker.SetAPIKey("bad")
 			drive(w, tracker, 5*time.Minute)
 			for _, key := range []string{"good", "bad"} {
 				if got := len(w.dafty(key).asked()); got < 2 || got > 60 {
@@ -693,15 +693,15 @@ func TestTheSecretGoesBeforeItsKeyWasUsed(t *testing.T) {
 		inWorld(t, func(t *testing.T, w *world) {
 			w.alone()
 			tracker := w.tracker("a", "k")
-			tracker.Use("")
-			if got := tracker.Known().Credentials; got.Secret != "" || got.Held != Hash("uid-a", "k") || !got.Untried {
+			tracker.SetAPIKey("")
+			if got := tracker.Known().Credentials; got.Secret != "" || got.LastUsed != Hash("uid-a", "k") || !got.LastUsedUnverified {
 				t.Fatalf("known: %+v", got)
 			}
 			tracker.Cancel(jobID)
 			if got := w.dafty("k").count("cancel"); got != 1 {
 				t.Errorf("%d cancels", got)
 			}
-			if tracker.Known().Credentials.Untried {
+			if tracker.Known().Credentials.LastUsedUnverified {
 				t.Error("it isn't known that Dafty took the key")
 			}
 		})
@@ -711,7 +711,7 @@ func TestTheSecretGoesBeforeItsKeyWasUsed(t *testing.T) {
 			w.alone()
 			tracker := w.tracker("a", "k")
 			repeat := repeated(tracker)
-			tracker.Use("another")
+			tracker.SetAPIKey("another")
 			if hold := tracker.Claim(image, repeat, false); hold != nil {
 				t.Fatalf("held: %+v", hold)
 			}
@@ -732,8 +732,8 @@ func TestTheSecretGoesBeforeItsKeyWasUsed(t *testing.T) {
 			if tracker.Known().Job == nil {
 				t.Fatal("no list was read")
 			}
-			tracker.Use("")
-			if got := tracker.Known().Credentials; got.Held != Hash("uid-a", "k") || got.Untried {
+			tracker.SetAPIKey("")
+			if got := tracker.Known().Credentials; got.LastUsed != Hash("uid-a", "k") || got.LastUsedUnverified {
 				t.Errorf("known: %+v", got)
 			}
 		})
@@ -744,13 +744,13 @@ func TestTheSecretGoesBeforeItsKeyWasUsed(t *testing.T) {
 			revoked := &dafty.CallError{Kind: dafty.KindUnauthorized}
 			w.dafty("good").onLook(fails(revoked))
 			w.dafty("good").onCancel(func(context.Context) (*dafty.Job, error) { return nil, revoked })
-			tracker.Use("new")
-			tracker.Use("")
+			tracker.SetAPIKey("new")
+			tracker.SetAPIKey("")
 			drive(w, tracker, time.Minute)
 			if got := w.dafty("new").count("cancel"); got != 1 {
 				t.Errorf("%d cancels with the key that was there last", got)
 			}
-			if got := tracker.Known(); got.Job == nil || got.Job.Status != dafty.Failed || got.Credentials.Held != Hash("uid-a", "new") {
+			if got := tracker.Known(); got.Job == nil || got.Job.Status != dafty.Failed || got.Credentials.LastUsed != Hash("uid-a", "new") {
 				t.Errorf("known: %+v", got)
 			}
 			w.forget("a")
@@ -764,8 +764,8 @@ func TestTheSecretGoesBeforeItsKeyWasUsed(t *testing.T) {
 			tracker.Follow(jobID, dafty.ClassImageCreate)
 			time.Sleep(secondLook) // once is no verdict
 			settle()
-			tracker.Use("")
-			if got := tracker.Known().Credentials.Held; got != "" {
+			tracker.SetAPIKey("")
+			if got := tracker.Known().Credentials.LastUsed; got != "" {
 				t.Errorf("held: %s", got)
 			}
 		})
@@ -780,7 +780,7 @@ func TestRepeatsUseTheKeyTheyWereSentWith(t *testing.T) {
 		s := submission(tracker)
 		w.submit(tracker, image)
 		for _, key := range []string{"new", ""} {
-			tracker.Use(key)
+			tracker.SetAPIKey(key)
 			repeat := repeated(tracker)
 			repeat.CredentialsHash = s.CredentialsHash
 			w.dafty("old").asked()
@@ -798,7 +798,7 @@ func TestRepeatsUseTheKeyTheyWereSentWith(t *testing.T) {
 		unknown := submission(tracker)
 		unknown.CredentialsHash = "0badc0de"
 		for _, key := range []string{"", "new"} {
-			tracker.Use(key)
+			tracker.SetAPIKey(key)
 			tracker.Submit(image, unknown)
 			if got := append(w.dafty("old").asked(), w.dafty("new").asked()...); len(got) > 0 {
 				t.Errorf("with %q in the Secret: sent with a key that it wasn't made for: %v", key, got)
@@ -893,10 +893,10 @@ func TestForgetStopsAllAndDropsTheAccount(t *testing.T) {
 			w.dafty("k").onLook(holds(nil))
 			tracker.Follow(jobID, dafty.ClassImageCreate)
 			synctest.Wait()
-			tracker.Use("other")
+			tracker.SetAPIKey("other")
 			tracker.Follow(jobID, dafty.ClassImageCreate)
 			synctest.Wait()
-			tracker.Use("")
+			tracker.SetAPIKey("")
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -913,7 +913,7 @@ func TestForgetStopsAllAndDropsTheAccount(t *testing.T) {
 					t.Errorf("%d accounts are left", n)
 				}
 				// Nobody who still has the tracker can bring it back to life.
-				tracker.Use("k")
+				tracker.SetAPIKey("k")
 				s := submission(tracker)
 				_ = tracker.Claim(image, s, false)
 				tracker.Submit(image, s)
@@ -992,7 +992,7 @@ func TestTheEndOfTheProcess(t *testing.T) {
 		r := NewRegistry(ctx, Config{Client: func(string) Dafty { return f }, Wake: func(types.NamespacedName) {}})
 		for i := range 200 {
 			tracker := r.Tracker(types.NamespacedName{Name: fmt.Sprint(i)}, "uid", time.Time{})
-			tracker.Use("k")
+			tracker.SetAPIKey("k")
 			tracker.Follow(jobID, dafty.ClassImageCreate)
 		}
 		time.Sleep(30 * time.Second)

@@ -230,13 +230,13 @@ func (a *Account) upload(ctx context.Context, file lifecycle.File, line *place) 
 	if err := a.client.Put(ctx, reserved.URL, file.MediaType, file.Content); err != nil {
 		return "", err
 	}
-	taken, err := a.turn(ctx, dafty.ClassOther, spareForLooks)
+	taken, err := a.acquire(ctx, dafty.ClassOther, spareForLooks)
 	if err != nil {
 		return "", err
 	}
 	ctx, rate := dafty.WithRate(ctx)
 	id, err = a.client.Complete(ctx, reserved.ID)
-	a.called(dafty.ClassOther, taken, *rate, dafty.AsError(err))
+	a.onResponse(dafty.ClassOther, taken, *rate, dafty.AsError(err))
 	return id, err
 }
 
@@ -246,12 +246,12 @@ func (a *Account) reserve(ctx context.Context, file lifecycle.File, line *place)
 	case <-line.before:
 	case <-ctx.Done():
 	}
-	taken, err := a.turn(ctx, dafty.ClassUpload, 0)
+	taken, err := a.acquire(ctx, dafty.ClassUpload, 0)
 	if err != nil {
 		return nil, err
 	}
 	ctx, rate := dafty.WithRate(ctx)
 	reserved, err := a.client.Reserve(ctx, file.Name, file.MediaType)
-	a.called(dafty.ClassUpload, taken, *rate, dafty.AsError(err))
+	a.onResponse(dafty.ClassUpload, taken, *rate, dafty.AsError(err))
 	return reserved, err
 }

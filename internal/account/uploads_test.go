@@ -136,7 +136,7 @@ func TestUploadsAreOfOneKey(t *testing.T) {
 		}
 		w.woken()
 
-		b.Use("k")
+		b.SetAPIKey("k")
 		if known := b.Known().Uploads; known != nil {
 			t.Errorf("with the key of another account: %v", known)
 		}
@@ -152,7 +152,7 @@ func TestUploadsAreOfOneKey(t *testing.T) {
 		if woken := w.woken(); !slices.Equal(woken, []string{"b", "b"}) {
 			t.Errorf("woken: %v", woken)
 		}
-		b.Use("")
+		b.SetAPIKey("")
 		if known := b.Known().Uploads; known != nil {
 			t.Errorf("without a key: %v", known)
 		}
@@ -445,7 +445,7 @@ func TestUploadsTakeTheirTurns(t *testing.T) {
 		for i := range contents {
 			name := types.NamespacedName{Name: fmt.Sprintf("%03d", i)}
 			trackers = append(trackers, w.registry.Tracker(name, "uid", w.began.Add(time.Duration(i))))
-			trackers[i].Use("k")
+			trackers[i].SetAPIKey("k")
 		}
 		for i := range trackers { // They come in no order beyond the first few.
 			if i >= maxUnderway {

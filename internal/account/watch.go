@@ -131,7 +131,7 @@ func (a *Account) unfollow(w *watch) {
 	defer a.mu.Unlock()
 	delete(a.watcher.watches, w)
 	if c := a.classes[w.class]; c != nil {
-		c.room.leave(w.tracker)
+		c.room.remove(w.tracker)
 	}
 	w.stop()
 	a.watcher.kick()
@@ -237,7 +237,7 @@ func (w *watcher) next(now time.Time) (call func(), at time.Time) {
 			soonest(wait.Until)
 			return false
 		}
-		c.pace.take(now, 0)
+		c.pace.acquire(now, 0)
 		if !held {
 			c.pace.sent()
 		}
@@ -436,7 +436,7 @@ func (w *watch) ask(taken time.Time) {
 	ctx, rate := dafty.WithRate(w.ctx)
 	job, err := w.account.client.Job(ctx, w.jobID, false)
 	callErr := dafty.AsError(err)
-	w.account.called(dafty.ClassOther, taken, *rate, callErr)
+	w.account.onResponse(dafty.ClassOther, taken, *rate, callErr)
 	w.tracker.looked(w, taken, false, job, callErr)
 }
 
@@ -445,7 +445,7 @@ func (w *watch) hold(ctx context.Context, taken time.Time) {
 	asked, rate := dafty.WithRate(ctx)
 	job, err := w.account.client.Job(asked, w.jobID, true)
 	callErr := dafty.AsError(err)
-	w.account.calledHeld(taken, *rate, callErr)
+	w.account.onLongPoll(taken, *rate, callErr)
 	if w.released(ctx, err, time.Since(taken)) {
 		return
 	}
@@ -538,7 +538,7 @@ func (w *watcher) page(taken time.Time) {
 	ctx, rate := dafty.WithRate(parent)
 	page, err := w.account.client.List(ctx, status, cursor)
 	callErr := dafty.AsError(err)
-	w.account.called(dafty.ClassOther, taken, *rate, callErr)
+	w.account.onResponse(dafty.ClassOther, taken, *rate, callErr)
 
 	w.account.mu.Lock()
 	s.busy = false

@@ -322,7 +322,7 @@ func (s *simulation) begin(name, jobID string, onEnd func()) *life {
 
 func (o *operator) tracker(name string) *Tracker {
 	t := o.registry.Tracker(types.NamespacedName{Namespace: "ns", Name: name}, types.UID("uid-"+name), time.Time{})
-	t.Use(simKey)
+	t.SetAPIKey(simKey)
 	return t
 }
 

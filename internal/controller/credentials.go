@@ -34,10 +34,10 @@ func (r *Reconciler) readCredentials(ctx context.Context, job *v1alpha1.DaftyJob
 		return "", nil
 	}
 	age := keyAge
-	if wanted := job.DeletionTimestamp.IsZero() && !lifecycle.CancelRequested(job); wanted && (job.Status.JobID != "" || job.Status.InDoubt()) && tracker.Smooth() {
+	if wanted := job.DeletionTimestamp.IsZero() && !lifecycle.CancelRequested(job); wanted && (job.Status.JobID != "" || job.Status.InDoubt()) && tracker.Healthy() {
 		age = followingKeyAge
 	}
-	if tracker.UsedWithin(age) {
+	if tracker.CredentialsReadWithin(age) {
 		return "", nil
 	}
 	ref := job.Spec.CredentialsSecretRef
@@ -46,11 +46,11 @@ func (r *Reconciler) readCredentials(ctx context.Context, job *v1alpha1.DaftyJob
 	secret, err = r.secrets.read(ctx, r.Client, types.NamespacedName{Namespace: job.Namespace, Name: ref.Name})
 	switch {
 	case apierrors.IsNotFound(err):
-		tracker.Use("")
+		tracker.SetAPIKey("")
 		return fmt.Sprintf("Secret %q isn't there; create it: kubectl create secret generic -n %s %s --from-literal=%s=YOUR_API_KEY",
 			ref.Name, job.Namespace, ref.Name, ref.Key), nil
 	case apierrors.IsForbidden(err):
-		tracker.Use("")
+		tracker.SetAPIKey("")
 		return fmt.Sprintf("the operator may not read Secret %q in namespace %q; give its service account the right to get it", ref.Name, job.Namespace), nil
 	case errors.As(err, &refusal):
 		// The API server answers, but can't give this Secret, as where it can't decrypt it. That may
@@ -61,7 +61,7 @@ func (r *Reconciler) readCredentials(ctx context.Context, job *v1alpha1.DaftyJob
 		return "", fmt.Errorf("reading Secret %q: %w", ref.Name, err)
 	}
 	key, problem := apiKey(secret, ref.Key)
-	tracker.Use(key)
+	tracker.SetAPIKey(key)
 	tracker.SetSecretVersion(string(secret.UID) + "/" + secret.ResourceVersion)
 	return problem, nil
 }

@@ -69,7 +69,7 @@ type Reconciler struct {
 	// Results tells whether the ConfigMaps of results are as they were written. SetupWithManager sets it.
 	Results ResultVersions
 
-	writes   writes
+	writes   expectations
 	results  resultMemory
 	recalled recalled
 	secrets  secretReads
@@ -128,10 +128,10 @@ func (r *Reconciler) reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	}
 	tracker := r.Accounts.Tracker(req.NamespacedName, job.UID, job.CreationTimestamp.Time)
 	about := withJob(ctx, job)
-	tracker.From(about)
+	tracker.SetCallContext(about)
 	tracker.SetVersion(versionOf(job))
 	problem, err := r.readCredentials(about, job, tracker)
-	gathered, gatherErr := r.gather(about, job)
+	gathered, gatherErr := r.readReferences(about, job)
 	if err := errors.Join(err, gatherErr); err != nil {
 		return ctrl.Result{}, r.unread(about, job, tracker, gathered, problem, err)
 	}
@@ -155,7 +155,7 @@ type acted struct {
 type decided struct {
 	lifecycle.Decision
 	// input is what it rests on.
-	input   lifecycle.Input
+	input   lifecycle.Snapshot
 	tracker *account.Tracker
 	create  dafty.Create
 	// before is the phase that was on record.
@@ -163,7 +163,7 @@ type decided struct {
 }
 
 // act makes one decision and carries it out.
-func (r *Reconciler) act(ctx context.Context, job *v1alpha1.DaftyJob, tracker *account.Tracker, gathered lifecycle.Gathered, problem string) (acted, error) {
+func (r *Reconciler) act(ctx context.Context, job *v1alpha1.DaftyJob, tracker *account.Tracker, gathered lifecycle.References, problem string) (acted, error) {
 	// 2. Decide.
 	decision := r.decide(withJob(ctx, job), job, tracker, gathered, problem)
 
@@ -173,14 +173,14 @@ func (r *Reconciler) act(ctx context.Context, job *v1alpha1.DaftyJob, tracker *a
 		return r.unrecorded(ctx, job, decision, err)
 	}
 	if job.ResourceVersion != version {
-		tracker.Told()
+		tracker.StatusWritten()
 	}
 	ctx = withJob(ctx, job)
-	tracker.From(ctx)
+	tracker.SetCallContext(ctx)
 	logDecision(ctx, job, decision.before, decision.Decision)
-	metrics.Wrote(decision.before, &job.Status, tracker.EndTold())
+	metrics.RecordFinished(decision.before, &job.Status, tracker.EndedAt())
 	if decision.Step != lifecycle.Submit && !decision.AtOnce {
-		tracker.Recorded(decision.input.Known)
+		tracker.AckPersisted(decision.input.Known)
 	}
 
 	// 4. Tell, and take the step.
@@ -203,8 +203,8 @@ func (r *Reconciler) act(ctx context.Context, job *v1alpha1.DaftyJob, tracker *a
 // removal is tried. What isn't recorded in status would be told with each try, and is not.
 func (r *Reconciler) carryOut(ctx context.Context, job *v1alpha1.DaftyJob, d decided, recorded bool) error {
 	letGo := d.Step == lifecycle.RemoveFinalizer && !d.Abandoned
-	if d.Abandoned && d.tracker.GaveUp() || recorded && !d.Abandoned && !letGo {
-		r.tell(ctx, job, d.Decision)
+	if d.Abandoned && d.tracker.MarkAbandoned() || recorded && !d.Abandoned && !letGo {
+		r.recordEvent(ctx, job, d.Decision)
 		r.tellStored(ctx, job, d.Decision)
 	}
 	if err := r.take(ctx, job, d.Decision, d.tracker, d.create); err != nil {
@@ -217,29 +217,29 @@ func (r *Reconciler) carryOut(ctx context.Context, job *v1alpha1.DaftyJob, d dec
 		return nil
 	}
 	if !recorded {
-		metrics.Wrote(d.before, &d.Status, d.tracker.EndTold())
+		metrics.RecordFinished(d.before, &d.Status, d.tracker.EndedAt())
 	}
-	r.tell(ctx, job, d.Decision)
+	r.recordEvent(ctx, job, d.Decision)
 	return nil
 }
 
 // decide asks lifecycle, once more where a submission must wait for its turn, and has a result stored: whoever waits for
 // the job's end finds it there.
-func (r *Reconciler) decide(ctx context.Context, job *v1alpha1.DaftyJob, tracker *account.Tracker, gathered lifecycle.Gathered, problem string) decided {
+func (r *Reconciler) decide(ctx context.Context, job *v1alpha1.DaftyJob, tracker *account.Tracker, gathered lifecycle.References, problem string) decided {
 	var create dafty.Create
 	in := r.input(job, tracker, gathered, problem)
 	decision := lifecycle.Next(in)
 	switch {
 	case decision.Step != lifecycle.Submit && job.Status.JobID == "":
 		tracker.Withdraw()
-	case decision.Step == lifecycle.Submit && !tracker.Begin():
+	case decision.Step == lifecycle.Submit && !tracker.TryBegin():
 		// The process ends. What it would put on record is for the next one to send.
 		if !decision.AtOnce {
 			decision = lifecycle.Decision{Status: lifecycle.Observed(in), Step: lifecycle.Rest}
 			break
 		}
 		// That the request before was refused is known to this process alone.
-		in.Known.Hold = &lifecycle.Hold{Kind: dafty.KindUnavailable, Until: in.Now}
+		in.Known.Block = &lifecycle.Block{Kind: dafty.KindUnavailable, Until: in.Now}
 		decision = lifecycle.Next(in)
 	case decision.Step == lifecycle.Submit:
 		// A spec without a request is for lifecycle to report: it never asks to submit one.
@@ -249,20 +249,20 @@ func (r *Reconciler) decide(ctx context.Context, job *v1alpha1.DaftyJob, tracker
 			// It keeps its place: that the request before was refused isn't put on record until then.
 			decision = lifecycle.Decision{Status: lifecycle.Observed(in), Step: lifecycle.Rest, AtOnce: true, After: max(hold.Until.Sub(in.Now), time.Second)}
 		case hold != nil:
-			in.Known.Hold = hold
+			in.Known.Block = hold
 			decision = lifecycle.Next(in)
 		}
 	}
-	decision = lifecycle.Told(in, decision)
+	decision = lifecycle.WithRefusals(in, decision)
 	if decision.Store {
-		decision = lifecycle.Stored(in, decision, r.storeResult(ctx, job, &decision.Status))
+		decision = lifecycle.WithStored(in, decision, r.storeResult(ctx, job, &decision.Status))
 	}
 	return decided{Decision: decision, input: in, tracker: tracker, create: create, before: job.Status.Phase}
 }
 
 // input is what a decision rests on.
-func (r *Reconciler) input(job *v1alpha1.DaftyJob, tracker *account.Tracker, gathered lifecycle.Gathered, problem string) lifecycle.Input {
-	in := lifecycle.Input{Job: job, Known: tracker.Known(), Gathered: gathered, Now: r.Clock.Now(), DeletionTimeout: r.DeletionTimeout}
+func (r *Reconciler) input(job *v1alpha1.DaftyJob, tracker *account.Tracker, gathered lifecycle.References, problem string) lifecycle.Snapshot {
+	in := lifecycle.Snapshot{Job: job, Known: tracker.Known(), References: gathered, Now: r.Clock.Now(), DeletionTimeout: r.DeletionTimeout}
 	in.Known.Credentials.Problem = problem
 	in.Known.Refusals = r.refusals.known(job, in.Now)
 	if before := lifecycle.RestoredFrom(job); before != "" {
@@ -369,18 +369,18 @@ func (r *Reconciler) forget(name types.NamespacedName) {
 // maxNote is the API's bound of an event's note, in bytes.
 const maxNote = 1024
 
-// tell makes a decision's news an event and a line of the log.
-func (r *Reconciler) tell(ctx context.Context, job *v1alpha1.DaftyJob, decision lifecycle.Decision) {
+// recordEvent makes a decision's news an event and a line of the log.
+func (r *Reconciler) recordEvent(ctx context.Context, job *v1alpha1.DaftyJob, decision lifecycle.Decision) {
 	if decision.Abandoned {
-		metrics.Abandoned()
+		metrics.RecordAbandoned()
 	}
 	if event := decision.Event; event != nil {
-		r.tellEvent(ctx, job, event, string(decision.Step))
+		r.emit(ctx, job, event, string(decision.Step))
 	}
 }
 
-// tellEvent makes an event one of the API server's and a line of the log.
-func (r *Reconciler) tellEvent(ctx context.Context, job *v1alpha1.DaftyJob, event *lifecycle.Event, action string) {
+// emit makes an event one of the API server's and a line of the log.
+func (r *Reconciler) emit(ctx context.Context, job *v1alpha1.DaftyJob, event *lifecycle.Event, action string) {
 	kind := corev1.EventTypeNormal
 	if event.Warning {
 		kind = corev1.EventTypeWarning
@@ -393,9 +393,9 @@ func (r *Reconciler) tellEvent(ctx context.Context, job *v1alpha1.DaftyJob, even
 	log.FromContext(ctx).Info(event.Message, "reason", event.Reason, "phase", job.Status.Phase)
 }
 
-// lost says what to do after a write that lost against another, or that is of an object that is gone. Losing against another write is no error:
+// requeueAfterConflict says what to do after a write that lost against another, or that is of an object that is gone. Losing against another write is no error:
 // whatever was decided rested on an object that is no more.
-func lost(err error) (acted, error) {
+func requeueAfterConflict(err error) (acted, error) {
 	if apierrors.IsConflict(err) {
 		return acted{Result: ctrl.Result{RequeueAfter: conflictRetry}}, nil
 	}

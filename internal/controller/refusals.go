@@ -103,7 +103,7 @@ func (r *refusals) refused(job *v1alpha1.DaftyJob, write lifecycle.Write, err er
 		w.refusal = nil // it is another, or the clock was set back
 	}
 	w.newest = now
-	met := lifecycle.Refusal{Write: write, Message: wordsOf(err), Lasting: lasting(err), Since: now}
+	met := lifecycle.Refusal{Write: write, Message: describeError(err), Lasting: lasting(err), Since: now}
 	switch kept := w.refusal; {
 	case kept == nil:
 		w.refusal, w.worded = &met, now
@@ -172,8 +172,8 @@ func lasting(err error) bool {
 	}
 }
 
-// wordsOf returns what the API server said, on one line and not too long; where it said nothing, what happened.
-func wordsOf(err error) string {
+// describeError returns what the API server said, on one line and not too long; where it said nothing, what happened.
+func describeError(err error) string {
 	words := err.Error()
 	var refusal apierrors.APIStatus
 	if errors.As(err, &refusal) && refusal.Status().Message != "" {
@@ -189,7 +189,7 @@ func wordsOf(err error) string {
 // refuse keeps that a write was refused, and tells it where that is news.
 func (r *Reconciler) refuse(ctx context.Context, job *v1alpha1.DaftyJob, write lifecycle.Write, err error) {
 	if event := r.refusals.refused(job, write, err, r.Clock.Now()); event != nil {
-		r.tellEvent(ctx, job, event, "Write")
+		r.emit(ctx, job, event, "Write")
 	}
 }
 
@@ -197,14 +197,14 @@ func (r *Reconciler) refuse(ctx context.Context, job *v1alpha1.DaftyJob, write l
 func (r *Reconciler) unwritten(ctx context.Context, job *v1alpha1.DaftyJob, write lifecycle.Write, err error) (acted, error) {
 	switch {
 	case write == "", apierrors.IsNotFound(err):
-		return lost(err)
+		return requeueAfterConflict(err)
 	case apierrors.IsConflict(err):
 		if r.refusals.conflict(job, write) <= lostRaces {
-			return lost(err)
+			return requeueAfterConflict(err)
 		}
 		// A webhook can answer so, too.
 		if fresh, readErr := r.live(ctx, job); readErr != nil || fresh == nil || fresh.ResourceVersion != job.ResourceVersion {
-			return lost(err)
+			return requeueAfterConflict(err)
 		}
 	}
 	r.refuse(ctx, job, write, err)
@@ -215,7 +215,7 @@ func (r *Reconciler) unwritten(ctx context.Context, job *v1alpha1.DaftyJob, writ
 // done all the same. The object is as it was read, but for its status, which is as it was to be written.
 func (r *Reconciler) unrecorded(ctx context.Context, job *v1alpha1.DaftyJob, d decided, err error) (acted, error) {
 	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) && !r.stands(ctx, job, d) {
-		return lost(err)
+		return requeueAfterConflict(err)
 	}
 	r.refuse(ctx, job, lifecycle.WriteStatus, err)
 	if ended := d.Status.Phase.Final() && d.Step == lifecycle.Rest; ended && !job.DeletionTimestamp.IsZero() && slices.Contains(job.Finalizers, v1alpha1.CancelFinalizer) {
@@ -228,7 +228,7 @@ func (r *Reconciler) unrecorded(ctx context.Context, job *v1alpha1.DaftyJob, d d
 	if !lifecycle.Unrecorded(d.Step) {
 		return acted{}, err
 	}
-	d.tracker.From(withJob(ctx, job))
+	d.tracker.SetCallContext(withJob(ctx, job))
 	if takeErr := r.carryOut(ctx, job, d, false); takeErr != nil {
 		_, takeErr = r.unwritten(ctx, job, lifecycle.WriteOf(d.Step), takeErr)
 		return acted{}, errors.Join(err, takeErr)
@@ -280,7 +280,7 @@ func (r *Reconciler) live(ctx context.Context, job *v1alpha1.DaftyJob) (*v1alpha
 
 // unread follows an object of which something could not be read that a decision rests on: a cancel leaves all the same,
 // with the API key that is at hand.
-func (r *Reconciler) unread(ctx context.Context, job *v1alpha1.DaftyJob, tracker *account.Tracker, gathered lifecycle.Gathered, problem string, err error) error {
+func (r *Reconciler) unread(ctx context.Context, job *v1alpha1.DaftyJob, tracker *account.Tracker, gathered lifecycle.References, problem string, err error) error {
 	decision := lifecycle.Next(r.input(job, tracker, gathered, problem))
 	if adopts := job.Spec.AdoptJobID != "" && job.Status.JobID == ""; adopts || decision.Step != lifecycle.Cancel {
 		return err

@@ -163,7 +163,7 @@ func contested(name types.NamespacedName, done string, wait time.Duration) lifec
 // unreadable is a ConfigMap that the API server doesn't show. Where it doesn't even refuse, nothing is known.
 func (r *Reconciler) unreadable(ctx context.Context, name string, err error) lifecycle.Storing {
 	log.FromContext(ctx).Error(err, "reading the ConfigMap of the result", "configMap", name)
-	words := wordsOf(err)
+	words := describeError(err)
 	return lifecycle.Storing{
 		Unknown: !lasting(err),
 		Problem: fmt.Sprintf("ConfigMap %q can't be read: %s; it is tried again. If it lasts, a cluster administrator must look at the API server, and at the operator's rights", name, words),
@@ -173,7 +173,7 @@ func (r *Reconciler) unreadable(ctx context.Context, name string, err error) lif
 // refused is a ConfigMap that the API server doesn't let be written.
 func (r *Reconciler) refused(ctx context.Context, configMap *corev1.ConfigMap, err error) lifecycle.Storing {
 	log.FromContext(ctx).Error(err, "writing the ConfigMap of the result", "configMap", configMap.Name)
-	words := wordsOf(err)
+	words := describeError(err)
 	advice := "labels and annotations that a policy asks for can be given in spec.resultConfigMapMetadata"
 	switch {
 	case configMap.Immutable != nil && *configMap.Immutable:

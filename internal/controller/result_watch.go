@@ -25,7 +25,7 @@ import (
 // which are asked for by their label, as little as tells that one has changed.
 func ByObject() map[client.Object]cache.ByObject {
 	return map[client.Object]cache.ByObject{
-		&v1alpha1.DaftyJob{}: {Transform: Lean},
+		&v1alpha1.DaftyJob{}: {Transform: TransformForCache},
 		resultMetadata():     {Label: labels.SelectorFromSet(labels.Set{v1alpha1.ResultLabel: v1alpha1.ResultLabelValue}), Transform: leanResult},
 	}
 }
@@ -83,7 +83,7 @@ func (r *Reconciler) resultChanged(ctx context.Context, job *v1alpha1.DaftyJob) 
 
 // tellStored makes news of the ConfigMap of the result an event and a line of the log.
 func (r *Reconciler) tellStored(ctx context.Context, job *v1alpha1.DaftyJob, decision lifecycle.Decision) {
-	r.tell(ctx, job, lifecycle.Decision{Status: decision.Status, Step: stepStore, Event: decision.StoreEvent})
+	r.recordEvent(ctx, job, lifecycle.Decision{Status: decision.Status, Step: stepStore, Event: decision.StoreEvent})
 }
 
 // stepStore is the action of such an event.

@@ -35,7 +35,7 @@ func (d *decider) heldBack() bool {
 
 // hasKey reports whether there is an API key to ask Dafty with.
 func (d *decider) hasKey() bool {
-	return d.Known.Credentials.Secret != "" || d.Known.Credentials.Held != ""
+	return d.Known.Credentials.Secret != "" || d.Known.Credentials.LastUsed != ""
 }
 
 // ownCall returns this process's call that the request on record is of, nil where there is none.
@@ -50,9 +50,9 @@ func (d *decider) ownCall() *SubmissionCall {
 // repeatable reports whether the request in doubt can be repeated, to learn which job to cancel.
 func (d *decider) repeatable() bool {
 	submission, credentials := d.status.Submission, d.Known.Credentials
-	_, err := resolved(&d.Job.Spec, d.status.Inputs)
+	_, err := withReferences(&d.Job.Spec, d.status.Inputs)
 	return err == nil && JobType(&d.Job.Spec) != "" && d.Now.Before(submission.StartedAt.Add(keyMemory)) && submission.CredentialsHash != "" &&
-		(credentials.Secret == submission.CredentialsHash || credentials.Held == submission.CredentialsHash)
+		(credentials.Secret == submission.CredentialsHash || credentials.LastUsed == submission.CredentialsHash)
 }
 
 // repeatFailed reports whether this process has repeated the request in doubt, in vain.
@@ -67,14 +67,14 @@ func (d *decider) abandon() Decision {
 	if since := d.Now.Sub(d.deadline()); since > time.Minute {
 		waited += since.Round(time.Second) // it was held back
 	}
-	decision := d.letGo(&Event{Warning: true, Reason: v1alpha1.EventCancelAbandoned, Message: fmt.Sprintf(
-		"gave up cancelling after %s: %s may still run and cost; look for it at Dafty and cancel it there; %s", waited, d.jobWords(), d.triedWords())})
+	decision := d.release(&Event{Warning: true, Reason: v1alpha1.EventCancelAbandoned, Message: fmt.Sprintf(
+		"gave up cancelling after %s: %s may still run and cost; look for it at Dafty and cancel it there; %s", waited, d.describeJob(), d.describeTries())})
 	decision.Abandoned = true
 	return decision
 }
 
-// triedWords say what was done to cancel a job, and what came of it.
-func (d *decider) triedWords() string {
+// describeTries say what was done to cancel a job, and what came of it.
+func (d *decider) describeTries() string {
 	call, inDoubt := d.Known.Cancel, d.status.JobID == "" && d.status.InDoubt()
 	switch {
 	case inDoubt && d.repeatFailed():

@@ -373,8 +373,8 @@ func madeImages(n int) *v1alpha1.DaftyJob {
 }
 
 // there are these DaftyJobs.
-func there(jobs ...*v1alpha1.DaftyJob) lifecycle.Gathered {
-	gathered := lifecycle.Gathered{Jobs: map[string]*v1alpha1.DaftyJob{}}
+func there(jobs ...*v1alpha1.DaftyJob) lifecycle.References {
+	gathered := lifecycle.References{Jobs: map[string]*v1alpha1.DaftyJob{}}
 	for _, job := range jobs {
 		gathered.Jobs[job.Name] = job
 	}
@@ -388,7 +388,7 @@ var (
 )
 
 // reading adds what the ConfigMap holds.
-func reading(file lifecycle.FileRead, jobs ...*v1alpha1.DaftyJob) lifecycle.Gathered {
+func reading(file lifecycle.FileRead, jobs ...*v1alpha1.DaftyJob) lifecycle.References {
 	gathered := there(jobs...)
 	gathered.Files = map[string]lifecycle.FileRead{"brand/a.png": file}
 	return gathered
@@ -433,10 +433,10 @@ func with(secret string, news ...func(*lifecycle.Known)) lifecycle.Known {
 }
 
 func held(secret string) func(*lifecycle.Known) {
-	return func(known *lifecycle.Known) { known.Credentials.Held = secret }
+	return func(known *lifecycle.Known) { known.Credentials.LastUsed = secret }
 }
 
-func untried(known *lifecycle.Known) { known.Credentials.Untried = true }
+func untried(known *lifecycle.Known) { known.Credentials.LastUsedUnverified = true }
 
 func since(after time.Duration) func(*lifecycle.Known) {
 	return func(known *lifecycle.Known) { known.Since = t0.Add(after) }
@@ -506,7 +506,7 @@ func cancelDone(after time.Duration, err *dafty.CallError, failures int) func(*l
 
 func hold(kind dafty.Kind, until time.Duration) func(*lifecycle.Known) {
 	return func(known *lifecycle.Known) {
-		known.Hold = &lifecycle.Hold{Kind: kind, Message: "Dafty said so", Until: t0.Add(until)}
+		known.Block = &lifecycle.Block{Kind: kind, Message: "Dafty said so", Until: t0.Add(until)}
 	}
 }
 
@@ -585,7 +585,7 @@ var kinds = []dafty.Kind{
 }
 
 // decide asks Next and holds its answer against what is true of every decision.
-func decide(t testing.TB, in lifecycle.Input) lifecycle.Decision {
+func decide(t testing.TB, in lifecycle.Snapshot) lifecycle.Decision {
 	t.Helper()
 	decision := lifecycle.Next(in)
 	for _, problem := range wrong(in, decision) {

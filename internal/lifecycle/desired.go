@@ -46,8 +46,8 @@ func CancelCauseOf(job *v1alpha1.DaftyJob) CancelCause {
 }
 
 // Observed returns the status as it was read, with what the spec asks for on record.
-func Observed(in Input) v1alpha1.DaftyJobStatus {
-	d := &decider{Input: in, status: *in.Job.Status.DeepCopy()}
+func Observed(in Snapshot) v1alpha1.DaftyJobStatus {
+	d := &decider{Snapshot: in, status: *in.Job.Status.DeepCopy()}
 	d.recordDesired()
 	return d.status
 }
@@ -85,7 +85,7 @@ func (d *decider) suspended() Decision {
 			"Set spec.desiredState to Completed in its manifest, or run: kubectl patch -n %s daftyjob %s --type merge -p '{\"spec\":{\"desiredState\":\"Completed\"}}'",
 			d.Job.Namespace, d.Job.Name)
 	}
-	return d.on(verdict{phase: v1alpha1.PhasePending, ready: metav1.ConditionFalse, reason: v1alpha1.ReasonSuspended, message: message}, Rest, 0)
+	return d.setStatus(verdict{phase: v1alpha1.PhasePending, ready: metav1.ConditionFalse, reason: v1alpha1.ReasonSuspended, message: message}, Rest, 0)
 }
 
 // agreed is a verdict of a job that is cancelled, held against what the spec asks for by now.
@@ -97,13 +97,13 @@ func (d *decider) agreed(v verdict) verdict {
 	if d.Job.Spec.DesiredState == "" {
 		asks = "is absent, which asks for Completed"
 	}
-	return stuck(v.phase, v1alpha1.ReasonAlreadyCancelled, fmt.Sprintf(
+	return stalled(v.phase, v1alpha1.ReasonAlreadyCancelled, fmt.Sprintf(
 		"%s. That can't be undone, and spec.desiredState %s by now: set it to Cancelled in the manifest, or create another DaftyJob under a new name", v.message, asks))
 }
 
 // cancelledBefore tells of a job that has been cancelled whether that is still what the spec asks for.
 func (d *decider) cancelledBefore() *Event {
-	v := reached(v1alpha1.PhaseCancelled, v1alpha1.ReasonCancelled, "the job is cancelled")
+	v := current(v1alpha1.PhaseCancelled, v1alpha1.ReasonCancelled, "the job is cancelled")
 	if c := meta.FindStatusCondition(d.status.Conditions, v1alpha1.ConditionCancelled); c != nil {
 		v.reason, v.message = c.Reason, c.Message
 	}

@@ -22,7 +22,7 @@ func (d *decider) finished() Decision {
 		event = d.cancelledBefore()
 	}
 	d.forgetStored()
-	decision := d.keep(Rest, 0)
+	decision := d.keepStatus(Rest, 0)
 	decision.Event = event
 	if d.storeWanted() {
 		decision.Store, decision.After = true, d.storePoll()
@@ -32,24 +32,24 @@ func (d *decider) finished() Decision {
 
 // afterwards adds to a final decision what is to follow.
 func (d *decider) afterwards(decision Decision) Decision {
-	switch left := d.kept(); {
+	switch left := d.ttlLeft(); {
 	case left > 0:
-		decision.soonest(left)
+		decision.requeueBy(left)
 	case left < 0 && d.Job.Status.Phase.Final():
 		decision.Step, decision.Store, decision.After = Delete, false, deleteAgain
 		return decision
 	case left < 0:
-		decision.soonest(time.Second) // once the end is on record
+		decision.requeueBy(time.Second) // once the end is on record
 	}
 	if d.thumbnailWanted() {
 		decision.Step = LookForThumbnail
-		decision.soonest(d.status.FinishedAt.Add(ThumbnailFor).Sub(d.Now))
+		decision.requeueBy(d.status.FinishedAt.Add(ThumbnailFor).Sub(d.Now))
 	}
 	return decision
 }
 
-// kept is for how long the object is kept on, less than 0 where it is to go, and 0 where it stays.
-func (d *decider) kept() time.Duration {
+// ttlLeft is for how long the object is kept on, less than 0 where it is to go, and 0 where it stays.
+func (d *decider) ttlLeft() time.Duration {
 	ttl, from := d.Job.Spec.TTLSecondsAfterFinished, d.status.FinishedAt
 	if ttl == nil || from == nil {
 		return 0

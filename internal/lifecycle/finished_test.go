@@ -14,7 +14,7 @@ import (
 
 // atEnd is a completed job that nothing is said of anew.
 func atEnd(step lifecycle.Step, after time.Duration) then {
-	return then{phase: PhaseCompleted, way: reached, reason: ReasonCompleted, step: step, after: after}
+	return then{phase: PhaseCompleted, way: current, reason: ReasonCompleted, step: step, after: after}
 }
 
 // completes is a job that just completed.
@@ -38,11 +38,11 @@ var kept = []row{
 	},
 	{
 		name: "a failed one too", given: newJob(taken(PhaseFailed), ttl(0)), known: with(""),
-		then: then{phase: PhaseFailed, way: stuck, reason: "Failed", step: lifecycle.Delete, after: 10 * time.Second},
+		then: then{phase: PhaseFailed, way: stalled, reason: "Failed", step: lifecycle.Delete, after: 10 * time.Second},
 	},
 	{
 		name: "a cancelled one too", given: newJob(taken(PhaseCancelled), desired(DesiredCancelled), ttl(60)), known: with(""),
-		then: then{phase: PhaseCancelled, way: reached, reason: ReasonCancelled, step: lifecycle.Delete, after: 10 * time.Second},
+		then: then{phase: PhaseCancelled, way: current, reason: ReasonCancelled, step: lifecycle.Delete, after: 10 * time.Second},
 	},
 	{
 		name: "a ttl of 0: the end is on record first", given: newJob(taken(PhaseProcessing), ttl(0)), known: with(keyA, looked(daftys(dafty.Completed))),
@@ -54,7 +54,7 @@ var kept = []row{
 	},
 	{
 		name: "not before the end", given: newJob(taken(PhaseProcessing), ttl(0)), known: with(keyA, looked(daftys(dafty.Processing))), when: time.Hour,
-		then: then{phase: PhaseProcessing, way: onTheWay, reason: ReasonProcessing, step: lifecycle.Follow},
+		then: then{phase: PhaseProcessing, way: inProgress, reason: ReasonProcessing, step: lifecycle.Follow},
 	},
 	{
 		name: "deleted already: let go", given: newJob(taken(PhaseCompleted), ttl(0), deleted(0)), known: with(""),
@@ -109,7 +109,7 @@ var thumbnails = []row{
 	},
 	{
 		name: "completed without, and deleted: it isn't looked for", given: newJob(taken(PhaseProcessing), animated, deleted(0), resultIn("hero-result")), known: with(keyA, looked(film(""))),
-		then: then{phase: PhaseCompleted, way: reached, reason: ReasonCompletedBeforeCancel, step: lifecycle.Rest, after: deletionTimeout, event: "Normal CompletedBeforeCancel", also: notToStore},
+		then: then{phase: PhaseCompleted, way: current, reason: ReasonCompletedBeforeCancel, step: lifecycle.Rest, after: deletionTimeout, event: "Normal CompletedBeforeCancel", also: notToStore},
 	},
 	{
 		name: "looked for after a restart", given: newJob(filmed(0, ""), animated), known: with(keyA), when: 30 * time.Second,
@@ -197,7 +197,7 @@ var results = []row{
 		then: also(atEnd(lifecycle.Rest, 30*time.Second), toStore),
 	},
 	{
-		name: "somebody changed it", given: newJob(filmed(0, "t"), resultIn("hero-result"), stored("hero-result")), known: with(keyA), gathered: lifecycle.Gathered{ResultChanged: true},
+		name: "somebody changed it", given: newJob(filmed(0, "t"), resultIn("hero-result"), stored("hero-result")), known: with(keyA), gathered: lifecycle.References{ResultChanged: true},
 		then: also(atEnd(lifecycle.Rest, 10*time.Second), toStore),
 	},
 	{
@@ -215,7 +215,7 @@ var results = []row{
 	},
 	{
 		name: "a failed job has none", given: newJob(taken(PhaseFailed), resultIn("hero-result")), known: with(keyA),
-		then: then{phase: PhaseFailed, way: stuck, reason: "Failed", step: lifecycle.Rest, also: notToStore},
+		then: then{phase: PhaseFailed, way: stalled, reason: "Failed", step: lifecycle.Rest, also: notToStore},
 	},
 }
 
@@ -224,7 +224,7 @@ var storings = []struct {
 	name    string
 	given   *DaftyJob
 	known   lifecycle.Known
-	refers  lifecycle.Gathered
+	refers  lifecycle.References
 	when    time.Duration
 	storing lifecycle.Storing
 
@@ -267,20 +267,20 @@ var storings = []struct {
 	},
 	{name: "and then it is stored", given: newJob(filmed(0, "t"), resultIn("hero-result"), notStored(0, "it is another's")), storing: written, reason: ReasonStored, message: isStored, after: 10 * time.Second},
 	{
-		name: "it was changed, and is right again: told", given: newJob(filmed(0, "t"), resultIn("hero-result"), stored("hero-result")), refers: lifecycle.Gathered{ResultChanged: true},
+		name: "it was changed, and is right again: told", given: newJob(filmed(0, "t"), resultIn("hero-result"), stored("hero-result")), refers: lifecycle.References{ResultChanged: true},
 		storing: lifecycle.Storing{Version: "9-abc", Restored: "it was deleted, and is written again"},
 		reason:  ReasonStored, message: isStored, after: 10 * time.Second, news: "Normal ResultRestored: it was deleted, and is written again",
 	},
 	{
-		name: "it was changed, and can't be mended: told", given: newJob(filmed(0, "t"), resultIn("hero-result"), stored("hero-result")), refers: lifecycle.Gathered{ResultChanged: true},
+		name: "it was changed, and can't be mended: told", given: newJob(filmed(0, "t"), resultIn("hero-result"), stored("hero-result")), refers: lifecycle.References{ResultChanged: true},
 		storing: problem("forbidden"), reason: ReasonNotStored, after: 10 * time.Second, news: "Warning NotStored: forbidden",
 	},
 	{
-		name: "it is changed again and again: mended soon, but not at once", given: newJob(filmed(0, "t"), resultIn("hero-result"), stored("hero-result")), refers: lifecycle.Gathered{ResultChanged: true},
+		name: "it is changed again and again: mended soon, but not at once", given: newJob(filmed(0, "t"), resultIn("hero-result"), stored("hero-result")), refers: lifecycle.References{ResultChanged: true},
 		storing: lifecycle.Storing{Problem: "again", After: 2 * time.Second}, reason: ReasonNotStored, after: 2 * time.Second, news: "Warning NotStored: again",
 	},
 	{
-		name: "nobody knows whether it was changed: nothing is taken back", given: newJob(filmed(0, "t"), resultIn("hero-result"), stored("hero-result")), refers: lifecycle.Gathered{ResultChanged: true},
+		name: "nobody knows whether it was changed: nothing is taken back", given: newJob(filmed(0, "t"), resultIn("hero-result"), stored("hero-result")), refers: lifecycle.References{ResultChanged: true},
 		storing: lifecycle.Storing{Unknown: true, Problem: "no answer"}, reason: ReasonStored, message: "so it was", after: 10 * time.Second,
 	},
 	{
@@ -298,8 +298,8 @@ func problem(text string) lifecycle.Storing { return lifecycle.Storing{Problem: 
 func TestStored(t *testing.T) {
 	for _, row := range storings {
 		t.Run(row.name, func(t *testing.T) {
-			in := lifecycle.Input{Job: row.given, Known: row.known, Gathered: row.refers, Now: t0.Add(row.when), DeletionTimeout: deletionTimeout}
-			got := lifecycle.Stored(in, decide(t, in), row.storing)
+			in := lifecycle.Snapshot{Job: row.given, Known: row.known, References: row.refers, Now: t0.Add(row.when), DeletionTimeout: deletionTimeout}
+			got := lifecycle.WithStored(in, decide(t, in), row.storing)
 			condition := meta.FindStatusCondition(got.Status.Conditions, ConditionResultStored)
 			if condition == nil || condition.Reason != row.reason || condition.Message != cmp.Or(row.message, row.storing.Problem) {
 				t.Errorf("condition is %s", asJSON(condition))

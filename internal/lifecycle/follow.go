@@ -28,31 +28,31 @@ func (d *decider) follow() Decision {
 			return d.failed(job)
 		}
 	}
-	if trouble := d.Known.Trouble; d.absent() && !d.stranger(trouble) && !d.newborn() && !d.unseen() {
+	if trouble := d.Known.Trouble; d.jobNotFound() && !d.foreignKey(trouble) && !d.justCreated() && !d.unverifiedID() {
 		d.status.Error = jobError(trouble.Err)
-		return d.end(lost(v1alpha1.ReasonJobNotFound, fmt.Sprintf("Dafty doesn't know job %s; whether it made anything can only be seen at Dafty", d.status.JobID)))
+		return d.finish(failed(v1alpha1.ReasonJobNotFound, fmt.Sprintf("Dafty doesn't know job %s; whether it made anything can only be seen at Dafty", d.status.JobID)))
 	}
 
 	now, credentials := d.underway(job), d.Known.Credentials
-	cancels := d.stopWanted() && (credentials.Secret != "" || credentials.Held != "")
+	cancels := d.stopWanted() && (credentials.Secret != "" || credentials.LastUsed != "")
 	switch {
 	case cancels:
 		// It waits for nothing, as each second may be paid for.
 		return d.cancel(now)
 	case d.deleting():
 	case !d.finalizer():
-		return d.on(now, AddFinalizer, 0)
+		return d.setStatus(now, AddFinalizer, 0)
 	case !d.stopWanted() && d.annotationWanted():
-		return d.on(now, Annotate, 0)
+		return d.setStatus(now, Annotate, 0)
 	}
 	if credentials.Secret == "" {
-		return d.on(onTheWay(now.phase, v1alpha1.ReasonWaitingForCredentials,
-			credentials.Problem+"; job "+d.status.JobID+" goes on at Dafty meanwhile"+d.deletionWords()), Rest, d.credentialsPoll())
+		return d.setStatus(inProgress(now.phase, v1alpha1.ReasonWaitingForCredentials,
+			credentials.Problem+"; job "+d.status.JobID+" goes on at Dafty meanwhile"+d.describeDeletion()), Rest, d.credentialsPoll())
 	}
 	if now.stalled {
-		return d.on(now, Follow, d.credentialsPoll())
+		return d.setStatus(now, Follow, d.credentialsPoll())
 	}
-	return d.on(now, Follow, 0)
+	return d.setStatus(now, Follow, 0)
 }
 
 // observe records what Dafty says of a job whatever its state.
@@ -107,30 +107,30 @@ func (d *decider) underway(job *dafty.Job) verdict {
 		message = "cancelling job " + d.status.JobID + " at Dafty"
 	}
 	switch trouble := d.Known.Trouble; {
-	case d.absent() && (d.maker() == "" || d.unseen()):
-		return stuck(phase, v1alpha1.ReasonCredentialsRejected, fmt.Sprintf(
+	case d.jobNotFound() && (d.submittedKey() == "" || d.unverifiedID()):
+		return stalled(phase, v1alpha1.ReasonCredentialsRejected, fmt.Sprintf(
 			"Dafty doesn't know job %s, which is from %s, under the API key in %s. If that key is of another account than the job, put the right one there; if it is the right one, %s%s",
-			d.status.JobID, d.originWords(), d.secretWords(), d.absenceWords(), d.deletionWords()))
-	case d.absent() && d.stranger(trouble):
-		return stuck(phase, v1alpha1.ReasonCredentialsRejected, fmt.Sprintf(
+			d.status.JobID, d.describeOrigin(), d.describeSecret(), d.describeAbsence(), d.describeDeletion()))
+	case d.jobNotFound() && d.foreignKey(trouble):
+		return stalled(phase, v1alpha1.ReasonCredentialsRejected, fmt.Sprintf(
 			"Dafty doesn't know job %s under the API key in %s, which isn't the one it was submitted with; put that one back%s",
-			d.status.JobID, d.secretWords(), d.deletionWords()))
+			d.status.JobID, d.describeSecret(), d.describeDeletion()))
 	case trouble != nil && telling(trouble):
-		return troubled(phase, trouble.Err.Kind, trouble.Err.Error()+"; job "+d.status.JobID+" goes on at Dafty meanwhile"+d.deletionWords(), d.secretWords())
+		return callFailed(phase, trouble.Err.Kind, trouble.Err.Error()+"; job "+d.status.JobID+" goes on at Dafty meanwhile"+d.describeDeletion(), d.describeSecret())
 	}
-	return onTheWay(phase, string(phase), message)
+	return inProgress(phase, string(phase), message)
 }
 
-// originWords say where the id of a job comes from that this object didn't submit.
-func (d *decider) originWords() string {
+// describeOrigin say where the id of a job comes from that this object didn't submit.
+func (d *decider) describeOrigin() string {
 	if d.Job.Spec.AdoptJobID != "" {
 		return "spec.adoptJobID"
 	}
 	return "the annotation " + v1alpha1.JobAnnotation
 }
 
-// absenceWords say what else than another account's key may be wrong with such an id.
-func (d *decider) absenceWords() string {
+// describeAbsence say what else than another account's key may be wrong with such an id.
+func (d *decider) describeAbsence() string {
 	if d.Job.Spec.AdoptJobID != "" {
 		return "Dafty has forgotten the job, and this DaftyJob can be deleted"
 	}
@@ -147,7 +147,7 @@ func (d *decider) cancel(now verdict) Decision {
 	// On record before the request leaves: from here on a job that reads failed was cancelled.
 	now.phase = v1alpha1.PhaseCancelling
 	if now.reconciling && now.reason != v1alpha1.ReasonAPIUnavailable {
-		now = onTheWay(v1alpha1.PhaseCancelling, v1alpha1.ReasonCancelling, "cancelling job "+d.status.JobID+" at Dafty")
+		now = inProgress(v1alpha1.PhaseCancelling, v1alpha1.ReasonCancelling, "cancelling job "+d.status.JobID+" at Dafty")
 	}
 	watching := Follow
 	if !d.finalizer() {
@@ -156,12 +156,12 @@ func (d *decider) cancel(now verdict) Decision {
 	call := d.Known.Cancel
 	switch {
 	case call == nil:
-		return d.on(now, Cancel, recancelAfter)
+		return d.setStatus(now, Cancel, recancelAfter)
 	case !call.Done && !call.Sent && d.deleting() && !d.Now.Before(d.deadline()):
-		return d.on(onTheWay(v1alpha1.PhaseCancelling, v1alpha1.ReasonWaitingForRateLimit,
+		return d.setStatus(inProgress(v1alpha1.PhaseCancelling, v1alpha1.ReasonWaitingForRateLimit,
 			"the API key's calls for this minute are used up; the cancel of job "+d.status.JobID+" leaves in its turn, and the deletion waits for it"), watching, recancelAfter)
 	case !call.Done:
-		return d.on(now, watching, recancelAfter)
+		return d.setStatus(now, watching, recancelAfter)
 	}
 	wait := recancelAfter
 	if err := call.Err; err != nil {
@@ -173,27 +173,27 @@ func (d *decider) cancel(now verdict) Decision {
 			if odd(err.Kind, call.Failures) {
 				break
 			}
-			now = troubled(v1alpha1.PhaseCancelling, err.Kind, "the cancel of job "+d.status.JobID+" failed and is tried again: "+err.Error()+d.deletionWords(), d.secretWords())
+			now = callFailed(v1alpha1.PhaseCancelling, err.Kind, "the cancel of job "+d.status.JobID+" failed and is tried again: "+err.Error()+d.describeDeletion(), d.describeSecret())
 		}
 	}
 	if left := call.At.Add(wait).Sub(d.Now); left > 0 {
-		return d.on(now, watching, min(left, credentialsPoll))
+		return d.setStatus(now, watching, min(left, credentialsPoll))
 	}
-	return d.on(now, Cancel, recancelAfter)
+	return d.setStatus(now, Cancel, recancelAfter)
 }
 
 func (d *decider) completed(job *dafty.Job) Decision {
 	result := jobResult(job.Result)
-	words := resultWords(result)
+	words := describeResult(result)
 	if raw, err := json.Marshal(result); err != nil || len(raw) > maxResult {
 		result, words = nil, "Dafty completed the job; its result is too long to keep here, look for it at Dafty"
 	}
 	d.status.Result, d.status.Error = result, nil
-	v := reached(v1alpha1.PhaseCompleted, v1alpha1.ReasonCompleted, words)
+	v := current(v1alpha1.PhaseCompleted, v1alpha1.ReasonCompleted, words)
 	if d.cancelWanted() || d.status.Phase == v1alpha1.PhaseCancelling {
 		v.reason, v.message = v1alpha1.ReasonCompletedBeforeCancel, "the job completed before the cancel reached it, and is paid for: "+words
 	}
-	decision := d.end(v)
+	decision := d.finish(v)
 	if d.deleting() {
 		return decision // and nothing is for anybody to use
 	}
@@ -213,11 +213,11 @@ func (d *decider) failed(job *dafty.Job) Decision {
 		if !d.cancelWanted() && d.Known.Cancelled != CancelForUser {
 			words := "the job took longer than spec.activeDeadlineSeconds allowed when its cancel began" // it may have been changed since
 			if d.overdue() {
-				words = d.overdueWords()
+				words = d.describeOverdue()
 			}
-			return d.end(lost(v1alpha1.ReasonDeadlineExceeded, words+"; job "+job.Id+" is cancelled at Dafty"))
+			return d.finish(failed(v1alpha1.ReasonDeadlineExceeded, words+"; job "+job.Id+" is cancelled at Dafty"))
 		}
-		return d.end(reached(v1alpha1.PhaseCancelled, v1alpha1.ReasonCancelled, "job "+job.Id+" is cancelled at Dafty"))
+		return d.finish(current(v1alpha1.PhaseCancelled, v1alpha1.ReasonCancelled, "job "+job.Id+" is cancelled at Dafty"))
 	}
 	d.status.Error = &v1alpha1.JobError{Message: "Dafty gave no reason"}
 	if job.Error != nil {
@@ -234,11 +234,11 @@ func (d *decider) failed(job *dafty.Job) Decision {
 	switch {
 	case d.Known.CancelledElsewhere:
 		// It is called off, and not to be paid for once more.
-		return d.end(lost(reason, "job "+job.Id+" was cancelled at Dafty through another DaftyJob that shares it"))
+		return d.finish(failed(reason, "job "+job.Id+" was cancelled at Dafty through another DaftyJob that shares it"))
 	case limit == 0 || d.Job.Spec.AdoptJobID != "" || d.stopWanted():
-		return d.end(lost(reason, message))
+		return d.finish(failed(reason, message))
 	case d.status.Attempts > limit:
-		return d.end(lost(reason, fmt.Sprintf("%s; that was attempt %d of %d", message, d.status.Attempts, limit+1)))
+		return d.finish(failed(reason, fmt.Sprintf("%s; that was attempt %d of %d", message, d.status.Attempts, limit+1)))
 	}
 	return d.retry()
 }
@@ -253,7 +253,7 @@ func (d *decider) retry() Decision {
 	}
 	d.status.JobID, d.status.Submission, d.status.NextAttemptAt = "", nil, &next
 	meta.RemoveStatusCondition(&d.status.Conditions, v1alpha1.ConditionSubmitted)
-	return d.on(d.backingOff(), Rest, next.Sub(d.Now))
+	return d.setStatus(d.backingOff(), Rest, next.Sub(d.Now))
 }
 
 // failure is why the last attempt failed.
@@ -278,47 +278,47 @@ func (d *decider) backoffLimit() int32 {
 
 func (d *decider) backingOff() verdict {
 	_, message := d.failure()
-	return onTheWay(v1alpha1.PhasePending, v1alpha1.ReasonBackingOff, fmt.Sprintf("%s; it is tried again at %s, as attempt %d of %d",
+	return inProgress(v1alpha1.PhasePending, v1alpha1.ReasonBackingOff, fmt.Sprintf("%s; it is tried again at %s, as attempt %d of %d",
 		message, d.status.NextAttemptAt.UTC().Format(time.RFC3339), d.status.Attempts+1, d.backoffLimit()+1))
 }
 
-// absent says whether Dafty denies the job: more than once, as one look proves nothing. An id that a person has written
+// jobNotFound says whether Dafty denies the job: more than once, as one look proves nothing. An id that a person has written
 // may be one that it doesn't even read.
-func (d *decider) absent() bool {
+func (d *decider) jobNotFound() bool {
 	trouble := d.Known.Trouble
 	return trouble != nil && trouble.Failures >= notFoundLooks &&
-		(trouble.Err.Kind == dafty.KindNotFound || trouble.Err.Kind == dafty.KindInvalid && d.unseen())
+		(trouble.Err.Kind == dafty.KindNotFound || trouble.Err.Kind == dafty.KindInvalid && d.unverifiedID())
 }
 
-// newborn says that the job was made moments ago, and a part of Dafty may not have heard of it yet.
-func (d *decider) newborn() bool {
+// justCreated says that the job was made moments ago, and a part of Dafty may not have heard of it yet.
+func (d *decider) justCreated() bool {
 	made := d.status.SubmittedAt
 	return made != nil && d.Now.Sub(made.Time) < unheardOf
 }
 
-// stranger says whether the key that met the trouble may be of another account than the one
+// foreignKey says whether the key that met the trouble may be of another account than the one
 // that made the job, where every job is absent.
-func (d *decider) stranger(trouble *Trouble) bool {
+func (d *decider) foreignKey(trouble *Trouble) bool {
 	credentials := d.Known.Credentials
-	return trouble.Credentials != d.maker() && (credentials.Untried || trouble.Credentials != credentials.Held)
+	return trouble.Credentials != d.submittedKey() && (credentials.LastUsedUnverified || trouble.Credentials != credentials.LastUsed)
 }
 
-// maker is the hash of the key that the job was made with, empty where that isn't on record.
-func (d *decider) maker() string {
+// submittedKey is the hash of the key that the job was made with, empty where that isn't on record.
+func (d *decider) submittedKey() string {
 	if made := d.status.Submission; made != nil {
 		return made.CredentialsHash
 	}
 	return ""
 }
 
-// secretWords names the Secret and the key in it, for a message.
-func (d *decider) secretWords() string {
+// describeSecret names the Secret and the key in it, for a message.
+func (d *decider) describeSecret() string {
 	ref := d.Job.Spec.CredentialsSecretRef
 	return fmt.Sprintf("key %q of Secret %q", ref.Key, ref.Name)
 }
 
-// deletionWords says until when a deletion waits.
-func (d *decider) deletionWords() string {
+// describeDeletion says until when a deletion waits.
+func (d *decider) describeDeletion() string {
 	if !d.deleting() {
 		return ""
 	}

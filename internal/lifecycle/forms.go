@@ -131,7 +131,7 @@ var formWords = map[v1alpha1.ReferenceForm]string{
 // sendOtherwise tells that a refused request is followed by one that names images in another form.
 func (d *decider) sendOtherwise(changed []string, err *dafty.CallError) Decision {
 	d.status.Submission.Refusals = 0 // of another key
-	return d.on(onTheWay(v1alpha1.PhaseSubmitting, v1alpha1.ReasonSubmitting, fmt.Sprintf(
+	return d.setStatus(inProgress(v1alpha1.PhaseSubmitting, v1alpha1.ReasonSubmitting, fmt.Sprintf(
 		"Dafty refused the request (%s), which it may do for the way in which it names an image; it is sent again with %s",
 		err.Error(), strings.Join(changed, ", "))), Rest, time.Second)
 }

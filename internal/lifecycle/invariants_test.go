@@ -43,7 +43,7 @@ func ownAnnotation(job *v1alpha1.DaftyJob) string {
 
 // finality : after the end comes a late thumbnail, the ConfigMap and the object's own end, each at its time, and nothing
 // else.
-func finality(in lifecycle.Input, got lifecycle.Decision, must check) {
+func finality(in lifecycle.Snapshot, got lifecycle.Decision, must check) {
 	before, after := &in.Job.Status, &got.Status
 	deleting := in.Job.DeletionTimestamp != nil
 	video := func(status *v1alpha1.DaftyJobStatus) *v1alpha1.Video {
@@ -55,7 +55,7 @@ func finality(in lifecycle.Input, got lifecycle.Decision, must check) {
 	looksFor := after.Phase == v1alpha1.PhaseCompleted && after.JobID != "" && after.FinishedAt != nil && video(after) != nil && video(after).ThumbnailURL == "" &&
 		in.Now.Before(after.FinishedAt.Add(2*time.Minute)) && !deleting
 	stores := after.Phase == v1alpha1.PhaseCompleted && after.Result != nil && in.Job.Spec.ResultConfigMap != "" &&
-		(after.ResultConfigMap != in.Job.Spec.ResultConfigMap || in.Gathered.ResultChanged) && !deleting
+		(after.ResultConfigMap != in.Job.Spec.ResultConfigMap || in.References.ResultChanged) && !deleting
 	over := time.Duration(0) // until the object is to go
 	kept := after.Phase.Final() && in.Job.Spec.TTLSecondsAfterFinished != nil && after.FinishedAt != nil && !deleting
 	if kept {
@@ -102,10 +102,10 @@ func finality(in lifecycle.Input, got lifecycle.Decision, must check) {
 }
 
 // storing : what came of writing a result changes the words about it alone.
-func storing(in lifecycle.Input, got lifecycle.Decision, must check) {
+func storing(in lifecycle.Snapshot, got lifecycle.Decision, must check) {
 	was := got.Status.ResultConfigMap
 	for _, problem := range []string{"", "it can't be written"} {
-		stored := lifecycle.Stored(in, lifecycle.Next(in), lifecycle.Storing{Problem: problem, Version: "7-abc"})
+		stored := lifecycle.WithStored(in, lifecycle.Next(in), lifecycle.Storing{Problem: problem, Version: "7-abc"})
 		condition := meta.FindStatusCondition(stored.Status.Conditions, v1alpha1.ConditionResultStored)
 		must(condition != nil && condition.Reason != "" && condition.Message != "" && (condition.Status == metav1.ConditionTrue) == (problem == ""), "ResultStored is %s", asJSON(condition))
 		must((stored.Status.ResultConfigMap == in.Job.Spec.ResultConfigMap) == (problem == ""), "resultConfigMap is %q", stored.Status.ResultConfigMap)
@@ -126,7 +126,7 @@ func storing(in lifecycle.Input, got lifecycle.Decision, must check) {
 		must(equality.Semantic.DeepEqual(other(stored.Status), other(got.Status)), "more than that changed")
 	}
 	// An API server that tells nothing of the ConfigMap takes nothing back.
-	if asked := lifecycle.Stored(in, lifecycle.Next(in), lifecycle.Storing{Unknown: true, Problem: "no answer"}); was == in.Job.Spec.ResultConfigMap {
+	if asked := lifecycle.WithStored(in, lifecycle.Next(in), lifecycle.Storing{Unknown: true, Problem: "no answer"}); was == in.Job.Spec.ResultConfigMap {
 		must(equality.Semantic.DeepEqual(asked.Status, got.Status) && asked.StoreEvent == nil && asked.After > 0 && asked.After <= 30*time.Second, "what isn't known of the ConfigMap is told: %s", asJSON(asked))
 	}
 }
@@ -195,24 +195,24 @@ func inputOf(status *v1alpha1.DaftyJobStatus, field string) v1alpha1.Input {
 }
 
 // uploadedElsewhere says that a file was uploaded with another key, and no request with it is in doubt.
-func uploadedElsewhere(in lifecycle.Input, ref reference) bool {
+func uploadedElsewhere(in lifecycle.Snapshot, ref reference) bool {
 	secret := in.Known.Credentials.Secret
 	return ref.file != "" && secret != "" && inputOf(&in.Job.Status, ref.field).CredentialsHash != secret && (!in.Job.Status.InDoubt() || forgone(in) || disproved(in))
 }
 
 // standsFor is what is to be sent first for a field, as far as it is known, or the reason for which it never will be.
-func standsFor(in lifecycle.Input, ref reference) (id, lost string) {
+func standsFor(in lifecycle.Snapshot, ref reference) (id, lost string) {
 	known := inputOf(&in.Job.Status, ref.field)
 	if value := sentFor(known); value != "" && !uploadedElsewhere(in, ref) {
 		return value, ""
 	}
 	if ref.file != "" {
-		if file := in.Gathered.Files[ref.file].File; file != nil {
+		if file := in.References.Files[ref.file].File; file != nil {
 			id = in.Known.Uploads[file.Digest].ID
 		}
 		return id, ""
 	}
-	other := in.Gathered.Jobs[ref.job]
+	other := in.References.Jobs[ref.job]
 	switch {
 	case other == nil && known.UID == "":
 		return "", ""
@@ -241,7 +241,7 @@ func standsFor(in lifecycle.Input, ref reference) (id, lost string) {
 }
 
 // lostReference is the reason of the first reference that will never stand for anything, empty where there is none.
-func lostReference(in lifecycle.Input) string {
+func lostReference(in lifecycle.Snapshot) string {
 	for _, ref := range references(in.Job) {
 		if _, lost := standsFor(in, ref); lost != "" {
 			return lost
@@ -251,7 +251,7 @@ func lostReference(in lifecycle.Input) string {
 }
 
 // inputsStand : nothing is submitted before all is known that the spec refers to, and what is known stays.
-func inputsStand(in lifecycle.Input, got lifecycle.Decision, must check) {
+func inputsStand(in lifecycle.Snapshot, got lifecycle.Decision, must check) {
 	before, after := &in.Job.Status, &got.Status
 	waits := false
 	for _, ref := range references(in.Job) {
@@ -277,7 +277,7 @@ func inputsStand(in lifecycle.Input, got lifecycle.Decision, must check) {
 		must(err == nil, "submitted, where %v", err)
 	}
 	if readyReason(after) == v1alpha1.ReasonWaitingForDependency && readyReason(before) != v1alpha1.ReasonWaitingForDependency {
-		must(waits || in.Known.Hold != nil && in.Known.Hold.SameKey, "waits for what is there")
+		must(waits || in.Known.Block != nil && in.Known.Block.SameKey, "waits for what is there")
 	}
 
 	must((got.Step == lifecycle.UploadFiles) == (len(got.Files) > 0), "step %s with %d files", got.Step, len(got.Files))
@@ -292,7 +292,7 @@ func inputsStand(in lifecycle.Input, got lifecycle.Decision, must check) {
 	for _, file := range got.Files {
 		upload := in.Known.Uploads[file.Digest]
 		must(upload.ID == "", "uploads what is uploaded")
-		must(file == in.Gathered.Files["brand/a.png"].File, "uploads what isn't there")
+		must(file == in.References.Files["brand/a.png"].File, "uploads what isn't there")
 	}
 	for _, ref := range references(in.Job) {
 		if id, _ := standsFor(in, ref); ref.job != "" {
@@ -302,7 +302,7 @@ func inputsStand(in lifecycle.Input, got lifecycle.Decision, must check) {
 }
 
 // attemptsCount : another attempt follows one that Dafty failed, as often as was asked, and under no other circumstances.
-func attemptsCount(in lifecycle.Input, got lifecycle.Decision, must check) {
+func attemptsCount(in lifecycle.Snapshot, got lifecycle.Decision, must check) {
 	before, after := &in.Job.Status, &got.Status
 	limit := backoffLimitOf(in.Job)
 	if got.Step == lifecycle.Submit && !before.InDoubt() {
@@ -340,7 +340,7 @@ func attemptsCount(in lifecycle.Input, got lifecycle.Decision, must check) {
 }
 
 // due is when the deadline comes, by a status; zero where there is none.
-func due(in lifecycle.Input, status *v1alpha1.DaftyJobStatus) time.Time {
+func due(in lifecycle.Snapshot, status *v1alpha1.DaftyJobStatus) time.Time {
 	var times []time.Time
 	if at := status.SubmittedAt; at != nil {
 		times = append(times, at.Time)
@@ -359,13 +359,13 @@ func due(in lifecycle.Input, status *v1alpha1.DaftyJobStatus) time.Time {
 	return from.Add(time.Duration(*in.Job.Spec.ActiveDeadlineSeconds) * time.Second)
 }
 
-func pastDeadline(in lifecycle.Input, status *v1alpha1.DaftyJobStatus) bool {
+func pastDeadline(in lifecycle.Snapshot, status *v1alpha1.DaftyJobStatus) bool {
 	at := due(in, status)
 	return !at.IsZero() && !in.Now.Before(at)
 }
 
 // deadlineHolds : a deadline leads to a decision in time, and that decision ends the job, or cancels it.
-func deadlineHolds(in lifecycle.Input, got lifecycle.Decision, must check) {
+func deadlineHolds(in lifecycle.Snapshot, got lifecycle.Decision, must check) {
 	before, after := &in.Job.Status, &got.Status
 	at := due(in, after)
 	deleting := in.Job.DeletionTimestamp != nil
@@ -378,7 +378,7 @@ func deadlineHolds(in lifecycle.Input, got lifecycle.Decision, must check) {
 	}
 	switch {
 	case after.JobID != "":
-		keyless := in.Known.Credentials.Secret == "" && in.Known.Credentials.Held == ""
+		keyless := in.Known.Credentials.Secret == "" && in.Known.Credentials.LastUsed == ""
 		must(after.Phase == v1alpha1.PhaseCancelling || got.Step == lifecycle.AddFinalizer || keyless, "runs on past the deadline, in phase %s", after.Phase)
 	case !after.InDoubt() && in.Job.Spec.AdoptJobID == "" && before.SubmittedAt != nil && len(after.FailedJobIDs) == len(before.FailedJobIDs):
 		onItsWay := in.Known.Submission != nil && !in.Known.Submission.Done

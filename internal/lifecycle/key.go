@@ -63,11 +63,11 @@ func (d *decider) keyTaken(err *dafty.CallError) bool {
 // with the key may still be worked on, which needs nobody.
 func (d *decider) takenVerdict(err *dafty.CallError) verdict {
 	if err.Kind == dafty.KindConflict && d.Known.Submission.Failures < 2 && d.Job.Spec.IdempotencyKey == "" {
-		return troubled(v1alpha1.PhaseSubmitting, err.Kind, err.Error()+"; the request is repeated with the same idempotency key, which makes no second job", d.secretWords())
+		return callFailed(v1alpha1.PhaseSubmitting, err.Kind, err.Error()+"; the request is repeated with the same idempotency key, which makes no second job", d.describeSecret())
 	}
-	return stuck(v1alpha1.PhaseSubmitting, v1alpha1.ReasonSubmissionUnknown, fmt.Sprintf(
+	return stalled(v1alpha1.PhaseSubmitting, v1alpha1.ReasonSubmissionUnknown, fmt.Sprintf(
 		"Dafty refuses idempotency key %s: %s. It may know it from another request, which may have made a job and be paid for. %s",
-		d.status.Submission.IdempotencyKey, err.Error(), d.waysOut()))
+		d.status.Submission.IdempotencyKey, err.Error(), d.recoveryCommands()))
 }
 
 // wasTaken reports whether that was the last answer to the request in doubt: its repeats don't take back what was said.
@@ -79,6 +79,6 @@ func (d *decider) wasTaken() bool {
 // mayFollowAtOnce says whether a request may be sent right after one that was refused. Where it may not, the user's key
 // is tried again later.
 func (d *decider) mayFollowAtOnce(last *v1alpha1.Submission) bool {
-	return d.Known.Hold == nil && !d.isSuspended() && !d.tooLateToStart() &&
+	return d.Known.Block == nil && !d.isSuspended() && !d.tooLateToStart() &&
 		d.Known.Credentials.Secret == last.CredentialsHash
 }

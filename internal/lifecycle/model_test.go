@@ -29,7 +29,7 @@ type world struct {
 	// plain says that the spec has nothing but an operation.
 	plain bool
 	// refers is what the spec refers to.
-	refers lifecycle.Gathered
+	refers lifecycle.References
 	// unstorable is why the result can't be stored, empty where it can.
 	unstorable string
 }
@@ -242,7 +242,7 @@ func (w *world) caller() string {
 	if w.known.Credentials.Secret != "" {
 		return w.known.Credentials.Secret
 	}
-	return w.known.Credentials.Held
+	return w.known.Credentials.LastUsed
 }
 
 // ownJob is what Dafty says of the job of the attempt that is under way: each has one of its own, and a video where one
@@ -269,20 +269,20 @@ func (w *world) observe(job *dafty.Job) {
 	}
 }
 
-func (w *world) input() lifecycle.Input {
-	return lifecycle.Input{Job: w.job, Known: w.known, Gathered: w.refers, Now: w.now, DeletionTimeout: deletionTimeout}
+func (w *world) input() lifecycle.Snapshot {
+	return lifecycle.Snapshot{Job: w.job, Known: w.known, References: w.refers, Now: w.now, DeletionTimeout: deletionTimeout}
 }
 
 // reconcile decides and acts until there is nothing more to do, and gives the phases on the
 // way. It gives false where the object is gone.
-func (w *world) reconcile(t *testing.T, saw func(in lifecycle.Input, got lifecycle.Decision)) bool {
+func (w *world) reconcile(t *testing.T, saw func(in lifecycle.Snapshot, got lifecycle.Decision)) bool {
 	t.Helper()
 	for range 8 {
 		in := w.input()
 		got := lifecycle.Next(in)
 		saw(in, got)
 		if got.Store {
-			got = lifecycle.Stored(in, got, lifecycle.Storing{Problem: w.unstorable})
+			got = lifecycle.WithStored(in, got, lifecycle.Storing{Problem: w.unstorable})
 			w.refers.ResultChanged = w.refers.ResultChanged && w.unstorable != ""
 		}
 		before := w.copy()
@@ -296,7 +296,7 @@ func (w *world) reconcile(t *testing.T, saw func(in lifecycle.Input, got lifecyc
 		case lifecycle.Submit:
 			submission := got.Status.Submission
 			w.known.Submission = &lifecycle.SubmissionCall{Record: *submission}
-			w.known.Credentials.Held = submission.CredentialsHash
+			w.known.Credentials.LastUsed = submission.CredentialsHash
 		case lifecycle.Cancel:
 			w.known.Cancel = &lifecycle.CancelCall{}
 		case lifecycle.UploadFiles:
@@ -381,7 +381,7 @@ func (w *world) sketch() string {
 		sketch += fmt.Sprint(" deleting ", age(w.job.DeletionTimestamp.Time, deletionTimeout))
 	}
 	if s := status.Submission; s != nil {
-		sketch += fmt.Sprint(" submission ", w.known.Credentials.Secret == s.CredentialsHash, w.known.Credentials.Held == s.CredentialsHash)
+		sketch += fmt.Sprint(" submission ", w.known.Credentials.Secret == s.CredentialsHash, w.known.Credentials.LastUsed == s.CredentialsHash)
 	}
 	switch {
 	case status.InDoubt():
@@ -417,7 +417,7 @@ type explored struct {
 }
 
 // compute notes what kstatus makes of a decision's status.
-func (e explored) compute(t *testing.T, in lifecycle.Input, got lifecycle.Decision) {
+func (e explored) compute(t *testing.T, in lifecycle.Snapshot, got lifecycle.Decision) {
 	t.Helper()
 	job := in.Job.DeepCopy()
 	job.Status = got.Status
@@ -454,7 +454,7 @@ func (e explored) compute(t *testing.T, in lifecycle.Input, got lifecycle.Decisi
 func explore(t *testing.T) explored {
 	t.Helper()
 	seen := explored{arrows: map[[2]v1alpha1.Phase]bool{}, reasons: map[string]map[v1alpha1.Phase]bool{}, steps: map[lifecycle.Step]bool{}, kstatus: map[v1alpha1.Phase]map[kstatus.Status]map[string]bool{}, health: map[v1alpha1.Phase]map[string]map[string]bool{}}
-	mark := func(in lifecycle.Input, got lifecycle.Decision) {
+	mark := func(in lifecycle.Snapshot, got lifecycle.Decision) {
 		from, to := in.Job.Status.Phase, got.Status.Phase
 		if from != to {
 			seen.arrows[[2]v1alpha1.Phase{from, to}] = true
@@ -468,7 +468,7 @@ func explore(t *testing.T) explored {
 		seen.steps[got.Step] = true
 		seen.compute(t, in, got)
 	}
-	saw := func(in lifecycle.Input, got lifecycle.Decision) {
+	saw := func(in lifecycle.Snapshot, got lifecycle.Decision) {
 		mark(in, got)
 		if lifecycle.WriteOf(got.Step) == "" {
 			return
@@ -476,7 +476,7 @@ func explore(t *testing.T) explored {
 		// The same where the API server refuses the step.
 		for _, lasting := range []bool{true, false} {
 			in.Known.Refusals = []lifecycle.Refusal{{Write: lifecycle.WriteOf(got.Step), Message: "no", Lasting: lasting}}
-			mark(in, lifecycle.Told(in, got))
+			mark(in, lifecycle.WithRefusals(in, got))
 		}
 	}
 	all := moves()
@@ -495,20 +495,20 @@ func explore(t *testing.T) explored {
 			queue = append(queue, w)
 		}
 	}
-	start := func(plain bool, refers lifecycle.Gathered, changes ...change) {
+	start := func(plain bool, refers lifecycle.References, changes ...change) {
 		job := newJob(append([]change{noFinalizer}, changes...)...)
 		job.Generation = 1
 		visit(&world{job: job, plain: plain, known: with(keyA), refers: refers, now: t0})
 	}
 	for _, plain := range []change{func(*v1alpha1.DaftyJob) {}, style, noOperation, desired(v1alpha1.DesiredSuspended), desired(v1alpha1.DesiredCancelled), note(ownNote)} {
-		start(true, lifecycle.Gathered{}, plain)
+		start(true, lifecycle.References{}, plain)
 	}
-	start(false, lifecycle.Gathered{}, upscaling(0))
+	start(false, lifecycle.References{}, upscaling(0))
 	start(false, there(base(v1alpha1.PhaseFailed, v1alpha1.ReasonGenerationFailed)), upscaling(0))
 	start(false, reading(picture), animated, ttl(60), resultIn("hero-result"))
-	start(false, lifecycle.Gathered{}, backoffLimit(1), deadline(300))
-	start(false, lifecycle.Gathered{}, startingDeadline(3660))
-	start(false, lifecycle.Gathered{Adopter: "older"}, adopting)
+	start(false, lifecycle.References{}, backoffLimit(1), deadline(300))
+	start(false, lifecycle.References{}, startingDeadline(3660))
+	start(false, lifecycle.References{Adopter: "older"}, adopting)
 	for len(queue) > 0 {
 		w := queue[0]
 		queue = queue[1:]

@@ -17,8 +17,8 @@ import (
 
 // Next decides what status must read and which step follows. Deletion comes first: before
 // suspension, validation and credentials.
-func Next(in Input) Decision {
-	d := &decider{Input: in, status: *in.Job.Status.DeepCopy()}
+func Next(in Snapshot) Decision {
+	d := &decider{Snapshot: in, status: *in.Job.Status.DeepCopy()}
 	d.takeOver()
 	d.recordDesired()
 	d.restoreRecord()
@@ -31,10 +31,10 @@ func Next(in Input) Decision {
 		observe(&decision.Status)
 	}
 	if due := d.due(); !due.IsZero() && !decision.Status.Phase.Final() && decision.Step != RemoveFinalizer && due.After(in.Now) {
-		decision.soonest(due.Sub(in.Now))
+		decision.requeueBy(due.Sub(in.Now))
 	}
 	if due := d.startBy(); !due.IsZero() && !decision.Status.Phase.Final() && due.After(in.Now) {
-		decision.soonest(due.Sub(in.Now))
+		decision.requeueBy(due.Sub(in.Now))
 	}
 	if d.deleting() && decision.Step != RemoveFinalizer && d.finalizer() {
 		// Whatever it waits for, a deletion ends.
@@ -42,15 +42,15 @@ func Next(in Input) Decision {
 		if left <= 0 {
 			left = recancelAfter // it is held back
 		}
-		decision.soonest(left)
+		decision.requeueBy(left)
 	}
 	d.sameNews(&decision)
 	d.stampUID(&decision)
 	return decision
 }
 
-// soonest has the decision made anew after a time at the latest.
-func (d *Decision) soonest(after time.Duration) {
+// requeueBy has the decision made anew after a time at the latest.
+func (d *Decision) requeueBy(after time.Duration) {
 	if d.After == 0 || d.After > after {
 		d.After = after
 	}
@@ -59,23 +59,23 @@ func (d *Decision) soonest(after time.Duration) {
 func (d *decider) next() Decision {
 	switch {
 	case d.deleting() && !d.finalizer():
-		return d.keep(Rest, 0)
-	case d.deleting() && (d.status.Phase.Final() || d.untouched()):
-		return d.letGo(nil)
+		return d.keepStatus(Rest, 0)
+	case d.deleting() && (d.status.Phase.Final() || d.neverSubmitted()):
+		return d.release(nil)
 	case d.leavesRunning():
 		return d.orphan()
 	case d.deleting() && !d.Now.Before(d.deadline()) && !d.heldBack():
 		return d.abandon()
 	case d.status.Phase.Final():
 		return d.finished()
-	case d.stepsBack():
+	case d.yieldsAdoption():
 		return d.adopt()
-	case d.unseen() && d.annotated() != "" && d.annotated() != d.status.JobID:
+	case d.unverifiedID() && d.annotated() != "" && d.annotated() != d.status.JobID:
 		return d.pickUp() // what was there before was wrong
 	case d.status.JobID != "":
 		return d.follow()
 	case d.status.InDoubt():
-		return d.resolve()
+		return d.confirmSubmission()
 	case d.Job.Spec.AdoptJobID != "":
 		return d.adopt()
 	case d.annotated() != "":
@@ -95,7 +95,7 @@ func (d *decider) next() Decision {
 
 // decider works out one decision. Its status is the one to be written.
 type decider struct {
-	Input
+	Snapshot
 	status v1alpha1.DaftyJobStatus
 }
 
@@ -115,8 +115,8 @@ func (d *decider) finalizer() bool {
 	return slices.Contains(d.Job.Finalizers, v1alpha1.CancelFinalizer)
 }
 
-// untouched says that no request can have reached Dafty.
-func (d *decider) untouched() bool {
+// neverSubmitted says that no request can have reached Dafty.
+func (d *decider) neverSubmitted() bool {
 	return d.status.JobID == "" && !d.status.InDoubt() && d.annotated() == "" && d.Job.Spec.AdoptJobID == ""
 }
 
@@ -136,14 +136,14 @@ func (d *decider) stopWanted() bool {
 	return d.deleting() || d.calledOff() || d.status.Phase == v1alpha1.PhaseCancelling
 }
 
-// stepsBack says that another DaftyJob is to follow what this one has begun to follow, by adoption alone.
-func (d *decider) stepsBack() bool {
-	return d.Job.Spec.AdoptJobID != "" && d.Gathered.Adopter != "" && d.status.JobID != "" && d.status.Submission == nil && !d.stopWanted()
+// yieldsAdoption says that another DaftyJob is to follow what this one has begun to follow, by adoption alone.
+func (d *decider) yieldsAdoption() bool {
+	return d.Job.Spec.AdoptJobID != "" && d.References.Adopter != "" && d.status.JobID != "" && d.status.Submission == nil && !d.stopWanted()
 }
 
-// unseen says that the job's id is from the annotation, where a person may have put it, and that Dafty hasn't shown the job
+// unverifiedID says that the job's id is from the annotation, where a person may have put it, and that Dafty hasn't shown the job
 // since: the id may be a wrong one.
-func (d *decider) unseen() bool {
+func (d *decider) unverifiedID() bool {
 	seen := d.Known.Job != nil && strings.EqualFold(d.Known.Job.Id, d.status.JobID)
 	// An attempt before has dated the submission too.
 	before := d.status.SubmittedAt != nil && (len(d.status.FailedJobIDs) == 0 || d.status.Phase != v1alpha1.PhaseSubmitting)
@@ -187,10 +187,10 @@ func (d *decider) overdue() bool {
 
 // tooLate ends a job whose deadline came between two attempts.
 func (d *decider) tooLate() Decision {
-	return d.end(lost(v1alpha1.ReasonDeadlineExceeded, d.overdueWords()+"; it isn't tried again"))
+	return d.finish(failed(v1alpha1.ReasonDeadlineExceeded, d.describeOverdue()+"; it isn't tried again"))
 }
 
-func (d *decider) overdueWords() string {
+func (d *decider) describeOverdue() string {
 	return fmt.Sprintf("the job took longer than the %d seconds of spec.activeDeadlineSeconds", *d.Job.Spec.ActiveDeadlineSeconds)
 }
 
@@ -232,21 +232,21 @@ func (d *decider) annotationWanted() bool {
 	return d.Job.Annotations[v1alpha1.JobAnnotation] == "" || d.Known.Annotated != d.status.JobID
 }
 
-// keep changes nothing but the generation that status is about, if it says anything of it.
-func (d *decider) keep(step Step, after time.Duration) Decision {
+// keepStatus changes nothing but the generation that status is about, if it says anything of it.
+func (d *decider) keepStatus(step Step, after time.Duration) Decision {
 	if d.ready() != nil {
 		d.status.ObservedGeneration = d.Job.Generation
 	}
 	return Decision{Status: d.status, Step: step, After: after}
 }
 
-// letGo removes the finalizer; the object goes, and its status with it.
-func (d *decider) letGo(event *Event) Decision {
+// release removes the finalizer; the object goes, and its status with it.
+func (d *decider) release(event *Event) Decision {
 	return Decision{Status: d.status, Step: RemoveFinalizer, Event: event}
 }
 
-// jobWords names the job at Dafty for a message.
-func (d *decider) jobWords() string {
+// describeJob names the job at Dafty for a message.
+func (d *decider) describeJob() string {
 	switch {
 	case d.status.JobID != "":
 		return "job " + d.status.JobID
@@ -261,16 +261,16 @@ func (d *decider) jobWords() string {
 // adopt takes the job of the spec as this object's own.
 func (d *decider) adopt() Decision {
 	id := d.Job.Spec.AdoptJobID
-	if d.Gathered.Adopter != "" {
+	if d.References.Adopter != "" {
 		if d.cancelWanted() {
-			return d.end(reached(v1alpha1.PhaseCancelled, v1alpha1.ReasonCancelledBeforeSubmission,
-				fmt.Sprintf("called off before it followed anything; job %s is left to DaftyJob %q", id, d.Gathered.Adopter)))
+			return d.finish(current(v1alpha1.PhaseCancelled, v1alpha1.ReasonCancelledBeforeSubmission,
+				fmt.Sprintf("called off before it followed anything; job %s is left to DaftyJob %q", id, d.References.Adopter)))
 		}
 		// Two that were created at the same moment may both have begun to follow it, before either was seen to.
 		d.status.JobID, d.status.SubmittedAt, d.status.StartedAt = "", nil, nil
 		meta.RemoveStatusCondition(&d.status.Conditions, v1alpha1.ConditionSubmitted)
-		return d.on(stuck(v1alpha1.PhasePending, v1alpha1.ReasonAlreadyAdopted, fmt.Sprintf(
-			"job %s is followed by DaftyJob %q of this namespace; delete this one, or that one", id, d.Gathered.Adopter)), Rest, maxCredentialsPoll)
+		return d.setStatus(stalled(v1alpha1.PhasePending, v1alpha1.ReasonAlreadyAdopted, fmt.Sprintf(
+			"job %s is followed by DaftyJob %q of this namespace; delete this one, or that one", id, d.References.Adopter)), Rest, maxCredentialsPoll)
 	}
 	if !d.finalizer() && !d.stopWanted() {
 		return Decision{Status: d.status, Step: AddFinalizer} // or a deletion would leave it running
@@ -300,10 +300,10 @@ func (d *decider) pickUp() Decision {
 
 func (d *decider) cancelledBeforeSubmission() Decision {
 	if n := len(d.status.FailedJobIDs); n > 0 {
-		return d.end(reached(v1alpha1.PhaseCancelled, v1alpha1.ReasonCancelled,
+		return d.finish(current(v1alpha1.PhaseCancelled, v1alpha1.ReasonCancelled,
 			fmt.Sprintf("called off before it was tried again; %d attempts failed before", n)))
 	}
-	return d.end(reached(v1alpha1.PhaseCancelled, v1alpha1.ReasonCancelledBeforeSubmission,
+	return d.finish(current(v1alpha1.PhaseCancelled, v1alpha1.ReasonCancelledBeforeSubmission,
 		"called off before Dafty took the job; nothing was paid"))
 }
 
@@ -311,34 +311,34 @@ func (d *decider) cancelledBeforeSubmission() Decision {
 func (d *decider) submit() Decision {
 	if JobType(&d.Job.Spec) == "" {
 		// The CRD is newer than the operator. Dafty hasn't judged the request, so it isn't the end.
-		return d.on(stuck(v1alpha1.PhasePending, v1alpha1.ReasonInvalidRequest, errNoOperation.Error()), Rest, 0)
+		return d.setStatus(stalled(v1alpha1.PhasePending, v1alpha1.ReasonInvalidRequest, errNoOperation.Error()), Rest, 0)
 	}
-	if failed := len(d.status.FailedJobIDs); failed > int(d.backoffLimit()) {
+	if attempts := len(d.status.FailedJobIDs); attempts > int(d.backoffLimit()) {
 		// It was lowered since: what isn't wanted isn't to be paid for.
 		reason, message := d.failure()
-		return d.end(lost(reason, fmt.Sprintf("%s; spec.backoffLimit allows no other attempt after %d", message, failed)))
+		return d.finish(failed(reason, fmt.Sprintf("%s; spec.backoffLimit allows no other attempt after %d", message, attempts)))
 	}
 	// A clock that was wrong may have written any time.
 	if next := d.status.NextAttemptAt; next != nil && d.Now.Before(next.Time) && next.Sub(d.Now) <= maxRetryAfter {
-		return d.on(d.backingOff(), Rest, next.Sub(d.Now))
+		return d.setStatus(d.backingOff(), Rest, next.Sub(d.Now))
 	}
 	if len(d.status.FailedJobIDs) > 0 && d.onItsWay() {
-		return d.keep(Rest, RepeatAfter) // a repeat of the last attempt, whose job was found otherwise
+		return d.keepStatus(Rest, RepeatAfter) // a repeat of the last attempt, whose job was found otherwise
 	}
-	if instead := d.gather(); instead != nil {
+	if instead := d.resolveReferences(); instead != nil {
 		return *instead
 	}
 	if d.Known.Credentials.Secret == "" {
-		return d.on(onTheWay(v1alpha1.PhasePending, v1alpha1.ReasonWaitingForCredentials, d.Known.Credentials.Problem), Rest, d.credentialsPoll())
+		return d.setStatus(inProgress(v1alpha1.PhasePending, v1alpha1.ReasonWaitingForCredentials, d.Known.Credentials.Problem), Rest, d.credentialsPoll())
 	}
-	if hold := d.Known.Hold; hold != nil {
+	if hold := d.Known.Block; hold != nil {
 		if hold.SameKey {
-			return d.on(sameKey(v1alpha1.PhasePending), Rest, max(hold.Until.Sub(d.Now), time.Second))
+			return d.setStatus(sameKey(v1alpha1.PhasePending), Rest, max(hold.Until.Sub(d.Now), time.Second))
 		}
 		if hold.Once {
 			return d.askAgain(hold.Message, hold.Until.Sub(d.Now))
 		}
-		return d.held(hold.Kind, hold.Message, hold.Until.Sub(d.Now))
+		return d.blocked(hold.Kind, hold.Message, hold.Until.Sub(d.Now))
 	}
 	if !d.finalizer() {
 		return Decision{Status: d.status, Step: AddFinalizer}
@@ -372,9 +372,9 @@ func (d *decider) begin(attempt, refusals int32, key string) Decision {
 func (d *decider) send(message string) Decision {
 	if ready := d.ready(); ready != nil && (slices.Contains(retriedReasons, ready.Reason) || d.wasTaken()) {
 		d.status.Phase = v1alpha1.PhaseSubmitting
-		return d.keep(Submit, RepeatAfter)
+		return d.keepStatus(Submit, RepeatAfter)
 	}
-	decision := d.on(onTheWay(v1alpha1.PhaseSubmitting, v1alpha1.ReasonSubmitting, message), Submit, RepeatAfter)
+	decision := d.setStatus(inProgress(v1alpha1.PhaseSubmitting, v1alpha1.ReasonSubmitting, message), Submit, RepeatAfter)
 	// What comes of it is told, moments later: an event is a write like any other.
 	decision.Event = nil
 	return decision
@@ -391,20 +391,20 @@ var retriedReasons = []string{
 	v1alpha1.ReasonWaitingForRateLimit,
 }
 
-// resolve finds out what became of a request that was let go and whose answer isn't on
+// confirmSubmission finds out what became of a request that was let go and whose answer isn't on
 // record: by waiting for it, or by repeating it with the same key.
-func (d *decider) resolve() Decision {
+func (d *decider) confirmSubmission() Decision {
 	if !d.deleting() && !d.finalizer() && !(d.stopWanted() && d.refusal(WriteFinalizer) != nil) {
 		// Somebody took it off, and a deletion would leave the job running. What is called off waits for no write.
-		return d.keep(AddFinalizer, 0)
+		return d.keepStatus(AddFinalizer, 0)
 	}
 	submission := d.status.Submission
 	call := d.Known.Submission
 	switch {
 	case d.onItsWay() && d.ready() == nil:
-		return d.on(onTheWay(v1alpha1.PhaseSubmitting, v1alpha1.ReasonSubmitting, "the request is on its way to Dafty"), Rest, RepeatAfter)
+		return d.setStatus(inProgress(v1alpha1.PhaseSubmitting, v1alpha1.ReasonSubmitting, "the request is on its way to Dafty"), Rest, RepeatAfter)
 	case d.onItsWay():
-		return d.keep(Rest, RepeatAfter)
+		return d.keepStatus(Rest, RepeatAfter)
 	case call != nil && !sameSending(&call.Record, submission):
 		// It belongs to a status that another process has overwritten since.
 		call = nil
@@ -519,11 +519,11 @@ func (d *decider) clear(err *dafty.CallError) Decision {
 	}
 	switch {
 	case d.deleting():
-		return d.letGo(nil)
+		return d.release(nil)
 	case d.cancelWanted():
 		return d.cancelledBeforeSubmission()
 	case mayBeThePicture && d.uploadAgain():
-		return d.on(onTheWay(v1alpha1.PhasePending, v1alpha1.ReasonUploading, "Dafty refused the request ("+err.Error()+
+		return d.setStatus(inProgress(v1alpha1.PhasePending, v1alpha1.ReasonUploading, "Dafty refused the request ("+err.Error()+
 			"), which it may do for a picture that was uploaded for an earlier DaftyJob; it is uploaded again"), Rest, time.Second)
 	case mayBeThePicture && again && d.namesFiles():
 		// The user's key may have been refused for a picture that Dafty dropped.
@@ -533,13 +533,13 @@ func (d *decider) clear(err *dafty.CallError) Decision {
 			return d.sendOtherwise(changed, err)
 		}
 		d.status.Error = jobError(err)
-		return d.end(lost(v1alpha1.ReasonInvalidRequest, "Dafty refused the request: "+err.Error()+"; correct it in a DaftyJob under a new name"))
+		return d.finish(failed(v1alpha1.ReasonInvalidRequest, "Dafty refused the request: "+err.Error()+"; correct it in a DaftyJob under a new name"))
 	case again:
 		return d.followUp(last, err)
 	case refusedOnce(d.Known.Submission):
 		return d.askAgain(err.Error(), 0)
 	}
-	return d.held(err.Kind, err.Error(), 0)
+	return d.blocked(err.Kind, err.Error(), 0)
 }
 
 // followUp sends a fresh key after the user's own, which was refused twice, and at once where that may be.
@@ -548,16 +548,16 @@ func (d *decider) followUp(last *v1alpha1.Submission, err *dafty.CallError) Deci
 		return d.pickUp()
 	}
 	if !d.mayFollowAtOnce(last) {
-		return d.held(err.Kind, err.Error(), 0)
+		return d.blocked(err.Kind, err.Error(), 0)
 	}
 	decision := d.begin(last.Attempt, last.Refusals, d.freshKey(last.Attempt, last.Refusals))
 	decision.AtOnce = true
 	return decision
 }
 
-// held tells why a submission waits. Without a time it is decided anew at once, when the
+// blocked tells why a submission waits. Without a time it is decided anew at once, when the
 // account knows how long to wait.
-func (d *decider) held(kind dafty.Kind, message string, after time.Duration) Decision {
+func (d *decider) blocked(kind dafty.Kind, message string, after time.Duration) Decision {
 	after = max(after, time.Second)
 	switch kind {
 	case dafty.KindUnauthorized:
@@ -566,7 +566,7 @@ func (d *decider) held(kind dafty.Kind, message string, after time.Duration) Dec
 		// Whoever has mended it may tell by touching the Secret, and no watch tells of that.
 		after = min(after, d.poll(accountReasons))
 	}
-	return d.on(troubled(v1alpha1.PhasePending, kind, message, d.secretWords()), Rest, after)
+	return d.setStatus(callFailed(v1alpha1.PhasePending, kind, message, d.describeSecret()), Rest, after)
 }
 
 // repeat sends the request in doubt once more, a given time after it was sent.
@@ -576,7 +576,7 @@ func (d *decider) repeat(err *dafty.CallError, wait time.Duration) Decision {
 	rejected := err != nil && err.Kind == dafty.KindUnauthorized
 	if rejected && credentials.Secret != "" && credentials.Secret != submission.CredentialsHash {
 		// Asking for a valid key would be wrong: another one is there, and can't be used.
-		return d.unknown("the API key that it was sent with is no longer accepted, and repeated with the one that is now in "+d.secretWords()+" it could be paid for twice", d.credentialsPoll())
+		return d.unknown("the API key that it was sent with is no longer accepted, and repeated with the one that is now in "+d.describeSecret()+" it could be paid for twice", d.credentialsPoll())
 	}
 	passed := submission.SentAt.Add(RepeatAfter)
 	resubmit := d.refusedAgain(err) && d.resubmitWanted()
@@ -591,65 +591,65 @@ func (d *decider) repeat(err *dafty.CallError, wait time.Duration) Decision {
 		if resubmit {
 			left = passed.Sub(d.Now)
 		}
-		v := onTheWay(v1alpha1.PhaseSubmitting, v1alpha1.ReasonSubmitting,
+		v := inProgress(v1alpha1.PhaseSubmitting, v1alpha1.ReasonSubmitting,
 			"a request was sent and its answer isn't known; it is repeated with the same idempotency key, which makes no second job")
 		if err != nil {
-			v = troubled(v1alpha1.PhaseSubmitting, err.Kind, err.Error()+"; the request is repeated with the same idempotency key, which makes no second job", d.secretWords())
+			v = callFailed(v1alpha1.PhaseSubmitting, err.Kind, err.Error()+"; the request is repeated with the same idempotency key, which makes no second job", d.describeSecret())
 			if d.keyTaken(err) {
 				v = d.takenVerdict(err)
 			} else if d.refusedAgain(err) {
 				v.message = "a request was sent and its answer isn't known; Dafty refuses its repeats: " + err.Error() +
-					". It is repeated with the same idempotency key until the cause is gone. If Dafty goes on refusing it after that: " + d.waysOut()
+					". It is repeated with the same idempotency key until the cause is gone. If Dafty goes on refusing it after that: " + d.recoveryCommands()
 			}
 		} else if d.status.Phase == v1alpha1.PhaseSubmitting {
-			return d.keep(Rest, left)
+			return d.keepStatus(Rest, left)
 		}
 		if rejected {
 			left = min(left, d.credentialsPoll())
 		}
-		return d.on(v, Rest, left)
+		return d.setStatus(v, Rest, left)
 	}
 	switch {
 	case !d.Now.Before(submission.StartedAt.Add(keyMemory)):
 		return d.unknown("it is too late to repeat it safely", maxBackoff)
-	case credentials.Secret == submission.CredentialsHash, credentials.Held == submission.CredentialsHash:
+	case credentials.Secret == submission.CredentialsHash, credentials.LastUsed == submission.CredentialsHash:
 	case credentials.Secret == "":
-		return d.on(onTheWay(v1alpha1.PhaseSubmitting, v1alpha1.ReasonWaitingForCredentials,
+		return d.setStatus(inProgress(v1alpha1.PhaseSubmitting, v1alpha1.ReasonWaitingForCredentials,
 			credentials.Problem+"; a request was sent and its answer isn't known, which the API key it was sent with will tell"), Rest, d.credentialsPoll())
 	default:
-		return d.unknown("the API key that it was sent with is no longer in "+d.secretWords()+", and repeated with another it could be paid for twice", d.credentialsPoll())
+		return d.unknown("the API key that it was sent with is no longer in "+d.describeSecret()+", and repeated with another it could be paid for twice", d.credentialsPoll())
 	}
 	if JobType(&d.Job.Spec) == "" {
 		return d.unknown("this version of the operator doesn't know its operation; upgrade the operator", d.credentialsPoll())
 	}
-	if instead := d.regather(); instead != nil {
+	if instead := d.resolveAgain(); instead != nil {
 		return *instead
 	}
-	if hold := d.Known.Hold; hold != nil {
-		v := troubled(v1alpha1.PhaseSubmitting, hold.Kind, hold.Message, d.secretWords())
+	if hold := d.Known.Block; hold != nil {
+		v := callFailed(v1alpha1.PhaseSubmitting, hold.Kind, hold.Message, d.describeSecret())
 		if hold.SameKey {
 			v = sameKey(v1alpha1.PhaseSubmitting)
 		}
-		return d.on(v, Rest, max(hold.Until.Sub(d.Now), time.Second))
+		return d.setStatus(v, Rest, max(hold.Until.Sub(d.Now), time.Second))
 	}
 	now := metav1.NewTime(d.Now).Rfc3339Copy()
 	submission.SentAt, submission.Sender = &now, d.Known.Sender
 	return d.send("repeating the request with the same idempotency key, as its answer isn't known")
 }
 
-// regather finds anew what the references of a request in doubt stand for, where somebody took that out of status.
-func (d *decider) regather() *Decision {
-	if _, err := resolved(&d.Job.Spec, d.status.Inputs); err == nil {
+// resolveAgain finds anew what the references of a request in doubt stand for, where somebody took that out of status.
+func (d *decider) resolveAgain() *Decision {
+	if _, err := withReferences(&d.Job.Spec, d.status.Inputs); err == nil {
 		return nil
 	}
 	before := d.status.DeepCopy()
-	instead := d.gather()
+	instead := d.resolveReferences()
 	if instead == nil {
-		if _, err := resolved(&d.Job.Spec, d.status.Inputs); err == nil {
+		if _, err := withReferences(&d.Job.Spec, d.status.Inputs); err == nil {
 			return nil
 		}
 		d.status = *before
-		decision := d.on(onTheWay(v1alpha1.PhaseSubmitting, v1alpha1.ReasonWaitingForCredentials,
+		decision := d.setStatus(inProgress(v1alpha1.PhaseSubmitting, v1alpha1.ReasonWaitingForCredentials,
 			d.Known.Credentials.Problem+"; a request was sent and its answer isn't known, and its pictures must be uploaded again to repeat it"), Rest, d.credentialsPoll())
 		return &decision
 	}
@@ -677,8 +677,8 @@ func (d *decider) unknown(why string, after time.Duration) Decision {
 	case d.resubmitWanted():
 		return d.resubmit()
 	}
-	return d.on(stuck(v1alpha1.PhaseSubmitting, v1alpha1.ReasonSubmissionUnknown, fmt.Sprintf(
-		"a request was sent at %s and its answer never came; %s. %s", submission.StartedAt.UTC().Format(time.RFC3339), why, d.waysOut())), Rest, after)
+	return d.setStatus(stalled(v1alpha1.PhaseSubmitting, v1alpha1.ReasonSubmissionUnknown, fmt.Sprintf(
+		"a request was sent at %s and its answer never came; %s. %s", submission.StartedAt.UTC().Format(time.RFC3339), why, d.recoveryCommands())), Rest, after)
 }
 
 // refusedAgain says that Dafty refuses the repeats of a request in doubt for a cause that a person mends, or as it knows the
@@ -700,8 +700,8 @@ func (d *decider) resubmit() Decision {
 	return d.next()
 }
 
-// waysOut are the commands for a person who has looked for the job of a request in doubt.
-func (d *decider) waysOut() string {
+// recoveryCommands are the commands for a person who has looked for the job of a request in doubt.
+func (d *decider) recoveryCommands() string {
 	annotate := fmt.Sprintf("kubectl annotate --overwrite -n %s daftyjob %s ", d.Job.Namespace, d.Job.Name)
 	unless := "if not"
 	if len(d.status.FailedJobIDs) > 0 {

@@ -32,5 +32,5 @@ func (d *decider) orphan() Decision {
 	if d.status.InDoubt() {
 		message = "deleted with deletionPolicy Orphan: %s runs on at Dafty and is paid for, if it was made"
 	}
-	return d.letGo(&Event{Reason: v1alpha1.EventJobOrphaned, Message: fmt.Sprintf(message, d.jobWords())})
+	return d.release(&Event{Reason: v1alpha1.EventJobOrphaned, Message: fmt.Sprintf(message, d.describeJob())})
 }

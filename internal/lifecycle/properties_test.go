@@ -33,11 +33,11 @@ var phases = []v1alpha1.Phase{
 
 // The ways that the conditions can stand together.
 const (
-	unseen    = "unseen"     // nothing is said yet
-	onTheWay  = "on the way" // Ready Unknown, Reconciling
-	stuck     = "stuck"      // Ready False, Stalled
-	suspended = "suspended"  // Ready False alone
-	reached   = "reached"    // Ready True
+	unseen     = "unseen"     // nothing is said yet
+	inProgress = "on the way" // Ready Unknown, Reconciling
+	stalled    = "stuck"      // Ready False, Stalled
+	suspended  = "suspended"  // Ready False alone
+	current    = "reached"    // Ready True
 )
 
 // standing tells which way a status' conditions stand together, and fails on any other.
@@ -68,14 +68,14 @@ func standing(status *v1alpha1.DaftyJobStatus) (string, error) {
 	key := strings.Join(is, " ")
 	way, ok := map[string]string{
 		"":                          unseen,
-		"Ready=Unknown Reconciling": onTheWay,
-		"Ready=False Stalled":       stuck,
+		"Ready=Unknown Reconciling": inProgress,
+		"Ready=False Stalled":       stalled,
 		"Ready=False":               suspended,
-		"Complete Ready=True":       reached,
-		"Cancelled Ready=True":      reached,
+		"Complete Ready=True":       current,
+		"Cancelled Ready=True":      current,
 		// It is asked for something else by now.
-		"Cancelled Ready=False Stalled": stuck,
-		"Failed Ready=False Stalled":    stuck,
+		"Cancelled Ready=False Stalled": stalled,
+		"Failed Ready=False Stalled":    stalled,
 	}[key]
 	if !ok {
 		return "", fmt.Errorf("conditions %q", key)
@@ -94,7 +94,7 @@ func standing(status *v1alpha1.DaftyJobStatus) (string, error) {
 }
 
 // wrong holds a decision against what is true of every one, and gives what isn't.
-func wrong(in lifecycle.Input, got lifecycle.Decision) (problems []string) {
+func wrong(in lifecycle.Snapshot, got lifecycle.Decision) (problems []string) {
 	must := func(is bool, format string, args ...any) {
 		if !is {
 			problems = append(problems, fmt.Sprintf(format, args...))
@@ -110,7 +110,7 @@ func wrong(in lifecycle.Input, got lifecycle.Decision) (problems []string) {
 	must(reflect.DeepEqual(got, lifecycle.Next(in)), "another answer to the same question")
 	must(asked == asJSON(in), "the input was changed")
 
-	for _, hold := range []func(lifecycle.Input, lifecycle.Decision, func(bool, string, ...any)){finality, inputsStand, attemptsCount, deadlineHolds, startingDeadlineHolds, desiredStateStands} {
+	for _, hold := range []func(lifecycle.Snapshot, lifecycle.Decision, func(bool, string, ...any)){finality, inputsStand, attemptsCount, deadlineHolds, startingDeadlineHolds, desiredStateStands} {
 		hold(in, got, must)
 	}
 
@@ -139,7 +139,7 @@ func wrong(in lifecycle.Input, got lifecycle.Decision) (problems []string) {
 		status, err := kstatusOf(in.Job, after)
 		must(err == nil, "kstatus: %v", err)
 		want := map[string]kstatus.Status{
-			onTheWay: kstatus.InProgressStatus, stuck: kstatus.FailedStatus, reached: kstatus.CurrentStatus,
+			inProgress: kstatus.InProgressStatus, stalled: kstatus.FailedStatus, current: kstatus.CurrentStatus,
 			// kstatus knows no suspension: to it, what isn't Ready and not Stalled is on the way.
 			suspended: kstatus.InProgressStatus,
 		}[way]
@@ -169,7 +169,7 @@ func wrong(in lifecycle.Input, got lifecycle.Decision) (problems []string) {
 			must(cancelled, "cancelled, which Dafty doesn't say")
 			must(unwanted || in.Known.Cancelled == lifecycle.CancelForUser, "cancelled, which nobody asked for")
 		case reason == v1alpha1.ReasonDependencyFailed || reason == v1alpha1.ReasonInvalidReference:
-			must(after.JobID == "" && !after.InDoubt() && lostReference(in) == reason, "%s with %s", reason, asJSON(in.Gathered))
+			must(after.JobID == "" && !after.InDoubt() && lostReference(in) == reason, "%s with %s", reason, asJSON(in.References))
 		case reason == v1alpha1.ReasonDeadlineExceeded:
 			between := after.JobID == "" && !after.InDoubt() && pastDeadline(in, after)
 			must(!unwanted && (cancelled || between || tooLateToStart(in) && after.JobID == "" && !after.InDoubt()), "the deadline ended what may still run")
@@ -190,7 +190,7 @@ func wrong(in lifecycle.Input, got lifecycle.Decision) (problems []string) {
 
 	// What was learnt stays.
 	corrected := correctable(in) && after.JobID == ownAnnotation(in.Job)
-	stoodBack := after.JobID == "" && in.Gathered.Adopter != "" && !unwanted
+	stoodBack := after.JobID == "" && in.References.Adopter != "" && !unwanted
 	must(before.JobID == "" || after.JobID == before.JobID || retried || corrected || stoodBack, "the job's id changed")
 	must(!slices.Contains([]v1alpha1.Phase{v1alpha1.PhaseProcessing, v1alpha1.PhaseCancelling}, before.Phase) || before.JobID == "" || retried || stoodBack ||
 		slices.Index(phases, after.Phase) >= slices.Index(phases, before.Phase), "from %s back to %s", before.Phase, after.Phase)
@@ -203,7 +203,7 @@ func wrong(in lifecycle.Input, got lifecycle.Decision) (problems []string) {
 		must(submission != nil && submission.IdempotencyKey != "" && submission.SentAt != nil && submission.StartedAt != nil, "submitted without a record")
 		must(submission.SentAt.Time.Equal(in.Now.Truncate(time.Second)), "the submission isn't dated now")
 		must(after.JobID == "" && after.Phase == v1alpha1.PhaseSubmitting, "submitted in phase %s with job id %q", after.Phase, after.JobID)
-		must(submission.CredentialsHash == in.Known.Credentials.Secret || submission.CredentialsHash == in.Known.Credentials.Held, "submitted with a key that isn't there")
+		must(submission.CredentialsHash == in.Known.Credentials.Secret || submission.CredentialsHash == in.Known.Credentials.LastUsed, "submitted with a key that isn't there")
 		must(after.Attempts == submission.Attempt, "attempt %d, of %d", submission.Attempt, after.Attempts)
 		must(finalizer, "submitted without the finalizer")
 		must(in.Known.Submission == nil || in.Known.Submission.Done, "submitted beside another request")
@@ -225,7 +225,7 @@ func wrong(in lifecycle.Input, got lifecycle.Decision) (problems []string) {
 		} else {
 			must(!before.InDoubt() || forgone(in) || got.AtOnce && disproved(in), "submitted anew, and the request before is in doubt")
 			must(in.Job.Spec.IdempotencyKey == "" || got.AtOnce || unformed(submission.IdempotencyKey) == fmt.Sprintf("%s-%d", in.Job.Spec.IdempotencyKey, submission.Attempt), "key %s, not first the user's own", submission.IdempotencyKey)
-			must(!got.AtOnce || in.Job.Spec.IdempotencyKey != "" && in.Known.Hold == nil, "at once, without a cause")
+			must(!got.AtOnce || in.Job.Spec.IdempotencyKey != "" && in.Known.Block == nil, "at once, without a cause")
 			must(!unwanted && !heldBack(in.Job), "submitted although it isn't wanted")
 			must(!tooLateToStart(in), "submitted too late")
 			must(ownAnnotation(in.Job) == "", "submitted although the annotation names a job")
@@ -252,7 +252,7 @@ func wrong(in lifecycle.Input, got lifecycle.Decision) (problems []string) {
 	case lifecycle.UploadFiles, lifecycle.LookForThumbnail, lifecycle.Delete:
 		// See inputsStand and finality.
 	case lifecycle.Rest:
-		must(!(way == onTheWay && !deleting) || got.After > 0, "on the way, and nothing goes on")
+		must(!(way == inProgress && !deleting) || got.After > 0, "on the way, and nothing goes on")
 	}
 	must(slices.Contains(lifecycle.Steps, got.Step), "step %q", got.Step)
 	must(got.After >= 0, "after %s", got.After)
@@ -271,13 +271,13 @@ func wrong(in lifecycle.Input, got lifecycle.Decision) (problems []string) {
 }
 
 // correctable says that the id on record may be a wrong one that a person has written, as nobody has seen its job.
-func correctable(in lifecycle.Input) bool {
+func correctable(in lifecycle.Snapshot) bool {
 	before := &in.Job.Status
 	return in.Job.Spec.AdoptJobID == "" && (before.SubmittedAt == nil || len(before.FailedJobIDs) > 0)
 }
 
 // ownCall is this process's call that the submission in status is the record of, nil where it is another's.
-func ownCall(in lifecycle.Input) *lifecycle.SubmissionCall {
+func ownCall(in lifecycle.Snapshot) *lifecycle.SubmissionCall {
 	request, call := in.Job.Status.Submission, in.Known.Submission
 	if request == nil || request.SentAt == nil || call == nil || request.Sender != call.Record.Sender ||
 		call.Record.IdempotencyKey != request.IdempotencyKey || !call.Record.SentAt.Equal(request.SentAt) {
@@ -287,7 +287,7 @@ func ownCall(in lifecycle.Input) *lifecycle.SubmissionCall {
 }
 
 // keyTaken says that Dafty may know the key of the request on record from another body.
-func keyTaken(in lifecycle.Input) bool {
+func keyTaken(in lifecycle.Snapshot) bool {
 	request, call := in.Job.Status.Submission, ownCall(in)
 	if call == nil || call.Err == nil {
 		return false
@@ -303,7 +303,7 @@ func unformed(key string) string {
 
 // disproved says that the request on record certainly made no job: its first sending was refused
 // or never left, or Dafty says that it could never have been accepted.
-func disproved(in lifecycle.Input) bool {
+func disproved(in lifecycle.Snapshot) bool {
 	request, call := in.Job.Status.Submission, ownCall(in)
 	if call == nil || call.Err == nil {
 		return false
@@ -316,7 +316,7 @@ func disproved(in lifecycle.Input) bool {
 
 // forgone says that Dafty can't tell any more what became of the request on record, or doesn't, as it refuses
 // the repeats, and that a person has found that it made no job.
-func forgone(in lifecycle.Input) bool {
+func forgone(in lifecycle.Snapshot) bool {
 	request, credentials := in.Job.Status.Submission, in.Known.Credentials
 	if request == nil || in.Job.Annotations[v1alpha1.ResubmitAnnotation] != request.IdempotencyKey {
 		return false
@@ -332,7 +332,7 @@ func forgone(in lifecycle.Input) bool {
 	refused := failed && (slices.Contains(mendable, call.Err.Kind) || keyTaken(in)) && in.Now.Sub(call.Record.SentAt.Time) >= 45*time.Second
 	_, lost := lifecycle.Request(&in.Job.Spec, in.Job.Status.Inputs)
 	return in.Now.Sub(begun) >= 23*time.Hour || refused || lost != nil ||
-		credentials.Secret != "" && credentials.Secret != request.CredentialsHash && (credentials.Held != request.CredentialsHash || revoked)
+		credentials.Secret != "" && credentials.Secret != request.CredentialsHash && (credentials.LastUsed != request.CredentialsHash || revoked)
 }
 
 // kstatusOf is what tools such as Flux and Argo CD make of an object with this status.
@@ -390,8 +390,8 @@ func TestDecisionsComeToRest(t *testing.T) {
 				return
 			}
 			if got.Store {
-				got = lifecycle.Stored(in, got, lifecycle.Storing{Problem: problem})
-				in.Gathered.ResultChanged = in.Gathered.ResultChanged && problem != ""
+				got = lifecycle.WithStored(in, got, lifecycle.Storing{Problem: problem})
+				in.References.ResultChanged = in.References.ResultChanged && problem != ""
 			}
 			after := in.Job.DeepCopy()
 			after.Status = got.Status
@@ -437,7 +437,7 @@ func TestDecisionsComeToRest(t *testing.T) {
 			in.Now = in.Now.Add(time.Second)
 			later := lifecycle.Next(in)
 			if later.Store {
-				later = lifecycle.Stored(in, later, lifecycle.Storing{Problem: problem})
+				later = lifecycle.WithStored(in, later, lifecycle.Storing{Problem: problem})
 			}
 			if later.Step != got.Step || later.Event != nil || later.StoreEvent != nil {
 				return
@@ -455,11 +455,11 @@ func TestDecisionsComeToRest(t *testing.T) {
 
 // drawInput makes up anything that an API server, a user's edits and Dafty's answers can
 // bring together, likely or not.
-func drawInput(t *rapid.T) lifecycle.Input {
-	in := lifecycle.Input{Job: drawJob(t), DeletionTimeout: deletionTimeout}
+func drawInput(t *rapid.T) lifecycle.Snapshot {
+	in := lifecycle.Snapshot{Job: drawJob(t), DeletionTimeout: deletionTimeout}
 	in.Now = t0.Add(drawTime(t, "now"))
 	in.Known = drawKnown(t, in.Job)
-	in.Gathered = drawGathered(t, in.Job)
+	in.References = drawGathered(t, in.Job)
 	if in.Known.Credentials.Secret != "" { // whose they are
 		in.Known.Uploads = drawUploads(t)
 	}
@@ -467,7 +467,7 @@ func drawInput(t *rapid.T) lifecycle.Input {
 }
 
 // drawGathered is what there may be of the things that a spec refers to.
-func drawGathered(t *rapid.T, job *v1alpha1.DaftyJob) (gathered lifecycle.Gathered) {
+func drawGathered(t *rapid.T, job *v1alpha1.DaftyJob) (gathered lifecycle.References) {
 	if rapid.IntRange(0, 3).Draw(t, "adopted by another") == 0 {
 		gathered.Adopter = "older"
 	}
@@ -743,7 +743,7 @@ func drawKnown(t *rapid.T, job *v1alpha1.DaftyJob) lifecycle.Known {
 	if rapid.IntRange(0, 3).Draw(t, "held back") == 0 {
 		hold(oneOf(t, "hold", kinds...), drawTime(t, "hold until"))(&known)
 		if rapid.Bool().Draw(t, "for ever") {
-			known.Hold.Until = time.Time{}
+			known.Block.Until = time.Time{}
 		}
 	}
 	return known

@@ -61,15 +61,15 @@ func TestReasons(t *testing.T) {
 		}
 	}
 	for _, row := range tellings {
-		in := lifecycle.Input{Job: row.given, Known: row.known, Now: t0.Add(row.when), DeletionTimeout: deletionTimeout}
+		in := lifecycle.Snapshot{Job: row.given, Known: row.known, Now: t0.Add(row.when), DeletionTimeout: deletionTimeout}
 		in.Known.Refusals = row.refused
-		for _, condition := range lifecycle.Told(in, lifecycle.Next(in)).Status.Conditions {
+		for _, condition := range lifecycle.WithRefusals(in, lifecycle.Next(in)).Status.Conditions {
 			produced[condition.Reason] = true
 		}
 	}
 	for _, row := range storings {
-		in := lifecycle.Input{Job: row.given, Now: t0}
-		decision := lifecycle.Stored(in, lifecycle.Next(in), row.storing)
+		in := lifecycle.Snapshot{Job: row.given, Now: t0}
+		decision := lifecycle.WithStored(in, lifecycle.Next(in), row.storing)
 		for _, condition := range decision.Status.Conditions {
 			produced[condition.Reason] = true
 		}

@@ -87,11 +87,11 @@ func (r Refusal) Event(job *v1alpha1.DaftyJob) *Event {
 	if r.Lasting {
 		reason = v1alpha1.ReasonWriteRefused
 	}
-	return &Event{Warning: true, Reason: reason, Message: r.words(job)}
+	return &Event{Warning: true, Reason: reason, Message: r.describe(job)}
 }
 
-// words say what can't be written, what that means, why, and what to do.
-func (r Refusal) words(job *v1alpha1.DaftyJob) string {
+// describe say what can't be written, what that means, why, and what to do.
+func (r Refusal) describe(job *v1alpha1.DaftyJob) string {
 	var what string
 	switch r.Write {
 	case WriteFinalizer:
@@ -120,10 +120,10 @@ func (r Refusal) words(job *v1alpha1.DaftyJob) string {
 // refusalReasons are those of a Ready condition that tells a refusal.
 var refusalReasons = []string{v1alpha1.ReasonWriteRefused, v1alpha1.ReasonWriteFailed}
 
-// Told puts into a decision what the API server refuses of its step, and takes back what it doesn't refuse any more. The
+// WithRefusals puts into a decision what the API server refuses of its step, and takes back what it doesn't refuse any more. The
 // event isn't part of it (see Refusal.Event): it is told also where status can't be written.
-func Told(in Input, decision Decision) Decision {
-	d := &decider{Input: in, status: *decision.Status.DeepCopy()}
+func WithRefusals(in Snapshot, decision Decision) Decision {
+	d := &decider{Snapshot: in, status: *decision.Status.DeepCopy()}
 	before := d.ready()
 	recorded := before != nil && slices.Contains(refusalReasons, before.Reason)
 	moved := decision.Status.Phase != in.Job.Status.Phase
@@ -142,7 +142,7 @@ func Told(in Input, decision Decision) Decision {
 		decision.Status = d.says(verdict{phase: d.phase(), ready: before.Status, reason: before.Reason, message: before.Message,
 			reconciling: before.Status == metav1.ConditionUnknown, stalled: before.Status == metav1.ConditionFalse})
 	case recorded && slices.Contains(refusalReasons, findReady(&v1alpha1.DaftyJob{Status: d.status}).Reason):
-		if d.deleting() && !d.finalizer() && d.untouched() && !d.status.Phase.Final() {
+		if d.deleting() && !d.finalizer() && d.neverSubmitted() && !d.status.Phase.Final() {
 			decision.Status = d.cancelledBeforeSubmission().Status // another's finalizer keeps it
 			break
 		}
@@ -182,9 +182,9 @@ func (d *decider) phase() v1alpha1.Phase {
 func (d *decider) refusalVerdict(r Refusal) verdict {
 	job := &v1alpha1.DaftyJob{Status: d.status}
 	if !r.Lasting || r.Write != WriteRelease && d.status.JobID != "" {
-		return onTheWay(d.phase(), v1alpha1.ReasonWriteFailed, r.words(job))
+		return inProgress(d.phase(), v1alpha1.ReasonWriteFailed, r.describe(job))
 	}
-	return stuck(d.phase(), v1alpha1.ReasonWriteRefused, r.words(job))
+	return stalled(d.phase(), v1alpha1.ReasonWriteRefused, r.describe(job))
 }
 
 // unrefused is what Ready says where a refusal is over and the decision says nothing new: the end that is on record, or
@@ -196,15 +196,15 @@ func (d *decider) unrefused() verdict {
 			continue
 		}
 		if phase == v1alpha1.PhaseFailed {
-			return lost(end.Reason, end.Message)
+			return failed(end.Reason, end.Message)
 		}
-		return reached(phase, end.Reason, end.Message)
+		return current(phase, end.Reason, end.Message)
 	}
 	message := "the API server takes the operator's writes again"
 	switch phase := d.phase(); phase {
 	case v1alpha1.PhaseSubmitting, v1alpha1.PhaseQueued, v1alpha1.PhaseProcessing, v1alpha1.PhaseCancelling:
-		return onTheWay(phase, string(phase), message)
+		return inProgress(phase, string(phase), message)
 	default:
-		return onTheWay(phase, v1alpha1.ReasonWriteFailed, message)
+		return inProgress(phase, v1alpha1.ReasonWriteFailed, message)
 	}
 }

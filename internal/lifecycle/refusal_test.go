@@ -31,7 +31,7 @@ var tellings = []struct {
 	{
 		name: "the finalizer is refused: nothing is submitted, and told", given: newJob(noFinalizer), known: with(keyA),
 		refused: []lifecycle.Refusal{refusalOf(lifecycle.WriteFinalizer, true, 0)}, when: 2 * time.Second,
-		then: then{phase: PhasePending, way: stuck, reason: ReasonWriteRefused, says: "nothing is submitted without it", step: lifecycle.AddFinalizer},
+		then: then{phase: PhasePending, way: stalled, reason: ReasonWriteRefused, says: "nothing is submitted without it", step: lifecycle.AddFinalizer},
 	},
 	{
 		name: "one error isn't news", given: newJob(noFinalizer), known: with(keyA),
@@ -41,29 +41,29 @@ var tellings = []struct {
 	{
 		name: "a webhook that is down is waited for", given: newJob(noFinalizer), known: with(keyA),
 		refused: []lifecycle.Refusal{refusalOf(lifecycle.WriteFinalizer, false, 0)}, when: 10 * time.Second,
-		then: then{phase: PhasePending, way: onTheWay, reason: ReasonWriteFailed, says: "denied by policy", step: lifecycle.AddFinalizer},
+		then: then{phase: PhasePending, way: inProgress, reason: ReasonWriteFailed, says: "denied by policy", step: lifecycle.AddFinalizer},
 	},
 	{
 		name: "the annotation is refused: the job goes on", given: newJob(taken(PhaseProcessing), note("")), known: with(keyA, looked(daftys(dafty.Processing))),
 		refused: []lifecycle.Refusal{refusalOf(lifecycle.WriteAnnotation, true, 0)}, when: time.Minute,
-		then: then{phase: PhaseProcessing, way: onTheWay, reason: ReasonWriteFailed, says: "annotation dafty.ai/job can't be written", step: lifecycle.Annotate},
+		then: then{phase: PhaseProcessing, way: inProgress, reason: ReasonWriteFailed, says: "annotation dafty.ai/job can't be written", step: lifecycle.Annotate},
 	},
 	{
 		name: "a refusal of another write isn't this one's", given: newJob(taken(PhaseProcessing)), known: with(keyA, looked(daftys(dafty.Processing))),
 		refused: []lifecycle.Refusal{refusalOf(lifecycle.WriteAnnotation, true, 0), refusalOf(lifecycle.WriteStatus, true, 0)}, when: time.Minute,
-		then: then{phase: PhaseProcessing, way: onTheWay, reason: ReasonProcessing, step: lifecycle.Follow},
+		then: then{phase: PhaseProcessing, way: inProgress, reason: ReasonProcessing, step: lifecycle.Follow},
 	},
 	{
 		name: "taken back as it goes on", given: newJob(taken(PhaseProcessing), says(PhaseProcessing, ReasonWriteFailed)), known: with(keyA, looked(daftys(dafty.Processing))), when: time.Minute,
-		then: then{phase: PhaseProcessing, way: onTheWay, reason: ReasonProcessing, step: lifecycle.Follow},
+		then: then{phase: PhaseProcessing, way: inProgress, reason: ReasonProcessing, step: lifecycle.Follow},
 	},
 	{
 		name: "taken back where nothing else is new", given: newJob(sent, says(PhaseSubmitting, ReasonWriteRefused)), known: with(keyA), when: 5 * time.Second,
-		then: then{phase: PhaseSubmitting, way: onTheWay, reason: ReasonSubmitting, step: lifecycle.Rest},
+		then: then{phase: PhaseSubmitting, way: inProgress, reason: ReasonSubmitting, step: lifecycle.Rest},
 	},
 	{
 		name: "what went wrong meanwhile is told once writes are taken", given: newJob(says(PhasePending, ReasonWriteRefused)), known: with(""), when: 5 * time.Second,
-		then: then{phase: PhasePending, way: onTheWay, reason: ReasonWaitingForCredentials, step: lifecycle.Rest, event: "Warning WaitingForCredentials"},
+		then: then{phase: PhasePending, way: inProgress, reason: ReasonWaitingForCredentials, step: lifecycle.Rest, event: "Warning WaitingForCredentials"},
 	},
 	{
 		name: "a process that has just begun leaves it until it has tried", given: newJob(noFinalizer, says(PhasePending, ReasonWriteRefused)), known: with(keyA), when: 5 * time.Second,
@@ -72,7 +72,7 @@ var tellings = []struct {
 	{
 		name: "a request in doubt that is called off waits for no finalizer", given: newJob(sent, noFinalizer, desired(DesiredCancelled)), known: with(keyA),
 		refused: []lifecycle.Refusal{refusalOf(lifecycle.WriteFinalizer, true, 0)}, when: 45 * time.Second,
-		then: then{phase: PhaseSubmitting, way: onTheWay, reason: ReasonSubmitting, step: lifecycle.Submit},
+		then: then{phase: PhaseSubmitting, way: inProgress, reason: ReasonSubmitting, step: lifecycle.Submit},
 	},
 }
 
@@ -80,9 +80,9 @@ var tellings = []struct {
 func TestRefusals(t *testing.T) {
 	for _, row := range tellings {
 		t.Run(row.name, func(t *testing.T) {
-			in := lifecycle.Input{Job: row.given, Known: row.known, Now: t0.Add(row.when), DeletionTimeout: deletionTimeout}
+			in := lifecycle.Snapshot{Job: row.given, Known: row.known, Now: t0.Add(row.when), DeletionTimeout: deletionTimeout}
 			in.Known.Refusals = row.refused
-			got := lifecycle.Told(in, lifecycle.Next(in))
+			got := lifecycle.WithRefusals(in, lifecycle.Next(in))
 			way, err := standing(&got.Status)
 			if row.then.way != "" && (err != nil || way != row.then.way) {
 				t.Errorf("conditions stand %q (%v), want %q", way, err, row.then.way)
@@ -108,9 +108,9 @@ func TestRefusals(t *testing.T) {
 func TestAReleaseThatIsRefused(t *testing.T) {
 	for _, phase := range []Phase{PhaseCompleted, PhaseFailed, PhaseCancelled} {
 		given := newJob(taken(phase), deleted(0))
-		in := lifecycle.Input{Job: given, Known: with(keyA), Now: t0.Add(time.Minute), DeletionTimeout: deletionTimeout}
+		in := lifecycle.Snapshot{Job: given, Known: with(keyA), Now: t0.Add(time.Minute), DeletionTimeout: deletionTimeout}
 		in.Known.Refusals = []lifecycle.Refusal{refusalOf(lifecycle.WriteRelease, true, 0)}
-		got := lifecycle.Told(in, lifecycle.Next(in))
+		got := lifecycle.WithRefusals(in, lifecycle.Next(in))
 		ready := meta.FindStatusCondition(got.Status.Conditions, ConditionReady)
 		if got.Step != lifecycle.RemoveFinalizer || got.Status.Phase != phase || ready.Reason != ReasonWriteRefused || ready.Status != "False" ||
 			!meta.IsStatusConditionTrue(got.Status.Conditions, ConditionStalled) || !strings.Contains(ready.Message, "the deletion can't end") {
@@ -124,11 +124,11 @@ func TestAReleaseThatIsRefused(t *testing.T) {
 		// Another's finalizer keeps it: ours is gone, and it reads as it ended.
 		in.Job = given.DeepCopy()
 		in.Job.Status, in.Job.Finalizers, in.Known.Refusals = got.Status, []string{"example.com/other"}, nil
-		got = lifecycle.Told(in, lifecycle.Next(in))
+		got = lifecycle.WithRefusals(in, lifecycle.Next(in))
 		if reason := readyReason(&got.Status); reason != string(phase) || got.Step != lifecycle.Rest {
 			t.Errorf("%s, let go: %s", phase, asJSON(got))
 		}
-		if way, err := standing(&got.Status); err != nil || way == onTheWay {
+		if way, err := standing(&got.Status); err != nil || way == inProgress {
 			t.Errorf("%s, let go: %s, %v", phase, way, err)
 		}
 	}
@@ -143,7 +143,7 @@ func TestARefusalChangesNothingElse(t *testing.T) {
 		if plain.Step == lifecycle.AddFinalizer {
 			in.Known.Refusals = nil // it lets what is called off go on
 		}
-		got := lifecycle.Told(in, plain)
+		got := lifecycle.WithRefusals(in, plain)
 		if got.Step != plain.Step || got.After != plain.After || got.Abandoned != plain.Abandoned {
 			t.Fatalf("another step: %s, %s", asJSON(plain), asJSON(got))
 		}
@@ -156,7 +156,7 @@ func TestARefusalChangesNothingElse(t *testing.T) {
 		again := in
 		again.Job = in.Job.DeepCopy()
 		again.Job.Status = got.Status
-		if twice := lifecycle.Told(again, lifecycle.Next(again)); twice.Step == got.Step && lifecycle.WriteOf(got.Step) != "" && asJSON(twice.Status) != asJSON(got.Status) {
+		if twice := lifecycle.WithRefusals(again, lifecycle.Next(again)); twice.Step == got.Step && lifecycle.WriteOf(got.Step) != "" && asJSON(twice.Status) != asJSON(got.Status) {
 			t.Fatalf("status is written again:\n%s\n%s", asJSON(got.Status), asJSON(twice.Status))
 		}
 		released := got.Step == lifecycle.Rest && got.Status.Phase == PhaseCancelled && in.Job.DeletionTimestamp != nil // kept by another's finalizer alone
@@ -216,7 +216,7 @@ func TestADeletionIsHeldBack(t *testing.T) {
 		"in doubt, for a day":          {newJob(sent, deleted(0)), with(keyA), 24 * time.Hour, lifecycle.RemoveFinalizer, "too late to repeat"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got := lifecycle.Next(lifecycle.Input{Job: tc.given, Known: tc.known, Now: t0.Add(tc.when), DeletionTimeout: deletionTimeout})
+			got := lifecycle.Next(lifecycle.Snapshot{Job: tc.given, Known: tc.known, Now: t0.Add(tc.when), DeletionTimeout: deletionTimeout})
 			if got.Step != tc.step || got.Abandoned != (tc.step == lifecycle.RemoveFinalizer) {
 				t.Fatalf("got %s", asJSON(got))
 			}

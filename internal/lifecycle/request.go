@@ -10,7 +10,7 @@ import (
 // Request is what the spec asks of Dafty, where its references stand for these inputs. It fails where the spec has no
 // operation that this version of the operator knows, and where an input is missing.
 func Request(spec *v1alpha1.DaftyJobSpec, inputs []v1alpha1.Input) (dafty.Create, error) {
-	spec, err := resolved(spec, inputs)
+	spec, err := withReferences(spec, inputs)
 	if err != nil {
 		return nil, err
 	}

@@ -62,7 +62,7 @@ func TestRequest(t *testing.T) {
 			job := newJob()
 			row.spec.DesiredState, row.spec.CredentialsSecretRef = job.Spec.DesiredState, job.Spec.CredentialsSecretRef
 			job.Spec = row.spec
-			if got := decide(t, lifecycle.Input{Job: job, Known: with(keyA), Now: t0}); got.Status.JobType != row.typed {
+			if got := decide(t, lifecycle.Snapshot{Job: job, Known: with(keyA), Now: t0}); got.Status.JobType != row.typed {
 				t.Errorf("type is %q, want %q", got.Status.JobType, row.typed)
 			}
 		})
@@ -139,7 +139,7 @@ func TestResult(t *testing.T) {
 			job := daftys(dafty.Completed)
 			job.Result = &dafty.JobResult{}
 			fromJSON(t, row.dafty, job.Result)
-			got := decide(t, lifecycle.Input{Job: newJob(taken(v1alpha1.PhaseProcessing)), Known: with(keyA, looked(job)), Now: t0})
+			got := decide(t, lifecycle.Snapshot{Job: newJob(taken(v1alpha1.PhaseProcessing)), Known: with(keyA, looked(job)), Now: t0})
 			if is := asJSON(got.Status.Result); is != row.want {
 				t.Errorf("result is\n%s, want\n%s", is, row.want)
 			}

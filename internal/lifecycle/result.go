@@ -59,8 +59,8 @@ func pixels(n *int) *int32 {
 	return &to
 }
 
-// resultWords sums a result up for a message.
-func resultWords(result *v1alpha1.JobResult) string {
+// describeResult sums a result up for a message.
+func describeResult(result *v1alpha1.JobResult) string {
 	switch {
 	case result == nil:
 		return "Dafty completed the job and names no result"

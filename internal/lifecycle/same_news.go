@@ -22,8 +22,8 @@ const sameNewsFor = 10 * time.Minute
 func (d *decider) sameNews(decision *Decision) {
 	before := &d.Job.Status
 	told := d.Known.Since
-	if d.Known.Told.After(told) {
-		told = d.Known.Told
+	if d.Known.StatusWrittenAt.After(told) {
+		told = d.Known.StatusWrittenAt
 	}
 	if d.Now.Sub(told) >= sameNewsFor || equality.Semantic.DeepEqual(*before, decision.Status) {
 		return
@@ -64,8 +64,8 @@ func (d *decider) foreignTexts() (texts []string) {
 	for _, upload := range known.Uploads {
 		add(upload.Err)
 	}
-	if known.Hold != nil && known.Hold.Message != "" {
-		texts = append(texts, known.Hold.Message)
+	if known.Block != nil && known.Block.Message != "" {
+		texts = append(texts, known.Block.Message)
 	}
 	return texts
 }

@@ -39,7 +39,7 @@ func TestSameNews(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			look := func(job *DaftyJob, err *dafty.CallError, now time.Duration) lifecycle.Decision {
-				return lifecycle.Next(lifecycle.Input{
+				return lifecycle.Next(lifecycle.Snapshot{
 					Job: job, Known: with(keyA, since(0), trouble(err, 2, keyA)), Now: t0.Add(now), DeletionTimeout: deletionTimeout,
 				})
 			}
@@ -57,7 +57,7 @@ func TestSameNews(t *testing.T) {
 	t.Run("the operator's own numbers are news", func(t *testing.T) {
 		job := newJob(taken(PhaseProcessing))
 		err := unavailable("trace 1a")
-		in := lifecycle.Input{Job: job, Known: with(keyA, since(0), trouble(err, 2, keyA)), Now: t0, DeletionTimeout: deletionTimeout}
+		in := lifecycle.Snapshot{Job: job, Known: with(keyA, since(0), trouble(err, 2, keyA)), Now: t0, DeletionTimeout: deletionTimeout}
 		job.Status = lifecycle.Next(in).Status
 		for i := range job.Status.Conditions {
 			// As if it were about another job.
@@ -70,7 +70,7 @@ func TestSameNews(t *testing.T) {
 	})
 	t.Run("what else changes takes the newest text with it", func(t *testing.T) {
 		job := newJob(taken(PhaseQueued))
-		in := lifecycle.Input{Job: job, Known: with(keyA, since(0), trouble(unavailable("trace 1a"), 2, keyA)), Now: t0, DeletionTimeout: deletionTimeout}
+		in := lifecycle.Snapshot{Job: job, Known: with(keyA, since(0), trouble(unavailable("trace 1a"), 2, keyA)), Now: t0, DeletionTimeout: deletionTimeout}
 		job.Status = lifecycle.Next(in).Status
 		in.Known = with(keyA, since(0), looked(daftys(dafty.Processing)), trouble(unavailable("trace 2b"), 2, keyA))
 		got := lifecycle.Next(in)
@@ -111,7 +111,7 @@ func TestAnnotationPutBack(t *testing.T) {
 			if tt.known != nil {
 				tt.known(&known)
 			}
-			if got := lifecycle.Next(lifecycle.Input{Job: job, Known: known, Now: t0.Add(time.Minute), DeletionTimeout: deletionTimeout}); got.Step != tt.want {
+			if got := lifecycle.Next(lifecycle.Snapshot{Job: job, Known: known, Now: t0.Add(time.Minute), DeletionTimeout: deletionTimeout}); got.Step != tt.want {
 				t.Errorf("then %s, want %s", got.Step, tt.want)
 			}
 		})

@@ -11,7 +11,7 @@ import (
 // attempt, or may have.
 func (d *decider) startBy() time.Time {
 	seconds := d.Job.Spec.StartingDeadlineSeconds
-	if started := !d.untouched() || d.status.SubmittedAt != nil || len(d.status.FailedJobIDs) > 0; seconds == nil || started {
+	if started := !d.neverSubmitted() || d.status.SubmittedAt != nil || len(d.status.FailedJobIDs) > 0; seconds == nil || started {
 		return time.Time{}
 	}
 	return d.Job.CreationTimestamp.Add(time.Duration(*seconds) * time.Second)
@@ -32,5 +32,5 @@ func (d *decider) neverStarted() Decision {
 	if d.status.Attempts > 0 {
 		paid = "; the request before that made no job, as the annotation " + v1alpha1.ResubmitAnnotation + " says"
 	}
-	return d.end(lost(v1alpha1.ReasonDeadlineExceeded, message+paid+". If it is still wanted, create it again under a new name, with a longer deadline or none"))
+	return d.finish(failed(v1alpha1.ReasonDeadlineExceeded, message+paid+". If it is still wanted, create it again under a new name, with a longer deadline or none"))
 }

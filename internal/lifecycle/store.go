@@ -30,7 +30,7 @@ type Storing struct {
 func (d *decider) storeWanted() bool {
 	name := d.Job.Spec.ResultConfigMap
 	return name != "" && d.status.Phase == v1alpha1.PhaseCompleted && d.status.Result != nil &&
-		(d.status.ResultConfigMap != name || d.Gathered.ResultChanged)
+		(d.status.ResultConfigMap != name || d.References.ResultChanged)
 }
 
 // forgetStored takes out of status what it says of a ConfigMap that isn't asked for any more, and isn't looked after.
@@ -50,9 +50,9 @@ func (d *decider) storePoll() time.Duration {
 	return min(max(waited/4, storePoll), maxStorePoll)
 }
 
-// Stored puts into a decision what came of storing the result.
-func Stored(in Input, decision Decision, storing Storing) Decision {
-	d := &decider{Input: in, status: decision.Status}
+// WithStored puts into a decision what came of storing the result.
+func WithStored(in Snapshot, decision Decision, storing Storing) Decision {
+	d := &decider{Snapshot: in, status: decision.Status}
 	name, before := in.Job.Spec.ResultConfigMap, findCondition(in.Job, v1alpha1.ConditionResultStored)
 	switch {
 	case storing.Problem == "" && !storing.Unknown:
@@ -65,7 +65,7 @@ func Stored(in Input, decision Decision, storing Storing) Decision {
 			decision.StoreEvent = &Event{Reason: v1alpha1.EventResultRestored, Message: storing.Restored}
 		}
 	case storing.Unknown && d.status.ResultConfigMap == name:
-		decision.soonest(d.storePoll())
+		decision.requeueBy(d.storePoll())
 	default:
 		if d.status.ResultConfigMap == name {
 			d.status.ResultConfigMap, d.status.ResultConfigMapVersion = "", ""
@@ -76,7 +76,7 @@ func Stored(in Input, decision Decision, storing Storing) Decision {
 			problem = before.Message
 		}
 		d.set(v1alpha1.ConditionResultStored, metav1.ConditionFalse, v1alpha1.ReasonNotStored, problem)
-		decision.soonest(cmp.Or(storing.After, d.storePoll()))
+		decision.requeueBy(cmp.Or(storing.After, d.storePoll()))
 		if !told {
 			decision.StoreEvent = &Event{Warning: true, Reason: v1alpha1.ReasonNotStored, Message: problem}
 		}

@@ -170,8 +170,8 @@ func success(operation string) string {
 	return strconv.Itoa(http.StatusOK)
 }
 
-// Called counts a call to Dafty that took so long. err is nil where it succeeded.
-func Called(operation string, took time.Duration, err *dafty.CallError) {
+// RecordCall counts a call to Dafty that took so long. err is nil where it succeeded.
+func RecordCall(operation string, took time.Duration, err *dafty.CallError) {
 	code := success(operation)
 	switch {
 	case err == nil:
@@ -189,8 +189,8 @@ func Called(operation string, took time.Duration, err *dafty.CallError) {
 	requestDuration.WithLabelValues(operation).Observe(took.Seconds())
 }
 
-// Submitted counts the answer to a request for a job.
-func Submitted(create dafty.Create, err *dafty.CallError) {
+// RecordSubmission counts the answer to a request for a job.
+func RecordSubmission(create dafty.Create, err *dafty.CallError) {
 	result := unknown
 	switch {
 	case err == nil:
@@ -201,8 +201,8 @@ func Submitted(create dafty.Create, err *dafty.CallError) {
 	submissions.WithLabelValues(typeOf(create), result).Inc()
 }
 
-// Cancelled counts the answer to a request to cancel.
-func Cancelled(err *dafty.CallError) {
+// RecordCancel counts the answer to a request to cancel.
+func RecordCancel(err *dafty.CallError) {
 	if err != nil {
 		cancels.WithLabelValues(failed).Inc()
 		return
@@ -210,8 +210,8 @@ func Cancelled(err *dafty.CallError) {
 	cancels.WithLabelValues(accepted).Inc()
 }
 
-// Waited measures how long a submission waited for its turn. why is what for, empty where the turn was there at once.
-func Waited(class dafty.Class, why dafty.Kind, wait time.Duration) {
+// RecordQueueWait measures how long a submission waited for its turn. why is what for, empty where the turn was there at once.
+func RecordQueueWait(class dafty.Class, why dafty.Kind, wait time.Duration) {
 	reason := string(why)
 	if why == "" {
 		reason = noReason
@@ -219,9 +219,9 @@ func Waited(class dafty.Class, why dafty.Kind, wait time.Duration) {
 	waits.WithLabelValues(string(class), reason).Observe(wait.Seconds())
 }
 
-// Wrote counts a DaftyJob that has ended with the status that was just written. told is when Dafty's answer arrived
+// RecordFinished counts a DaftyJob that has ended with the status that was just written. told is when Dafty's answer arrived
 // that the job has ended, zero where the end rests on another.
-func Wrote(before v1alpha1.Phase, status *v1alpha1.DaftyJobStatus, told time.Time) {
+func RecordFinished(before v1alpha1.Phase, status *v1alpha1.DaftyJobStatus, told time.Time) {
 	if before.Final() || !status.Phase.Final() {
 		return
 	}
@@ -235,8 +235,8 @@ func Wrote(before v1alpha1.Phase, status *v1alpha1.DaftyJobStatus, told time.Tim
 	}
 }
 
-// Abandoned counts a DaftyJob that was let go although its job may still run.
-func Abandoned() { abandoned.WithLabelValues().Inc() }
+// RecordAbandoned counts a DaftyJob that was let go although its job may still run.
+func RecordAbandoned() { abandoned.WithLabelValues().Inc() }
 
 // typeOf is Dafty's word for what is asked for.
 func typeOf(create dafty.Create) string {

@@ -192,32 +192,34 @@ func TestCounted(t *testing.T) {
 		then map[string]float64
 	}{
 		"a create succeeded": {
-			func() { Called(OperationCreate, time.Second, nil) },
+			func() { RecordCall(OperationCreate, time.Second, nil) },
 			map[string]float64{
 				`dafty_api_requests_total{code="202",operation="create"}`:      1,
 				`dafty_api_request_duration_seconds_count{operation="create"}`: 1,
 			},
 		},
 		"a look was refused": {
-			func() { Called(OperationJob, time.Second, &dafty.CallError{Kind: dafty.KindRateLimit, Status: 429}) },
+			func() {
+				RecordCall(OperationJob, time.Second, &dafty.CallError{Kind: dafty.KindRateLimit, Status: 429})
+			},
 			map[string]float64{
 				`dafty_api_requests_total{code="429",operation="job"}`:      1,
 				`dafty_api_request_duration_seconds_count{operation="job"}`: 1,
 			},
 		},
 		"nobody answered": {
-			func() { Called(OperationList, time.Second, dafty.AsError(errors.New("broken"))) },
+			func() { RecordCall(OperationList, time.Second, dafty.AsError(errors.New("broken"))) },
 			map[string]float64{
 				`dafty_api_requests_total{code="none",operation="list"}`:     1,
 				`dafty_api_request_duration_seconds_count{operation="list"}`: 1,
 			},
 		},
 		"a held request was given up": {
-			func() { Called(OperationWait, time.Second, gaveUp) },
+			func() { RecordCall(OperationWait, time.Second, gaveUp) },
 			map[string]float64{`dafty_api_requests_total{code="given_up",operation="wait"}`: 1},
 		},
 		"a call ran out of time": {
-			func() { Called(OperationCancel, time.Second, dafty.AsError(context.DeadlineExceeded)) },
+			func() { RecordCall(OperationCancel, time.Second, dafty.AsError(context.DeadlineExceeded)) },
 			map[string]float64{
 				`dafty_api_requests_total{code="none",operation="cancel"}`:     1,
 				`dafty_api_request_duration_seconds_count{operation="cancel"}`: 1,
@@ -226,7 +228,7 @@ func TestCounted(t *testing.T) {
 		"the answers have statuses that HTTP doesn't": {
 			func() {
 				for status := 600; status < 1000; status++ {
-					Called(OperationJob, time.Second, &dafty.CallError{Kind: dafty.KindUnavailable, Status: status})
+					RecordCall(OperationJob, time.Second, &dafty.CallError{Kind: dafty.KindUnavailable, Status: status})
 				}
 			},
 			map[string]float64{
@@ -235,42 +237,44 @@ func TestCounted(t *testing.T) {
 			},
 		},
 		"Dafty took an upscale": {
-			func() { Submitted(dafty.UpscaleImageRequest{}, nil) },
+			func() { RecordSubmission(dafty.UpscaleImageRequest{}, nil) },
 			map[string]float64{`dafty_submissions_total{result="accepted",type="image.upscale"}`: 1},
 		},
 		"Dafty refused a video": {
-			func() { Submitted(dafty.VideoFramesRequest{}, &dafty.CallError{Kind: dafty.KindInsufficientCredits}) },
+			func() {
+				RecordSubmission(dafty.VideoFramesRequest{}, &dafty.CallError{Kind: dafty.KindInsufficientCredits})
+			},
 			map[string]float64{`dafty_submissions_total{result="refused",type="video.generate"}`: 1},
 		},
 		"a submission's answer got lost": {
-			func() { Submitted(dafty.ExtractStyleRequest{}, &dafty.CallError{Kind: dafty.KindUnavailable}) },
+			func() { RecordSubmission(dafty.ExtractStyleRequest{}, &dafty.CallError{Kind: dafty.KindUnavailable}) },
 			map[string]float64{`dafty_submissions_total{result="unknown",type="style.extract"}`: 1},
 		},
 		"a cancel was accepted": {
-			func() { Cancelled(nil) },
+			func() { RecordCancel(nil) },
 			map[string]float64{`dafty_cancels_total{result="accepted"}`: 1},
 		},
 		"a cancel failed": {
-			func() { Cancelled(&dafty.CallError{Kind: dafty.KindUnavailable}) },
+			func() { RecordCancel(&dafty.CallError{Kind: dafty.KindUnavailable}) },
 			map[string]float64{`dafty_cancels_total{result="error"}`: 1},
 		},
 		"a turn was there at once": {
-			func() { Waited(dafty.ClassVideoCreate, "", 0) },
+			func() { RecordQueueWait(dafty.ClassVideoCreate, "", 0) },
 			map[string]float64{`dafty_wait_seconds_count{class="video_create",reason="None"}`: 1},
 		},
 		"a turn was waited for": {
-			func() { Waited(dafty.ClassStyleExtract, dafty.KindConcurrency, time.Hour) },
+			func() { RecordQueueWait(dafty.ClassStyleExtract, dafty.KindConcurrency, time.Hour) },
 			map[string]float64{`dafty_wait_seconds_count{class="style_extract",reason="Concurrency"}`: 1},
 		},
 		"a job goes on": {
 			func() {
-				Wrote(v1alpha1.PhaseQueued, ended(v1alpha1.PhaseProcessing, v1alpha1.ReasonProcessing), time.Time{})
+				RecordFinished(v1alpha1.PhaseQueued, ended(v1alpha1.PhaseProcessing, v1alpha1.ReasonProcessing), time.Time{})
 			},
 			map[string]float64{},
 		},
 		"a job completed": {
 			func() {
-				Wrote(v1alpha1.PhaseProcessing, ended(v1alpha1.PhaseCompleted, v1alpha1.ReasonCompleted), time.Now())
+				RecordFinished(v1alpha1.PhaseProcessing, ended(v1alpha1.PhaseCompleted, v1alpha1.ReasonCompleted), time.Now())
 			},
 			map[string]float64{
 				`dafty_jobs_ended_total{phase="Completed",reason="Completed"}`: 1,
@@ -279,17 +283,17 @@ func TestCounted(t *testing.T) {
 		},
 		"a job was called off before it was submitted": {
 			func() {
-				Wrote(v1alpha1.PhasePending, ended(v1alpha1.PhaseCancelled, v1alpha1.ReasonCancelledBeforeSubmission), time.Time{})
+				RecordFinished(v1alpha1.PhasePending, ended(v1alpha1.PhaseCancelled, v1alpha1.ReasonCancelledBeforeSubmission), time.Time{})
 			},
 			map[string]float64{`dafty_jobs_ended_total{phase="Cancelled",reason="CancelledBeforeSubmission"}`: 1},
 		},
 		"a job that had ended is written again": {
 			func() {
-				Wrote(v1alpha1.PhaseCompleted, ended(v1alpha1.PhaseCompleted, v1alpha1.ReasonCompleted), time.Now())
+				RecordFinished(v1alpha1.PhaseCompleted, ended(v1alpha1.PhaseCompleted, v1alpha1.ReasonCompleted), time.Now())
 			},
 			map[string]float64{},
 		},
-		"a job was let go": {Abandoned, map[string]float64{`dafty_jobs_abandoned_total`: 1}},
+		"a job was let go": {RecordAbandoned, map[string]float64{`dafty_jobs_abandoned_total`: 1}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			before := all(t)

@@ -14,6 +14,6 @@
 // each call takes a time of its own, time alone says what comes first. So a seed replays
 // exactly, and an event can be taken out without changing all that follows (shrink.go).
 //
-// At the end the world is healed, and the judge (judge.go) compares the objects with Dafty's
+// At the end the world is healed, and the judge (invariants.go) compares the objects with Dafty's
 // ledger.
 package simulation

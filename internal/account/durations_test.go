@@ -34,7 +34,7 @@ func TestLasting(t *testing.T) {
 		{"the oldest are forgotten", append([]time.Duration{s, s, s}, spread...), 0, 0, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			var l lasting
+			var l durations
 			for _, d := range tt.took {
 				l.add(d)
 			}

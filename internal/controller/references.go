@@ -111,10 +111,10 @@ func Dependents(job *v1alpha1.DaftyJob, indexed func(field, value string) ([]v1a
 	return found, err
 }
 
-// gather reads what a job refers to, as far as that is still needed.
-func (r *Reconciler) gather(ctx context.Context, job *v1alpha1.DaftyJob) (lifecycle.Gathered, error) {
+// readReferences reads what a job refers to, as far as that is still needed.
+func (r *Reconciler) readReferences(ctx context.Context, job *v1alpha1.DaftyJob) (lifecycle.References, error) {
 	adopter, err := r.adopter(ctx, job)
-	gathered := lifecycle.Gathered{Adopter: adopter, ResultChanged: r.resultChanged(ctx, job)}
+	gathered := lifecycle.References{Adopter: adopter, ResultChanged: r.resultChanged(ctx, job)}
 	if err != nil {
 		return gathered, err
 	}

@@ -8,9 +8,9 @@ import (
 )
 
 const (
-	// probeTimeout is how long the one job that tries whether a hold's cause is gone may take.
+	// probeTimeout is how long the one job that tries whether a block's cause is gone may take.
 	probeTimeout = time.Minute
-	// probeGrace is how long after the end of a hold the job that met it last lets others try
+	// probeGrace is how long after the end of a block the job that met it last lets others try
 	// first: it may be the only one that is refused.
 	probeGrace = 5 * time.Second
 	// maxHold is the longest time between two tries (design: at most 5 minutes).
@@ -19,9 +19,9 @@ const (
 	maxOutage = 30 * time.Second
 )
 
-// hold keeps submissions back after a refusal that would meet the others too. When its time
+// breaker keeps submissions back after a refusal that would meet the others too. When its time
 // is up, one job goes ahead and tries; the others wait for what it meets.
-type hold struct {
+type breaker struct {
 	kind     dafty.Kind
 	message  string
 	until    time.Time
@@ -38,7 +38,7 @@ type hold struct {
 }
 
 // blocks says until when t waits, nil if it may go ahead. alone says that no other waits.
-func (h *hold) blocks(t *Tracker, alone bool, now time.Time) *lifecycle.Hold {
+func (h *breaker) blocks(t *Tracker, alone bool, now time.Time) *lifecycle.Block {
 	if h == nil {
 		return nil
 	}
@@ -48,7 +48,7 @@ func (h *hold) blocks(t *Tracker, alone bool, now time.Time) *lifecycle.Hold {
 			return nil
 		}
 		if at.Before(until) {
-			return &lifecycle.Hold{Kind: h.kind, Message: h.message, Until: at}
+			return &lifecycle.Block{Kind: h.kind, Message: h.message, Until: at}
 		}
 	}
 	switch {
@@ -60,18 +60,18 @@ func (h *hold) blocks(t *Tracker, alone bool, now time.Time) *lifecycle.Hold {
 	if !now.Before(until) {
 		return nil
 	}
-	return &lifecycle.Hold{Kind: h.kind, Message: h.message, Until: until}
+	return &lifecycle.Block{Kind: h.kind, Message: h.message, Until: until}
 }
 
-// try notes that t goes ahead.
-func (h *hold) try(t *Tracker, now time.Time) {
+// startProbe notes that t goes ahead.
+func (h *breaker) startProbe(t *Tracker, now time.Time) {
 	if h != nil {
 		h.probe, h.probeUntil = t, now.Add(probeTimeout)
 	}
 }
 
-// tried notes that t is back, and says whether it was the one that tried.
-func (h *hold) tried(t *Tracker) bool {
+// probed notes that t is back, and says whether it was the one that tried.
+func (h *breaker) probed(t *Tracker) bool {
 	if h == nil || h.probe != t {
 		return false
 	}
@@ -79,16 +79,16 @@ func (h *hold) tried(t *Tracker) bool {
 	return true
 }
 
-// refuse makes or lengthens a hold after a request of t was refused that was let go at sent.
-func (h *hold) refuse(t *Tracker, err *dafty.CallError, sent, now time.Time) *hold {
-	fresh := &hold{kind: err.Kind, message: err.Error(), failures: 1, refused: t, sent: sent, asked: sent}
+// refuse makes or lengthens a block after a request of t was refused that was let go at sent.
+func (h *breaker) refuse(t *Tracker, err *dafty.CallError, sent, now time.Time) *breaker {
+	fresh := &breaker{kind: err.Kind, message: err.Error(), failures: 1, refused: t, sent: sent, asked: sent}
 	if h != nil && h.kind == err.Kind {
 		if sent.After(h.sent) {
 			h.sent = sent
 		}
 		fresh.sent, fresh.asked = h.sent, h.asked
 		if now.Before(h.until) {
-			// It was on its way before the hold began, or asked for the sake of a change, and is no further try.
+			// It was on its way before the block began, or asked for the sake of a change, and is no further try.
 			if asked := now.Add(err.RetryAfter); asked.After(h.until) {
 				h.until = asked
 			}

@@ -11,19 +11,19 @@ import (
 )
 
 // paced is a pace that has made so many calls, each answered at once without a word on the minute.
-func paced(limit int, slowly bool, calls int, now time.Time) *pace {
-	fresh := newPace(limit, slowly)
+func paced(limit int, slowly bool, calls int, now time.Time) *limiter {
+	fresh := newLimiter(limit, slowly)
 	p := &fresh
 	for range calls {
 		goes(p, now, 0)
-		p.answered(now, now, dafty.Rate{}, nil)
+		p.onResponse(now, now, dafty.Rate{}, nil)
 	}
 	return p
 }
 
 // goes has a call go, while so many wait.
-func goes(p *pace, now time.Time, waiting int) {
-	p.take(now, waiting)
+func goes(p *limiter, now time.Time, waiting int) {
+	p.acquire(now, waiting)
 	p.sent()
 }
 
@@ -70,7 +70,7 @@ func TestPaceLearnsFromAnswers(t *testing.T) {
 			p := paced(20, false, tt.calls-1, began)
 			goes(p, began, 0)
 			now := began.Add(tt.after)
-			p.answered(began, now, tt.rate, tt.err)
+			p.onResponse(began, now, tt.rate, tt.err)
 			if got := p.bound(now); got != tt.bound && (tt.bound != fewer || got >= 20) {
 				t.Errorf("%d calls a minute, want %d", got, tt.bound)
 			}
@@ -86,7 +86,7 @@ func TestPaceWaitsForTheReset(t *testing.T) {
 	now := time.Now()
 	p := paced(120, false, 0, now)
 	goes(p, now, 0)
-	p.answered(now, now, rate(120, 2, 20*time.Second), nil)
+	p.onResponse(now, now, rate(120, 2, 20*time.Second), nil)
 	p.others = nil // Only what is left is of interest here.
 	for before, want := range []time.Duration{0, 0, 20 * time.Second, 20 * time.Second} {
 		if got := p.next(now, before).Sub(now); got < want || want == 0 && got > 0 {
@@ -105,7 +105,7 @@ func TestPaceKeepsTheLongestPause(t *testing.T) {
 	for _, wait := range []time.Duration{40 * time.Second, 5 * time.Second} {
 		p.pause(&dafty.CallError{Kind: dafty.KindRateLimit, RetryAfter: wait}, now)
 	}
-	p.answered(now, now, rate(20, 18, time.Minute), nil)
+	p.onResponse(now, now, rate(20, 18, time.Minute), nil)
 	if got := p.next(now, 0).Sub(now); got != 40*time.Second {
 		t.Errorf("the next may go after %v", got)
 	}
@@ -116,11 +116,11 @@ func TestPaceCountsHeldRequestsOnce(t *testing.T) {
 	began := time.Now()
 	p := paced(120, false, 0, began)
 	for range 100 {
-		p.take(began, 0) // and is held
+		p.acquire(began, 0) // and is held
 	}
 	now := began.Add(30 * time.Second)
 	goes(p, now, 0)
-	p.answered(now, now, rate(120, 19, 30*time.Second), nil)
+	p.onResponse(now, now, rate(120, 19, 30*time.Second), nil)
 	if got := p.next(now, 0).Sub(now); got != 0 {
 		t.Errorf("with 19 left the next may go after %v", got)
 	}
@@ -148,7 +148,7 @@ func TestPaceNoticesOthersAndForgetsThem(t *testing.T) {
 				p.next(now, 0)
 				goes(p, now, 0)
 			}
-			p.answered(now, now, tt.rate, nil)
+			p.onResponse(now, now, tt.rate, nil)
 		}
 		if got := p.bound(now); got != tt.want {
 			t.Errorf("after %v: %d calls a minute, want %d", tt.at, got, tt.want)
@@ -168,17 +168,17 @@ func TestPaceSendsOneAhead(t *testing.T) {
 		t.Errorf("the second may go after %v", got)
 	}
 	now := began.Add(300 * time.Millisecond)
-	p.answered(began, now, dafty.Rate{}, nil)
+	p.onResponse(began, now, dafty.Rate{}, nil)
 	if got := p.next(now, 0); got != now {
 		t.Errorf("after the answer the second waits %v", got.Sub(now))
 	}
-	p.take(now, 5)
+	p.acquire(now, 5)
 	if got := p.next(now, 0); got != now {
 		t.Errorf("the third waits %v", got.Sub(now))
 	}
 	later := now.Add(windowLength)
 	p.next(later, 0)
-	p.take(later, 5)
+	p.acquire(later, 5)
 	if got := p.next(later, 0).Sub(later); got != alone {
 		t.Errorf("a minute later the second may go after %v", got)
 	}
@@ -193,7 +193,7 @@ func TestPaceSpreadsWhatIsTooMuch(t *testing.T) {
 	for range 60 {
 		now = p.next(now, 0)
 		goes(p, now, 10)
-		p.answered(now, now, dafty.Rate{}, nil)
+		p.onResponse(now, now, dafty.Rate{}, nil)
 		gone = append(gone, now.Sub(began))
 	}
 	if gone[19] != 0 {
@@ -211,14 +211,14 @@ func TestPaceSpreadsWhatIsTooMuch(t *testing.T) {
 			t.Errorf("one of few waits %v", at.Sub(now))
 		}
 		goes(p, now, 0)
-		p.answered(now, now, dafty.Rate{}, nil)
+		p.onResponse(now, now, dafty.Rate{}, nil)
 	}
 	for range 5 {
 		if at := p.next(now, 0); at != now {
 			t.Errorf("one of five at once waits %v", at.Sub(now))
 		}
 		goes(p, now, 0)
-		p.answered(now, now, dafty.Rate{}, nil)
+		p.onResponse(now, now, dafty.Rate{}, nil)
 	}
 }
 
@@ -268,7 +268,7 @@ func TestPaceSeesNobodyWhoIsNotThere(t *testing.T) {
 					slices.SortStableFunc(events, func(a, b event) int { return a.at.Compare(b.at) })
 					continue
 				}
-				p.answered(e.taken, e.at, e.rate, nil)
+				p.onResponse(e.taken, e.at, e.rate, nil)
 			}
 		}
 		for range rapid.IntRange(1, 80).Draw(t, "calls") {

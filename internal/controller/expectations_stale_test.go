@@ -26,7 +26,7 @@ func TestStaleObjects(t *testing.T) {
 		"still older, after a while": {"7", staleFor, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var w writes
+			var w expectations
 			w.record(at("8"), wrote)
 			if got := w.stale(at(tt.read), wrote.Add(tt.after)); got != tt.want {
 				t.Errorf("stale is %t", got)

@@ -7,14 +7,14 @@ import (
 	"dafty.ai/dafty-operator/internal/dafty"
 )
 
-// Input is all that a decision rests on.
-type Input struct {
+// Snapshot is all that a decision rests on.
+type Snapshot struct {
 	// Job is the object as it was read.
 	Job *v1alpha1.DaftyJob
 	// Known is what this process has heard about it.
 	Known Known
-	// Gathered is what Needs asked for.
-	Gathered Gathered
+	// References is what Needs asked for.
+	References References
 	// Now is the time of the decision.
 	Now time.Time
 	// DeletionTimeout is how long a deletion waits for a confirmed cancel before the object
@@ -22,8 +22,8 @@ type Input struct {
 	DeletionTimeout time.Duration
 }
 
-// Gathered is what was read of the objects that the spec refers to.
-type Gathered struct {
+// References is what was read of the objects that the spec refers to.
+type References struct {
 	// Jobs are the DaftyJobs that are there, by name.
 	Jobs map[string]*v1alpha1.DaftyJob
 	// Cycle is the way back to the job itself (see the function of that name).
@@ -55,8 +55,8 @@ type Known struct {
 	// Since is when this process began to look after the job. A deletion's timeout counts from
 	// there at the earliest.
 	Since time.Time
-	// Told is when this process last wrote the status, zero where it hasn't yet.
-	Told time.Time
+	// StatusWrittenAt is when this process last wrote the status, zero where it hasn't yet.
+	StatusWrittenAt time.Time
 	// Annotated is the id that this process last wrote into v1alpha1.JobAnnotation, empty where it hasn't yet.
 	Annotated string
 	// Credentials are the API keys at hand.
@@ -78,8 +78,8 @@ type Known struct {
 	Cancelled CancelCause
 	// CancelledElsewhere says that another DaftyJob that shares the job has had it cancelled.
 	CancelledElsewhere bool
-	// Hold is why no submission of this API key can be sent now, nil where one can.
-	Hold *Hold
+	// Block is why no submission of this API key can be sent now, nil where one can.
+	Block *Block
 	// Uploads are those of this API key that the job asked for, by the file's digest.
 	Uploads map[string]Upload
 	// CancelSent reports whether this process has sent a cancel of the job, whatever came of it.
@@ -94,11 +94,11 @@ type Credentials struct {
 	Secret string
 	// Problem says why there is none, for the user.
 	Problem string
-	// Held is the hash of the key that this process last used for the job, or where it has used none, of the one that was in
+	// LastUsed is the hash of the key that this process last used for the job, or where it has used none, of the one that was in
 	// the Secret before; empty where there is neither.
-	Held string
-	// Untried says that Held wasn't used yet, so that nothing is known of whether it is of the job's account.
-	Untried bool
+	LastUsed string
+	// LastUsedUnverified says that Held wasn't used yet, so that nothing is known of whether it is of the job's account.
+	LastUsedUnverified bool
 }
 
 // SubmissionCall is one POST that creates a job.
@@ -153,8 +153,8 @@ type Trouble struct {
 	Failures int
 }
 
-// Hold keeps the submissions of one API key back.
-type Hold struct {
+// Block keeps the submissions of one API key back.
+type Block struct {
 	// Kind and Message are of the refusal that caused it.
 	Kind    dafty.Kind
 	Message string

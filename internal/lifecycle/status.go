@@ -23,49 +23,49 @@ type verdict struct {
 	stalled     bool
 }
 
-// onTheWay : it goes on by itself.
-func onTheWay(phase v1alpha1.Phase, reason, message string) verdict {
+// inProgress : it goes on by itself.
+func inProgress(phase v1alpha1.Phase, reason, message string) verdict {
 	return verdict{phase: phase, ready: metav1.ConditionUnknown, reason: reason, message: message, reconciling: true}
 }
 
-// stuck : it goes on once a person has acted.
-func stuck(phase v1alpha1.Phase, reason, message string) verdict {
+// stalled : it goes on once a person has acted.
+func stalled(phase v1alpha1.Phase, reason, message string) verdict {
 	return verdict{phase: phase, ready: metav1.ConditionFalse, reason: reason, message: message, stalled: true}
 }
 
-// reached : the end, as it was wanted.
-func reached(phase v1alpha1.Phase, reason, message string) verdict {
+// current : the end, as it was wanted.
+func current(phase v1alpha1.Phase, reason, message string) verdict {
 	return verdict{phase: phase, ready: metav1.ConditionTrue, reason: reason, message: message}
 }
 
-// lost : the end, and not as it was wanted.
-func lost(reason, message string) verdict {
-	return stuck(v1alpha1.PhaseFailed, reason, message)
+// failed : the end, and not as it was wanted.
+func failed(reason, message string) verdict {
+	return stalled(v1alpha1.PhaseFailed, reason, message)
 }
 
-// troubled : a call failed with an error of this kind.
-func troubled(phase v1alpha1.Phase, kind dafty.Kind, message, secret string) verdict {
+// callFailed : a call failed with an error of this kind.
+func callFailed(phase v1alpha1.Phase, kind dafty.Kind, message, secret string) verdict {
 	switch kind {
 	case dafty.KindUnauthorized:
-		return stuck(phase, v1alpha1.ReasonCredentialsRejected, "Dafty doesn't accept the API key; put a valid one into "+secret+": "+message)
+		return stalled(phase, v1alpha1.ReasonCredentialsRejected, "Dafty doesn't accept the API key; put a valid one into "+secret+": "+message)
 	case dafty.KindInsufficientCredits:
-		return stuck(phase, v1alpha1.ReasonInsufficientCredits, "the account has too few credits; buy some and the job goes on by itself, or cancel it: "+message)
+		return stalled(phase, v1alpha1.ReasonInsufficientCredits, "the account has too few credits; buy some and the job goes on by itself, or cancel it: "+message)
 	case dafty.KindSubscriptionRequired:
-		return stuck(phase, v1alpha1.ReasonSubscriptionRequired, "the account's plan doesn't include this; subscribe and the job goes on by itself, or cancel it: "+message)
+		return stalled(phase, v1alpha1.ReasonSubscriptionRequired, "the account's plan doesn't include this; subscribe and the job goes on by itself, or cancel it: "+message)
 	case dafty.KindUsageLimit:
-		return onTheWay(phase, v1alpha1.ReasonUsageLimitExceeded, "the period's allowance is used up; the job goes on with the next period, or when the plan is raised: "+message)
+		return inProgress(phase, v1alpha1.ReasonUsageLimitExceeded, "the period's allowance is used up; the job goes on with the next period, or when the plan is raised: "+message)
 	case dafty.KindConcurrency:
-		return onTheWay(phase, v1alpha1.ReasonWaitingForConcurrency, "as many jobs are in flight as the plan allows; the job goes on when one of them ends")
+		return inProgress(phase, v1alpha1.ReasonWaitingForConcurrency, "as many jobs are in flight as the plan allows; the job goes on when one of them ends")
 	case dafty.KindRateLimit:
-		return onTheWay(phase, v1alpha1.ReasonWaitingForRateLimit, "the API key's calls for this minute are used up; the job goes on by itself")
+		return inProgress(phase, v1alpha1.ReasonWaitingForRateLimit, "the API key's calls for this minute are used up; the job goes on by itself")
 	case dafty.KindInvalid, dafty.KindNotFound, dafty.KindConflict, dafty.KindUnavailable:
 	}
-	return onTheWay(phase, v1alpha1.ReasonAPIUnavailable, message+"; trying again")
+	return inProgress(phase, v1alpha1.ReasonAPIUnavailable, message+"; trying again")
 }
 
 // sameKey : another DaftyJob's request with the same idempotency key is on its way.
 func sameKey(phase v1alpha1.Phase) verdict {
-	return onTheWay(phase, v1alpha1.ReasonWaitingForDependency,
+	return inProgress(phase, v1alpha1.ReasonWaitingForDependency,
 		"another DaftyJob is sending a request with the same spec.idempotencyKey, and two at the same moment could be paid for twice; this one follows when that one is answered")
 }
 
@@ -80,8 +80,8 @@ func findCondition(job *v1alpha1.DaftyJob, condition string) *metav1.Condition {
 	return meta.FindStatusCondition(job.Status.Conditions, condition)
 }
 
-// on writes a verdict into status, and tells an event where the reason is new.
-func (d *decider) on(v verdict, step Step, after time.Duration) Decision {
+// setStatus writes a verdict into status, and tells an event where the reason is new.
+func (d *decider) setStatus(v verdict, step Step, after time.Duration) Decision {
 	status := &d.status
 	status.ObservedGeneration = d.Job.Generation
 	status.Phase = v.phase
@@ -125,15 +125,15 @@ var warningReasons = []string{
 	v1alpha1.ReasonWaitingForCredentials,
 }
 
-// end writes a final verdict. Nothing follows it.
-func (d *decider) end(v verdict) Decision {
+// finish writes a final verdict. Nothing follows it.
+func (d *decider) finish(v verdict) Decision {
 	finished := metav1.NewTime(d.Now)
 	d.status.FinishedAt, d.status.NextAttemptAt = &finished, nil
 	if from := d.status.SubmittedAt; from != nil {
 		d.status.Duration = duration.HumanDuration(max(0, d.Now.Sub(from.Time)))
 	}
 	d.set(endConditions[v.phase], metav1.ConditionTrue, v.reason, v.message)
-	return d.on(d.agreed(v), Rest, 0)
+	return d.setStatus(d.agreed(v), Rest, 0)
 }
 
 // endConditions are the conditions that tell of an end, by the final phase.

@@ -85,7 +85,7 @@ func (w *world) wake(name types.NamespacedName) {
 }
 
 // waits until the time that a hold tells, or until somebody is woken before, as the reconciler does.
-func (w *world) waits(name string, hold *lifecycle.Hold) {
+func (w *world) waits(name string, hold *lifecycle.Block) {
 	w.mu.Lock()
 	if w.bells == nil {
 		w.bells = map[string]chan struct{}{}
@@ -127,7 +127,7 @@ func (w *world) dafty(key string) *fakeDafty {
 // tracker is that of a DaftyJob whose Secret holds key.
 func (w *world) tracker(name, key string) *Tracker {
 	t := w.registry.Tracker(types.NamespacedName{Namespace: "ns", Name: name}, types.UID("uid-"+name), time.Time{})
-	t.Use(key)
+	t.SetAPIKey(key)
 	return t
 }
 
@@ -417,7 +417,7 @@ func (a *Account) take(calls int) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for range calls {
-		a.classes[dafty.ClassOther].pace.take(time.Now(), 0)
+		a.classes[dafty.ClassOther].pace.acquire(time.Now(), 0)
 	}
 }
 

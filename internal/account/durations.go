@@ -14,14 +14,14 @@ const (
 	early = 0.1
 )
 
-// lasting is how long the last jobs of a class took, from their creation at Dafty to their end. A minute that doesn't
+// durations is how long the last jobs of a class took, from their creation at Dafty to their end. A minute that doesn't
 // carry a held request for each job is best spent on those that may end within one.
-type lasting struct {
+type durations struct {
 	took []time.Duration // oldest first
 }
 
 // add notes that a job took so long.
-func (l *lasting) add(d time.Duration) {
+func (l *durations) add(d time.Duration) {
 	if d <= 0 {
 		return // by clocks that differ
 	}
@@ -33,7 +33,7 @@ func (l *lasting) add(d time.Duration) {
 
 // mayEnd is the share of those that got as old as a job is which ended within the time that a held request lasts, 1
 // where that isn't known. Those that run on although they are older tell, too.
-func (l *lasting) mayEnd(age time.Duration, ages []time.Duration) float64 {
+func (l *durations) mayEnd(age time.Duration, ages []time.Duration) float64 {
 	margin := time.Duration(early * float64(age))
 	within, longer := 0, outlasting(ages, age+heldFor+margin)
 	for _, d := range l.took {

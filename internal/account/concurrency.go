@@ -16,8 +16,8 @@ const (
 	nextProbe = 15 * time.Second
 )
 
-// room is how many jobs of a class may be in flight at once. Dafty doesn't say it: a refusal teaches it.
-type room struct {
+// concurrency is how many jobs of a class may be in flight at once. Dafty doesn't say it: a refusal teaches it.
+type concurrency struct {
 	// inFlight are the jobs of this API key that Dafty has, or may be getting.
 	inFlight map[*Tracker]bool
 	// ceiling is how many there were when one more was refused, 0 where that never happened.
@@ -28,35 +28,35 @@ type room struct {
 	probing *Tracker
 }
 
-func newRoom() room { return room{inFlight: map[*Tracker]bool{}} }
+func newConcurrency() concurrency { return concurrency{inFlight: map[*Tracker]bool{}} }
 
 // full says until when a submission waits, nil where there is room.
-func (r *room) full(now time.Time) *lifecycle.Hold {
+func (r *concurrency) full(now time.Time) *lifecycle.Block {
 	if r.ceiling == 0 || len(r.inFlight) < r.ceiling || !now.Before(r.probe) {
 		return nil
 	}
-	return &lifecycle.Hold{Kind: dafty.KindConcurrency, Until: r.probe}
+	return &lifecycle.Block{Kind: dafty.KindConcurrency, Until: r.probe}
 }
 
-// try notes that t has a turn, though there may be no room.
-func (r *room) try(t *Tracker, now time.Time) {
+// startProbe notes that t has a turn, though there may be no room.
+func (r *concurrency) startProbe(t *Tracker, now time.Time) {
 	if r.ceiling > 0 && len(r.inFlight) >= r.ceiling {
 		r.probing, r.probe = t, now.Add(probeTimeout)
 	}
 }
 
-// untry notes that t doesn't use its turn.
-func (r *room) untry(t *Tracker) {
+// releaseProbe notes that t doesn't use its turn.
+func (r *concurrency) releaseProbe(t *Tracker) {
 	if r.probing == t {
 		r.probing = nil
 	}
 }
 
 // enter gives a place to t, whose job Dafty has or may be getting.
-func (r *room) enter(t *Tracker) { r.inFlight[t] = true }
+func (r *concurrency) enter(t *Tracker) { r.inFlight[t] = true }
 
-// answered learns from the answer to a submission of t.
-func (r *room) answered(t *Tracker, err *dafty.CallError, now time.Time) {
+// onResponse learns from the answer to a submission of t.
+func (r *concurrency) onResponse(t *Tracker, err *dafty.CallError, now time.Time) {
 	probed := r.probing == t
 	if probed {
 		r.probing = nil
@@ -82,8 +82,8 @@ func (r *room) answered(t *Tracker, err *dafty.CallError, now time.Time) {
 	}
 }
 
-// leave gives the place of t back.
-func (r *room) leave(t *Tracker) {
+// remove gives the place of t back.
+func (r *concurrency) remove(t *Tracker) {
 	delete(r.inFlight, t)
-	r.untry(t)
+	r.releaseProbe(t)
 }

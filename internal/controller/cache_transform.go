@@ -8,10 +8,10 @@ import (
 	"dafty.ai/dafty-operator/api/v1alpha1"
 )
 
-// Lean takes out of a DaftyJob what the operator never reads, before it is kept in memory: who wrote which field, what
+// TransformForCache takes out of a DaftyJob what the operator never reads, before it is kept in memory: who wrote which field, what
 // kubectl applied last, and the request of a job that has ended. Patches name what changes alone, so that nothing of
 // it is lost in the cluster.
-func Lean(object any) (any, error) {
+func TransformForCache(object any) (any, error) {
 	job, ok := object.(*v1alpha1.DaftyJob)
 	if !ok {
 		return object, nil // a tombstone

@@ -21,10 +21,10 @@ const (
 	alone = 2 * time.Second
 )
 
-// pace is how the calls of one class are spread over an API key's minutes, so that none is refused and none is given
+// limiter is how the calls of one class are spread over an API key's minutes, so that none is refused and none is given
 // away: by its own count, which alone is right where Dafty says nothing; and by what Dafty's answers say of all who
 // use the key.
-type pace struct {
+type limiter struct {
 	window window
 	// late are the calls that left it a moment ago.
 	late []time.Time
@@ -68,12 +68,12 @@ type sighting struct {
 	life time.Duration
 }
 
-func newPace(limit int, slowly bool) pace {
-	return pace{documented: max(1, limit), slowly: slowly}
+func newLimiter(limit int, slowly bool) limiter {
+	return limiter{documented: max(1, limit), slowly: slowly}
 }
 
 // bound is how many calls a minute may have now.
-func (p *pace) bound(now time.Time) int {
+func (p *limiter) bound(now time.Time) int {
 	limit := p.limit
 	if limit == 0 {
 		limit = p.documented - p.usedBefore(now)
@@ -85,7 +85,7 @@ func (p *pace) bound(now time.Time) int {
 }
 
 // usedBefore is how many calls of the process before may still count: as many as it could make, evenly spread.
-func (p *pace) usedBefore(now time.Time) int {
+func (p *limiter) usedBefore(now time.Time) int {
 	left := p.before.Sub(now)
 	if left <= 0 {
 		return 0
@@ -93,7 +93,7 @@ func (p *pace) usedBefore(now time.Time) int {
 	return int(float64(p.documented-min(spareForLooks, p.documented/2)) * float64(left) / float64(windowLength))
 }
 
-func (p *pace) usedByOthers(now time.Time) int {
+func (p *limiter) usedByOthers(now time.Time) int {
 	p.others = slices.DeleteFunc(p.others, func(s sighting) bool { return now.Sub(s.at) >= s.life })
 	most := 0
 	for _, s := range p.others {
@@ -103,12 +103,12 @@ func (p *pace) usedByOthers(now time.Time) int {
 }
 
 // next is the earliest time at which a call may go after so many that go before it, or that room is to be left for.
-func (p *pace) next(now time.Time, before int) time.Time { return p.earliest(now, before, p.slowly) }
+func (p *limiter) next(now time.Time, before int) time.Time { return p.earliest(now, before, p.slowly) }
 
 // unspread is the earliest time at which a call may go that isn't spread over the minute.
-func (p *pace) unspread(now time.Time) time.Time { return p.earliest(now, 0, false) }
+func (p *limiter) unspread(now time.Time) time.Time { return p.earliest(now, 0, false) }
 
-func (p *pace) earliest(now time.Time, before int, spread bool) time.Time {
+func (p *limiter) earliest(now time.Time, before int, spread bool) time.Time {
 	p.window.limit = p.bound(now)
 	p.keepLate(now)
 	at := p.window.next(now, before)
@@ -145,7 +145,7 @@ func (p *pace) earliest(now time.Time, before int, spread bool) time.Time {
 
 // keepLate keeps the calls that leave the window for as long as an answer may speak of them: what it says was so before
 // it came.
-func (p *pace) keepLate(now time.Time) {
+func (p *limiter) keepLate(now time.Time) {
 	p.late = slices.DeleteFunc(p.late, func(at time.Time) bool { return now.Sub(at) >= windowLength+fresh })
 	for _, at := range p.window.taken {
 		if now.Sub(at) < windowLength {
@@ -155,10 +155,10 @@ func (p *pace) keepLate(now time.Time) {
 	}
 }
 
-func (p *pace) spacing() time.Duration { return windowLength / time.Duration(p.window.limit) }
+func (p *limiter) spacing() time.Duration { return windowLength / time.Duration(p.window.limit) }
 
-// take counts a call that goes at now, while so many wait.
-func (p *pace) take(now time.Time, waiting int) {
+// acquire counts a call that goes at now, while so many wait.
+func (p *limiter) acquire(now time.Time, waiting int) {
 	if p.slowly && p.idle(now) {
 		p.aloneUntil = now.Add(alone)
 	}
@@ -177,7 +177,7 @@ func (p *pace) take(now time.Time, waiting int) {
 }
 
 // giveBack takes back a call that was taken and isn't sent.
-func (p *pace) giveBack(taken time.Time) {
+func (p *limiter) giveBack(taken time.Time) {
 	if i := slices.IndexFunc(p.window.taken, taken.Equal); i >= 0 {
 		p.window.taken = slices.Delete(p.window.taken, i, i+1)
 		p.left++
@@ -185,23 +185,23 @@ func (p *pace) giveBack(taken time.Time) {
 }
 
 // idle says that nothing of the last minute is known.
-func (p *pace) idle(now time.Time) bool {
+func (p *limiter) idle(now time.Time) bool {
 	n := len(p.window.taken)
 	return n == 0 || now.Sub(p.window.taken[n-1]) >= windowLength
 }
 
 // sent notes that a call that was taken leaves.
-func (p *pace) sent() { p.inFlight++ }
+func (p *limiter) sent() { p.inFlight++ }
 
-// answered learns from the answer to a call that was sent. err is nil where it succeeded.
-func (p *pace) answered(taken, now time.Time, rate dafty.Rate, err *dafty.CallError) {
+// onResponse learns from the answer to a call that was sent. err is nil where it succeeded.
+func (p *limiter) onResponse(taken, now time.Time, rate dafty.Rate, err *dafty.CallError) {
 	p.inFlight--
 	p.hear(taken, now, rate, err)
 }
 
 // hear learns from the answer to a call that was taken at taken. A held request isn't among those in flight: it was
 // counted when it came.
-func (p *pace) hear(taken, now time.Time, rate dafty.Rate, err *dafty.CallError) {
+func (p *limiter) hear(taken, now time.Time, rate dafty.Rate, err *dafty.CallError) {
 	p.aloneUntil = time.Time{}
 	if now.Sub(taken) < windowLength/2 {
 		p.window.answered(taken, now)
@@ -219,7 +219,7 @@ func (p *pace) hear(taken, now time.Time, rate dafty.Rate, err *dafty.CallError)
 }
 
 // learn takes Dafty's word on the minute.
-func (p *pace) learn(taken, now time.Time, rate dafty.Rate, refused bool) {
+func (p *limiter) learn(taken, now time.Time, rate dafty.Rate, refused bool) {
 	p.limit, p.remaining = rate.Limit, rate.Remaining
 	// Those in flight may be counted already, or not.
 	p.left, p.leftUntil = rate.Remaining-p.inFlight, now.Add(rate.Reset)
@@ -244,7 +244,7 @@ func (p *pace) learn(taken, now time.Time, rate dafty.Rate, refused bool) {
 }
 
 // pause heeds a Retry-After for everyone who uses the key.
-func (p *pace) pause(err *dafty.CallError, now time.Time) {
+func (p *limiter) pause(err *dafty.CallError, now time.Time) {
 	wait := err.RetryAfter
 	if wait == 0 {
 		wait = rateLimitPause
@@ -255,13 +255,13 @@ func (p *pace) pause(err *dafty.CallError, now time.Time) {
 }
 
 // recall counts a call that the process before this one made, or may have made.
-func (p *pace) recall(at time.Time) {
+func (p *limiter) recall(at time.Time) {
 	i, _ := slices.BinarySearchFunc(p.window.taken, at, time.Time.Compare)
 	p.window.taken = slices.Insert(p.window.taken, i, at)
 }
 
 // quietAt is when nothing that it remembers matters any more.
-func (p *pace) quietAt() time.Time {
+func (p *limiter) quietAt() time.Time {
 	at := p.paused
 	if n := len(p.window.taken); n > 0 {
 		if left := p.window.taken[n-1].Add(windowLength); left.After(at) {

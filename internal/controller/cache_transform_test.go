@@ -33,7 +33,7 @@ func TestLean(t *testing.T) {
 		t.Run(string(tc.phase), func(t *testing.T) {
 			whole := whole.DeepCopy()
 			whole.Status.Phase = tc.phase
-			object, err := controller.Lean(whole.DeepCopy())
+			object, err := controller.TransformForCache(whole.DeepCopy())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -67,10 +67,10 @@ func TestLean(t *testing.T) {
 		Status: v1alpha1.DaftyJobStatus{Phase: v1alpha1.PhaseCompleted},
 	}
 	want := kept.DeepCopy()
-	if got, err := controller.Lean(kept); err != nil || !equality.Semantic.DeepEqual(got, want) {
+	if got, err := controller.TransformForCache(kept); err != nil || !equality.Semantic.DeepEqual(got, want) {
 		t.Errorf("what the ConfigMap of the result is like became %+v, %v", got, err)
 	}
-	if tombstone, err := controller.Lean("anything"); err != nil || tombstone != "anything" {
+	if tombstone, err := controller.TransformForCache("anything"); err != nil || tombstone != "anything" {
 		t.Errorf("what isn't a DaftyJob became %v, %v", tombstone, err)
 	}
 }

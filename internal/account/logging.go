@@ -20,8 +20,8 @@ type origin struct {
 	log *logr.Logger
 }
 
-// From tells the tracker which reconcile its next calls come from.
-func (t *Tracker) From(ctx context.Context) {
+// SetCallContext tells the tracker which reconcile its next calls come from.
+func (t *Tracker) SetCallContext(ctx context.Context) {
 	from := origin{span: trace.SpanContextFromContext(ctx)}
 	if fields := log.FromContext(ctx); fields.V(1).Enabled() {
 		from.log = &fields
@@ -42,10 +42,10 @@ func (t *Tracker) call(ctx context.Context) context.Context {
 	return ctx
 }
 
-// called counts a call that has ended, and tells the log of it.
-func called(ctx context.Context, operation string, began time.Time, err error, fields ...any) {
+// logCall counts a call that has ended, and tells the log of it.
+func logCall(ctx context.Context, operation string, began time.Time, err error, fields ...any) {
 	took, failure := time.Since(began), dafty.AsError(err)
-	metrics.Called(operation, took, failure)
+	metrics.RecordCall(operation, took, failure)
 	logger := log.FromContext(ctx).V(1)
 	if !logger.Enabled() {
 		return

@@ -135,8 +135,8 @@ func findInput(inputs []v1alpha1.Input, s source) *v1alpha1.Input {
 	return nil
 }
 
-// resolved is the spec with what its references stand for. It fails where that isn't known yet.
-func resolved(spec *v1alpha1.DaftyJobSpec, inputs []v1alpha1.Input) (*v1alpha1.DaftyJobSpec, error) {
+// withReferences is the spec with what its references stand for. It fails where that isn't known yet.
+func withReferences(spec *v1alpha1.DaftyJobSpec, inputs []v1alpha1.Input) (*v1alpha1.DaftyJobSpec, error) {
 	if len(sources(spec)) == 0 {
 		return spec, nil
 	}
@@ -186,9 +186,9 @@ type obstacle struct {
 	file *File
 }
 
-// gather records what the spec's references stand for, as far as that is known, and gives the decision that comes
+// resolveReferences records what the spec's references stand for, as far as that is known, and gives the decision that comes
 // instead of a submission while they don't all.
-func (d *decider) gather() *Decision {
+func (d *decider) resolveReferences() *Decision {
 	var first *obstacle
 	var files []*File
 	for _, s := range sources(&d.Job.Spec) {
@@ -202,15 +202,15 @@ func (d *decider) gather() *Decision {
 		}
 		var met *obstacle
 		if s.file != nil {
-			met = d.gatherFile(s, in)
+			met = d.resolveFile(s, in)
 		} else {
-			met = d.gatherJob(s, in)
+			met = d.resolveJob(s, in)
 		}
 		switch {
 		case met == nil:
 			continue
 		case met.final:
-			decision := d.end(met.verdict) // nothing can come of it
+			decision := d.finish(met.verdict) // nothing can come of it
 			return &decision
 		case met.file != nil:
 			files = append(files, met.file)
@@ -229,14 +229,14 @@ func (d *decider) gather() *Decision {
 	} else {
 		files = nil
 	}
-	decision := d.on(first.verdict, step, first.after)
+	decision := d.setStatus(first.verdict, step, first.after)
 	decision.Files = files
 	return &decision
 }
 
-// gatherJob finds what another DaftyJob made.
-func (d *decider) gatherJob(s source, in *v1alpha1.Input) *obstacle {
-	name, other := s.job.Name, d.Gathered.Jobs[s.job.Name]
+// resolveJob finds what another DaftyJob made.
+func (d *decider) resolveJob(s source, in *v1alpha1.Input) *obstacle {
+	name, other := s.job.Name, d.References.Jobs[s.job.Name]
 	switch {
 	case other == nil && in.UID == "":
 		return d.waitFor(v1alpha1.ReasonWaitingForDependency, fmt.Sprintf("%s refers to DaftyJob %q, which isn't there yet; it goes on once that one is created and completes", s.field, name), false)
@@ -251,20 +251,20 @@ func (d *decider) gatherJob(s source, in *v1alpha1.Input) *obstacle {
 		}
 		return nil
 	case v1alpha1.PhaseFailed, v1alpha1.PhaseCancelled:
-		return d.loseTo(v1alpha1.ReasonDependencyFailed, fmt.Sprintf("%s refers to DaftyJob %q, which is %s%s", s.field, name, other.Status.Phase, readyWords(other)))
+		return d.loseTo(v1alpha1.ReasonDependencyFailed, fmt.Sprintf("%s refers to DaftyJob %q, which is %s%s", s.field, name, other.Status.Phase, describeReady(other)))
 	}
-	if way := d.Gathered.Cycle; len(way) > 1 && way[1] == name {
+	if way := d.References.Cycle; len(way) > 1 && way[1] == name {
 		return d.waitFor(v1alpha1.ReasonDependencyCycle, "these DaftyJobs wait for each other: "+strings.Join(way, " → ")+"; delete one of them", true)
 	}
 	phase := string(other.Status.Phase)
 	if phase == "" {
 		phase = string(v1alpha1.PhasePending)
 	}
-	return d.waitFor(v1alpha1.ReasonWaitingForDependency, fmt.Sprintf("%s waits for DaftyJob %q, which is %s%s", s.field, name, phase, readyWords(other)), false)
+	return d.waitFor(v1alpha1.ReasonWaitingForDependency, fmt.Sprintf("%s waits for DaftyJob %q, which is %s%s", s.field, name, phase, describeReady(other)), false)
 }
 
-// readyWords say why a DaftyJob stands where it does, where the phase alone doesn't.
-func readyWords(job *v1alpha1.DaftyJob) string {
+// describeReady say why a DaftyJob stands where it does, where the phase alone doesn't.
+func describeReady(job *v1alpha1.DaftyJob) string {
 	if ready := findReady(job); ready != nil && ready.Reason != string(job.Status.Phase) {
 		return " (" + ready.Reason + ")"
 	}
@@ -275,7 +275,7 @@ func readyWords(job *v1alpha1.DaftyJob) string {
 func pick(s source, other *v1alpha1.DaftyJob, in *v1alpha1.Input) (problem string) {
 	result := other.Status.Result
 	found := v1alpha1.Input{JobID: other.Status.JobID}
-	switch made := madeWords(result); {
+	switch made := describeMade(result); {
 	case s.style && (result == nil || result.Style == nil):
 		return "that one made " + made + ", and no style"
 	case s.style:
@@ -301,7 +301,7 @@ func pick(s source, other *v1alpha1.DaftyJob, in *v1alpha1.Input) (problem strin
 	return ""
 }
 
-func madeWords(result *v1alpha1.JobResult) string {
+func describeMade(result *v1alpha1.JobResult) string {
 	switch {
 	case result == nil:
 		return "nothing that is on record"
@@ -345,9 +345,9 @@ func (d *decider) namesFiles() bool {
 	return slices.ContainsFunc(sources(&d.Job.Spec), func(s source) bool { return s.file != nil })
 }
 
-// gatherFile has a picture uploaded, and finds its id.
-func (d *decider) gatherFile(s source, in *v1alpha1.Input) *obstacle {
-	read := d.Gathered.Files[FileName(*s.file)]
+// resolveFile has a picture uploaded, and finds its id.
+func (d *decider) resolveFile(s source, in *v1alpha1.Input) *obstacle {
+	read := d.References.Files[FileName(*s.file)]
 	switch {
 	case read.Missing != "":
 		return d.waitFor(v1alpha1.ReasonWaitingForDependency, s.field+" refers to "+read.Missing, false)
@@ -372,15 +372,15 @@ func (d *decider) gatherFile(s source, in *v1alpha1.Input) *obstacle {
 	case d.Known.Credentials.Secret == "":
 		return nil // which is told in its place
 	}
-	v := onTheWay(v1alpha1.PhasePending, v1alpha1.ReasonUploading, fmt.Sprintf("uploading %s for %s", s, s.field))
+	v := inProgress(v1alpha1.PhasePending, v1alpha1.ReasonUploading, fmt.Sprintf("uploading %s for %s", s, s.field))
 	after := uploadAsk
 	if err := upload.Err; err != nil {
 		if !odd(err.Kind, upload.Failures) {
-			v = troubled(v1alpha1.PhasePending, err.Kind, fmt.Sprintf("the upload of %s failed: %s", s, err.Error()), d.secretWords())
+			v = callFailed(v1alpha1.PhasePending, err.Kind, fmt.Sprintf("the upload of %s failed: %s", s, err.Error()), d.describeSecret())
 		}
 		if upload.Refusals >= lastingRefusals {
 			// It isn't away: it answers, and goes on refusing.
-			v = stuck(v1alpha1.PhasePending, v1alpha1.ReasonUnusableFile, fmt.Sprintf(
+			v = stalled(v1alpha1.PhasePending, v1alpha1.ReasonUnusableFile, fmt.Sprintf(
 				"%s refers to %s, whose upload was refused %d times, the last time with: %s; it is tried on", s.field, s, upload.Refusals, err.Error()))
 		}
 		after = max(upload.RetryAt.Sub(d.Now), credentialsPoll)
@@ -389,10 +389,10 @@ func (d *decider) gatherFile(s source, in *v1alpha1.Input) *obstacle {
 }
 
 // waitFor keeps the job where it is. What no watch tells of is looked for now and then.
-func (d *decider) waitFor(reason, message string, stalled bool) *obstacle {
-	v := onTheWay(v1alpha1.PhasePending, reason, message)
-	if stalled {
-		v = stuck(v1alpha1.PhasePending, reason, message)
+func (d *decider) waitFor(reason, message string, forPerson bool) *obstacle {
+	v := inProgress(v1alpha1.PhasePending, reason, message)
+	if forPerson {
+		v = stalled(v1alpha1.PhasePending, reason, message)
 	}
 	return &obstacle{verdict: v, after: d.poll(sourceReasons)}
 }
@@ -405,5 +405,5 @@ var sourceReasons = []string{
 }
 
 func (d *decider) loseTo(reason, message string) *obstacle {
-	return &obstacle{verdict: lost(reason, message+"; nothing was submitted"), final: true}
+	return &obstacle{verdict: failed(reason, message+"; nothing was submitted"), final: true}
 }

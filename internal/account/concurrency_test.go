@@ -10,13 +10,13 @@ import (
 )
 
 // filled is a room with so many jobs in flight, and the next one that asked.
-func filled(jobs int) (*room, []*Tracker) {
-	r := newRoom()
+func filled(jobs int) (*concurrency, []*Tracker) {
+	r := newConcurrency()
 	trackers := make([]*Tracker, jobs)
 	for i := range trackers {
 		trackers[i] = &Tracker{}
 		r.enter(trackers[i])
-		r.answered(trackers[i], nil, time.Time{})
+		r.onResponse(trackers[i], nil, time.Time{})
 	}
 	return &r, trackers
 }
@@ -29,72 +29,72 @@ func TestRoom(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		// then is what happens from the refusal on, at the time that it gives.
-		then func(r *room, in []*Tracker, now time.Time) time.Time
+		then func(r *concurrency, in []*Tracker, now time.Time) time.Time
 		full bool
 		wait time.Duration // until the next try, where it is full
 	}{
-		{"nothing: full, until it is tried again", func(_ *room, _ []*Tracker, now time.Time) time.Time { return now }, true, m},
-		{"its time goes by", func(_ *room, _ []*Tracker, now time.Time) time.Time { return now.Add(m) }, false, 0},
-		{"a job ends", func(r *room, in []*Tracker, now time.Time) time.Time { r.leave(in[0]); return now }, false, 0},
-		{"a job ends, and one takes its place", func(r *room, in []*Tracker, now time.Time) time.Time {
-			r.leave(in[0])
+		{"nothing: full, until it is tried again", func(_ *concurrency, _ []*Tracker, now time.Time) time.Time { return now }, true, m},
+		{"its time goes by", func(_ *concurrency, _ []*Tracker, now time.Time) time.Time { return now.Add(m) }, false, 0},
+		{"a job ends", func(r *concurrency, in []*Tracker, now time.Time) time.Time { r.remove(in[0]); return now }, false, 0},
+		{"a job ends, and one takes its place", func(r *concurrency, in []*Tracker, now time.Time) time.Time {
+			r.remove(in[0])
 			r.enter(&Tracker{})
 			return now
 		}, true, m},
-		{"a try that is on its way keeps the others", func(r *room, _ []*Tracker, now time.Time) time.Time {
+		{"a try that is on its way keeps the others", func(r *concurrency, _ []*Tracker, now time.Time) time.Time {
 			now = now.Add(m)
-			r.try(&Tracker{}, now)
+			r.startProbe(&Tracker{}, now)
 			return now
 		}, true, probeTimeout},
-		{"a try that is refused: the next one is twice as much later", func(r *room, _ []*Tracker, now time.Time) time.Time {
+		{"a try that is refused: the next one is twice as much later", func(r *concurrency, _ []*Tracker, now time.Time) time.Time {
 			now = now.Add(m)
 			probing := &Tracker{}
-			r.try(probing, now)
+			r.startProbe(probing, now)
 			r.enter(probing)
-			r.answered(probing, refusal(dafty.KindConcurrency), now)
+			r.onResponse(probing, refusal(dafty.KindConcurrency), now)
 			return now
 		}, true, 2 * m},
-		{"a try that is refused with Retry-After", func(r *room, _ []*Tracker, now time.Time) time.Time {
+		{"a try that is refused with Retry-After", func(r *concurrency, _ []*Tracker, now time.Time) time.Time {
 			now = now.Add(m)
 			probing := &Tracker{}
-			r.try(probing, now)
+			r.startProbe(probing, now)
 			r.enter(probing)
-			r.answered(probing, retryAfter, now)
+			r.onResponse(probing, retryAfter, now)
 			return now
 		}, true, 4 * m},
-		{"a try that is accepted: the next follows soon", func(r *room, _ []*Tracker, now time.Time) time.Time {
+		{"a try that is accepted: the next follows soon", func(r *concurrency, _ []*Tracker, now time.Time) time.Time {
 			now = now.Add(m)
 			probing := &Tracker{}
-			r.try(probing, now)
+			r.startProbe(probing, now)
 			r.enter(probing)
-			r.answered(probing, nil, now)
+			r.onResponse(probing, nil, now)
 			return now
 		}, true, nextProbe},
-		{"a try that is never made: another follows", func(r *room, _ []*Tracker, now time.Time) time.Time {
+		{"a try that is never made: another follows", func(r *concurrency, _ []*Tracker, now time.Time) time.Time {
 			now = now.Add(m)
-			r.try(&Tracker{}, now)
+			r.startProbe(&Tracker{}, now)
 			return now.Add(probeTimeout)
 		}, false, 0},
-		{"a refusal with fewer in flight: the ceiling is lower than it seemed", func(r *room, in []*Tracker, now time.Time) time.Time {
-			r.leave(in[0])
-			r.leave(in[1])
+		{"a refusal with fewer in flight: the ceiling is lower than it seemed", func(r *concurrency, in []*Tracker, now time.Time) time.Time {
+			r.remove(in[0])
+			r.remove(in[1])
 			refused := &Tracker{}
 			r.enter(refused)
-			r.answered(refused, refusal(dafty.KindConcurrency), now)
+			r.onResponse(refused, refusal(dafty.KindConcurrency), now)
 			return now
 		}, true, m},
-		{"one that is refused for itself takes no place", func(r *room, in []*Tracker, now time.Time) time.Time {
-			r.leave(in[0])
+		{"one that is refused for itself takes no place", func(r *concurrency, in []*Tracker, now time.Time) time.Time {
+			r.remove(in[0])
 			refused := &Tracker{}
 			r.enter(refused)
-			r.answered(refused, refusal(dafty.KindInvalid), now)
+			r.onResponse(refused, refusal(dafty.KindInvalid), now)
 			return now
 		}, false, 0},
-		{"one that is in doubt takes a place", func(r *room, in []*Tracker, now time.Time) time.Time {
-			r.leave(in[0])
+		{"one that is in doubt takes a place", func(r *concurrency, in []*Tracker, now time.Time) time.Time {
+			r.remove(in[0])
 			doubtful := &Tracker{}
 			r.enter(doubtful)
-			r.answered(doubtful, &dafty.CallError{Kind: dafty.KindUnavailable}, now)
+			r.onResponse(doubtful, &dafty.CallError{Kind: dafty.KindUnavailable}, now)
 			return now
 		}, true, m},
 	} {
@@ -106,7 +106,7 @@ func TestRoom(t *testing.T) {
 				t.Fatalf("full before anything was refused: %+v", hold)
 			}
 			r.enter(fourth)
-			r.answered(fourth, refusal(dafty.KindConcurrency), now)
+			r.onResponse(fourth, refusal(dafty.KindConcurrency), now)
 			at := tt.then(r, in, now)
 			hold := r.full(at)
 			if (hold != nil) != tt.full {
@@ -129,7 +129,7 @@ func TestRoomRefusalsAtOnceCountOnce(t *testing.T) {
 		r.enter(sent[len(sent)-1])
 	}
 	for i, each := range sent {
-		r.answered(each, refusal(dafty.KindConcurrency), now.Add(time.Duration(i)*time.Millisecond))
+		r.onResponse(each, refusal(dafty.KindConcurrency), now.Add(time.Duration(i)*time.Millisecond))
 	}
 	if r.ceiling != 3 {
 		t.Errorf("the ceiling is %d", r.ceiling)
