@@ -40,14 +40,14 @@ type Account struct {
 
 	mu      sync.Mutex
 	classes map[dafty.Class]*class
-	// general holds back the submissions of every class.
-	general *breaker
+	// breaker holds back the submissions of every class.
+	breaker *breaker
 	// refusals are the submissions that met a refusal of the key, by who sent them.
 	refusals keyRefusals
 	keys     keys
-	watcher  watcher
+	poller  poller
 	// cancels wait for their turn.
-	cancels lineup
+	cancels cancelQueue
 
 	// users counts the trackers and calls that refer to the account; the registry guards it.
 	users int
@@ -55,12 +55,12 @@ type Account struct {
 
 // class is what is counted and held by class of call.
 type class struct {
-	pace  limiter
-	hold  *breaker
+	limiter  limiter
+	breaker  *breaker
 	queue queue
-	room  concurrency
-	// lasting is how long its jobs take.
-	lasting durations
+	concurrency  concurrency
+	// durations is how long its jobs take.
+	durations durations
 }
 
 // newAccount makes the account of an API key. before is until when calls of the process before this one may still
@@ -79,14 +79,14 @@ func newAccount(apiKey string, client Dafty, limits Limits, before time.Time) *A
 		if own, ok := limits[name]; ok {
 			limit = own
 		}
-		c := &class{pace: newLimiter(limit, name != dafty.ClassOther), room: newConcurrency()}
+		c := &class{limiter: newLimiter(limit, name != dafty.ClassOther), concurrency: newConcurrency()}
 		if name == dafty.ClassOther || name == dafty.ClassUpload {
 			// Submissions are on record, and are recalled one by one.
-			c.pace.before = before
+			c.limiter.before = before
 		}
 		a.classes[name] = c
 	}
-	a.watcher = newWatcher(a)
+	a.poller = newPoller(a)
 	return a
 }
 
@@ -132,9 +132,9 @@ func (a *Account) giveBack(t *Tracker, name dafty.Class, taken time.Time) []*Tra
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	c := a.classes[name]
-	c.pace.giveBack(taken)
-	c.room.releaseProbe(t)
-	if wake := a.back(t); len(wake) > 0 {
+	c.limiter.giveBack(taken)
+	c.concurrency.releaseProbe(t)
+	if wake := a.releaseProbes(t); len(wake) > 0 {
 		return wake
 	}
 	return a.hasten(c, time.Now())
@@ -144,14 +144,14 @@ func (a *Account) giveBack(t *Tracker, name dafty.Class, taken time.Time) []*Tra
 func (a *Account) claimClass(t *Tracker, name dafty.Class, how urgency, now time.Time) *lifecycle.Block {
 	c := a.classes[name]
 	if how != inTurn {
-		at := c.pace.next(now, 0)
+		at := c.limiter.next(now, 0)
 		if how == atOnce {
-			at = c.pace.unspread(now)
+			at = c.limiter.unspread(now)
 		}
 		if at.After(now) {
 			return &lifecycle.Block{Kind: dafty.KindRateLimit, Until: at}
 		}
-		c.pace.acquire(now, len(c.queue))
+		c.limiter.acquire(now, len(c.queue))
 		return nil
 	}
 
@@ -160,33 +160,33 @@ func (a *Account) claimClass(t *Tracker, name dafty.Class, how urgency, now time
 	}
 	place := c.queue.place(t, now)
 	alone := a.alone(t)
-	asks := a.general.goesAhead(t, now) || c.hold.goesAhead(t, now)
-	wait := a.general.blocks(t, alone, now)
+	asks := a.breaker.goesAhead(t, now) || c.breaker.goesAhead(t, now)
+	wait := a.breaker.blocks(t, alone, now)
 	if wait == nil {
-		wait = c.hold.blocks(t, alone, now)
+		wait = c.breaker.blocks(t, alone, now)
 	}
 	if wait == nil {
-		wait = c.room.full(now)
+		wait = c.concurrency.full(now)
 	}
 	if wait == nil && asks {
-		wait = c.rate(now, 0) // before those who wait for what it meets
+		wait = c.rateBlock(now, 0) // before those who wait for what it meets
 	} else if wait == nil {
-		wait = c.rate(now, place)
+		wait = c.rateBlock(now, place)
 	}
 	if wait != nil {
 		c.queue[place].waits(wait.Until, wait.Kind)
 		return wait
 	}
 	metrics.RecordQueueWait(name, c.queue[place].why, now.Sub(c.queue[place].joined))
-	tracing.Waited(t.from.span, string(name), string(c.queue[place].why), c.queue[place].joined, now)
+	tracing.Waited(t.callContext.span, string(name), string(c.queue[place].why), c.queue[place].joined, now)
 	c.queue.remove(t)
-	c.pace.acquire(now, len(c.queue))
-	c.room.startProbe(t, now)
-	a.general.startProbe(t, now)
-	c.hold.startProbe(t, now)
+	c.limiter.acquire(now, len(c.queue))
+	c.concurrency.startProbe(t, now)
+	a.breaker.startProbe(t, now)
+	c.breaker.startProbe(t, now)
 	if asks {
-		a.general.ask(now)
-		c.hold.ask(now)
+		a.breaker.ask(now)
+		c.breaker.ask(now)
 	}
 	return nil
 }
@@ -203,9 +203,9 @@ func (a *Account) alone(t *Tracker) bool {
 	return true
 }
 
-// rate says until when the class has no call left for one that so many others are before.
-func (c *class) rate(now time.Time, others int) *lifecycle.Block {
-	at := c.pace.next(now, others)
+// rateBlock says until when the class has no call left for one that so many others are before.
+func (c *class) rateBlock(now time.Time, others int) *lifecycle.Block {
+	at := c.limiter.next(now, others)
 	if !at.After(now) {
 		return nil
 	}
@@ -218,20 +218,20 @@ func (a *Account) sends(t *Tracker, name dafty.Class, key string) bool {
 	a.mu.Lock()
 	now, c := time.Now(), a.classes[name]
 	if !a.keys.reserve(t.uid, key, now.Add(lifecycle.RepeatAfter), now) {
-		c.room.remove(t)
-		wake := a.back(t)
+		c.concurrency.remove(t)
+		wake := a.releaseProbes(t)
 		a.mu.Unlock()
 		wakeAll(wake)
 		return false
 	}
-	c.pace.sent()
-	c.room.enter(t)
+	c.limiter.onSent()
+	c.concurrency.enter(t)
 	a.mu.Unlock()
 	return true
 }
 
-// answered gives the key of a submission of t back whose answer leaves nothing in doubt.
-func (a *Account) answered(t *Tracker, key string) {
+// releaseKey gives the key of a submission of t back whose answer leaves nothing in doubt.
+func (a *Account) releaseKey(t *Tracker, key string) {
 	a.mu.Lock()
 	wake := a.keys.release(t.uid, key)
 	a.mu.Unlock()
@@ -243,26 +243,26 @@ func (a *Account) answered(t *Tracker, key string) {
 func (a *Account) submitted(t *Tracker, name dafty.Class, taken time.Time, rate dafty.Rate, err *dafty.CallError, givenUp bool) {
 	a.mu.Lock()
 	now, c := time.Now(), a.classes[name]
-	c.pace.onResponse(taken, now, rate, err)
-	c.room.onResponse(t, err, now)
-	wake := a.back(t)
-	confirmed := a.refusals.hear(t, err, a.general != nil && a.general.kind == dafty.KindUnauthorized, now)
+	c.limiter.onResponse(taken, now, rate, err)
+	c.concurrency.onResponse(t, err, now)
+	wake := a.releaseProbes(t)
+	confirmed := a.refusals.hear(t, err, a.breaker != nil && a.breaker.kind == dafty.KindUnauthorized, now)
 	switch {
 	case err == nil:
 		wake = c.accepted(now)
-		if a.general != nil {
-			a.general = nil
+		if a.breaker != nil {
+			a.breaker = nil
 			wake = a.waiting()
 		}
 	case givenUp, err.Kind == dafty.KindRateLimit:
 	case err.Kind == dafty.KindUnauthorized && !confirmed:
 	case err.Kind == dafty.KindConcurrency, err.Kind == dafty.KindSubscriptionRequired:
 		// Of this class alone: fewer videos than images may run, and a plan may lack one of them.
-		c.hold = c.hold.refuse(t, err, taken, now)
+		c.breaker = c.breaker.refuse(t, err, taken, now)
 		wake = nil
 	case err.Kind.Advice() == dafty.AdviceAskPerson, err.Kind == dafty.KindUsageLimit,
 		err.Kind == dafty.KindUnavailable && err.Unsent:
-		a.general = a.general.refuse(t, err, taken, now)
+		a.breaker = a.breaker.refuse(t, err, taken, now)
 		wake = nil
 	}
 	if len(wake) == 0 {
@@ -276,23 +276,23 @@ func (a *Account) submitted(t *Tracker, name dafty.Class, taken time.Time, rate 
 // the next tries whether there is more.
 func (c *class) accepted(now time.Time) []*Tracker {
 	switch {
-	case c.hold == nil:
+	case c.breaker == nil:
 		return nil
-	case c.hold.kind != dafty.KindConcurrency || len(c.queue) == 0:
-		c.hold = nil
+	case c.breaker.kind != dafty.KindConcurrency || len(c.queue) == 0:
+		c.breaker = nil
 		return c.queue.all()
 	default:
-		c.hold.until, c.hold.failures, c.hold.refused = now, 0, nil
+		c.breaker.until, c.breaker.failures, c.breaker.refused = now, 0, nil
 		return c.queue.first()
 	}
 }
 
-// back takes note that t doesn't try any more, and says who is to try in its place.
-func (a *Account) back(t *Tracker) []*Tracker {
+// releaseProbes takes note that t doesn't try any more, and says who is to try in its place.
+func (a *Account) releaseProbes(t *Tracker) []*Tracker {
 	var wake []*Tracker
-	general := a.general.probed(t)
+	general := a.breaker.probed(t)
 	for _, c := range a.classes {
-		if c.hold.probed(t) || general {
+		if c.breaker.probed(t) || general {
 			wake = append(wake, c.queue.first()...)
 		}
 	}
@@ -319,11 +319,11 @@ func (a *Account) ended(t *Tracker, name dafty.Class) {
 	a.mu.Lock()
 	var wake []*Tracker
 	if c := a.classes[name]; c != nil {
-		c.room.remove(t)
-		if c.hold != nil && c.hold.kind == dafty.KindConcurrency {
-			c.hold.until, c.hold.probe, c.hold.refused = time.Now(), nil, nil
+		c.concurrency.remove(t)
+		if c.breaker != nil && c.breaker.kind == dafty.KindConcurrency {
+			c.breaker.until, c.breaker.probe, c.breaker.refused = time.Now(), nil, nil
 			wake = c.queue.first()
-		} else if c.room.ceiling > 0 {
+		} else if c.concurrency.ceiling > 0 {
 			wake = c.queue.first()
 		}
 	}
@@ -331,17 +331,17 @@ func (a *Account) ended(t *Tracker, name dafty.Class) {
 	wakeAll(wake)
 }
 
-// leave drops t, and says who is to be woken in its place.
-func (a *Account) leave(t *Tracker) []*Tracker {
+// remove drops t, and says who is to be woken in its place.
+func (a *Account) remove(t *Tracker) []*Tracker {
 	a.uploads.leave(t)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	delete(a.refusals.by, t)
 	for _, c := range a.classes {
 		c.queue.remove(t)
-		c.room.remove(t)
+		c.concurrency.remove(t)
 	}
-	wake := a.back(t)
+	wake := a.releaseProbes(t)
 	if len(wake) == 0 {
 		for _, c := range a.classes {
 			wake = append(wake, a.hasten(c, time.Now())...)
@@ -374,16 +374,16 @@ func (a *Account) leaveQueues(t *Tracker) []*Tracker {
 // hasten are those of a queue whose turn is sooner than they were told, as others went away or more is known of the
 // minute.
 func (a *Account) hasten(c *class, now time.Time) []*Tracker {
-	if len(c.queue) == 0 || a.general != nil || c.hold != nil {
+	if len(c.queue) == 0 || a.breaker != nil || c.breaker != nil {
 		return nil
 	}
 	var wake []*Tracker
-	for place := range min(len(c.queue), c.pace.bound(now)) {
+	for place := range min(len(c.queue), c.limiter.bound(now)) {
 		at := now
-		if wait := c.room.full(now); wait != nil {
+		if wait := c.concurrency.full(now); wait != nil {
 			at = wait.Until
 		}
-		if wait := c.rate(now, place); wait != nil && wait.Until.After(at) {
+		if wait := c.rateBlock(now, place); wait != nil && wait.Until.After(at) {
 			at = wait.Until
 		}
 		if waits := &c.queue[place]; waits.due.After(at.Add(time.Second)) {
@@ -403,10 +403,10 @@ func (a *Account) acquire(ctx context.Context, name dafty.Class, spare int) (tak
 		}
 		a.mu.Lock()
 		now, c := time.Now(), a.classes[name]
-		wait := c.rate(now, a.keepFree(name, spare, now))
+		wait := c.rateBlock(now, a.keepFree(name, spare, now))
 		if wait == nil {
-			c.pace.acquire(now, 0)
-			c.pace.sent()
+			c.limiter.acquire(now, 0)
+			c.limiter.onSent()
 			a.mu.Unlock()
 			return now, nil
 		}
@@ -421,7 +421,7 @@ func (a *Account) acquire(ctx context.Context, name dafty.Class, spare int) (tak
 // keepFree returns how many calls of a class's minute are left alone by a call that leaves so many spare: those, and one for
 // each cancel that waits and was never tried.
 func (a *Account) keepFree(name dafty.Class, spare int, now time.Time) int {
-	reserved := min(spare, a.classes[name].pace.bound(now)/2)
+	reserved := min(spare, a.classes[name].limiter.bound(now)/2)
 	if name == dafty.ClassOther {
 		reserved += a.cancels.untried()
 	}
@@ -433,14 +433,14 @@ func (a *Account) keepFree(name dafty.Class, spare int, now time.Time) int {
 func (a *Account) onResponse(name dafty.Class, taken time.Time, rate dafty.Rate, err *dafty.CallError) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.classes[name].pace.onResponse(taken, time.Now(), rate, err)
+	a.classes[name].limiter.onResponse(taken, time.Now(), rate, err)
 }
 
 // onLongPoll is called for a request that Dafty was asked to hold.
 func (a *Account) onLongPoll(taken time.Time, rate dafty.Rate, err *dafty.CallError) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.classes[dafty.ClassOther].pace.hear(taken, time.Now(), rate, err)
+	a.classes[dafty.ClassOther].limiter.observe(taken, time.Now(), rate, err)
 }
 
 // quietAt is when nothing that the account remembers matters any more.
@@ -454,13 +454,13 @@ func (a *Account) quietAt() time.Time {
 		}
 	}
 	for _, c := range a.classes {
-		later(c.pace.quietAt())
-		if c.hold != nil {
-			later(c.hold.until)
+		later(c.limiter.quietAt())
+		if c.breaker != nil {
+			later(c.breaker.until)
 		}
 	}
-	if a.general != nil {
-		later(a.general.until)
+	if a.breaker != nil {
+		later(a.breaker.until)
 	}
 	return at
 }

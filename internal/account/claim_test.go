@@ -585,12 +585,12 @@ func TestTurnsThatAreNotUsed(t *testing.T) {
 				if goes := claimed(image, tracker) != ""; goes != tt.goes {
 					t.Errorf("goes: %t, want %t", goes, tt.goes)
 				}
-				turns := &first.classes[dafty.ClassImageCreate].pace.window
+				turns := &first.classes[dafty.ClassImageCreate].limiter.window
 				turns.next(time.Now(), 0)
 				if got := len(turns.taken); got != tt.taken {
 					t.Errorf("%d turns are taken, want %d", got, tt.taken)
 				}
-				if other := tracker.secret; other != first && len(other.classes[dafty.ClassImageCreate].pace.window.taken) != 1 {
+				if other := tracker.secret; other != first && len(other.classes[dafty.ClassImageCreate].limiter.window.taken) != 1 {
 					t.Error("the other key's turn isn't counted")
 				}
 			})

@@ -52,7 +52,7 @@ func (r *Registry) owed() int {
 	count := 0
 	for _, t := range trackers {
 		t.mu.Lock()
-		t.unwatch()
+		t.stopPolling()
 		if t.owes && !t.closed {
 			count++
 		}

@@ -417,7 +417,7 @@ func (a *Account) take(calls int) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for range calls {
-		a.classes[dafty.ClassOther].pace.acquire(time.Now(), 0)
+		a.classes[dafty.ClassOther].limiter.acquire(time.Now(), 0)
 	}
 }
 

@@ -166,7 +166,7 @@ func (p *limiter) acquire(now time.Time, waiting int) {
 	if waiting == 0 && len(p.window.taken) < p.window.limit/2 {
 		p.saturated = false
 	}
-	p.window.take(now)
+	p.window.acquire(now)
 	p.left--
 	// What came late catches up, by one call at most.
 	if spacing := p.spacing(); now.Sub(p.slot) < 2*spacing {
@@ -190,21 +190,21 @@ func (p *limiter) idle(now time.Time) bool {
 	return n == 0 || now.Sub(p.window.taken[n-1]) >= windowLength
 }
 
-// sent notes that a call that was taken leaves.
-func (p *limiter) sent() { p.inFlight++ }
+// onSent notes that a call that was taken leaves.
+func (p *limiter) onSent() { p.inFlight++ }
 
 // onResponse learns from the answer to a call that was sent. err is nil where it succeeded.
 func (p *limiter) onResponse(taken, now time.Time, rate dafty.Rate, err *dafty.CallError) {
 	p.inFlight--
-	p.hear(taken, now, rate, err)
+	p.observe(taken, now, rate, err)
 }
 
-// hear learns from the answer to a call that was taken at taken. A held request isn't among those in flight: it was
+// observe learns from the answer to a call that was taken at taken. A held request isn't among those in flight: it was
 // counted when it came.
-func (p *limiter) hear(taken, now time.Time, rate dafty.Rate, err *dafty.CallError) {
+func (p *limiter) observe(taken, now time.Time, rate dafty.Rate, err *dafty.CallError) {
 	p.aloneUntil = time.Time{}
 	if now.Sub(taken) < windowLength/2 {
-		p.window.answered(taken, now)
+		p.window.onResponse(taken, now)
 	}
 	refused := err != nil && err.Kind == dafty.KindRateLimit
 	switch told := rate.Limit > 0 && now.Sub(taken) < fresh; {

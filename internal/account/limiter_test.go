@@ -24,7 +24,7 @@ func paced(limit int, slowly bool, calls int, now time.Time) *limiter {
 // goes has a call go, while so many wait.
 func goes(p *limiter, now time.Time, waiting int) {
 	p.acquire(now, waiting)
-	p.sent()
+	p.onSent()
 }
 
 func rate(limit, remaining int, reset time.Duration) dafty.Rate {

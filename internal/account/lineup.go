@@ -8,15 +8,15 @@ import (
 	"dafty.ai/dafty-operator/internal/dafty"
 )
 
-// lineup are the cancels that wait for their share of the rate limit: those that were never tried before those that are
+// cancelQueue are the cancels that wait for their share of the rate limit: those that were never tried before those that are
 // tried again, and each in the order in which they came. No look goes before one that was never tried. One that is tried again
 // leaves room for the looks that tell whether its job has ended, or many of them would keep all looks waiting.
-type lineup struct{ waiting []*cancelTurn }
+type cancelQueue struct{ waiting []*cancelTurn }
 
 // cancelTurn is a cancel in the line-up. again says that it was tried before.
 type cancelTurn struct{ again bool }
 
-func (l *lineup) join(again bool) *cancelTurn {
+func (l *cancelQueue) join(again bool) *cancelTurn {
 	turn := &cancelTurn{again: again}
 	at := len(l.waiting)
 	for at > 0 && !again && l.waiting[at-1].again {
@@ -26,12 +26,12 @@ func (l *lineup) join(again bool) *cancelTurn {
 	return turn
 }
 
-func (l *lineup) leave(turn *cancelTurn) {
+func (l *cancelQueue) remove(turn *cancelTurn) {
 	l.waiting = slices.DeleteFunc(l.waiting, func(other *cancelTurn) bool { return other == turn })
 }
 
 // untried returns how many wait that were never tried. They come first.
-func (l *lineup) untried() int {
+func (l *cancelQueue) untried() int {
 	for i, turn := range l.waiting {
 		if turn.again {
 			return i
@@ -51,20 +51,20 @@ func (a *Account) acquireForCancel(ctx context.Context, again bool) (taken time.
 	for {
 		a.mu.Lock()
 		if err := ctx.Err(); err != nil {
-			a.cancels.leave(turn)
+			a.cancels.remove(turn)
 			a.mu.Unlock()
 			return time.Time{}, err
 		}
 		now, c := time.Now(), a.classes[dafty.ClassOther]
 		before := slices.Index(a.cancels.waiting, turn)
 		if again {
-			before += min(spareForLooks, c.pace.bound(now)/2)
+			before += min(spareForLooks, c.limiter.bound(now)/2)
 		}
-		wait := c.rate(now, before)
+		wait := c.rateBlock(now, before)
 		if wait == nil {
-			a.cancels.leave(turn)
-			c.pace.acquire(now, 0)
-			c.pace.sent()
+			a.cancels.remove(turn)
+			c.limiter.acquire(now, 0)
+			c.limiter.onSent()
 			a.mu.Unlock()
 			return now, nil
 		}

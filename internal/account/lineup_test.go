@@ -56,14 +56,14 @@ func TestCancelsOfManyDeletions(t *testing.T) {
 
 // What was never tried goes before what is tried again.
 func TestTheLineup(t *testing.T) {
-	var l lineup
+	var l cancelQueue
 	again := l.join(true)
 	first := l.join(false)
 	second := l.join(false)
 	if !slices.Equal(l.waiting, []*cancelTurn{first, second, again}) {
 		t.Errorf("the order is %v", l.waiting)
 	}
-	l.leave(first)
+	l.remove(first)
 	if !slices.Equal(l.waiting, []*cancelTurn{second, again}) {
 		t.Errorf("the order is %v", l.waiting)
 	}

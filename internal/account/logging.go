@@ -28,16 +28,16 @@ func (t *Tracker) SetCallContext(ctx context.Context) {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.from = from
+	t.callContext = from
 }
 
 // call is ctx for a call. The tracker is locked.
 func (t *Tracker) call(ctx context.Context) context.Context {
-	if t.from.span.IsValid() {
-		ctx = trace.ContextWithSpanContext(ctx, t.from.span)
+	if t.callContext.span.IsValid() {
+		ctx = trace.ContextWithSpanContext(ctx, t.callContext.span)
 	}
-	if t.from.log != nil {
-		ctx = log.IntoContext(ctx, *t.from.log)
+	if t.callContext.log != nil {
+		ctx = log.IntoContext(ctx, *t.callContext.log)
 	}
 	return ctx
 }

@@ -92,9 +92,9 @@ func (a *Account) load(now time.Time) metrics.Load {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	load := metrics.NewLoad()
-	load.Held = a.watcher.held
+	load.Held = a.poller.held
 	for name, c := range a.classes {
-		class := metrics.ClassLoad{InFlight: len(c.room.inFlight)}
+		class := metrics.ClassLoad{InFlight: len(c.concurrency.inFlight)}
 		for _, w := range c.queue {
 			if !w.lapsed(now) {
 				class.Waiting++
@@ -102,8 +102,8 @@ func (a *Account) load(now time.Time) metrics.Load {
 			}
 		}
 		load.Classes[name] = class
-		if c.pace.limit > 0 {
-			load.Remaining[metrics.Minute{Account: a.label, Class: name}] = c.pace.remaining
+		if c.limiter.limit > 0 {
+			load.Remaining[metrics.Minute{Account: a.label, Class: name}] = c.limiter.remaining
 		}
 	}
 	return load
@@ -128,5 +128,5 @@ func (w *queued) waits(until time.Time, why dafty.Kind) {
 func (t *Tracker) EndedAt() time.Time {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.endTold
+	return t.endedAt
 }

@@ -160,7 +160,7 @@ func (r *Registry) newAccount(apiKey string) *Account {
 	for _, old := range r.recalled {
 		if c := a.classes[old.Class]; c != nil && Hash(cmp.Or(old.RecordUID, old.UID), apiKey) == old.Submission.CredentialsHash {
 			ago := r.config.Now().Sub(old.Submission.SentAt.Add(recalledAfter))
-			c.pace.recall(now.Add(-max(ago, 0))) // less than none by a clock that was ahead
+			c.limiter.recall(now.Add(-max(ago, 0))) // less than none by a clock that was ahead
 			if key := old.Submission.IdempotencyKey; key != "" {
 				// It may still be on its way, and another DaftyJob may have the same key.
 				ago := max(r.config.Now().Sub(old.Submission.SentAt.Time), 0)

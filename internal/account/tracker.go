@@ -41,9 +41,9 @@ type Tracker struct {
 	rejected, doubted *Account
 	// asked are the contents that the secret's account was asked to upload, by digest.
 	asked []string
-	// told is when the status was last written, by the clock of status, and annotated the id that was last written into the
+	// statusWrittenAt is when the status was last written, by the clock of status, and annotated the id that was last written into the
 	// annotation.
-	told      time.Time
+	statusWrittenAt      time.Time
 	annotated string
 	// version is that of the DaftyJob, secretVersion that of its Secret, and changed when either changed, or the DaftyJob was
 	// new.
@@ -55,8 +55,8 @@ type Tracker struct {
 	failures   int
 	class      dafty.Class
 	job        *dafty.Job
-	// endTold is when the answer arrived that told of the job's end, for metrics.
-	endTold time.Time
+	// endedAt is when the answer arrived that told of the job's end, for metrics.
+	endedAt time.Time
 	// followed is the id of the job that trouble, missed and cancel are about.
 	followed string
 	trouble  *lifecycle.Trouble
@@ -66,10 +66,10 @@ type Tracker struct {
 	cancel               *lifecycle.CancelCall
 	// cancelSent is set once a cancel of the job has left, whatever came of it.
 	cancelSent bool
-	watch      *watch
+	poll      *poll
 	// owes is set while a create or a cancel is on its way, or its answer isn't in status yet.
 	owes bool
-	from origin
+	callContext origin
 	// thumbnails is set while one is looked for.
 	thumbnails bool
 	// gaveUp is set once a deletion was told to have given up.
@@ -121,7 +121,7 @@ func (t *Tracker) SetAPIKey(apiKey string) {
 	t.asked = nil
 	var wake []*Tracker
 	if before != nil {
-		wake = before.leave(t)
+		wake = before.remove(t)
 		t.registry.release(before)
 	}
 	t.mu.Unlock()
@@ -140,7 +140,7 @@ func (t *Tracker) Known() lifecycle.Known {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	known := lifecycle.Known{
-		Sender: t.registry.config.Sender, Since: t.since, StatusWrittenAt: t.told, Annotated: t.annotated,
+		Sender: t.registry.config.Sender, Since: t.since, StatusWrittenAt: t.statusWrittenAt, Annotated: t.annotated,
 		Job: t.job, Trouble: copied(t.trouble), Cancel: copied(t.cancel), CancelSent: t.cancelSent, Submission: copied(t.submission),
 	}
 	if t.secret != nil {
@@ -177,7 +177,7 @@ func (t *Tracker) Rehash(uid types.UID) map[string]string {
 func (t *Tracker) StatusWritten() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.told = t.registry.config.Now()
+	t.statusWrittenAt = t.registry.config.Now()
 }
 
 // Annotated tells that the job's id was written into the annotation.
@@ -195,7 +195,7 @@ func (t *Tracker) Healthy() bool {
 	if t.trouble != nil {
 		return false
 	}
-	return t.watch != nil || t.submission != nil && (!t.submission.Done || t.submission.Err == nil)
+	return t.poll != nil || t.submission != nil && (!t.submission.Done || t.submission.Err == nil)
 }
 
 func copied[T any](from *T) *T {
@@ -342,7 +342,7 @@ func (t *Tracker) create(ctx context.Context, a *Account, create dafty.Create, k
 	failure := dafty.AsError(err)
 	a.submitted(t, create.Class(), taken, *rate, failure, ctx.Err() != nil)
 	if failure == nil || failure.Refused() {
-		a.answered(t, key)
+		a.releaseKey(t, key)
 	}
 	return job, failure
 }
@@ -361,7 +361,7 @@ func (t *Tracker) observe(job *dafty.Job) (news, end bool) {
 	}
 	t.job = job
 	if ended(job) {
-		t.endTold = time.Now()
+		t.endedAt = time.Now()
 	}
 	dated := before != nil && before.CreatedAt.IsZero() && !job.CreatedAt.IsZero() // a list told of it before
 	return before == nil || before.Id != job.Id || before.Status != job.Status || dated, ended(job)
@@ -385,12 +385,12 @@ func (t *Tracker) Follow(jobID string, class dafty.Class) {
 	switch {
 	case a == nil || t.closed || t.registry.draining() || t.knowsEnd(jobID):
 		return
-	case t.watch != nil && t.watch.account == a && t.watch.jobID == jobID:
-		a.enter(t.watch) // a Secret that was away for a moment gave its place back
+	case t.poll != nil && t.poll.account == a && t.poll.jobID == jobID:
+		a.enter(t.poll) // a Secret that was away for a moment gave its place back
 		return
 	}
-	t.unwatch()
-	w := &watch{tracker: t, account: t.registry.retain(a), jobID: jobID, class: class, cancelling: t.cancel != nil}
+	t.stopPolling()
+	w := &poll{tracker: t, account: t.registry.retain(a), jobID: jobID, class: class, cancelling: t.cancel != nil}
 	w.ctx, w.stop = context.WithCancel(t.call(t.ctx))
 	switch now := time.Now(); {
 	case t.missed > 0:
@@ -402,7 +402,7 @@ func (t *Tracker) Follow(jobID string, class dafty.Class) {
 	if t.job != nil && strings.EqualFold(t.job.Id, jobID) {
 		w.status, w.made = t.job.Status, t.job.CreatedAt
 	}
-	t.watch, t.class = w, class
+	t.poll, t.class = w, class
 	a.follow(t.registry.ctx, w)
 }
 
@@ -423,14 +423,14 @@ func (t *Tracker) MarkAbandoned() bool {
 	return !before
 }
 
-// unwatch stops to look.
-func (t *Tracker) unwatch() {
-	if t.watch == nil {
+// stopPolling stops to look.
+func (t *Tracker) stopPolling() {
+	if t.poll == nil {
 		return
 	}
-	t.watch.account.unfollow(t.watch)
-	t.registry.release(t.watch.account)
-	t.watch = nil
+	t.poll.account.unfollow(t.poll)
+	t.registry.release(t.poll.account)
+	t.poll = nil
 }
 
 // caller is the account that a known job is asked about with: the Secret's; and the last
@@ -447,9 +447,9 @@ func (t *Tracker) caller(cancelling bool) *Account {
 }
 
 // looked keeps what a look brought. held says that Dafty was asked to hold it.
-func (t *Tracker) looked(w *watch, taken time.Time, held bool, job *dafty.Job, err *dafty.CallError) {
+func (t *Tracker) looked(w *poll, taken time.Time, held bool, job *dafty.Job, err *dafty.CallError) {
 	t.mu.Lock()
-	if t.watch != w {
+	if t.poll != w {
 		// Another looks in its place, with another key perhaps: this answer is none of its.
 		t.mu.Unlock()
 		return
@@ -469,7 +469,7 @@ func (t *Tracker) looked(w *watch, taken time.Time, held bool, job *dafty.Job, e
 		if !cancelling {
 			w.endsByItself(job)
 		}
-		t.unwatch()
+		t.stopPolling()
 	} else {
 		w.goesOn(job, cancelling, held, taken)
 	}
@@ -483,9 +483,9 @@ func (t *Tracker) looked(w *watch, taken time.Time, held bool, job *dafty.Job, e
 }
 
 // listed keeps that a list has the job under a status. It is no news that a job waits which is known to have begun.
-func (t *Tracker) listed(w *watch, status dafty.JobStatus) {
+func (t *Tracker) listed(w *poll, status dafty.JobStatus) {
 	t.mu.Lock()
-	if t.watch != w {
+	if t.poll != w {
 		t.mu.Unlock()
 		return
 	}
@@ -600,9 +600,9 @@ func (t *Tracker) cancelJob(ctx context.Context, a *Account, jobID string, cause
 	class := t.class
 	switch {
 	case end:
-		t.unwatch()
-	case t.watch != nil:
-		t.watch.lookNow()
+		t.stopPolling()
+	case t.poll != nil:
+		t.poll.lookNow()
 	}
 	t.mu.Unlock()
 	if end {
@@ -616,11 +616,11 @@ func (t *Tracker) close() {
 	t.mu.Lock()
 	t.closed = true
 	t.settle()
-	t.unwatch()
+	t.stopPolling()
 	var wake []*Tracker
 	for _, a := range []*Account{t.secret, t.lastUsed, t.previous} {
 		if a != nil {
-			wake = append(wake, a.leave(t)...)
+			wake = append(wake, a.remove(t)...)
 			t.registry.release(a)
 		}
 	}

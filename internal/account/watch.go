@@ -36,8 +36,8 @@ const (
 	spareForLooks   = spareForCancels + 3
 )
 
-// watch is a job at Dafty that is followed until it has ended. The account's lock guards it.
-type watch struct {
+// poll is a job at Dafty that is followed until it has ended. The account's lock guards it.
+type poll struct {
 	tracker *Tracker
 	account *Account
 	jobID   string
@@ -67,12 +67,12 @@ type watch struct {
 	unlisted time.Time
 }
 
-// watcher looks at an account's jobs in flight, as many calls as the minute carries: a held request for each where
+// poller looks at an account's jobs in flight, as many calls as the minute carries: a held request for each where
 // that is possible, which tells of the end at once; beyond that, lists of those that haven't ended, and a look at each
 // that is no longer among them. The account's lock guards it.
-type watcher struct {
+type poller struct {
 	account *Account
-	watches map[*watch]bool
+	watches map[*poll]bool
 	kicked  chan struct{}
 	running bool
 	ctx     context.Context //nolint:containedctx // Of the registry, once it runs.
@@ -95,7 +95,7 @@ type watcher struct {
 // sweep is one look at the lists, page by page.
 type sweep struct {
 	// members are the watches that it can judge: those that were there before it began.
-	members map[*watch]bool
+	members map[*poll]bool
 	lists   []dafty.JobStatus // that are left
 	cursor  string
 	pages   int
@@ -104,41 +104,41 @@ type sweep struct {
 	busy    bool
 }
 
-func newWatcher(a *Account) watcher {
-	return watcher{account: a, watches: map[*watch]bool{}, kicked: make(chan struct{}, 1), lasts: heldFor}
+func newPoller(a *Account) poller {
+	return poller{account: a, watches: map[*poll]bool{}, kicked: make(chan struct{}, 1), lasts: heldFor}
 }
 
 // follow begins to watch a job.
-func (a *Account) follow(ctx context.Context, w *watch) {
+func (a *Account) follow(ctx context.Context, w *poll) {
 	a.enter(w)
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.watcher.add(ctx, w)
+	a.poller.add(ctx, w)
 }
 
 // enter counts a job that is watched among those in flight.
-func (a *Account) enter(w *watch) {
+func (a *Account) enter(w *poll) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if c := a.classes[w.class]; c != nil {
-		c.room.enter(w.tracker)
+		c.concurrency.enter(w.tracker)
 	}
 }
 
 // unfollow ends a watch and the call that is on its way for it.
-func (a *Account) unfollow(w *watch) {
+func (a *Account) unfollow(w *poll) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	delete(a.watcher.watches, w)
+	delete(a.poller.watches, w)
 	if c := a.classes[w.class]; c != nil {
-		c.room.remove(w.tracker)
+		c.concurrency.remove(w.tracker)
 	}
 	w.stop()
-	a.watcher.kick()
+	a.poller.kick()
 }
 
 // kick has the watcher decide anew.
-func (w *watcher) kick() {
+func (w *poller) kick() {
 	select {
 	case w.kicked <- struct{}{}:
 	default:
@@ -146,7 +146,7 @@ func (w *watcher) kick() {
 }
 
 // add begins to watch.
-func (w *watcher) add(ctx context.Context, added *watch) {
+func (w *poller) add(ctx context.Context, added *poll) {
 	w.watches[added] = true
 	if !w.running {
 		if w.sweep != nil && !w.sweep.busy {
@@ -162,7 +162,7 @@ func (w *watcher) add(ctx context.Context, added *watch) {
 	w.kick()
 }
 
-func (w *watcher) run(ctx context.Context) {
+func (w *poller) run(ctx context.Context) {
 	w.pause(ctx)
 	for {
 		w.account.mu.Lock()
@@ -189,7 +189,7 @@ func (w *watcher) run(ctx context.Context) {
 }
 
 // pause lets the others catch up.
-func (w *watcher) pause(ctx context.Context) {
+func (w *poller) pause(ctx context.Context) {
 	timer := time.NewTimer(gather)
 	defer timer.Stop()
 	select {
@@ -200,7 +200,7 @@ func (w *watcher) pause(ctx context.Context) {
 
 // next is the call to make now, or nil and when to decide anew at the latest: looks at single jobs come first, the
 // urgent ones before the others, then held requests and lists, as the plan has it.
-func (w *watcher) next(now time.Time) (call func(), at time.Time) {
+func (w *poller) next(now time.Time) (call func(), at time.Time) {
 	at = now.Add(time.Minute)
 	soonest := func(other time.Time) {
 		if other.Before(at) {
@@ -209,7 +209,7 @@ func (w *watcher) next(now time.Time) (call func(), at time.Time) {
 	}
 	plan := w.plan(now)
 	inTurn := !plan.crowded || w.failures > 2 // the lists don't tell of the others
-	var first, unheld *watch
+	var first, unheld *poll
 	var likeliest float64
 	for each := range w.watches {
 		switch {
@@ -233,13 +233,13 @@ func (w *watcher) next(now time.Time) (call func(), at time.Time) {
 	}
 	take := func(spare int, held bool) bool {
 		c := w.account.classes[dafty.ClassOther]
-		if wait := c.rate(now, w.account.keepFree(dafty.ClassOther, spare, now)); wait != nil {
+		if wait := c.rateBlock(now, w.account.keepFree(dafty.ClassOther, spare, now)); wait != nil {
 			soonest(wait.Until)
 			return false
 		}
-		c.pace.acquire(now, 0)
+		c.limiter.acquire(now, 0)
 		if !held {
-			c.pace.sent()
+			c.limiter.onSent()
 		}
 		return true
 	}
@@ -270,7 +270,7 @@ func (w *watcher) next(now time.Time) (call func(), at time.Time) {
 		unheld.busy = true
 		ctx, release := context.WithCancel(unheld.ctx)
 		unheld.release = release
-		return func() { unheld.hold(ctx, now) }
+		return func() { unheld.longPoll(ctx, now) }
 	}
 	list := func() func() {
 		if w.sweep == nil {
@@ -318,7 +318,7 @@ func (w *watcher) next(now time.Time) (call func(), at time.Time) {
 }
 
 // before puts the jobs that began first first: they end first.
-func (w *watch) before(other *watch) bool {
+func (w *poll) before(other *poll) bool {
 	if (w.status == dafty.Processing) != (other.status == dafty.Processing) {
 		return w.status == dafty.Processing
 	}
@@ -330,16 +330,16 @@ func (w *watch) before(other *watch) bool {
 }
 
 // mayEnd is how likely the job ends while a request that begins now is held; ages are those of all of its class.
-func (w *watch) mayEnd(now time.Time, ages []time.Duration) float64 {
+func (w *poll) mayEnd(now time.Time, ages []time.Duration) float64 {
 	c := w.account.classes[w.class]
 	if c == nil || w.made.IsZero() {
 		return 1
 	}
-	return c.lasting.mayEnd(now.Sub(w.made), ages)
+	return c.durations.mayEnd(now.Sub(w.made), ages)
 }
 
 // waitsLonger puts the jobs first that nobody has asked about for longest.
-func (w *watch) waitsLonger(other *watch) bool {
+func (w *poll) waitsLonger(other *poll) bool {
 	if !w.asked.Equal(other.asked) {
 		return w.asked.Before(other.asked)
 	}
@@ -362,7 +362,7 @@ type plan struct {
 	ages map[dafty.Class][]time.Duration
 }
 
-func (w *watcher) plan(now time.Time) plan {
+func (w *poller) plan(now time.Time) plan {
 	jobs, unheld, waiting := 0, 0, false
 	for each := range w.watches {
 		if each.cancelling {
@@ -374,7 +374,7 @@ func (w *watcher) plan(now time.Time) plan {
 		}
 		waiting = waiting || each.status != dafty.Processing && each.look.IsZero()
 	}
-	bound := w.account.classes[dafty.ClassOther].pace.bound(now)
+	bound := w.account.classes[dafty.ClassOther].limiter.bound(now)
 	calls := float64(max(1, bound-min(spareForLooks, bound/2)))
 	const minute = float64(windowLength)
 	// Where not each can have a held request at any time, the lists tell of those that are too young to end meanwhile.
@@ -418,7 +418,7 @@ func (w *watcher) plan(now time.Time) plan {
 }
 
 // ages are those of the jobs of each class, as far as they are known, the youngest first.
-func (w *watcher) ages(now time.Time) map[dafty.Class][]time.Duration {
+func (w *poller) ages(now time.Time) map[dafty.Class][]time.Duration {
 	ages := map[dafty.Class][]time.Duration{}
 	for each := range w.watches {
 		if !each.cancelling && !each.made.IsZero() {
@@ -432,7 +432,7 @@ func (w *watcher) ages(now time.Time) map[dafty.Class][]time.Duration {
 }
 
 // ask looks at the job once.
-func (w *watch) ask(taken time.Time) {
+func (w *poll) ask(taken time.Time) {
 	ctx, rate := dafty.WithRate(w.ctx)
 	job, err := w.account.client.Job(ctx, w.jobID, false)
 	callErr := dafty.AsError(err)
@@ -440,8 +440,8 @@ func (w *watch) ask(taken time.Time) {
 	w.tracker.looked(w, taken, false, job, callErr)
 }
 
-// hold asks, and is answered when the job has ended, or after about 55 s.
-func (w *watch) hold(ctx context.Context, taken time.Time) {
+// longPoll asks, and is answered when the job has ended, or after about 55 s.
+func (w *poll) longPoll(ctx context.Context, taken time.Time) {
 	asked, rate := dafty.WithRate(ctx)
 	job, err := w.account.client.Job(asked, w.jobID, true)
 	callErr := dafty.AsError(err)
@@ -453,10 +453,10 @@ func (w *watch) hold(ctx context.Context, taken time.Time) {
 }
 
 // released ends a held request, and says whether it was given up for the sake of a look at once.
-func (w *watch) released(ctx context.Context, err error, lasted time.Duration) bool {
+func (w *poll) released(ctx context.Context, err error, lasted time.Duration) bool {
 	w.account.mu.Lock()
 	defer w.account.mu.Unlock()
-	watcher := &w.account.watcher
+	watcher := &w.account.poller
 	watcher.held--
 	watcher.lasts += (lasted - watcher.lasts) / 16
 	givenUp := err != nil && ctx.Err() != nil && w.ctx.Err() == nil
@@ -465,20 +465,20 @@ func (w *watch) released(ctx context.Context, err error, lasted time.Duration) b
 	if givenUp {
 		w.busy, w.look, w.urgent = false, time.Now(), true
 	}
-	w.account.watcher.kick()
+	w.account.poller.kick()
 	return givenUp
 }
 
 // again has the job looked at by itself.
-func (w *watch) again(at time.Time, urgent bool) {
+func (w *poll) again(at time.Time, urgent bool) {
 	w.account.mu.Lock()
 	defer w.account.mu.Unlock()
 	w.busy, w.look, w.urgent, w.asked = false, at, urgent, time.Now()
-	w.account.watcher.kick()
+	w.account.poller.kick()
 }
 
 // goesOn follows a look that found the job running.
-func (w *watch) goesOn(job *dafty.Job, cancelling, held bool, taken time.Time) {
+func (w *poll) goesOn(job *dafty.Job, cancelling, held bool, taken time.Time) {
 	w.account.mu.Lock()
 	defer w.account.mu.Unlock()
 	w.busy, w.status, w.made, w.cancelling, w.asked = false, job.Status, job.CreatedAt, cancelling, time.Now()
@@ -491,20 +491,20 @@ func (w *watch) goesOn(job *dafty.Job, cancelling, held bool, taken time.Time) {
 		// A request that Dafty didn't hold is nothing but a poll.
 		w.rest = taken.Add(pollInterval)
 	}
-	w.account.watcher.kick()
+	w.account.poller.kick()
 }
 
 // endsByItself learns how long the job took.
-func (w *watch) endsByItself(job *dafty.Job) {
+func (w *poll) endsByItself(job *dafty.Job) {
 	w.account.mu.Lock()
 	defer w.account.mu.Unlock()
 	if c := w.account.classes[w.class]; c != nil && !job.CreatedAt.IsZero() {
-		c.lasting.add(time.Since(job.CreatedAt))
+		c.durations.add(time.Since(job.CreatedAt))
 	}
 }
 
 // lookNow has a job that is being cancelled looked at at once, in place of a held request.
-func (w *watch) lookNow() {
+func (w *poll) lookNow() {
 	w.account.mu.Lock()
 	defer w.account.mu.Unlock()
 	w.looks, w.cancelling = 0, true
@@ -513,14 +513,14 @@ func (w *watch) lookNow() {
 		w.release()
 	case !w.busy:
 		w.look, w.urgent = time.Now(), true
-		w.account.watcher.kick()
+		w.account.poller.kick()
 	}
 }
 
 // begin begins a sweep.
-func (w *watcher) begin(plan plan, now time.Time) {
+func (w *poller) begin(plan plan, now time.Time) {
 	w.swept = now
-	w.sweep = &sweep{lists: plan.lists, members: map[*watch]bool{}, seen: map[string]bool{}, whole: plan.whole}
+	w.sweep = &sweep{lists: plan.lists, members: map[*poll]bool{}, seen: map[string]bool{}, whole: plan.whole}
 	for each := range w.watches {
 		if !each.busy {
 			w.sweep.members[each] = true
@@ -529,7 +529,7 @@ func (w *watcher) begin(plan plan, now time.Time) {
 }
 
 // page asks for the next page of a sweep.
-func (w *watcher) page(taken time.Time) {
+func (w *poller) page(taken time.Time) {
 	w.account.mu.Lock()
 	s := w.sweep
 	status, cursor, parent := s.lists[0], s.cursor, w.ctx
@@ -542,7 +542,7 @@ func (w *watcher) page(taken time.Time) {
 
 	w.account.mu.Lock()
 	s.busy = false
-	var news []*watch
+	var news []*poll
 	if err != nil {
 		w.failures++
 		w.sweep = nil
@@ -557,14 +557,14 @@ func (w *watcher) page(taken time.Time) {
 }
 
 // read takes a page, and gives those whose status it changes.
-func (w *watcher) read(s *sweep, status dafty.JobStatus, page *dafty.JobPage) []*watch {
+func (w *poller) read(s *sweep, status dafty.JobStatus, page *dafty.JobPage) []*poll {
 	s.pages++
 	here := map[string]bool{}
 	for _, id := range page.IDs {
 		id = strings.ToLower(id)
 		here[id], s.seen[id] = true, true
 	}
-	var news []*watch
+	var news []*poll
 	for each := range w.watches {
 		if here[strings.ToLower(each.jobID)] && each.status != status && each.status != dafty.Processing {
 			each.status = status
@@ -590,7 +590,7 @@ func (w *watcher) read(s *sweep, status dafty.JobStatus, page *dafty.JobPage) []
 const maxPages = 200
 
 // conclude ends a sweep: who isn't among those that run has ended, or is listed under no status that is known.
-func (w *watcher) conclude(s *sweep) {
+func (w *poller) conclude(s *sweep) {
 	w.sweep, w.pages, w.failures = nil, s.pages, 0
 	if !s.whole {
 		return

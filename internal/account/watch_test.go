@@ -1115,13 +1115,13 @@ func TestPlan(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				a := newAccount("k", &fakeDafty{}, Limits{dafty.ClassOther: tt.limit}, time.Time{})
 				for i := range tt.jobs {
-					w := &watch{account: a, tracker: &Tracker{}, cancelling: i < tt.cancel}
+					w := &poll{account: a, tracker: &Tracker{}, cancelling: i < tt.cancel}
 					if i < tt.ready {
 						w.status = dafty.Processing
 					}
-					a.watcher.watches[w] = true
+					a.poller.watches[w] = true
 				}
-				got := a.watcher.plan(time.Now())
+				got := a.poller.plan(time.Now())
 				if got.crowded != tt.crowded || len(got.lists) != tt.lists || got.every < tt.atLeast || (got.spacing > 0) != tt.spaced {
 					t.Errorf("got %+v", got)
 				}

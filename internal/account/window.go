@@ -41,14 +41,14 @@ func (w *window) oldest(now time.Time) time.Time {
 	return w.taken[0]
 }
 
-// take counts a call that goes at now.
-func (w *window) take(now time.Time) {
+// acquire counts a call that goes at now.
+func (w *window) acquire(now time.Time) {
 	w.taken = append(w.taken, now)
 }
 
-// answered moves a call to the time of its answer: Dafty has counted it somewhere between,
+// onResponse moves a call to the time of its answer: Dafty has counted it somewhere between,
 // and a minute from the later of the two is right wherever that was.
-func (w *window) answered(taken, now time.Time) {
+func (w *window) onResponse(taken, now time.Time) {
 	if i := slices.IndexFunc(w.taken, taken.Equal); i >= 0 {
 		w.taken = slices.Delete(w.taken, i, i+1)
 	}

@@ -22,13 +22,13 @@ func TestWindowKeepsTheLimitInEachMinute(t *testing.T) {
 				}
 				now = at
 			}
-			w.take(now)
+			w.acquire(now)
 			taken := now
 			way := rapid.Int64Range(0, int64(30*time.Second)).Draw(t, "way")
 			back := rapid.Int64Range(0, int64(5*time.Second)).Draw(t, "way back")
 			counted = append(counted, now.Add(time.Duration(way)))
 			now = now.Add(time.Duration(way + back))
-			w.answered(taken, now)
+			w.onResponse(taken, now)
 		}
 		for i := w.limit; i < len(counted); i++ {
 			if span := counted[i].Sub(counted[i-w.limit]); span < windowLength {
@@ -46,7 +46,7 @@ func TestWindowTellsEachItsTurn(t *testing.T) {
 		for range rapid.IntRange(0, w.limit).Draw(t, "taken") {
 			now = now.Add(time.Duration(rapid.Int64Range(0, int64(10*time.Second)).Draw(t, "apart")))
 			if !w.next(now, 0).After(now) {
-				w.take(now)
+				w.acquire(now)
 			}
 		}
 		waiting := rapid.IntRange(1, 50).Draw(t, "waiting")
@@ -61,7 +61,7 @@ func TestWindowTellsEachItsTurn(t *testing.T) {
 			if now = at; w.next(now, 0).After(now) {
 				t.Fatalf("%d finds no turn at the time it was told", i)
 			}
-			w.take(now)
+			w.acquire(now)
 		}
 	})
 }
@@ -73,7 +73,7 @@ func TestWindowLeavesRoom(t *testing.T) {
 		if at := w.next(now, 20); at.After(now) {
 			t.Fatal("a look has to wait although there is room")
 		}
-		w.take(now)
+		w.acquire(now)
 	}
 	if at := w.next(now, 20); at != now.Add(time.Minute) {
 		t.Errorf("the next look is told %v", at.Sub(now))
@@ -82,7 +82,7 @@ func TestWindowLeavesRoom(t *testing.T) {
 		if at := w.next(now, 0); at.After(now) {
 			t.Fatal("a cancel has to wait behind looks")
 		}
-		w.take(now)
+		w.acquire(now)
 	}
 	if at := w.next(now, 0); at != now.Add(time.Minute) {
 		t.Errorf("the next cancel is told %v", at.Sub(now))

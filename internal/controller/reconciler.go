@@ -207,7 +207,7 @@ func (r *Reconciler) carryOut(ctx context.Context, job *v1alpha1.DaftyJob, d dec
 		r.recordEvent(ctx, job, d.Decision)
 		r.tellStored(ctx, job, d.Decision)
 	}
-	if err := r.take(ctx, job, d.Decision, d.tracker, d.create); err != nil {
+	if err := r.takeStep(ctx, job, d.Decision, d.tracker, d.create); err != nil {
 		return err
 	}
 	if write := lifecycle.WriteOf(d.Step); write != "" {
@@ -286,8 +286,8 @@ func (r *Reconciler) writeStatus(ctx context.Context, job *v1alpha1.DaftyJob, st
 	return nil
 }
 
-// take takes a step, which is on record in status by now.
-func (r *Reconciler) take(ctx context.Context, job *v1alpha1.DaftyJob, decision lifecycle.Decision, tracker *account.Tracker, create dafty.Create) error {
+// takeStep takes a step, which is on record in status by now.
+func (r *Reconciler) takeStep(ctx context.Context, job *v1alpha1.DaftyJob, decision lifecycle.Decision, tracker *account.Tracker, create dafty.Create) error {
 	step, class := decision.Step, lifecycle.Class(&job.Spec)
 	if id := job.Status.JobID; id != "" && (step == lifecycle.AddFinalizer || step == lifecycle.Annotate) {
 		// The API server may refuse to write metadata for good, as where the annotations are full:

@@ -186,8 +186,8 @@ func describeError(err error) string {
 	return words
 }
 
-// refuse keeps that a write was refused, and tells it where that is news.
-func (r *Reconciler) refuse(ctx context.Context, job *v1alpha1.DaftyJob, write lifecycle.Write, err error) {
+// recordRefusal keeps that a write was refused, and tells it where that is news.
+func (r *Reconciler) recordRefusal(ctx context.Context, job *v1alpha1.DaftyJob, write lifecycle.Write, err error) {
 	if event := r.refusals.refused(job, write, err, r.Clock.Now()); event != nil {
 		r.emit(ctx, job, event, "Write")
 	}
@@ -207,7 +207,7 @@ func (r *Reconciler) unwritten(ctx context.Context, job *v1alpha1.DaftyJob, writ
 			return requeueAfterConflict(err)
 		}
 	}
-	r.refuse(ctx, job, write, err)
+	r.recordRefusal(ctx, job, write, err)
 	return acted{}, err
 }
 
@@ -217,7 +217,7 @@ func (r *Reconciler) unrecorded(ctx context.Context, job *v1alpha1.DaftyJob, d d
 	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) && !r.stands(ctx, job, d) {
 		return requeueAfterConflict(err)
 	}
-	r.refuse(ctx, job, lifecycle.WriteStatus, err)
+	r.recordRefusal(ctx, job, lifecycle.WriteStatus, err)
 	if ended := d.Status.Phase.Final() && d.Step == lifecycle.Rest; ended && !job.DeletionTimestamp.IsZero() && slices.Contains(job.Finalizers, v1alpha1.CancelFinalizer) {
 		// Its end is known, and it is to go: nobody needs it written down.
 		d.Step = lifecycle.RemoveFinalizer
@@ -286,5 +286,5 @@ func (r *Reconciler) unread(ctx context.Context, job *v1alpha1.DaftyJob, tracker
 		return err
 	}
 	job.Status = decision.Status
-	return errors.Join(err, r.take(ctx, job, decision, tracker, nil))
+	return errors.Join(err, r.takeStep(ctx, job, decision, tracker, nil))
 }

@@ -103,7 +103,7 @@ func withOwnKey(of func() *v1alpha1.DaftyJob) func() *v1alpha1.DaftyJob {
 }
 
 // posted looks at each create that leaves: requests with one key and one API key have one body.
-func (j *judge) posted(req *http.Request, body []byte) {
+func (j *invariants) posted(req *http.Request, body []byte) {
 	key := req.Header.Get("Idempotency-Key")
 	if key == "" {
 		return

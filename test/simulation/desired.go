@@ -38,7 +38,7 @@ func (w *world) orphan(name string) {
 
 // desired holds what the operator writes against what was asked for when it decided: nothing is sent that isn't wanted, and
 // what is on record stays.
-func (j *judge) desired(was, job *v1alpha1.DaftyJob) {
+func (j *invariants) desired(was, job *v1alpha1.DaftyJob) {
 	if was.Status.CancelRequestedAt != nil && job.Status.CancelRequestedAt == nil {
 		j.find("false: the cancel of %s is forgotten", job.Name)
 	}
@@ -67,7 +67,7 @@ func heldBack(job *v1alpha1.DaftyJob) bool {
 }
 
 // began is asked of an object as it was when a request for it is sent for the first time.
-func (j *judge) began(job *v1alpha1.DaftyJob) {
+func (j *invariants) began(job *v1alpha1.DaftyJob) {
 	switch seconds := job.Spec.StartingDeadlineSeconds; {
 	case calledOff(job):
 		j.find("paid unasked: %s was called off, and is submitted", job.Name)
@@ -100,12 +100,12 @@ func started(job *v1alpha1.DaftyJob) bool {
 }
 
 // shouldHaveStarted says whether a job waits on although its starting deadline is long over.
-func (j *judge) shouldHaveStarted(job *v1alpha1.DaftyJob) bool {
+func (j *invariants) shouldHaveStarted(job *v1alpha1.DaftyJob) bool {
 	return job.Spec.StartingDeadlineSeconds != nil && !started(job) && time.Since(startBy(job)) > time.Minute
 }
 
 // neverStarted holds the end of a job that wasn't submitted in time against the clock.
-func (j *judge) neverStarted(job *v1alpha1.DaftyJob, untrue func(string)) {
+func (j *invariants) neverStarted(job *v1alpha1.DaftyJob, untrue func(string)) {
 	if job.Spec.StartingDeadlineSeconds == nil {
 		untrue("it has no starting deadline")
 	} else if time.Since(startBy(job)) < -maxSkew && !j.w.clocksJumped {
@@ -114,7 +114,7 @@ func (j *judge) neverStarted(job *v1alpha1.DaftyJob, untrue func(string)) {
 }
 
 // agree holds at the end what is told of the objects that are cancelled against what they ask for by now.
-func (j *judge) agree() {
+func (j *invariants) agree() {
 	for _, job := range j.objects() {
 		already := readyOf(job).Reason == v1alpha1.ReasonAlreadyCancelled
 		if job.Status.Phase == v1alpha1.PhaseCancelled && job.DeletionTimestamp == nil && already != (job.Spec.DesiredState != v1alpha1.DesiredCancelled) {

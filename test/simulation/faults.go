@@ -47,15 +47,15 @@ var weatherNames = []string{
 	"refuses connections", "hangs", "resets", "is slow", "answers 5xx", "is behind a proxy", "answers 401", "answers 429", "does anything",
 }
 
-// weather is what is wrong, until a time, for so many calls in eight.
-type weather struct {
+// faults is what is wrong, until a time, for so many calls in eight.
+type faults struct {
 	faults []fault
 	odds   uint64
 	until  time.Time
 }
 
 // spoils says whether a call is met by the weather.
-func (b weather) spoils(w *world, what string) bool {
+func (b faults) spoils(w *world, what string) bool {
 	return time.Now().Before(b.until) && w.chance.roll(what+" is met by the weather")%8 < b.odds
 }
 

@@ -449,13 +449,13 @@ func changeWeather(w *world, p picker) {
 	if p.n(40) == 0 {
 		most = 26 * time.Hour
 	}
-	w.weather = weather{faults: weathers[name], odds: uint64(1 + p.n(8)), until: time.Now().Add(most)} //nolint:gosec // Small.
+	w.weather = faults{faults: weathers[name], odds: uint64(1 + p.n(8)), until: time.Now().Add(most)} //nolint:gosec // Small.
 	w.trace.add("world", "Dafty %s, for %s, %d of 8 calls", name, most, w.weather.odds)
 }
 
 func changeAPIWeather(w *world, p picker) {
 	most := pick(&p, 10*time.Second, time.Minute, 5*time.Minute)
-	w.apiWeather = weather{odds: uint64(1 + p.n(8)), until: time.Now().Add(most)} //nolint:gosec // Small.
+	w.apiWeather = faults{odds: uint64(1 + p.n(8)), until: time.Now().Add(most)} //nolint:gosec // Small.
 	w.trace.add("world", "the API server fails, for %s, %d of 8 calls", most, w.apiWeather.odds)
 }
 

@@ -20,8 +20,8 @@ import (
 	"dafty.ai/dafty-operator/internal/test/kstatustest"
 )
 
-// judge holds what happens against the invariants.
-type judge struct {
+// invariants holds what happens against the invariants.
+type invariants struct {
 	w *world
 
 	// Guarded by the world's lock.
@@ -56,8 +56,8 @@ type judge struct {
 	bodies   map[string][]byte // of creates, see posted
 }
 
-func newJudge(w *world) *judge {
-	return &judge{
+func newInvariants(w *world) *invariants {
+	return &invariants{
 		w: w, newest: map[types.UID]*v1alpha1.DaftyJob{}, abandoned: map[types.UID]bool{},
 		stripped: map[types.UID]bool{}, forced: map[types.UID]bool{}, lostStatus: map[types.UID]bool{}, heirs: map[types.UID]string{},
 		refusedSince: map[refusedKey]refusedSince{}, toldRefused: map[refusedKey]bool{}, cancels: map[string]time.Time{}, cancelledBy: map[string]string{}, recorded: map[types.UID]bool{},
@@ -69,7 +69,7 @@ func newJudge(w *world) *judge {
 }
 
 // find notes that an invariant is broken.
-func (j *judge) find(format string, args ...any) {
+func (j *invariants) find(format string, args ...any) {
 	problem := fmt.Sprintf(format, args...)
 	j.w.trace.add("JUDGE", "%s", problem)
 	j.mu.Lock()
@@ -78,7 +78,7 @@ func (j *judge) find(format string, args ...any) {
 }
 
 // secret finds API keys where none may be.
-func (j *judge) secret(where, text string) {
+func (j *invariants) secret(where, text string) {
 	for _, key := range allKeys {
 		if strings.Contains(text, key) {
 			j.find("leaked: an API key is in %s", where)
@@ -87,7 +87,7 @@ func (j *judge) secret(where, text string) {
 }
 
 // sent looks at a request that leaves.
-func (j *judge) sent(req *http.Request) {
+func (j *invariants) sent(req *http.Request) {
 	if req.URL.Host != daftyHost || req.URL.Scheme != "https" {
 		j.find("leaked: a request goes to %s://%s", req.URL.Scheme, req.URL.Host)
 	}
@@ -100,7 +100,7 @@ func (j *judge) sent(req *http.Request) {
 }
 
 // told takes an event of the operator's. It says nothing of itself about the world.
-func (j *judge) told(job *v1alpha1.DaftyJob, reason, message string) {
+func (j *invariants) told(job *v1alpha1.DaftyJob, reason, message string) {
 	j.secret("an event", message)
 	if entry, known := j.w.sim.Job(job.Status.JobID); reason == v1alpha1.EventJobOrphaned && known && entry.Cancelled {
 		j.find("false: job %s of %s is said to run on, and was cancelled", brief(entry.JobID), job.Name)
@@ -115,7 +115,7 @@ func (j *judge) told(job *v1alpha1.DaftyJob, reason, message string) {
 }
 
 // saw looks at each version of each object.
-func (j *judge) saw(before, after version) {
+func (j *invariants) saw(before, after version) {
 	job := after.job
 	j.newest[job.UID] = job
 	j.secret("object "+job.Name, string(after.raw))
@@ -188,7 +188,7 @@ func toldAfterEnd(was, job *v1alpha1.DaftyJob) []string {
 }
 
 // ended holds an end against Dafty's books.
-func (j *judge) ended(job *v1alpha1.DaftyJob) {
+func (j *invariants) ended(job *v1alpha1.DaftyJob) {
 	entry, known := j.w.sim.Job(job.Status.JobID)
 	reason := endOf(job)
 	untrue := func(why string) { j.find("false: %s is %s: %s", job.Name, describe(job), why) }
@@ -232,7 +232,7 @@ func (j *judge) ended(job *v1alpha1.DaftyJob) {
 }
 
 // due is when a job's deadline is over, far off where it has none.
-func (j *judge) due(job *v1alpha1.DaftyJob) time.Time {
+func (j *invariants) due(job *v1alpha1.DaftyJob) time.Time {
 	seconds, from := job.Spec.ActiveDeadlineSeconds, job.Status.SubmittedAt
 	if seconds == nil || from == nil {
 		return time.Now().Add(forever)
@@ -241,7 +241,7 @@ func (j *judge) due(job *v1alpha1.DaftyJob) time.Time {
 }
 
 // dependencyFailed holds against the objects that something a job refers to came to nothing.
-func (j *judge) dependencyFailed(job *v1alpha1.DaftyJob, untrue func(string)) {
+func (j *invariants) dependencyFailed(job *v1alpha1.DaftyJob, untrue func(string)) {
 	for _, name := range lifecycle.DependsOn(&job.Spec) {
 		other := j.w.cluster.get(name)
 		seen := lifecycle.SeenUID(job, name)
@@ -259,7 +259,7 @@ func owner(entry daftysim.Entry) types.UID {
 }
 
 // unwanted are the jobs that run although they should not, and nobody was told.
-func (j *judge) unwanted() []string {
+func (j *invariants) unwanted() []string {
 	var found []string
 	for _, entry := range j.w.sim.Running() {
 		job := j.holder(entry)
@@ -286,14 +286,14 @@ func (j *judge) unwanted() []string {
 
 // orphaned says whether an object that is gone rightly left its job to itself: it wasn't called off before, nor by a
 // deadline.
-func (j *judge) orphaned(job *v1alpha1.DaftyJob) bool {
+func (j *invariants) orphaned(job *v1alpha1.DaftyJob) bool {
 	return job.Spec.DeletionPolicy == v1alpha1.DeletionOrphan && !calledOff(job) &&
 		!job.DeletionTimestamp.After(j.due(job).Add(2*maxSkew))
 }
 
 // holder is the object that a job is looked after by: the last that came with its id, else the one that it was
 // made for.
-func (j *judge) holder(entry daftysim.Entry) *v1alpha1.DaftyJob {
+func (j *invariants) holder(entry daftysim.Entry) *v1alpha1.DaftyJob {
 	holder := j.newest[owner(entry)]
 	if heir := j.newest[j.taken[entry.IdempotencyKey]]; heir != nil {
 		holder = heir
@@ -321,13 +321,13 @@ func later(a, b *v1alpha1.DaftyJob) bool {
 	return len(a.UID) > len(b.UID) || len(a.UID) == len(b.UID) && a.UID > b.UID
 }
 
-func (j *judge) gone(job *v1alpha1.DaftyJob) bool {
+func (j *invariants) gone(job *v1alpha1.DaftyJob) bool {
 	current := j.w.cluster.get(job.Name)
 	return current == nil || current.UID != job.UID
 }
 
 // lingering are the objects whose deletion hasn't ended.
-func (j *judge) lingering() []string {
+func (j *invariants) lingering() []string {
 	var found []string
 	for _, job := range j.objects() {
 		if job.DeletionTimestamp != nil {
@@ -338,7 +338,7 @@ func (j *judge) lingering() []string {
 }
 
 // unfinished are the objects that should have come to an end, as the world is well.
-func (j *judge) unfinished() []string {
+func (j *invariants) unfinished() []string {
 	var found []string
 	for _, job := range j.objects() {
 		reason := readyOf(job).Reason
@@ -353,7 +353,7 @@ func (j *judge) unfinished() []string {
 }
 
 // waitsForPerson says whether the object says so, and rightly so.
-func (j *judge) waitsForPerson(job *v1alpha1.DaftyJob) bool {
+func (j *invariants) waitsForPerson(job *v1alpha1.DaftyJob) bool {
 	switch readyOf(job).Reason {
 	case v1alpha1.ReasonSubmissionUnknown:
 		return j.tooLate(job)
@@ -365,7 +365,7 @@ func (j *judge) waitsForPerson(job *v1alpha1.DaftyJob) bool {
 }
 
 // waitsForOther says whether an object says that it waits for what isn't there or doesn't go on, and rightly so.
-func (j *judge) waitsForOther(job *v1alpha1.DaftyJob, depth int) bool {
+func (j *invariants) waitsForOther(job *v1alpha1.DaftyJob, depth int) bool {
 	reason := readyOf(job).Reason
 	switch {
 	case reason == v1alpha1.ReasonAlreadyAdopted:
@@ -388,13 +388,13 @@ func (j *judge) waitsForOther(job *v1alpha1.DaftyJob, depth int) bool {
 }
 
 // forgotten says whether Dafty may not know a job any more.
-func (j *judge) forgotten(entry daftysim.Entry) bool {
+func (j *invariants) forgotten(entry daftysim.Entry) bool {
 	return j.w.variants.JobRetention == daftysim.JobRetentionLimited && entry.Terminal()
 }
 
 // tooLate says whether a request in doubt can't be repeated any more: its time has passed, or its key is gone from the
 // Secret.
-func (j *judge) tooLate(job *v1alpha1.DaftyJob) bool {
+func (j *invariants) tooLate(job *v1alpha1.DaftyJob) bool {
 	submission := job.Status.Submission
 	if submission == nil || submission.StartedAt == nil {
 		return false
@@ -407,7 +407,7 @@ func (j *judge) tooLate(job *v1alpha1.DaftyJob) bool {
 }
 
 // objects are all there are, in order.
-func (j *judge) objects() []*v1alpha1.DaftyJob {
+func (j *invariants) objects() []*v1alpha1.DaftyJob {
 	var jobs []*v1alpha1.DaftyJob
 	for _, name := range jobNames {
 		if job := j.w.cluster.get(name); job != nil {
@@ -418,7 +418,7 @@ func (j *judge) objects() []*v1alpha1.DaftyJob {
 }
 
 // stopped is asked when all has had time to stop.
-func (j *judge) stopped() {
+func (j *invariants) stopped() {
 	for _, what := range j.unwanted() {
 		j.find("left running: %s", what)
 	}
@@ -441,7 +441,7 @@ func (j *judge) stopped() {
 }
 
 // conclude is asked at the very end.
-func (j *judge) conclude() {
+func (j *invariants) conclude() {
 	j.takenBack()
 	for _, what := range j.unfinished() {
 		j.find("stuck: %s", what)
@@ -492,7 +492,7 @@ func (j *judge) conclude() {
 }
 
 // neverMade finds fault with an object that says that no job was made for it, though one was.
-func (j *judge) neverMade(job *v1alpha1.DaftyJob, entry daftysim.Entry) {
+func (j *invariants) neverMade(job *v1alpha1.DaftyJob, entry daftysim.Entry) {
 	if job.Status.Phase == v1alpha1.PhaseFailed && endOf(job) == v1alpha1.ReasonDeadlineExceeded && job.Status.JobID == "" && len(job.Status.FailedJobIDs) == 0 {
 		j.find("false: %s is %s before its submission, but Dafty made job %s for it", job.Name, describe(job), brief(entry.JobID))
 	}
@@ -503,7 +503,7 @@ func (j *judge) neverMade(job *v1alpha1.DaftyJob, entry daftysim.Entry) {
 }
 
 // tried says whether a job has failed, and may be tried again.
-func (j *judge) tried(job *v1alpha1.DaftyJob, id string) bool {
+func (j *invariants) tried(job *v1alpha1.DaftyJob, id string) bool {
 	entry, known := j.w.sim.Job(id)
 	return known && entry.Status == daftysim.StatusFailed && ptr.Deref(job.Spec.BackoffLimit, 0) > 0
 }

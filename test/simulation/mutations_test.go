@@ -329,7 +329,7 @@ func calledOffAndOrphaned(w *world) {
 
 // slowRequest has a leader stop while its request is on its way, and the request take long.
 func slowRequest(w *world) {
-	w.do(func() { w.weather = weather{faults: []fault{slow}, odds: 8, until: time.Now().Add(time.Minute)} })
+	w.do(func() { w.weather = faults{faults: []fault{slow}, odds: 8, until: time.Now().Add(time.Minute)} })
 	w.begin(image)
 	w.pass(500 * time.Millisecond)
 	w.do(func() { w.leader.pause(2 * time.Minute) })
@@ -342,7 +342,7 @@ func repeatRefused(w *world) {
 	w.begin(image)
 	w.pass(20 * time.Second)
 	w.do(func() {
-		w.weather = weather{faults: []fault{tooMany}, odds: 8, until: time.Now().Add(time.Minute)}
+		w.weather = faults{faults: []fault{tooMany}, odds: 8, until: time.Now().Add(time.Minute)}
 	})
 	w.pass(5 * time.Minute)
 }

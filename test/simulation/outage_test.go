@@ -14,7 +14,7 @@ func longOutage(w *world) {
 	w.begin(image)
 	w.pass(8 * time.Second)
 	w.do(func() {
-		w.weather = weather{faults: []fault{refused, hang, badGateway}, odds: 8, until: time.Now().Add(24*time.Hour + 30*time.Minute)}
+		w.weather = faults{faults: []fault{refused, hang, badGateway}, odds: 8, until: time.Now().Add(24*time.Hour + 30*time.Minute)}
 	})
 	w.pass(25 * time.Hour)
 }

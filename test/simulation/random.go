@@ -5,19 +5,19 @@ import (
 	"time"
 )
 
-// chance draws from a seed by the name of what is decided. Two goroutines that run at the same
+// random draws from a seed by the name of what is decided. Two goroutines that run at the same
 // instant draw the same whichever comes first, as no draw depends on another name's.
-type chance struct {
+type random struct {
 	seed uint64
 
 	mu    sync.Mutex
 	drawn map[string]uint64
 }
 
-func newChance(seed uint64) *chance { return &chance{seed: seed, drawn: map[string]uint64{}} }
+func newChance(seed uint64) *random { return &random{seed: seed, drawn: map[string]uint64{}} }
 
 // roll is the next number drawn for what.
-func (c *chance) roll(what string) uint64 {
+func (c *random) roll(what string) uint64 {
 	c.mu.Lock()
 	c.drawn[what]++
 	n := c.drawn[what]
@@ -34,9 +34,9 @@ func (c *chance) roll(what string) uint64 {
 }
 
 // oneIn is true for one draw in n.
-func (c *chance) oneIn(n uint64, what string) bool { return c.roll(what)%n == 0 }
+func (c *random) oneIn(n uint64, what string) bool { return c.roll(what)%n == 0 }
 
 // between is a time from lo to hi, to the nanosecond: two of them are hardly ever equal.
-func (c *chance) between(lo, hi time.Duration, what string) time.Duration {
+func (c *random) between(lo, hi time.Duration, what string) time.Duration {
 	return lo + time.Duration(c.roll(what)%uint64(hi-lo)) //nolint:gosec // hi is after lo.
 }

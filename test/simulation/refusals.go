@@ -137,7 +137,7 @@ type refusedSince struct{ first, last time.Time }
 const untoldAfter = 2 * time.Minute
 
 // refused holds against the events that what is refused for long is told.
-func (j *judge) refused(p *process, kind, name string, code int) {
+func (j *invariants) refused(p *process, kind, name string, code int) {
 	job, now := j.w.cluster.get(name), time.Now()
 	if job == nil || code == http.StatusNotFound || kind == configMapCreates || kind == configMapPatches {
 		return // that of results has a condition of its own
@@ -158,13 +158,13 @@ func (j *judge) refused(p *process, kind, name string, code int) {
 
 // unrecorded reports whether the cancel of a job left a process that is no more, and isn't on record: whoever comes after it
 // can't know.
-func (j *judge) unrecorded(job *v1alpha1.DaftyJob) bool {
+func (j *invariants) unrecorded(job *v1alpha1.DaftyJob) bool {
 	by := j.cancelledBy[strings.ToLower(job.Status.JobID)]
 	return by != "" && !j.recorded[job.UID] && (j.w.leader == nil || j.w.leader.id != by)
 }
 
 // toldRefusal notes an event that tells of a refusal. It tells of one write; which it is stands in its words.
-func (j *judge) toldRefusal(p *process, job *v1alpha1.DaftyJob, reason, message string) {
+func (j *invariants) toldRefusal(p *process, job *v1alpha1.DaftyJob, reason, message string) {
 	if reason != v1alpha1.ReasonWriteRefused && reason != v1alpha1.ReasonWriteFailed {
 		return
 	}
@@ -179,7 +179,7 @@ func (j *judge) toldRefusal(p *process, job *v1alpha1.DaftyJob, reason, message 
 }
 
 // cancelTried notes a cancel that leaves a process, whether or not it arrives.
-func (j *judge) cancelTried(p *process, req *http.Request) {
+func (j *invariants) cancelTried(p *process, req *http.Request) {
 	if path, ok := strings.CutSuffix(req.URL.Path, "/cancel"); ok {
 		id := strings.ToLower(path[strings.LastIndexByte(path, '/')+1:])
 		j.cancels[id], j.cancelledBy[id] = time.Now(), p.id
@@ -187,7 +187,7 @@ func (j *judge) cancelTried(p *process, req *http.Request) {
 }
 
 // givenUp holds an abandoned deletion against what was tried: where there was a key, the job's cancel was.
-func (j *judge) givenUp(job *v1alpha1.DaftyJob, message string) {
+func (j *invariants) givenUp(job *v1alpha1.DaftyJob, message string) {
 	id := job.Status.JobID
 	if id == "" || strings.Contains(message, "no API key") {
 		return
@@ -198,7 +198,7 @@ func (j *judge) givenUp(job *v1alpha1.DaftyJob, message string) {
 }
 
 // takenBack holds against the objects that nothing is said to be refused any more, once nothing is.
-func (j *judge) takenBack() {
+func (j *invariants) takenBack() {
 	for _, job := range j.objects() {
 		if reason := readyOf(job).Reason; reason == v1alpha1.ReasonWriteRefused || reason == v1alpha1.ReasonWriteFailed {
 			j.find("false: %s is %s, and nothing is refused any more", job.Name, describe(job))

@@ -60,13 +60,13 @@ func (c *cluster) restore(backup *v1alpha1.DaftyJob) {
 }
 
 // knew says whether a restored object only knows of another, which is gone, from its backup.
-func (j *judge) knew(job *v1alpha1.DaftyJob, other types.UID) bool {
+func (j *invariants) knew(job *v1alpha1.DaftyJob, other types.UID) bool {
 	backup := j.restored[job.UID]
 	return backup != nil && slices.ContainsFunc(backup.Status.Inputs, func(in v1alpha1.Input) bool { return in.UID == other && in.ID == "" })
 }
 
 // sentWith says whether the request of an object was sent with this API key.
-func (j *judge) sentWith(job *v1alpha1.DaftyJob, key string) bool {
+func (j *invariants) sentWith(job *v1alpha1.DaftyJob, key string) bool {
 	hash := job.Status.Submission.CredentialsHash
 	if backup := j.restored[job.UID]; backup != nil && hash == account.Hash(cmp.Or(backup.Status.UID, backup.UID), key) {
 		return true

@@ -212,7 +212,7 @@ func meddleWithResult(w *world, p picker) {
 }
 
 // stored looks at each ConfigMap that the operator writes.
-func (j *judge) stored(before, after *corev1.ConfigMap) {
+func (j *invariants) stored(before, after *corev1.ConfigMap) {
 	owner := metav1.GetControllerOf(after)
 	if owner != nil {
 		j.resultData[owner.UID] = after.Data
@@ -231,7 +231,7 @@ func (j *judge) stored(before, after *corev1.ConfigMap) {
 
 // adopted looks at a ConfigMap that the operator takes for a DaftyJob's own: nobody else who is there may have it, and what somebody
 // else has put into it must not be lost.
-func (j *judge) adopted(before, after *corev1.ConfigMap) {
+func (j *invariants) adopted(before, after *corev1.ConfigMap) {
 	if owner := metav1.GetControllerOf(before); owner != nil {
 		if job := j.newest[owner.UID]; job == nil || !j.gone(job) {
 			j.find("false: ConfigMap %s of another is changed", after.Name)
@@ -244,7 +244,7 @@ func (j *judge) adopted(before, after *corev1.ConfigMap) {
 }
 
 // results holds what DaftyJobs say of their ConfigMaps against these, at the end.
-func (j *judge) results() {
+func (j *invariants) results() {
 	for _, job := range j.objects() {
 		name := job.Spec.ResultConfigMap
 		if name == "" || job.Status.Phase != v1alpha1.PhaseCompleted || job.Status.Result == nil || job.DeletionTimestamp != nil {
@@ -267,7 +267,7 @@ func (j *judge) results() {
 
 // adoptable reports whether a ConfigMap without an owner is to be taken for job's: it has what was written of its result, or was
 // written for the same job at Dafty.
-func (j *judge) adoptable(configMap *corev1.ConfigMap, job *v1alpha1.DaftyJob) bool {
+func (j *invariants) adoptable(configMap *corev1.ConfigMap, job *v1alpha1.DaftyJob) bool {
 	if metav1.GetControllerOf(configMap) != nil {
 		return false
 	}

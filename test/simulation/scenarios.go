@@ -438,7 +438,7 @@ func (s scenario) options(variants daftysim.Variants) options {
 
 // meet has every call to Dafty go wrong in this way for 10 s.
 func (w *world) meet(f fault) {
-	w.do(func() { w.weather = weather{faults: []fault{f}, odds: 8, until: time.Now().Add(10 * time.Second)} })
+	w.do(func() { w.weather = faults{faults: []fault{f}, odds: 8, until: time.Now().Add(10 * time.Second)} })
 }
 
 // begin creates the Secret and the object.

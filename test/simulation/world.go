@@ -84,9 +84,9 @@ type mutation struct {
 // world is all there is.
 type world struct {
 	options
-	chance *chance
+	chance *random
 	trace  *trace
-	judge  *judge
+	judge  *invariants
 	sim    *daftysim.Simulator
 
 	mu        sync.Mutex
@@ -96,7 +96,7 @@ type world struct {
 	processes []*process // those that live
 	leader    *process   // may be dead, until its lease runs out
 	// weather is what is wrong on the way to Dafty; apiWeather on the way to the API server.
-	weather, apiWeather weather
+	weather, apiWeather faults
 	// refusals are the writes that the API server refuses; refusedCount counts them.
 	refusals     []refusedWrites
 	refusedCount int
@@ -136,7 +136,7 @@ func newWorld(o options) *world {
 	if o.manual {
 		o.pending, o.processing = forever, forever
 	}
-	w.judge = newJudge(w)
+	w.judge = newInvariants(w)
 	w.cluster = newCluster(w)
 	w.sim = daftysim.New(daftysim.Options{
 		Seed: o.seed | 1,
@@ -237,7 +237,7 @@ func (w *world) passUntil(most time.Duration, holds func() bool) {
 func (w *world) heal() {
 	w.trace.add("world", "everything is well again")
 	w.healed = true
-	w.weather, w.apiWeather, w.refusals = weather{}, weather{}, nil
+	w.weather, w.apiWeather, w.refusals = faults{}, faults{}, nil
 	for _, name := range []string{acme, other} {
 		w.sim.SetCredits(name, daftysim.DefaultCredits)
 		w.sim.SetAllowance(name, daftysim.Unlimited)

@@ -110,7 +110,7 @@ func (rs *records) see(job *v1alpha1.DaftyJob, gone bool, r *run) {
 	case h.final == nil && job.Status.Phase.Final():
 		h.final, h.finalAt = job, time.Now()
 	case h.final != nil:
-		// Nothing changes after the end but the generation that status is about.
+		// Nothing changes after the end but the generation that status and its conditions are about.
 		if was, is := ending(h.final), ending(job); was != is {
 			rs.problems = append(rs.problems, fmt.Sprintf("false: %s/%s changed after its end: %s, then %s", job.Namespace, job.Name, was, is))
 		}
@@ -121,6 +121,9 @@ func (rs *records) see(job *v1alpha1.DaftyJob, gone bool, r *run) {
 func ending(job *v1alpha1.DaftyJob) string {
 	status := job.Status.DeepCopy()
 	status.ObservedGeneration = 0
+	for i := range status.Conditions {
+		status.Conditions[i].ObservedGeneration = 0
+	}
 	raw, err := json.Marshal(status)
 	if err != nil {
 		return err.Error()
