@@ -45,7 +45,7 @@ type Account struct {
 	// refusals are the submissions that met a refusal of the key, by who sent them.
 	refusals keyRefusals
 	keys     keys
-	poller  poller
+	poller   poller
 	// cancels wait for their turn.
 	cancels cancelQueue
 
@@ -55,10 +55,10 @@ type Account struct {
 
 // class is what is counted and held by class of call.
 type class struct {
-	limiter  limiter
-	breaker  *breaker
-	queue queue
-	concurrency  concurrency
+	limiter     limiter
+	breaker     *breaker
+	queue       queue
+	concurrency concurrency
 	// durations is how long its jobs take.
 	durations durations
 }

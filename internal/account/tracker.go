@@ -26,13 +26,13 @@ type Tracker struct {
 
 	mu     sync.Mutex
 	closed bool
-	// secret is the account of the key in the Secret, nil where there is none; held the one
-	// that a call was last made with, or where none was yet (untried), that the Secret had before. Each is a reference of its
+	// secret is the account of the key in the Secret, nil where there is none; lastUsed the one
+	// that a call was last made with, or where none was yet (lastUsedUnverified), that the Secret had before. Each is a reference of its
 	// own in the registry.
 	secret             *Account
 	lastUsed           *Account
 	lastUsedUnverified bool
-	// previous was in the Secret after held, and no call was made with it that Dafty has answered.
+	// previous was in the Secret after lastUsed, and no call was made with it that Dafty has answered.
 	previous *Account
 	// used is when the key in the Secret was last told.
 	used time.Time
@@ -43,8 +43,8 @@ type Tracker struct {
 	asked []string
 	// statusWrittenAt is when the status was last written, by the clock of status, and annotated the id that was last written into the
 	// annotation.
-	statusWrittenAt      time.Time
-	annotated string
+	statusWrittenAt time.Time
+	annotated       string
 	// version is that of the DaftyJob, secretVersion that of its Secret, and changed when either changed, or the DaftyJob was
 	// new.
 	version, secretVersion string
@@ -66,9 +66,9 @@ type Tracker struct {
 	cancel               *lifecycle.CancelCall
 	// cancelSent is set once a cancel of the job has left, whatever came of it.
 	cancelSent bool
-	poll      *poll
+	poll       *poll
 	// owes is set while a create or a cancel is on its way, or its answer isn't in status yet.
-	owes bool
+	owes        bool
 	callContext origin
 	// thumbnails is set while one is looked for.
 	thumbnails bool

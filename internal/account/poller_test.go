@@ -1119,7 +1119,7 @@ func TestPlan(t *testing.T) {
 					if i < tt.ready {
 						w.status = dafty.Processing
 					}
-					a.poller.watches[w] = true
+					a.poller.polls[w] = true
 				}
 				got := a.poller.plan(time.Now())
 				if got.crowded != tt.crowded || len(got.lists) != tt.lists || got.every < tt.atLeast || (got.spacing > 0) != tt.spaced {

@@ -24,7 +24,7 @@ const (
 	// pollInterval is the least time between two held requests that Dafty didn't hold, and the most between looks
 	// at a job that is being cancelled.
 	pollInterval = 5 * time.Second
-	// gather is how long the watcher waits for more of what makes it decide anew: jobs often begin or end together,
+	// gather is how long the poller waits for more of what makes it decide anew: jobs often begin or end together,
 	// and each is to be known before the first gets the call that should be another's.
 	gather = time.Millisecond
 	// maxTrouble is the longest time between two looks that fail.
@@ -42,7 +42,7 @@ type poll struct {
 	account *Account
 	jobID   string
 	class   dafty.Class
-	ctx     context.Context //nolint:containedctx // The watch is what it stands for.
+	ctx     context.Context //nolint:containedctx // The poll is what it stands for.
 	stop    context.CancelFunc
 
 	// status is as last seen, empty where this process hasn't seen any, and made when Dafty made the job, as far as
@@ -72,7 +72,7 @@ type poll struct {
 // that is no longer among them. The account's lock guards it.
 type poller struct {
 	account *Account
-	watches map[*poll]bool
+	polls   map[*poll]bool
 	kicked  chan struct{}
 	running bool
 	ctx     context.Context //nolint:containedctx // Of the registry, once it runs.
@@ -94,7 +94,7 @@ type poller struct {
 
 // sweep is one look at the lists, page by page.
 type sweep struct {
-	// members are the watches that it can judge: those that were there before it began.
+	// members are the polls that it can judge: those that were there before it began.
 	members map[*poll]bool
 	lists   []dafty.JobStatus // that are left
 	cursor  string
@@ -105,10 +105,10 @@ type sweep struct {
 }
 
 func newPoller(a *Account) poller {
-	return poller{account: a, watches: map[*poll]bool{}, kicked: make(chan struct{}, 1), lasts: heldFor}
+	return poller{account: a, polls: map[*poll]bool{}, kicked: make(chan struct{}, 1), lasts: heldFor}
 }
 
-// follow begins to watch a job.
+// follow begins to poll a job.
 func (a *Account) follow(ctx context.Context, w *poll) {
 	a.enter(w)
 	a.mu.Lock()
@@ -125,11 +125,11 @@ func (a *Account) enter(w *poll) {
 	}
 }
 
-// unfollow ends a watch and the call that is on its way for it.
+// unfollow ends a poll and the call that is on its way for it.
 func (a *Account) unfollow(w *poll) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	delete(a.poller.watches, w)
+	delete(a.poller.polls, w)
 	if c := a.classes[w.class]; c != nil {
 		c.concurrency.remove(w.tracker)
 	}
@@ -137,7 +137,7 @@ func (a *Account) unfollow(w *poll) {
 	a.poller.kick()
 }
 
-// kick has the watcher decide anew.
+// kick has the poller decide anew.
 func (w *poller) kick() {
 	select {
 	case w.kicked <- struct{}{}:
@@ -145,9 +145,9 @@ func (w *poller) kick() {
 	}
 }
 
-// add begins to watch.
+// add begins to poll.
 func (w *poller) add(ctx context.Context, added *poll) {
-	w.watches[added] = true
+	w.polls[added] = true
 	if !w.running {
 		if w.sweep != nil && !w.sweep.busy {
 			w.sweep = nil // of jobs that have ended long since
@@ -166,7 +166,7 @@ func (w *poller) run(ctx context.Context) {
 	w.pause(ctx)
 	for {
 		w.account.mu.Lock()
-		if len(w.watches) == 0 || ctx.Err() != nil {
+		if len(w.polls) == 0 || ctx.Err() != nil {
 			w.running = false
 			w.account.mu.Unlock()
 			return
@@ -211,7 +211,7 @@ func (w *poller) next(now time.Time) (call func(), at time.Time) {
 	inTurn := !plan.crowded || w.failures > 2 // the lists don't tell of the others
 	var first, unheld *poll
 	var likeliest float64
-	for each := range w.watches {
+	for each := range w.polls {
 		switch {
 		case each.busy:
 		case each.look.IsZero() && each.rest.After(now):
@@ -364,7 +364,7 @@ type plan struct {
 
 func (w *poller) plan(now time.Time) plan {
 	jobs, unheld, waiting := 0, 0, false
-	for each := range w.watches {
+	for each := range w.polls {
 		if each.cancelling {
 			continue
 		}
@@ -420,7 +420,7 @@ func (w *poller) plan(now time.Time) plan {
 // ages are those of the jobs of each class, as far as they are known, the youngest first.
 func (w *poller) ages(now time.Time) map[dafty.Class][]time.Duration {
 	ages := map[dafty.Class][]time.Duration{}
-	for each := range w.watches {
+	for each := range w.polls {
 		if !each.cancelling && !each.made.IsZero() {
 			ages[each.class] = append(ages[each.class], now.Sub(each.made))
 		}
@@ -456,9 +456,9 @@ func (w *poll) longPoll(ctx context.Context, taken time.Time) {
 func (w *poll) released(ctx context.Context, err error, lasted time.Duration) bool {
 	w.account.mu.Lock()
 	defer w.account.mu.Unlock()
-	watcher := &w.account.poller
-	watcher.held--
-	watcher.lasts += (lasted - watcher.lasts) / 16
+	poller := &w.account.poller
+	poller.held--
+	poller.lasts += (lasted - poller.lasts) / 16
 	givenUp := err != nil && ctx.Err() != nil && w.ctx.Err() == nil
 	w.release()
 	w.release = nil
@@ -521,7 +521,7 @@ func (w *poll) lookNow() {
 func (w *poller) begin(plan plan, now time.Time) {
 	w.swept = now
 	w.sweep = &sweep{lists: plan.lists, members: map[*poll]bool{}, seen: map[string]bool{}, whole: plan.whole}
-	for each := range w.watches {
+	for each := range w.polls {
 		if !each.busy {
 			w.sweep.members[each] = true
 		}
@@ -565,7 +565,7 @@ func (w *poller) read(s *sweep, status dafty.JobStatus, page *dafty.JobPage) []*
 		here[id], s.seen[id] = true, true
 	}
 	var news []*poll
-	for each := range w.watches {
+	for each := range w.polls {
 		if here[strings.ToLower(each.jobID)] && each.status != status && each.status != dafty.Processing {
 			each.status = status
 			news = append(news, each)
@@ -597,7 +597,7 @@ func (w *poller) conclude(s *sweep) {
 	}
 	now := time.Now()
 	for each := range s.members {
-		if w.watches[each] && !each.busy && each.look.IsZero() && !s.seen[strings.ToLower(each.jobID)] && !now.Before(each.unlisted) {
+		if w.polls[each] && !each.busy && each.look.IsZero() && !s.seen[strings.ToLower(each.jobID)] && !now.Before(each.unlisted) {
 			each.absent++
 			each.unlisted = now.Add(lifecycle.Backoff(2*sweepEvery, each.absent, maxTrouble))
 			each.look, each.urgent = now, true
