@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -14,20 +13,15 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
-	"k8s.io/client-go/util/workqueue"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
-	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
-	"sigs.k8s.io/controller-runtime/pkg/log"
-	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
 	"dafty.ai/dafty-operator/internal/account"
-	"dafty.ai/dafty-operator/internal/dafty"
 	"dafty.ai/dafty-operator/internal/lifecycle"
 	"dafty.ai/dafty-operator/internal/metrics"
 	"dafty.ai/dafty-operator/internal/tracing"
@@ -151,17 +145,6 @@ type acted struct {
 	finalized bool
 }
 
-// decided is a decision with all that carrying it out takes.
-type decided struct {
-	lifecycle.Decision
-	// input is what it rests on.
-	input   lifecycle.Snapshot
-	tracker *account.Tracker
-	create  dafty.Create
-	// before is the phase that was on record.
-	before v1alpha1.Phase
-}
-
 // act makes one decision and carries it out.
 func (r *Reconciler) act(ctx context.Context, job *v1alpha1.DaftyJob, tracker *account.Tracker, gathered lifecycle.References, problem string) (acted, error) {
 	// 2. Decide.
@@ -198,79 +181,6 @@ func (r *Reconciler) act(ctx context.Context, job *v1alpha1.DaftyJob, tracker *a
 	return done, nil
 }
 
-// carryOut tells a decision and takes its step. What tells that the object is let go waits until it is, unless its job may
-// still run: should the answer to the removal be lost, nobody could tell any more. That is told once, however often the
-// removal is tried. What isn't recorded in status would be told with each try, and is not.
-func (r *Reconciler) carryOut(ctx context.Context, job *v1alpha1.DaftyJob, d decided, recorded bool) error {
-	letGo := d.Step == lifecycle.RemoveFinalizer && !d.Abandoned
-	if d.Abandoned && d.tracker.MarkAbandoned() || recorded && !d.Abandoned && !letGo {
-		r.recordEvent(ctx, job, d.Decision)
-		r.tellStored(ctx, job, d.Decision)
-	}
-	if err := r.takeStep(ctx, job, d.Decision, d.tracker, d.create); err != nil {
-		return err
-	}
-	if write := lifecycle.WriteOf(d.Step); write != "" {
-		r.refusals.taken(job, write)
-	}
-	if !letGo {
-		return nil
-	}
-	if !recorded {
-		metrics.RecordFinished(d.before, &d.Status, d.tracker.EndedAt())
-	}
-	r.recordEvent(ctx, job, d.Decision)
-	return nil
-}
-
-// decide asks lifecycle, once more where a submission must wait for its turn, and has a result stored: whoever waits for
-// the job's end finds it there.
-func (r *Reconciler) decide(ctx context.Context, job *v1alpha1.DaftyJob, tracker *account.Tracker, gathered lifecycle.References, problem string) decided {
-	var create dafty.Create
-	in := r.input(job, tracker, gathered, problem)
-	decision := lifecycle.Next(in)
-	switch {
-	case decision.Step != lifecycle.Submit && job.Status.JobID == "":
-		tracker.Withdraw()
-	case decision.Step == lifecycle.Submit && !tracker.TryBegin():
-		// The process ends. What it would put on record is for the next one to send.
-		if !decision.AtOnce {
-			decision = lifecycle.Decision{Status: lifecycle.Observed(in), Step: lifecycle.Rest}
-			break
-		}
-		// That the request before was refused is known to this process alone.
-		in.Known.Block = &lifecycle.Block{Kind: dafty.KindUnavailable, Until: in.Now}
-		decision = lifecycle.Next(in)
-	case decision.Step == lifecycle.Submit:
-		// A spec without a request is for lifecycle to report: it never asks to submit one.
-		create, _ = lifecycle.Request(&job.Spec, decision.Status.Inputs)
-		switch hold := tracker.Claim(create, decision.Status.Submission, decision.AtOnce); {
-		case hold != nil && decision.AtOnce:
-			// It keeps its place: that the request before was refused isn't put on record until then.
-			decision = lifecycle.Decision{Status: lifecycle.Observed(in), Step: lifecycle.Rest, AtOnce: true, After: max(hold.Until.Sub(in.Now), time.Second)}
-		case hold != nil:
-			in.Known.Block = hold
-			decision = lifecycle.Next(in)
-		}
-	}
-	decision = lifecycle.WithRefusals(in, decision)
-	if decision.Store {
-		decision = lifecycle.WithStored(in, decision, r.storeResult(ctx, job, &decision.Status))
-	}
-	return decided{Decision: decision, input: in, tracker: tracker, create: create, before: job.Status.Phase}
-}
-
-// input is what a decision rests on.
-func (r *Reconciler) input(job *v1alpha1.DaftyJob, tracker *account.Tracker, gathered lifecycle.References, problem string) lifecycle.Snapshot {
-	in := lifecycle.Snapshot{Job: job, Known: tracker.Known(), References: gathered, Now: r.Clock.Now(), DeletionTimeout: r.DeletionTimeout}
-	in.Known.Credentials.Problem = problem
-	in.Known.Refusals = r.refusals.known(job, in.Now)
-	if before := lifecycle.RestoredFrom(job); before != "" {
-		in.Known.Rehash = tracker.Rehash(before)
-	}
-	return in
-}
-
 // writeStatus writes what changed, if the object is still as it was read.
 func (r *Reconciler) writeStatus(ctx context.Context, job *v1alpha1.DaftyJob, status v1alpha1.DaftyJobStatus) error {
 	if equality.Semantic.DeepEqual(job.Status, status) {
@@ -286,111 +196,11 @@ func (r *Reconciler) writeStatus(ctx context.Context, job *v1alpha1.DaftyJob, st
 	return nil
 }
 
-// takeStep takes a step, which is on record in status by now.
-func (r *Reconciler) takeStep(ctx context.Context, job *v1alpha1.DaftyJob, decision lifecycle.Decision, tracker *account.Tracker, create dafty.Create) error {
-	step, class := decision.Step, lifecycle.Class(&job.Spec)
-	if id := job.Status.JobID; id != "" && (step == lifecycle.AddFinalizer || step == lifecycle.Annotate) {
-		// The API server may refuse to write metadata for good, as where the annotations are full:
-		// the job is looked after all the same.
-		tracker.Follow(id, class)
-	}
-	switch step {
-	case lifecycle.UploadFiles:
-		for _, file := range decision.Files {
-			tracker.Upload(*file)
-		}
-	case lifecycle.Submit:
-		tracker.Submit(create, job.Status.Submission)
-	case lifecycle.Follow:
-		tracker.Follow(job.Status.JobID, class)
-	case lifecycle.Cancel:
-		if lifecycle.CancelCauseOf(job) == lifecycle.CancelForDeadline {
-			tracker.CancelOverdue(job.Status.JobID)
-		} else {
-			tracker.Cancel(job.Status.JobID)
-		}
-		tracker.Follow(job.Status.JobID, class)
-	case lifecycle.AddFinalizer:
-		return r.patchMetadata(ctx, job, func() { controllerutil.AddFinalizer(job, v1alpha1.CancelFinalizer) })
-	case lifecycle.Annotate:
-		if err := r.patchMetadata(ctx, job, func() {
-			if job.Annotations == nil {
-				job.Annotations = map[string]string{}
-			}
-			job.Annotations[v1alpha1.JobAnnotation] = lifecycle.Annotation(job, job.Status.JobID)
-		}); err != nil {
-			return err
-		}
-		tracker.Annotated(job.Status.JobID)
-	case lifecycle.LookForThumbnail:
-		tracker.LookForThumbnail(job.Status.JobID)
-	case lifecycle.Delete:
-		// One that waits for it and hasn't got what it made yet would fail.
-		if awaited, err := r.awaited(ctx, job); awaited || err != nil {
-			return err
-		}
-		err := r.Delete(ctx, job, client.Preconditions{UID: &job.UID, ResourceVersion: &job.ResourceVersion})
-		if client.IgnoreNotFound(err) != nil {
-			return fmt.Errorf("deleting the DaftyJob, as spec.ttlSecondsAfterFinished asks: %w", err)
-		}
-	case lifecycle.RemoveFinalizer:
-		err := r.patchMetadata(ctx, job, func() { controllerutil.RemoveFinalizer(job, v1alpha1.CancelFinalizer) })
-		if client.IgnoreNotFound(err) != nil {
-			return err
-		}
-		r.forget(client.ObjectKeyFromObject(job))
-	case lifecycle.Rest:
-		if left := job.Spec.AdoptJobID != "" && job.Status.JobID == ""; left || job.Status.Phase.Final() {
-			r.Accounts.Forget(client.ObjectKeyFromObject(job))
-		}
-	}
-	return nil
-}
-
-// patchMetadata writes a change, if the object is still as it was read: its name may belong
-// to another object by now.
-func (r *Reconciler) patchMetadata(ctx context.Context, job *v1alpha1.DaftyJob, change func()) error {
-	base := job.DeepCopy()
-	change()
-	if err := r.Patch(ctx, job, client.MergeFromWithOptions(base, client.MergeFromWithOptimisticLock{})); err != nil {
-		return fmt.Errorf("writing metadata: %w", err)
-	}
-	r.writes.record(job, r.Clock.Now())
-	return nil
-}
-
 func (r *Reconciler) forget(name types.NamespacedName) {
 	r.Accounts.Forget(name)
 	r.writes.forget(name)
 	r.refusals.forget(name)
 	r.results.forget(name)
-}
-
-// maxNote is the API's bound of an event's note, in bytes.
-const maxNote = 1024
-
-// recordEvent makes a decision's news an event and a line of the log.
-func (r *Reconciler) recordEvent(ctx context.Context, job *v1alpha1.DaftyJob, decision lifecycle.Decision) {
-	if decision.Abandoned {
-		metrics.RecordAbandoned()
-	}
-	if event := decision.Event; event != nil {
-		r.emit(ctx, job, event, string(decision.Step))
-	}
-}
-
-// emit makes an event one of the API server's and a line of the log.
-func (r *Reconciler) emit(ctx context.Context, job *v1alpha1.DaftyJob, event *lifecycle.Event, action string) {
-	kind := corev1.EventTypeNormal
-	if event.Warning {
-		kind = corev1.EventTypeWarning
-	}
-	note := event.Message
-	if len(note) > maxNote {
-		note = strings.ToValidUTF8(note[:maxNote-len("…")], "") + "…"
-	}
-	r.Recorder.Eventf(job, nil, kind, event.Reason, action, "%s", note)
-	log.FromContext(ctx).Info(event.Message, "reason", event.Reason, "phase", job.Status.Phase)
 }
 
 // requeueAfterConflict says what to do after a write that lost against another, or that is of an object that is gone. Losing against another write is no error:
@@ -400,27 +210,4 @@ func requeueAfterConflict(err error) (acted, error) {
 		return acted{Result: ctrl.Result{RequeueAfter: conflictRetry}}, nil
 	}
 	return acted{}, client.IgnoreNotFound(err)
-}
-
-// Wakeups brings DaftyJobs to be reconciled because Dafty has answered.
-type Wakeups struct {
-	queue chan workqueue.TypedRateLimitingInterface[reconcile.Request]
-}
-
-// NewWakeups makes the source of wake-ups for one Reconciler.
-func NewWakeups() *Wakeups {
-	return &Wakeups{queue: make(chan workqueue.TypedRateLimitingInterface[reconcile.Request], 1)}
-}
-
-func (w *Wakeups) start(_ context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
-	w.queue <- queue
-	return nil
-}
-
-// Wake has the DaftyJob of that name reconciled soon. It doesn't block once the controller
-// runs, and only a running controller makes the calls that wake.
-func (w *Wakeups) Wake(name types.NamespacedName) {
-	queue := <-w.queue
-	w.queue <- queue
-	queue.Add(reconcile.Request{NamespacedName: name})
 }

@@ -1,12 +1,9 @@
 package lifecycle
 
 import (
-	"encoding/json"
 	"fmt"
 	"strings"
-	"time"
 
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
@@ -142,146 +139,6 @@ func telling(trouble *Trouble) bool {
 	return trouble.Err.Kind != dafty.KindRateLimit && repeated(trouble.Failures)
 }
 
-// cancel has the job cancelled, and the cancel confirmed by a look at the job. Once it is on its way the finalizer is seen to.
-func (d *decider) cancel(now verdict) Decision {
-	// On record before the request leaves: from here on a job that reads failed was cancelled.
-	now.phase = v1alpha1.PhaseCancelling
-	if now.reconciling && now.reason != v1alpha1.ReasonAPIUnavailable {
-		now = inProgress(v1alpha1.PhaseCancelling, v1alpha1.ReasonCancelling, "cancelling job "+d.status.JobID+" at Dafty")
-	}
-	watching := Follow
-	if !d.finalizer() {
-		watching = AddFinalizer // which follows the job too
-	}
-	call := d.Known.Cancel
-	switch {
-	case call == nil:
-		return d.setStatus(now, Cancel, recancelAfter)
-	case !call.Done && !call.Sent && d.deleting() && !d.Now.Before(d.deadline()):
-		return d.setStatus(inProgress(v1alpha1.PhaseCancelling, v1alpha1.ReasonWaitingForRateLimit,
-			"the API key's calls for this minute are used up; the cancel of job "+d.status.JobID+" leaves in its turn, and the deletion waits for it"), watching, recancelAfter)
-	case !call.Done:
-		return d.setStatus(now, watching, recancelAfter)
-	}
-	wait := recancelAfter
-	if err := call.Err; err != nil {
-		// It may have ended by itself: the look that follows tells. If not, cancel once more.
-		wait = max(min(Backoff(time.Second, call.Failures, maxBackoff), recancelAfter), err.RetryAfter)
-		switch err.Kind {
-		case dafty.KindNotFound, dafty.KindConflict, dafty.KindInvalid:
-		default:
-			if odd(err.Kind, call.Failures) {
-				break
-			}
-			now = callFailed(v1alpha1.PhaseCancelling, err.Kind, "the cancel of job "+d.status.JobID+" failed and is tried again: "+err.Error()+d.describeDeletion(), d.describeSecret())
-		}
-	}
-	if left := call.At.Add(wait).Sub(d.Now); left > 0 {
-		return d.setStatus(now, watching, min(left, credentialsPoll))
-	}
-	return d.setStatus(now, Cancel, recancelAfter)
-}
-
-func (d *decider) completed(job *dafty.Job) Decision {
-	result := jobResult(job.Result)
-	words := describeResult(result)
-	if raw, err := json.Marshal(result); err != nil || len(raw) > maxResult {
-		result, words = nil, "Dafty completed the job; its result is too long to keep here, look for it at Dafty"
-	}
-	d.status.Result, d.status.Error = result, nil
-	v := current(v1alpha1.PhaseCompleted, v1alpha1.ReasonCompleted, words)
-	if d.cancelWanted() || d.status.Phase == v1alpha1.PhaseCancelling {
-		v.reason, v.message = v1alpha1.ReasonCompletedBeforeCancel, "the job completed before the cancel reached it, and is paid for: "+words
-	}
-	decision := d.finish(v)
-	if d.deleting() {
-		return decision // and nothing is for anybody to use
-	}
-	decision.Store = d.storeWanted()
-	return d.afterwards(decision)
-}
-
-// failed ends a job that reads failed, which a cancelled one does too: it was cancelled if
-// a cancel was on its way.
-func (d *decider) failed(job *dafty.Job) Decision {
-	// A cancel that was sent may stand here alone: the API server can refuse to have it written, and its store can be set back.
-	// Of one whose status is lost nothing else is left than that it was called off.
-	sent := d.Known.Cancelled != "" || d.stopWanted() && (d.Known.CancelSent || d.Known.Cancel != nil && d.Known.Cancel.Done && d.Known.Cancel.Err == nil)
-	emptied := d.Job.Status.Phase == "" && d.Job.Status.Submission == nil && d.cancelWanted()
-	shared := d.stopWanted() && d.Known.CancelledElsewhere
-	if d.status.Phase == v1alpha1.PhaseCancelling || sent || emptied || shared {
-		if !d.cancelWanted() && d.Known.Cancelled != CancelForUser {
-			words := "the job took longer than spec.activeDeadlineSeconds allowed when its cancel began" // it may have been changed since
-			if d.overdue() {
-				words = d.describeOverdue()
-			}
-			return d.finish(failed(v1alpha1.ReasonDeadlineExceeded, words+"; job "+job.Id+" is cancelled at Dafty"))
-		}
-		return d.finish(current(v1alpha1.PhaseCancelled, v1alpha1.ReasonCancelled, "job "+job.Id+" is cancelled at Dafty"))
-	}
-	d.status.Error = &v1alpha1.JobError{Message: "Dafty gave no reason"}
-	if job.Error != nil {
-		d.status.Error.Code = string(job.Error.Code)
-		if job.Error.Message != "" {
-			d.status.Error.Message = job.Error.Message
-		}
-	}
-	reason, message := d.failure()
-	if job.Type == dafty.StyleExtract {
-		reason = v1alpha1.ReasonExtractionFailed
-	}
-	limit := d.backoffLimit()
-	switch {
-	case d.Known.CancelledElsewhere:
-		// It is called off, and not to be paid for once more.
-		return d.finish(failed(reason, "job "+job.Id+" was cancelled at Dafty through another DaftyJob that shares it"))
-	case limit == 0 || d.Job.Spec.AdoptJobID != "" || d.stopWanted():
-		return d.finish(failed(reason, message))
-	case d.status.Attempts > limit:
-		return d.finish(failed(reason, fmt.Sprintf("%s; that was attempt %d of %d", message, d.status.Attempts, limit+1)))
-	}
-	return d.retry()
-}
-
-// retry prepares another attempt.
-func (d *decider) retry() Decision {
-	next := metav1.NewTime(d.Now.Add(Backoff(retryAfter, len(d.status.FailedJobIDs)+1, maxRetryAfter))).Rfc3339Copy()
-	d.status.FailedJobIDs = append(d.status.FailedJobIDs, d.status.JobID)
-	if since := d.submittedSince(); !since.IsZero() {
-		// For the deadline: when the request was sent is forgotten with it.
-		d.status.SubmittedAt = &metav1.Time{Time: since}
-	}
-	d.status.JobID, d.status.Submission, d.status.NextAttemptAt = "", nil, &next
-	meta.RemoveStatusCondition(&d.status.Conditions, v1alpha1.ConditionSubmitted)
-	return d.setStatus(d.backingOff(), Rest, next.Sub(d.Now))
-}
-
-// failure is why the last attempt failed.
-func (d *decider) failure() (reason, message string) {
-	reason, message = v1alpha1.ReasonGenerationFailed, "the last attempt failed"
-	err := d.status.Error
-	if err != nil {
-		message = "Dafty could not make it: " + err.Message
-	}
-	if d.Job.Spec.StyleExtract != nil || err != nil && err.Code == string(dafty.EXTRACTIONFAILED) {
-		reason = v1alpha1.ReasonExtractionFailed
-	}
-	return reason, message
-}
-
-func (d *decider) backoffLimit() int32 {
-	if limit := d.Job.Spec.BackoffLimit; limit != nil {
-		return *limit
-	}
-	return 0
-}
-
-func (d *decider) backingOff() verdict {
-	_, message := d.failure()
-	return inProgress(v1alpha1.PhasePending, v1alpha1.ReasonBackingOff, fmt.Sprintf("%s; it is tried again at %s, as attempt %d of %d",
-		message, d.status.NextAttemptAt.UTC().Format(time.RFC3339), d.status.Attempts+1, d.backoffLimit()+1))
-}
-
 // jobNotFound says whether Dafty denies the job: more than once, as one look proves nothing. An id that a person has written
 // may be one that it doesn't even read.
 func (d *decider) jobNotFound() bool {
@@ -315,15 +172,4 @@ func (d *decider) submittedKey() string {
 func (d *decider) describeSecret() string {
 	ref := d.Job.Spec.CredentialsSecretRef
 	return fmt.Sprintf("key %q of Secret %q", ref.Key, ref.Name)
-}
-
-// describeDeletion says until when a deletion waits.
-func (d *decider) describeDeletion() string {
-	if !d.deleting() {
-		return ""
-	}
-	if !d.Now.Before(d.deadline()) {
-		return "; the deletion waits until a cancel was tried"
-	}
-	return "; the deletion waits for it until " + d.deadline().UTC().Format(time.RFC3339)
 }
