@@ -132,8 +132,10 @@ chart: ## Copy the CRD, the rules, the alerts and such from config into the Helm
 	cp config/network-policy/network_policy.yaml config/prometheus/{monitor,alerts}.yaml config/grafana/dashboard.json $(CHART_FILES)
 
 .PHONY: docs
-docs: ## Generate docs/reference.md from the API's types and the CRD.
+docs: ## Generate docs/reference.md from the API's types and the CRD, and the tables of other pages from what they tell of.
 	go run ./hack/reference
+	UPDATE_DOCS=1 go test -count 1 . ./charts ./internal/lifecycle ./internal/metrics ./test/simulation \
+		-run '^(TestFlags|TestChartReadmeHasEveryValue|TestLifecyclePage|TestPage|TestMutations)$$'
 
 .PHONY: check-generated
 check-generated: ## Fail if a generated file isn't what generating it makes.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"dafty.ai/dafty-operator/internal/dafty"
@@ -224,5 +225,29 @@ func TestOneOddCancel(t *testing.T) {
 			t.Errorf("%d cancels with the key that was there before", got)
 		}
 		w.forget("a")
+	})
+}
+
+// Whoever is gone before its answer comes leaves nothing behind.
+func TestAKeyRefusalOfWhoeverIsGone(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.alone()
+		w.warm("k")
+		time.Sleep(time.Second)
+		answer := make(chan struct{})
+		w.dafty("k").onCreate(func(context.Context, string) (*dafty.Job, error) {
+			<-answer
+			return nil, badKey
+		})
+		a := w.tracker("other", "k").secret
+		w.submit(w.tracker("gone", "k"), image)
+		w.forget("gone")
+		close(answer)
+		synctest.Wait()
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		if n := len(a.refusals.by); n > 0 {
+			t.Errorf("%d DaftyJobs that are gone are remembered", n)
+		}
 	})
 }

@@ -126,9 +126,13 @@ func (t *Tracker) submit(ctx context.Context, a *Account, create dafty.Create, c
 		// Perhaps for a picture that Dafty has forgotten: the next who wants it uploads it again.
 		a.uploads.forget(t.asked)
 	}
+	closed := t.closed
 	t.mu.Unlock()
 	if ended {
 		a.ended(t, create.Class())
+	}
+	if closed {
+		wakeAll(a.remove(t)) // what its answer left there
 	}
 	t.wake()
 }
