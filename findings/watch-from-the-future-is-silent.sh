@@ -59,7 +59,9 @@ now=$(kubectl get configmap first -o jsonpath='{.metadata.resourceVersion}')
 future=$((now + 100000))
 
 list() { # RESOURCEVERSION
-	kubectl get --raw "$configmaps?resourceVersion=$1&resourceVersionMatch=NotOlderThan" 2>&1 >/dev/null | grep -o 'Too large resource version' || echo accepted
+	local said
+	said=$(kubectl get --raw "$configmaps?resourceVersion=$1&resourceVersionMatch=NotOlderThan" 2>&1 >/dev/null) || true
+	grep -o 'Too large resource version' <<<"$said" || echo accepted
 }
 
 # watch follows a ConfigMap for ten seconds, in which it is created.
