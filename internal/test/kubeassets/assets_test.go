@@ -36,7 +36,7 @@ func TestGivenFolder(t *testing.T) {
 }
 
 func TestThePinnedModuleHasThePrograms(t *testing.T) {
-	content, err := os.ReadFile(filepath.Join("..", "..", set.Module, "go.mod"))
+	content, err := os.ReadFile(filepath.Join("..", "..", "..", set.Module, "go.mod"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,11 +10,11 @@ import (
 )
 
 func TestRootIsFoundFromAnyFolderOfTheCheckout(t *testing.T) {
-	want, err := filepath.Abs("../..")
+	want, err := filepath.Abs("../../..")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, dir := range []string{".", "../..", "../../hack/controlplane"} { // the last is a module of its own
+	for _, dir := range []string{".", "../../..", "../../../hack/controlplane"} { // the last is a module of its own
 		t.Run(dir, func(t *testing.T) {
 			t.Chdir(dir)
 			if got, err := sourcetree.Root(); err != nil || got != want {
