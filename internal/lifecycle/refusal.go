@@ -90,7 +90,7 @@ func (r Refusal) Event(job *v1alpha1.DaftyJob) *Event {
 	return &Event{Warning: true, Reason: reason, Message: r.describe(job)}
 }
 
-// describe say what can't be written, what that means, why, and what to do.
+// describe says what can't be written, what that means, why, and what to do.
 func (r Refusal) describe(job *v1alpha1.DaftyJob) string {
 	var what string
 	switch r.Write {

@@ -36,10 +36,9 @@ type invariants struct {
 	// last cancel of a job left, by its id.
 	refusedSince map[refusedKey]refusedSince
 	toldRefused  map[refusedKey]bool
-	cancels      map[string]time.Time
-	// cancelledBy is the process that sent it, and recorded are the objects of which it was ever on record.
-	cancelledBy map[string]string
-	recorded    map[types.UID]bool
+	cancels      map[string]cancelTry
+	// recorded are the objects of which it was ever on record that their job is being cancelled.
+	recorded map[types.UID]bool
 	// begun are the idempotency keys that a request was ever sent with.
 	begun map[string]bool
 	// taken are the objects that were restored with a request in doubt, by its idempotency key.
@@ -60,7 +59,7 @@ func newInvariants(w *world) *invariants {
 	return &invariants{
 		w: w, newest: map[types.UID]*v1alpha1.DaftyJob{}, abandoned: map[types.UID]bool{},
 		stripped: map[types.UID]bool{}, forced: map[types.UID]bool{}, lostStatus: map[types.UID]bool{}, heirs: map[types.UID]string{},
-		refusedSince: map[refusedKey]refusedSince{}, toldRefused: map[refusedKey]bool{}, cancels: map[string]time.Time{}, cancelledBy: map[string]string{}, recorded: map[types.UID]bool{},
+		refusedSince: map[refusedKey]refusedSince{}, toldRefused: map[refusedKey]bool{}, cancels: map[string]cancelTry{}, recorded: map[types.UID]bool{},
 		begun: map[string]bool{},
 		taken: map[string]types.UID{}, restored: map[types.UID]*v1alpha1.DaftyJob{},
 		resultData: map[types.UID]map[string]string{},

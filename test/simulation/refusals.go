@@ -159,7 +159,7 @@ func (j *invariants) refused(p *process, kind, name string, code int) {
 // unrecorded reports whether the cancel of a job left a process that is no more, and isn't on record: whoever comes after it
 // can't know.
 func (j *invariants) unrecorded(job *v1alpha1.DaftyJob) bool {
-	by := j.cancelledBy[strings.ToLower(job.Status.JobID)]
+	by := j.cancels[strings.ToLower(job.Status.JobID)].by
 	return by != "" && !j.recorded[job.UID] && (j.w.leader == nil || j.w.leader.id != by)
 }
 
@@ -178,11 +178,17 @@ func (j *invariants) toldRefusal(p *process, job *v1alpha1.DaftyJob, reason, mes
 	j.toldRefused[refusedKey{p.id, kind, job.UID}] = true
 }
 
+// cancelTry is a cancel that left a process.
+type cancelTry struct {
+	by string
+	at time.Time
+}
+
 // cancelTried notes a cancel that leaves a process, whether or not it arrives.
 func (j *invariants) cancelTried(p *process, req *http.Request) {
 	if path, ok := strings.CutSuffix(req.URL.Path, "/cancel"); ok {
 		id := strings.ToLower(path[strings.LastIndexByte(path, '/')+1:])
-		j.cancels[id], j.cancelledBy[id] = time.Now(), p.id
+		j.cancels[id] = cancelTry{by: p.id, at: time.Now()}
 	}
 }
 
@@ -192,7 +198,7 @@ func (j *invariants) givenUp(job *v1alpha1.DaftyJob, message string) {
 	if id == "" || strings.Contains(message, "no API key") {
 		return
 	}
-	if tried, ok := j.cancels[strings.ToLower(id)]; !ok || tried.Before(job.DeletionTimestamp.Add(-time.Minute)) {
+	if tried, ok := j.cancels[strings.ToLower(id)]; !ok || tried.at.Before(job.DeletionTimestamp.Add(-time.Minute)) {
 		j.find("left running: the cancel of %s was given up, and was never tried: %s", job.Name, message)
 	}
 }
