@@ -276,7 +276,8 @@ func inputsStand(in lifecycle.Snapshot, got lifecycle.Decision, must check) {
 		_, err := lifecycle.Request(&in.Job.Spec, after.Inputs)
 		must(err == nil, "submitted, where %v", err)
 	}
-	if readyReason(after) == v1alpha1.ReasonWaitingForDependency && readyReason(before) != v1alpha1.ReasonWaitingForDependency {
+	// What has ended says again why, whatever that was.
+	if readyReason(after) == v1alpha1.ReasonWaitingForDependency && readyReason(before) != v1alpha1.ReasonWaitingForDependency && !after.Phase.Final() {
 		must(waits || in.Known.Block != nil && in.Known.Block.SameKey, "waits for what is there")
 	}
 
