@@ -253,6 +253,11 @@ func lostReference(in lifecycle.Snapshot) string {
 // inputsStand : nothing is submitted before all is known that the spec refers to, and what is known stays.
 func inputsStand(in lifecycle.Snapshot, got lifecycle.Decision, must check) {
 	before, after := &in.Job.Status, &got.Status
+	if before.InDoubt() && after.InDoubt() && before.Submission.IdempotencyKey == after.Submission.IdempotencyKey {
+		// Nothing was forgone, though a person allows it: what was lost was found once more.
+		in.Job = in.Job.DeepCopy()
+		delete(in.Job.Annotations, v1alpha1.ResubmitAnnotation)
+	}
 	waits := false
 	for _, ref := range references(in.Job) {
 		was, is := inputOf(before, ref.field), inputOf(after, ref.field)
