@@ -267,7 +267,7 @@ func inputsStand(in lifecycle.Snapshot, got lifecycle.Decision, must check) {
 		sentBefore, sends := sentFor(was), sentFor(is)
 		// Dafty may want another form of it; each is among what was found.
 		otherwise := ref.job != "" && !ref.style && sentBefore != "" && impossible && is.ID == was.ID && is.URL == was.URL && is.JobID == was.JobID &&
-			(sends != is.URL || !ref.target) && (sends != is.JobID || ref.index == 0)
+			(sends != is.URL || !ref.target) && (sends != is.JobID || sends == is.ID || ref.index == 0)
 		dropped := ref.file != "" && impossible && was.UploadedAt.Before(&in.Job.CreationTimestamp) && is.ID == "" &&
 			is.UploadedAt.Equal(&in.Job.CreationTimestamp) && before.Submission.StartedAt.Equal(before.Submission.SentAt)
 		must(sentBefore == "" || sends == sentBefore || uploadedElsewhere(in, ref) || otherwise || dropped, "%s stood for %q, and stands for %q", ref.field, sentBefore, sends)
