@@ -48,6 +48,7 @@ func (w *world) wantNoTrouble() {
 
 // One answer to a look that is out of line is no verdict: the job is looked at again within seconds.
 func TestOneOddLook(t *testing.T) {
+	t.Parallel()
 	for name, fault := range oddAnswers {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, daftysim.Options{Manual: true})
@@ -69,6 +70,7 @@ func TestOneOddLook(t *testing.T) {
 
 // One create among many whose key is refused is sent again within seconds, and holds up none of the others.
 func TestOneOddCreate(t *testing.T) {
+	t.Parallel()
 	for name, fault := range oddAnswers {
 		if fault.Status != 401 && fault.Status != 403 || name == "a proxy's 403" {
 			continue // 402 and 404 are Dafty's own word, and the others leave the request in doubt
@@ -92,6 +94,7 @@ func TestOneOddCreate(t *testing.T) {
 
 // A cancel that meets one is sent again, and nobody is alarmed.
 func TestOneOddCancel(t *testing.T) {
+	t.Parallel()
 	for name, fault := range oddAnswers {
 		if fault.Status == 404 || fault.Status == 200 || name == "a proxy's 403" {
 			continue // the look that follows tells, or it is told as APIUnavailable
@@ -123,6 +126,7 @@ func TestRevokedKeyShowsSoon(t *testing.T) {
 
 // Credits are back: the first DaftyJob that is created or touched after that asks, and those that wait follow.
 func TestAccountMended(t *testing.T) {
+	t.Parallel()
 	for name, tt := range map[string]struct {
 		breaks, mends func(w *world)
 		reason        string

@@ -73,6 +73,7 @@ func (w *world) wantCalledOff(how, name, reason string) {
 // A job is called off in every phase, by spec and by delete, under every reading of the
 // contract that concerns it.
 func TestCancelInEveryPhase(t *testing.T) {
+	t.Parallel()
 	phases := []struct {
 		name string
 		opts daftysim.Options
@@ -133,7 +134,7 @@ func TestCancelInEveryPhase(t *testing.T) {
 					}
 					if phase.reason == v1alpha1.ReasonCompleted && how == "by spec" {
 						// Final is final; only what status is about moves on.
-						w.Eventually(func() int64 { job, _ := w.get("job"); return job.Status.ObservedGeneration }).WithTimeout(patience).Should(BeEquivalentTo(2))
+						w.Eventually(func() int64 { job, _ := w.watched("job"); return job.Status.ObservedGeneration }).WithTimeout(patience).Should(BeEquivalentTo(2))
 						w.eventually("job", v1alpha1.PhaseCompleted, v1alpha1.ReasonCompleted)
 					} else {
 						w.wantCalledOff(how, "job", phase.reason)
@@ -163,6 +164,7 @@ func (w *world) requests(operation daftysim.Operation) int {
 
 // A cancel that meets the job's completion: Dafty's answer decides.
 func TestCancelRacesCompletion(t *testing.T) {
+	t.Parallel()
 	for _, how := range howCancelled {
 		for race, reason := range map[daftysim.CancelRace]string{
 			daftysim.CancelRaceCompleted: v1alpha1.ReasonCompletedBeforeCancel,
@@ -185,6 +187,7 @@ func TestCancelRacesCompletion(t *testing.T) {
 
 // Before anything is sent, calling off costs nothing and asks nobody.
 func TestCancelBeforeSubmission(t *testing.T) {
+	t.Parallel()
 	for _, how := range howCancelled {
 		t.Run("waiting for credentials/"+how, func(t *testing.T) {
 			w := newWorldWithoutSecret(t, daftysim.Options{})
@@ -222,6 +225,7 @@ func TestCancelBeforeSubmission(t *testing.T) {
 
 // While the request is on its way: its answer, or a repeat of it, tells the job's id first.
 func TestCancelWhileSubmitting(t *testing.T) {
+	t.Parallel()
 	for _, how := range howCancelled {
 		for name, fault := range map[string]daftysim.Fault{
 			"answer is slow":               {Kind: daftysim.FaultSlow, For: 3 * time.Second},
@@ -250,6 +254,7 @@ func TestCancelWhileSubmitting(t *testing.T) {
 
 // A cancel that fails is tried again until it is confirmed.
 func TestCancelIsTriedAgain(t *testing.T) {
+	t.Parallel()
 	for _, how := range howCancelled {
 		for name, fault := range map[string]daftysim.Fault{
 			"server error":   {Kind: daftysim.FaultAnswer, Status: 500, Count: 2},
@@ -288,6 +293,7 @@ func TestOrphan(t *testing.T) {
 // The Secret goes first, as it may when a namespace is deleted: the key that was used last
 // cancels the job.
 func TestDeleteAfterSecretIsGone(t *testing.T) {
+	t.Parallel()
 	for _, how := range howCancelled {
 		t.Run(how, func(t *testing.T) {
 			w := newWorld(t, daftysim.Options{Manual: true})

@@ -61,11 +61,11 @@ var tools = map[string]struct{ create, again func(*world) }{
 		again: func(w *world) { w.takeOver("job") },
 	},
 	"kubectl replace": {
-		create: func(w *world) { w.apply("job", aLogo) },
+		create: func(w *world) { w.MustApply(w.t, manifest("job", aLogo)) },
 		again:  func(w *world) { w.replace("job") },
 	},
 	"kubectl apply --force": {
-		create: func(w *world) { w.apply("job", aLogo) },
+		create: func(w *world) { w.MustApply(w.t, manifest("job", aLogo)) },
 		again: func(w *world) {
 			// It has nothing to change, and asks for nothing else.
 			_, stderr, err := w.Apply(w.t, manifest("job", aLogo), "--force", "--timeout=60s")
@@ -79,6 +79,7 @@ var tools = map[string]struct{ create, again func(*world) }{
 // What a person has cancelled stays cancelled, whatever a tool puts back that knows nothing of it: it isn't refused, nothing
 // is deleted, and nothing is paid for again.
 func TestACancelStands(t *testing.T) {
+	t.Parallel()
 	for name, tool := range tools {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, daftysim.Options{Manual: true})
@@ -92,7 +93,7 @@ func TestACancelStands(t *testing.T) {
 			w.Expect(job.UID).To(Equal(uid))
 			// A tool that takes two steps may have put Completed there first.
 			w.Eventually(func() string {
-				job, _ = w.get("job")
+				job, _ = w.watched("job")
 				return ready(job).Message
 			}).WithTimeout(patience).Should(ContainSubstring("spec.desiredState is absent"))
 			w.Expect(job.Spec.DesiredState).To(BeEmpty())
@@ -111,7 +112,7 @@ func TestACancelStands(t *testing.T) {
 			w.Expect(ready(job).Message).To(ContainSubstring("asks for Suspended"))
 			w.restartOperator()
 			w.desire("job", "Completed")
-			w.Eventually(func() string { job, _ := w.get("job"); return ready(job).Message }).WithTimeout(patience).Should(ContainSubstring("asks for Completed"))
+			w.Eventually(func() string { job, _ := w.watched("job"); return ready(job).Message }).WithTimeout(patience).Should(ContainSubstring("asks for Completed"))
 			w.wantCharges(1)
 		})
 	}
@@ -136,6 +137,7 @@ func TestACancelStandsAgainstForce(t *testing.T) {
 // A cancel that is taken back before anything came of it: while there is no key to cancel with, and while it is still in doubt
 // whether Dafty has the job.
 func TestACancelIsOnRecordFirst(t *testing.T) {
+	t.Parallel()
 	t.Run("without a key", func(t *testing.T) {
 		w := newWorldWithoutSecret(t, daftysim.Options{Manual: true})
 		w.apply("job", `{desiredState: Suspended, imageGenerate: {prompt: A logo}}`)
@@ -165,6 +167,7 @@ func TestACancelIsOnRecordFirst(t *testing.T) {
 
 // What a person has suspended isn't released by a tool that knows nothing of it: nothing is paid for by silence.
 func TestASuspensionStands(t *testing.T) {
+	t.Parallel()
 	for name, tool := range tools {
 		t.Run(name, func(t *testing.T) {
 			w := newWorldWithoutSecret(t, daftysim.Options{})
@@ -180,7 +183,7 @@ func TestASuspensionStands(t *testing.T) {
 			} else {
 				tool.again(w)
 			}
-			w.Eventually(func() string { job, _ := w.get("job"); return ready(job).Message }).WithTimeout(patience).
+			w.Eventually(func() string { job, _ := w.watched("job"); return ready(job).Message }).WithTimeout(patience).
 				Should(ContainSubstring(`kubectl patch -n ` + w.Namespace + ` daftyjob job --type merge`))
 			w.restartOperator()
 			w.putSecret(apiKey)
@@ -247,7 +250,7 @@ func TestStartingDeadline(t *testing.T) {
 	w.eventually("held", v1alpha1.PhaseFailed, v1alpha1.ReasonDeadlineExceeded)
 	w.putSecret(apiKey)
 	w.desire("held", "Completed")
-	w.Eventually(func() (int64, error) { job, err := w.get("held"); return job.Status.ObservedGeneration, err }).WithTimeout(patience).Should(Equal(int64(2)))
+	w.Eventually(func() (int64, error) { job, err := w.watched("held"); return job.Status.ObservedGeneration, err }).WithTimeout(patience).Should(Equal(int64(2)))
 	w.wantCharges(0)
 }
 

@@ -3,6 +3,7 @@ package controller_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"slices"
@@ -17,7 +18,11 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/resourceversion"
+	apiwatch "k8s.io/apimachinery/pkg/watch"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -26,6 +31,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+	"sigs.k8s.io/yaml"
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
 	"dafty.ai/dafty-operator/internal/account"
@@ -78,6 +84,8 @@ type world struct {
 
 	mu   sync.Mutex
 	seen map[types.UID][]*v1alpha1.DaftyJob
+	// shown is the newest version of each DaftyJob that is there, by name.
+	shown map[string]*v1alpha1.DaftyJob
 }
 
 // newWorld starts all three, with the Secret in place.
@@ -106,7 +114,7 @@ func newWorldIn(t *testing.T, env *kubetest.Env, opts daftysim.Options) *world {
 	if opts.ProcessingFor == nil {
 		opts.ProcessingFor = daftysim.Fixed(100 * time.Millisecond)
 	}
-	w := &world{Env: env, WithT: *NewWithT(t), t: t, seen: map[types.UID][]*v1alpha1.DaftyJob{}}
+	w := &world{Env: env, WithT: *NewWithT(t), t: t, seen: map[types.UID][]*v1alpha1.DaftyJob{}, shown: map[string]*v1alpha1.DaftyJob{}}
 	w.sim = daftysim.Serve(daftysim.New(opts))
 	w.url = w.sim.URL
 	t.Cleanup(w.sim.Close)
@@ -173,7 +181,11 @@ func (w *world) watch() {
 		for event := range watcher.ResultChan() {
 			if job, ok := event.Object.(*v1alpha1.DaftyJob); ok {
 				w.mu.Lock()
-				w.seen[job.UID] = append(w.seen[job.UID], job.DeepCopy())
+				w.seen[job.UID] = append(w.seen[job.UID], job)
+				w.shown[job.Name] = job
+				if event.Type == apiwatch.Deleted {
+					delete(w.shown, job.Name)
+				}
 				w.mu.Unlock()
 			}
 		}
@@ -280,10 +292,14 @@ func (w *world) deleteSecret() {
 	w.Expect(w.Client.Delete(w.t.Context(), &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: w.Namespace, Name: v1alpha1.DefaultSecretName}})).To(Succeed())
 }
 
-// apply has kubectl apply a DaftyJob with this spec.
+// apply applies a DaftyJob with this spec, as kubectl apply --server-side does. A process for each would take more of the machine
+// than the operators do; what kubectl makes of a manifest is what TestKubectl and api/v1alpha1 are about.
 func (w *world) apply(name, spec string) {
 	w.t.Helper()
-	w.MustApply(w.t, manifest(name, spec))
+	object := &unstructured.Unstructured{}
+	w.Expect(yaml.UnmarshalStrict([]byte(manifest(name, spec)), &object.Object)).To(Succeed())
+	object.SetNamespace(w.Namespace)
+	w.Expect(w.Client.Apply(w.t.Context(), client.ApplyConfigurationFromUnstructured(object), client.FieldOwner("kubectl"), client.ForceOwnership)).To(Succeed())
 }
 
 func manifest(name, spec string) string {
@@ -296,6 +312,42 @@ const aLogo = `{imageGenerate: {prompt: A minimalist logo of a mountain at sunri
 func (w *world) get(name string) (*v1alpha1.DaftyJob, error) {
 	job := &v1alpha1.DaftyJob{}
 	return job, w.Client.Get(context.Background(), types.NamespacedName{Namespace: w.Namespace, Name: name}, job)
+}
+
+// watched returns what the watch has shown of a DaftyJob last. To ask the API server each time that a test looks would take more
+// of the machine than the operators do.
+func (w *world) watched(name string) (*v1alpha1.DaftyJob, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if job := w.shown[name]; job != nil {
+		return job.DeepCopy(), nil
+	}
+	return &v1alpha1.DaftyJob{}, apierrors.NewNotFound(schema.GroupResource{Group: v1alpha1.GroupVersion.Group, Resource: "daftyjobs"}, name)
+}
+
+// watchedFromNow is watched, but for versions that are older than this call: a DaftyJob may have been there before under its name.
+func (w *world) watchedFromNow(name string) func() (*v1alpha1.DaftyJob, error) {
+	w.t.Helper()
+	now, err := w.get(name)
+	if client.IgnoreNotFound(err) != nil {
+		w.t.Fatal(err)
+	}
+	oldest := now.ResourceVersion
+	if err != nil {
+		all := &v1alpha1.DaftyJobList{}
+		w.Expect(w.Client.List(context.Background(), all, client.InNamespace(w.Namespace))).To(Succeed())
+		oldest = all.ResourceVersion
+	}
+	return func() (*v1alpha1.DaftyJob, error) {
+		job, err := w.watched(name)
+		if err != nil {
+			return job, err
+		}
+		if order, err := resourceversion.CompareResourceVersion(job.ResourceVersion, oldest); order < 0 || err != nil {
+			return &v1alpha1.DaftyJob{}, errors.Join(err, fmt.Errorf("the watch is at resource version %s, before %s", job.ResourceVersion, oldest))
+		}
+		return job, nil
+	}
 }
 
 // state is what most tests are about.
@@ -313,9 +365,10 @@ func (w *world) eventually(name string, phase v1alpha1.Phase, reason string) *v1
 func (w *world) eventuallyWithin(within time.Duration, name string, phase v1alpha1.Phase, reason string) *v1alpha1.DaftyJob {
 	w.t.Helper()
 	var job *v1alpha1.DaftyJob
+	look := w.watchedFromNow(name)
 	w.Eventually(func() (state, error) {
 		var err error
-		job, err = w.get(name)
+		job, err = look()
 		return state{job.Status.Phase, ready(job).Reason}, err
 	}).WithTimeout(within).WithPolling(50*time.Millisecond).Should(Equal(state{phase, reason}), "%s", &story{w, name})
 	return job
@@ -382,9 +435,15 @@ func (s *story) String() string {
 
 func (w *world) eventuallyGone(within time.Duration, name string) {
 	w.t.Helper()
+	job, err := w.get(name)
+	if apierrors.IsNotFound(err) {
+		return
+	}
+	w.Expect(err).NotTo(HaveOccurred())
 	w.Eventually(func() bool {
-		_, err := w.get(name)
-		return apierrors.IsNotFound(err)
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		return len(w.seen[job.UID]) > 0 && (w.shown[name] == nil || w.shown[name].UID != job.UID)
 	}).WithTimeout(within).WithPolling(50*time.Millisecond).Should(BeTrue(), "%s", &story{w, name})
 }
 
@@ -392,22 +451,28 @@ func (w *world) eventuallyGone(within time.Duration, name string) {
 func (w *world) submitted(name string) string {
 	w.t.Helper()
 	var id string
+	look := w.watchedFromNow(name)
 	w.Eventually(func() (string, error) {
-		job, err := w.get(name)
+		job, err := look()
 		id = job.Status.JobID
 		return id, err
 	}).WithTimeout(longPatience).WithPolling(50*time.Millisecond).ShouldNot(BeEmpty(), "%s", &story{w, name})
 	return id
 }
 
+func (w *world) named(name string) *v1alpha1.DaftyJob {
+	return &v1alpha1.DaftyJob{ObjectMeta: metav1.ObjectMeta{Namespace: w.Namespace, Name: name}}
+}
+
 func (w *world) cancel(name string) {
 	w.t.Helper()
-	w.MustKubectl(w.t, "patch", "daftyjob", name, "--type", "merge", "-p", `{"spec":{"desiredState":"Cancelled"}}`)
+	w.Expect(w.Client.Patch(w.t.Context(), w.named(name), client.RawPatch(types.MergePatchType, []byte(`{"spec":{"desiredState":"Cancelled"}}`)),
+		client.FieldOwner("kubectl-patch"))).To(Succeed())
 }
 
 func (w *world) delete(name string) {
 	w.t.Helper()
-	w.MustKubectl(w.t, "delete", "daftyjob", name, "--wait=false")
+	w.Expect(w.Client.Delete(w.t.Context(), w.named(name), client.PropagationPolicy(metav1.DeletePropagationBackground))).To(Succeed())
 }
 
 // wantCharges checks the ledger: how many jobs Dafty made and charged for.

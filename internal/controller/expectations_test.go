@@ -80,6 +80,7 @@ func isWriteAhead(job *v1alpha1.DaftyJob) bool {
 // A request leaves once its attempt is on record, and not before: whoever finds the object
 // after a crash would otherwise pay for another.
 func TestNothingLeavesBeforeItIsOnRecord(t *testing.T) {
+	t.Parallel()
 	for name, failure := range map[string]error{
 		"the API server fails":      apierrors.NewInternalError(errors.New("no")),
 		"the API server is away":    errors.New("connection refused"),
@@ -116,6 +117,7 @@ func TestNothingLeavesBeforeItIsOnRecord(t *testing.T) {
 // Somebody changes the object between the operator's look at it and its write-ahead: what was
 // decided rests on an object that is no more, and nothing is sent.
 func TestAnOldObjectIsNotSubmitted(t *testing.T) {
+	t.Parallel()
 	for name, tc := range map[string]struct {
 		change func(w *world)
 		then   func(w *world)
@@ -219,6 +221,7 @@ func TestAnotherObjectIsNotAnnotated(t *testing.T) {
 
 // A Secret that can't be read is looked for again, and said where a person must act.
 func TestSecretCannotBeRead(t *testing.T) {
+	t.Parallel()
 	secrets := corev1.SchemeGroupVersion.WithResource("secrets").GroupResource()
 	for name, tc := range map[string]struct {
 		failure error

@@ -27,6 +27,7 @@ import (
 
 // What the user has to mend is said, and once it is mended the job goes on by itself.
 func TestCredentials(t *testing.T) {
+	t.Parallel()
 	t.Run("no Secret", func(t *testing.T) {
 		w := newWorldWithoutSecret(t, daftysim.Options{})
 		w.apply("job", aLogo)
@@ -98,7 +99,7 @@ func TestCredentials(t *testing.T) {
 		w.putSecret("dk_test_other")
 		w.sim.RevokeKey(apiKey) // what makes the operator look at the Secret
 		job := w.eventually("job", v1alpha1.PhaseQueued, v1alpha1.ReasonCredentialsRejected)
-		w.Eventually(func() string { job, _ = w.get("job"); return ready(job).Message }).WithTimeout(patience).Should(ContainSubstring("isn't the one it was submitted with"))
+		w.Eventually(func() string { job, _ = w.watched("job"); return ready(job).Message }).WithTimeout(patience).Should(ContainSubstring("isn't the one it was submitted with"))
 		w.sim.AddKey(accountName, "dk_test_next")
 		w.putSecret("dk_test_next")
 		w.Expect(w.sim.Finish(id, daftysim.Succeed)).To(Succeed())
@@ -110,6 +111,7 @@ func TestCredentials(t *testing.T) {
 // A Secret that the API server can't give, as where it can't decrypt it, is told, and holds
 // up no deletion.
 func TestSecretUnreadable(t *testing.T) {
+	t.Parallel()
 	broken := func(t *testing.T, timeout time.Duration) (*world, *atomic.Bool) {
 		w := newWorld(t, daftysim.Options{Manual: true})
 		w.stop()
@@ -160,6 +162,7 @@ func TestSecretUnreadable(t *testing.T) {
 // Where the job's id can't be written into the annotations, it is followed and called off
 // all the same.
 func TestAnnotationsFull(t *testing.T) {
+	t.Parallel()
 	full := func(t *testing.T) (w *world, id string) {
 		w = newWorld(t, daftysim.Options{Manual: true})
 		w.Expect(w.Client.Create(t.Context(), &v1alpha1.DaftyJob{
@@ -190,6 +193,7 @@ func TestAnnotationsFull(t *testing.T) {
 // Dafty refuses for now: nothing was made, nothing is charged, and the job goes on when the
 // cause is gone, under both readings of what a refused key does.
 func TestRefusedForNow(t *testing.T) {
+	t.Parallel()
 	for _, tc := range []struct {
 		name         string
 		refuse, mend func(w *world) // mend is nil where it passes by itself
@@ -285,6 +289,7 @@ func TestRetryAfterIsHeeded(t *testing.T) {
 // No answer, or none that can be understood, proves nothing: the same key is sent again, and
 // there is one job in the end.
 func TestSubmissionInDoubt(t *testing.T) {
+	t.Parallel()
 	for name, fault := range map[string]daftysim.Fault{
 		"reset before the effect":   {Kind: daftysim.FaultResetBefore},
 		"reset after the effect":    {Kind: daftysim.FaultResetAfter},
@@ -319,6 +324,7 @@ func TestSubmissionInDoubt(t *testing.T) {
 
 // A repeat that is refused for now says nothing about the first request.
 func TestRefusedRepeatStaysInDoubt(t *testing.T) {
+	t.Parallel()
 	for name, refusal := range map[string]daftysim.Fault{
 		"402": {Status: 402, Code: "INSUFFICIENT_CREDITS"},
 		"429": {Status: 429, Code: "RATE_LIMIT_ERROR", Header: map[string]string{"Retry-After": "1"}},
@@ -340,6 +346,7 @@ func TestRefusedRepeatStaysInDoubt(t *testing.T) {
 // An operator that knows nothing finds an attempt begun: it waits until no other request can
 // be on its way, and repeats it with the same key.
 func TestRestartWhileSubmitting(t *testing.T) {
+	t.Parallel()
 	for name, fault := range map[string]daftysim.Fault{
 		"before the effect": {Kind: daftysim.FaultHang},
 		"after the effect":  {Kind: daftysim.FaultHang, Effect: true},
@@ -371,6 +378,7 @@ func TestRestartWhileSubmitting(t *testing.T) {
 // Where Dafty can't tell any more what became of a request, a person can: the commands in the message do
 // what it says, word for word.
 func TestWaysOutOfSubmissionUnknown(t *testing.T) {
+	t.Parallel()
 	for name, tc := range map[string]struct {
 		fault    daftysim.Fault
 		attempts int32
@@ -430,10 +438,10 @@ func TestAnnotationSurvivesStatus(t *testing.T) {
 	w.apply("job", aLogo)
 	w.eventually("job", v1alpha1.PhaseQueued, v1alpha1.ReasonQueued)
 	id := w.submitted("job")
-	w.Eventually(func() map[string]string { job, _ := w.get("job"); return job.Annotations }).WithTimeout(patience).Should(HaveKey(v1alpha1.JobAnnotation))
+	w.Eventually(func() map[string]string { job, _ := w.watched("job"); return job.Annotations }).WithTimeout(patience).Should(HaveKey(v1alpha1.JobAnnotation))
 	w.apply("unwanted", aLogo)
 	w.eventually("unwanted", v1alpha1.PhaseQueued, v1alpha1.ReasonQueued)
-	w.Eventually(func() map[string]string { job, _ := w.get("unwanted"); return job.Annotations }).WithTimeout(patience).Should(HaveKey(v1alpha1.JobAnnotation))
+	w.Eventually(func() map[string]string { job, _ := w.watched("unwanted"); return job.Annotations }).WithTimeout(patience).Should(HaveKey(v1alpha1.JobAnnotation))
 	w.cancel("unwanted")
 	w.eventually("unwanted", v1alpha1.PhaseCancelled, v1alpha1.ReasonCancelled)
 
@@ -468,6 +476,7 @@ func TestAnnotationSurvivesStatus(t *testing.T) {
 
 // Trouble while a job is followed is told, and ends nothing.
 func TestTroubleInFlight(t *testing.T) {
+	t.Parallel()
 	for name, fault := range map[string]daftysim.Fault{
 		"500":              {Status: 500},
 		"garbage":          {Kind: daftysim.FaultGarbage},

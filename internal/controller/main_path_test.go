@@ -191,7 +191,7 @@ func TestUnknownStatusAndTypePassThrough(t *testing.T) {
 	w.apply("job", aLogo)
 	id := w.submitted("job")
 	w.Expect(w.sim.ShowStatus(id, "reviewing")).To(Succeed())
-	w.Eventually(func() string { job, _ := w.get("job"); return ready(job).Message }).WithTimeout(patience).Should(ContainSubstring(`"reviewing"`))
+	w.Eventually(func() string { job, _ := w.watched("job"); return ready(job).Message }).WithTimeout(patience).Should(ContainSubstring(`"reviewing"`))
 	job, err := w.get("job")
 	w.Expect(err).NotTo(HaveOccurred())
 	w.Expect(job.Status.Phase).To(Equal(v1alpha1.PhaseQueued))
@@ -205,6 +205,7 @@ func TestUnknownStatusAndTypePassThrough(t *testing.T) {
 // Under every reading of what Dafty leaves undocumented, a job is made once and its result
 // comes.
 func TestVariants(t *testing.T) {
+	t.Parallel()
 	for _, variant := range daftysim.AllVariants() {
 		t.Run(variant.Name, func(t *testing.T) {
 			w := newWorld(t, daftysim.Options{Variants: variant.Variants})

@@ -24,6 +24,7 @@ import (
 // The right to write goes before the DaftyJob does, as with a RoleBinding of a namespace that is being deleted: the job is
 // cancelled all the same, and nobody is told at each try that the cancel was given up.
 func TestDeletionWithoutTheRightToWrite(t *testing.T) {
+	t.Parallel()
 	for name, timeout := range map[string]time.Duration{"cancelled": 5 * time.Minute, "given up": time.Second} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, daftysim.Options{Manual: true})
@@ -132,7 +133,7 @@ func TestNamespaceDeletion(t *testing.T) {
 			return apierrors.IsNotFound(w.Client.Get(t.Context(), key, &corev1.Secret{}))
 		}).WithTimeout(patience).Should(BeTrue(), "the Secret goes")
 		w.Eventually(func() (*metav1.Time, error) {
-			job, err := w.get("queued")
+			job, err := w.watched("queued")
 			return job.DeletionTimestamp, err
 		}).WithTimeout(patience).ShouldNot(BeNil())
 		// Meanwhile the namespace says what it waits for, to whoever describes it.

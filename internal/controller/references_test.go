@@ -14,6 +14,7 @@ import (
 // What stands as a reference is open, but that a url does: a chain completes under each reading, also where Dafty can't fetch its
 // own results' urls, and status shows what was sent.
 func TestAnImageAsAReference(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		references daftysim.References
 		url        daftysim.ResultURL

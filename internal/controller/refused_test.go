@@ -116,6 +116,7 @@ func (w *world) patientDeletions(timeout time.Duration) {
 // Whatever refuses the operator's writes, and for however long: a job that is called off is cancelled at once, and is never
 // given up. That the writes are refused is told.
 func TestCancelWhileWritesAreRefused(t *testing.T) {
+	t.Parallel()
 	for name, tc := range map[string]struct {
 		manifest, resources, reason, says string
 		how                               string
@@ -193,6 +194,7 @@ func TestTheAnnotationIsRefused(t *testing.T) {
 
 // An object that can't be let go says so in place of Ready, and goes soon after.
 func TestTheReleaseIsRefused(t *testing.T) {
+	t.Parallel()
 	for name, tc := range map[string]struct{ manifest, says string }{
 		"by a validating policy": {policy, policyWords},
 		"by a mutating policy":   {mutator, "the request can't be changed"},
@@ -219,6 +221,7 @@ func TestTheReleaseIsRefused(t *testing.T) {
 // An API server that answers each write with a conflict, or none with anything, and one whose Secrets can't be read: the
 // cancel leaves.
 func TestCancelWhateverTheAPIServerAnswers(t *testing.T) {
+	t.Parallel()
 	conflict := apierrors.NewConflict(v1alpha1.GroupVersion.WithResource("daftyjobs").GroupResource(), "job", errors.New("no"))
 	for name, refused := range map[string]struct{ write, read error }{
 		"conflicts":                  {write: conflict},

@@ -35,9 +35,10 @@ func (w *world) withResult(name, more string) *v1alpha1.DaftyJob {
 func (w *world) eventuallyStored(name string, within time.Duration, matching any) *v1alpha1.DaftyJob {
 	w.t.Helper()
 	var job *v1alpha1.DaftyJob
+	look := w.watchedFromNow(name)
 	w.Eventually(func() (string, error) {
 		var err error
-		job, err = w.get(name)
+		job, err = look()
 		return conditionOf(job, v1alpha1.ConditionResultStored), err
 	}).WithTimeout(within).WithPolling(50 * time.Millisecond).Should(matcher(matching))
 	return job
@@ -228,6 +229,7 @@ func (w *world) restored(job *v1alpha1.DaftyJob) {
 
 // A backup brings ConfigMaps back without their owners, or with owners that are gone, before the DaftyJobs.
 func TestResultsAreAdopted(t *testing.T) {
+	t.Parallel()
 	foreign := fmt.Sprintf("ConfigMap %q is there already and doesn't belong to this DaftyJob, so it is left alone; delete it, or name another in spec.resultConfigMap", "hero-result")
 	for _, tt := range []struct {
 		name    string
@@ -298,7 +300,7 @@ func TestResultsOfAnOlderOperator(t *testing.T) {
 	w.MustKubectl(t, "patch", "daftyjob", "hero", "--subresource=status", "--type=merge", "-p", `{"status":{"resultConfigMapVersion":null}}`)
 	w.startOperator()
 	w.eventuallyRight("hero")
-	w.Eventually(func() (string, error) { job, err := w.get("hero"); return job.Status.ResultConfigMapVersion, err }).WithTimeout(soon).ShouldNot(BeEmpty())
+	w.Eventually(func() (string, error) { job, err := w.watched("hero"); return job.Status.ResultConfigMapVersion, err }).WithTimeout(soon).ShouldNot(BeEmpty())
 	w.Expect(w.toldOf("hero", v1alpha1.EventResultRestored)).To(BeEmpty())
 }
 

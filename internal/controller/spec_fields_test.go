@@ -64,7 +64,7 @@ func TestChain(t *testing.T) {
 	  references: [{configMapKeyRef: {name: brand, key: logo.png}}, {url: "https://example.com/a.png"}]}}`)
 	w.apply("style", `{styleExtract: {url: "https://example.com/brand"}}`)
 	w.eventually("style", v1alpha1.PhaseCompleted, v1alpha1.ReasonCompleted)
-	w.Eventually(func() string { job, _ := w.get("hero"); return ready(job).Message }).WithTimeout(patience).Should(ContainSubstring("kubectl create configmap -n " + w.Namespace + " brand --from-file=logo.png=FILE"))
+	w.Eventually(func() string { job, _ := w.watched("hero"); return ready(job).Message }).WithTimeout(patience).Should(ContainSubstring("kubectl create configmap -n " + w.Namespace + " brand --from-file=logo.png=FILE"))
 	w.putConfigMap("brand", "binaryData: {logo.png: "+aPicture(t, 8)+"}")
 
 	for _, name := range []string{"hero", "upscale", "video"} {
@@ -140,7 +140,7 @@ func TestDependencies(t *testing.T) {
 	w.apply("beyond", upscale("first", 1))
 	w.apply("kind", `{imageGenerate: {prompt: A logo, style: {jobRef: {name: first}}}}`)
 	w.eventually("good", v1alpha1.PhasePending, v1alpha1.ReasonWaitingForDependency)
-	w.Eventually(func() string { job, _ := w.get("good"); return ready(job).Message }).WithTimeout(patience).
+	w.Eventually(func() string { job, _ := w.watched("good"); return ready(job).Message }).WithTimeout(patience).
 		Should(Equal(`imageUpscale.image waits for DaftyJob "first", which is Queued`))
 	finish("first", daftysim.Succeed)
 	w.submitted("good")
@@ -164,7 +164,7 @@ func TestDependencies(t *testing.T) {
 	w.apply("deleted", `{imageGenerate: {prompt: A logo}, deletionPolicy: Orphan}`)
 	w.apply("after-deleted", upscale("deleted", 0))
 	w.submitted("deleted")
-	w.Eventually(func() []v1alpha1.Input { job, _ := w.get("after-deleted"); return job.Status.Inputs }).WithTimeout(patience).ShouldNot(BeEmpty())
+	w.Eventually(func() []v1alpha1.Input { job, _ := w.watched("after-deleted"); return job.Status.Inputs }).WithTimeout(patience).ShouldNot(BeEmpty())
 	w.delete("deleted")
 	gone := w.eventually("after-deleted", v1alpha1.PhaseFailed, v1alpha1.ReasonDependencyFailed)
 	w.Expect(ready(gone).Message).To(ContainSubstring(`DaftyJob "deleted", which was deleted before it completed`))
@@ -226,6 +226,7 @@ func TestUploads(t *testing.T) {
 
 // A picture that Dafty has dropped since it was uploaded for another is uploaded again.
 func TestUploadsThatDaftyDropped(t *testing.T) {
+	t.Parallel()
 	for _, remembers := range []daftysim.RefusedKey{daftysim.RefusedKeyFresh, daftysim.RefusedKeySame} {
 		t.Run(string(remembers), func(t *testing.T) {
 			w := newWorld(t, daftysim.Options{Variants: daftysim.Variants{RefusedKey: remembers}})
@@ -304,6 +305,7 @@ func TestIdempotencyKey(t *testing.T) {
 
 // What two share and one calls off isn't bought again for the other, though it may be tried again where Dafty fails it.
 func TestIdempotencyKeyIsCalledOffForBoth(t *testing.T) {
+	t.Parallel()
 	for _, how := range howCancelled {
 		t.Run(how, func(t *testing.T) {
 			w := newWorld(t, daftysim.Options{Manual: true})
@@ -323,6 +325,7 @@ func TestIdempotencyKeyIsCalledOffForBoth(t *testing.T) {
 
 // So it does where Dafty had refused the first request, under both readings of what it remembers of that.
 func TestIdempotencyKeyAfterRefusal(t *testing.T) {
+	t.Parallel()
 	for _, remembers := range []daftysim.RefusedKey{daftysim.RefusedKeyFresh, daftysim.RefusedKeySame} {
 		t.Run(string(remembers), func(t *testing.T) {
 			w := newWorld(t, daftysim.Options{Variants: daftysim.Variants{RefusedKey: remembers}})
@@ -361,6 +364,7 @@ func TestIdempotencyKeyAtTheSameMoment(t *testing.T) {
 
 // Dafty's pages disagree on whether an image to work on is named by its own id or by its job's.
 func TestAnImageByEitherID(t *testing.T) {
+	t.Parallel()
 	for _, reading := range []daftysim.ImageID{daftysim.ImageIDVariation, daftysim.ImageIDJob, daftysim.ImageIDJob400, daftysim.ImageIDEither} {
 		for _, remembers := range []daftysim.RefusedKey{daftysim.RefusedKeyFresh, daftysim.RefusedKeySame} {
 			t.Run(fmt.Sprintf("%s, refused key %s", reading, remembers), func(t *testing.T) {
@@ -473,7 +477,7 @@ func TestLateThumbnail(t *testing.T) {
 	w.Expect(clip.Status.Result.Video.ThumbnailURL).To(BeEmpty(), "it is late")
 	clock.skip(10 * time.Minute)
 	w.Eventually(func() (string, error) {
-		job, err := w.get("clip")
+		job, err := w.watched("clip")
 		return job.Status.Result.Video.ThumbnailURL, err
 	}).WithTimeout(patience).ShouldNot(BeEmpty())
 	w.Eventually(func() (map[string]string, error) { stored, err := w.configMap("clip"); return stored.Data, err }).WithTimeout(patience).
@@ -503,7 +507,7 @@ func TestResultConfigMap(t *testing.T) {
 
 	w.MustKubectl(t, "patch", "daftyjob", "hero", "--type", "merge", "-p", `{"spec":{"resultConfigMap":"hero"}}`)
 	w.Eventually(func() (string, error) {
-		job, err := w.get("hero")
+		job, err := w.watched("hero")
 		return conditionOf(job, v1alpha1.ConditionResultStored), err
 	}).WithTimeout(patience).Should(Equal("True Stored: the result is in ConfigMap hero"))
 	stored, err := w.configMap("hero")
