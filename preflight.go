@@ -40,14 +40,14 @@ func tellMissingRights(ctx context.Context, api client.Writer, namespaces map[st
 	}
 }
 
-// rights asks for the operator's own.
+// rights asks the API server what the operator may do.
 type rights struct {
 	api client.Writer
 	log logr.Logger
 }
 
-// mayList reports whether the operator may list a resource, in all namespaces where namespace is empty. Where the API server doesn't
-// say, it may.
+// mayList reports whether the operator may list a resource, in all namespaces where namespace is empty, and true where the API
+// server doesn't say.
 func (r rights) mayList(ctx context.Context, namespace, group, resource string) bool {
 	review := &authorizationv1.SelfSubjectAccessReview{Spec: authorizationv1.SelfSubjectAccessReviewSpec{
 		ResourceAttributes: &authorizationv1.ResourceAttributes{Namespace: namespace, Verb: "list", Group: group, Resource: resource},

@@ -4,7 +4,11 @@ import (
 	"cmp"
 	"fmt"
 	"runtime"
+	"runtime/debug"
 )
+
+// version is stamped by the build.
+var version = ""
 
 // commit is stamped by the build, as version is.
 var commit = ""
@@ -13,4 +17,15 @@ var commit = ""
 func versionLine() string {
 	return fmt.Sprintf("dafty-operator %s (commit %s, %s, %s/%s)",
 		buildVersion(), cmp.Or(commit, "unknown"), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+}
+
+// buildVersion is the version stamped by the build, else the module's.
+func buildVersion() string {
+	if version != "" {
+		return version
+	}
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" && info.Main.Version != "(devel)" {
+		return info.Main.Version
+	}
+	return "dev"
 }
