@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// lock takes the lock file for this process, and waits for it where another one has it. The kernel gives it back when its
+// lock takes the lock file for this process, and waits for it where another one has it. The kernel releases it when its
 // holder dies, however that happens, so there are no stale locks.
 func (b *builder) lock(ctx context.Context, file string) (unlock func(), err error) {
 	f, err := os.OpenFile(file, os.O_CREATE|os.O_RDWR, 0o644)

@@ -2,7 +2,7 @@
 // under hack/, which pins their versions, so no prebuilt binary has to be fetched from anywhere; and kept in the user's cache
 // folder, so that is done once per version.
 //
-// It uses the standard library alone: whoever asks for a program shouldn't wait for the compiler first.
+// It uses only the standard library: whoever asks for a program shouldn't wait for the compiler first.
 package gobuild
 
 import (
@@ -23,7 +23,7 @@ import (
 
 // Set is programs that are built and kept together.
 type Set struct {
-	// Name is that of the set's folder in the cache, and begins each line of its log.
+	// Name names the set's folder in the cache, and begins each line of its log.
 	Name string
 	// Module is the folder, from the top of the checkout, of the module that pins the versions.
 	Module string
@@ -41,7 +41,7 @@ type Set struct {
 // Program is one of a set, and the main package it is built from.
 type Program struct{ Name, Package string }
 
-// built is the name that go build gives it: the package's, without a major version.
+// built is the file that go build makes: named after the package, without a major version.
 func (p Program) built() string {
 	name := path.Base(p.Package)
 	if majorVersion.MatchString(name) {
@@ -248,7 +248,7 @@ func (b *builder) version() (string, error) {
 	return string(found[1]), nil
 }
 
-// key names the folder for all that decides what is in it, so that a changed pin is built anew and two checkouts share
+// key names the folder for all that decides what is in it, so that a changed pin is built again and two checkouts share
 // what they have in common.
 func (b *builder) key(version string) (string, error) {
 	hash := sha256.New()

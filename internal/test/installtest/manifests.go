@@ -33,7 +33,7 @@ func Root(t testing.TB) string {
 	return root
 }
 
-// tool is a program of a module of hack/tools. The go command builds it where that wasn't done before, and gives its path.
+// tool is a program of a module of hack/tools. The go command builds it where that wasn't done before, and prints its path.
 func tool(modfile, name string) func() (string, error) {
 	return sync.OnceValues(func() (string, error) {
 		root, err := sourcetree.Root()
@@ -85,7 +85,7 @@ func Overlay(t testing.TB, files map[string]string) string {
 	}
 	for folder, content := range files {
 		dir := filepath.Join(top, folder)
-		// kustomize takes folders by relative paths alone.
+		// kustomize takes folders only by relative paths.
 		config, err := filepath.Rel(dir, filepath.Join(Root(t), "config"))
 		if err != nil {
 			t.Fatal(err)
@@ -137,7 +137,7 @@ func Objects(t testing.TB, manifests string) []*unstructured.Unstructured {
 	}
 }
 
-// Find gives the one object of a kind among manifests whose name ends so.
+// Find returns the one object of a kind among manifests whose name ends so.
 func Find[T any](t testing.TB, manifests, kind, suffix string) *T {
 	t.Helper()
 	var found []*unstructured.Unstructured

@@ -27,7 +27,7 @@ func mountNode(p *corev1.PodSpec) {
 	p.Volumes = append(p.Volumes, corev1.Volume{Name: "node", VolumeSource: corev1.VolumeSource{HostPath: &corev1.HostPathVolumeSource{Path: "/"}}})
 }
 
-// RestrictedPod has the API server make a Pod of a Deployment's template in a namespace that takes restricted ones alone, and
+// RestrictedPod has the API server make a Pod of a Deployment's template in a namespace that takes only restricted ones, and
 // sees that it refuses each weaker one: so that what it was asked means something. What Pod Security doesn't ask for, and a
 // careful installation has, is looked at too.
 func RestrictedPod(t *testing.T, env *kubetest.Env, ns string, template corev1.PodTemplateSpec) {

@@ -2,7 +2,7 @@
 // Go toolchain from the module hack/controlplane, which pins their versions, so no prebuilt binary has to be fetched from
 // anywhere; and kept in the user's cache folder, so that is done once per version.
 //
-// It uses the standard library alone: whoever asks for the folder shouldn't wait for the compiler first.
+// It uses only the standard library: whoever asks for the folder shouldn't wait for the compiler first.
 package kubeassets
 
 import (

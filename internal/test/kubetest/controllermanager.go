@@ -16,7 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// controllers are those that mean something without nodes.
+// controllers lists the controllers that mean something without nodes.
 var controllers = []string{
 	"namespace-controller", "garbage-collector-controller",
 	"serviceaccount-controller", "serviceaccount-token-controller", "root-ca-certificate-publisher-controller",

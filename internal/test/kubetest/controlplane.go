@@ -89,7 +89,7 @@ func init() {
 	utilruntime.Must(daftyv1alpha1.AddToScheme(Scheme))
 }
 
-// New starts a control plane and returns when it serves and the CRDs are established. ctx bounds the start alone; the
+// New starts a control plane and returns when it serves and the CRDs are established. ctx bounds only the start; the
 // caller ends it with [ControlPlane.Stop]. Where the process dies before that, however it does, the control plane is
 // stopped and its data removed all the same.
 func New(ctx context.Context, opts Options) (_ *ControlPlane, err error) {
@@ -248,7 +248,7 @@ func (cp *ControlPlane) AddUser(name string, groups ...string) (*rest.Config, er
 	return user.Config(), nil
 }
 
-// Guard gives the path of a program that becomes the given one, under the given name, and doesn't outlive the control plane:
+// Guard returns the path of a program that becomes the given one, under the given name, and doesn't outlive the control plane:
 // [ControlPlane.Stop] kills it, as does the end of this process, however it comes. One process of a name is guarded at a time.
 func (cp *ControlPlane) Guard(name, program string) (string, error) {
 	return cp.watchdog.guard(name, program)

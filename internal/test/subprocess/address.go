@@ -10,7 +10,7 @@ import (
 	"strconv"
 )
 
-// FreeAddress is a loopback address that nobody listens at. Its port isn't one of those that the system gives to
+// FreeAddress returns a loopback address that nobody listens at. Its port isn't one of those that the system gives to
 // connections (from 32768 on with Linux): such a one may be taken again before the process listens at it.
 func FreeAddress() (string, error) {
 	const from, below, tries = 20_000, 32_768, 100
