@@ -9,54 +9,54 @@ import (
 	"dafty.ai/dafty-operator/internal/test/daftysim"
 )
 
-// campaigns are the scenarios in which DaftyJobs refer to images of others, in all fields that may. Under every reading of what
+// campaignScenarios are the scenarios in which DaftyJobs refer to images of others, in all fields that may. Under every reading of what
 // names an image they complete, and each is paid for once.
-func campaigns() []scenario {
+func campaignScenarios() []scenario {
 	return []scenario{
-		{"a campaign", false, func(w *world) { campaign(w, startClip(0, 1), editOf(1)) }},
-		{"a campaign with keys of its own", false, func(w *world) {
-			campaign(w, withOwnKey(startClip(0, 1)), withOwnKey(editOf(1)))
+		{"a campaign", false, func(e *env) { campaign(e, startClip(0, 1), editOf(1)) }},
+		{"a campaign with keys of its own", false, func(e *env) {
+			campaign(e, withOwnKey(startClip(0, 1)), withOwnKey(editOf(1)))
 		}},
-		{"a campaign of first images", false, func(w *world) { campaign(w, clipOf(0), editOf(0)) }},
+		{"a campaign of first images", false, func(e *env) { campaign(e, clipOf(0), editOf(0)) }},
 	}
 }
 
 // campaign makes two images, and two DaftyJobs that use them.
-func campaign(w *world, second, third func() *v1alpha1.DaftyJob) {
-	w.begin(func() *v1alpha1.DaftyJob {
+func campaign(e *env, second, third func() *v1alpha1.DaftyJob) {
+	e.create(func() *v1alpha1.DaftyJob {
 		job := image()
 		job.Spec.ImageGenerate.Variations = new(int32(2))
 		return job
 	})
-	w.pass(200 * time.Millisecond)
-	w.do(func() {
-		w.trace.add("user", "creates two and three, which use its images")
+	e.advance(200 * time.Millisecond)
+	e.do(func() {
+		e.trace.add("user", "creates two and three, which use its images")
 		for _, job := range []*v1alpha1.DaftyJob{second(), third()} {
 			if job.Spec.IdempotencyKey != "" {
-				job.Spec.IdempotencyKey = w.cluster.ownKey()
+				job.Spec.IdempotencyKey = e.api.ownKey()
 			}
-			w.cluster.create(job)
+			e.api.create(job)
 		}
 	})
-	w.pass(8 * time.Minute)
-	if w.variants.VariationBound != daftysim.VariationsOne {
-		w.do(func() { w.wantCompleted("one", "two", "three") })
+	e.advance(8 * time.Minute)
+	if e.variants.VariationBound != daftysim.VariationsOne {
+		e.do(func() { e.expectCompleted("one", "two", "three") })
 	}
 }
 
-// wantCompleted is asked when all must have ended well, and each been paid for once.
-func (w *world) wantCompleted(names ...string) {
+// expectCompleted is asked when all must have ended well, and each been paid for once.
+func (e *env) expectCompleted(names ...string) {
 	for _, name := range names {
-		if job := w.cluster.get(name); job == nil || job.Status.Phase != v1alpha1.PhaseCompleted {
-			w.judge.find("stuck: %s hasn't completed: %s", name, describe(w.cluster.lastOf(name)))
+		if job := e.api.get(name); job == nil || job.Status.Phase != v1alpha1.PhaseCompleted {
+			e.invariants.violated("stuck: %s hasn't completed: %s", name, describe(e.api.lastOf(name)))
 		}
 	}
-	if made := len(w.sim.Ledger()); made != len(names) {
+	if made := len(e.sim.Ledger()); made != len(names) {
 		kind := "paid twice"
 		if made < len(names) {
 			kind = "stuck"
 		}
-		w.judge.find("%s: %d jobs were made for %d DaftyJobs", kind, made, len(names))
+		e.invariants.violated("%s: %d jobs were made for %d DaftyJobs", kind, made, len(names))
 	}
 }
 
@@ -103,17 +103,17 @@ func withOwnKey(of func() *v1alpha1.DaftyJob) func() *v1alpha1.DaftyJob {
 }
 
 // posted looks at each create that leaves: requests with one key and one API key have one body.
-func (j *invariants) posted(req *http.Request, body []byte) {
+func (inv *invariants) posted(req *http.Request, body []byte) {
 	key := req.Header.Get("Idempotency-Key")
 	if key == "" {
 		return
 	}
 	of := req.Header.Get("X-Api-Key") + " " + key
-	j.mu.Lock()
-	was, again := j.bodies[of]
-	j.bodies[of] = body
-	j.mu.Unlock()
+	inv.mu.Lock()
+	was, again := inv.bodies[of]
+	inv.bodies[of] = body
+	inv.mu.Unlock()
 	if again && !bytes.Equal(was, body) {
-		j.find("contract: %s is sent with another body: %s, and before %s", describeRequest(req), body, was)
+		inv.violated("contract: %s is sent with another body: %s, and before %s", describeRequest(req), body, was)
 	}
 }

@@ -27,44 +27,44 @@ type apiClient struct {
 
 // Get implements client.Reader.
 func (c apiClient) Get(_ context.Context, key client.ObjectKey, obj client.Object, _ ...client.GetOption) error {
-	w := c.p.w
+	e := c.p.env
 	switch obj := obj.(type) {
 	case *v1alpha1.DaftyJob:
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		job := c.p.view.get(key)
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		job := c.p.jobs.get(key)
 		if job == nil {
 			return apierrors.NewNotFound(jobResource, key.Name)
 		}
 		job.DeepCopyInto(obj)
-		if mutate := w.mutation.read; mutate != nil {
+		if mutate := e.mutation.read; mutate != nil {
 			mutate(obj)
 		}
 		return nil
 	case *corev1.Secret:
-		if err := c.reads("get secret " + key.Name); err != nil {
+		if err := c.read("get secret " + key.Name); err != nil {
 			return err
 		}
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		secret := w.cluster.secrets[key.Name]
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		secret := e.api.secrets[key.Name]
 		if secret == nil {
 			return apierrors.NewNotFound(schema.GroupResource{Resource: "secrets"}, key.Name)
 		}
 		secret.DeepCopyInto(obj)
 		return nil
 	case *corev1.ConfigMap:
-		if err := c.reads("get configmap " + key.Name); err != nil {
+		if err := c.read("get configmap " + key.Name); err != nil {
 			return err
 		}
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		configMap := w.cluster.configMaps[key.Name]
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		configMap := e.api.configMaps[key.Name]
 		if configMap == nil {
 			return apierrors.NewNotFound(configMapResource, key.Name)
 		}
 		configMap.DeepCopyInto(obj)
-		if mutate := w.mutation.readResult; mutate != nil {
+		if mutate := e.mutation.readResult; mutate != nil {
 			mutate(obj)
 		}
 		return nil
@@ -72,15 +72,15 @@ func (c apiClient) Get(_ context.Context, key client.ObjectKey, obj client.Objec
 	panic(fmt.Sprintf("simulation: the operator reads a %T", obj))
 }
 
-// reads is a way to the API server and back that changes nothing.
-func (c apiClient) reads(what string) error {
+// read is a way to the API server and back that changes nothing.
+func (c apiClient) read(what string) error {
 	if err := c.travel(what); err != nil {
 		return err
 	}
-	w := c.p.w
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.apiWeather.spoils(w, what) {
+	e := c.p.env
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.apiFaults.hit(e, what) {
 		return apierrors.NewInternalError(errors.New("etcdserver: request timed out"))
 	}
 	return nil
@@ -88,12 +88,12 @@ func (c apiClient) reads(what string) error {
 
 // List implements client.Reader.
 func (c apiClient) List(_ context.Context, list client.ObjectList, opts ...client.ListOption) error {
-	w, jobs := c.p.w, list.(*v1alpha1.DaftyJobList)
+	e, jobs := c.p.env, list.(*v1alpha1.DaftyJobList)
 	o := (&client.ListOptions{}).ApplyOptions(opts)
-	w.mu.Lock()
-	defer w.mu.Unlock()
+	e.mu.Lock()
+	defer e.mu.Unlock()
 	for _, name := range jobNames {
-		job := c.p.view.jobs[name].job
+		job := c.p.jobs.jobs[name].job
 		if job == nil || o.FieldSelector != nil && !selected(job, o.FieldSelector) {
 			continue
 		}
@@ -114,71 +114,71 @@ func selected(job *v1alpha1.DaftyJob, selector fields.Selector) bool {
 
 // Create implements client.Writer, for ConfigMaps.
 func (c apiClient) Create(_ context.Context, obj client.Object, _ ...client.CreateOption) error {
-	return c.effect("create configmap "+obj.GetName(), func() error { return c.p.w.cluster.createConfigMap(obj.(*corev1.ConfigMap)) })
+	return c.write("create configmap "+obj.GetName(), func() error { return c.p.env.api.createConfigMap(obj.(*corev1.ConfigMap)) })
 }
 
 // Delete implements client.Writer, for DaftyJobs.
 func (c apiClient) Delete(_ context.Context, obj client.Object, opts ...client.DeleteOption) error {
 	o := (&client.DeleteOptions{}).ApplyOptions(opts)
-	return c.effect("delete "+obj.GetName(), func() error {
-		stored := c.p.w.cluster.get(obj.GetName())
+	return c.write("delete "+obj.GetName(), func() error {
+		stored := c.p.env.api.get(obj.GetName())
 		switch {
 		case stored == nil:
 			return apierrors.NewNotFound(jobResource, obj.GetName())
 		case *o.Preconditions.UID != stored.UID, *o.Preconditions.ResourceVersion != stored.ResourceVersion:
 			return apierrors.NewConflict(jobResource, obj.GetName(), errors.New("the preconditions don't hold"))
 		}
-		c.p.w.cluster.delete(obj.GetName())
+		c.p.env.api.delete(obj.GetName())
 		return nil
 	})
 }
 
-// effect is a write that isn't a patch of a DaftyJob.
-func (c apiClient) effect(what string, write func() error) error {
+// write is a write that isn't a patch of a DaftyJob.
+func (c apiClient) write(what string, write func() error) error {
 	if err := c.travel(what); err != nil {
 		return err
 	}
-	err := c.writes(what, func() (string, error) { return "", write() }, func() {})
+	err := c.apply(what, func() (string, error) { return "", write() }, func() {})
 	if goneErr := c.travel(what + " answer"); goneErr != nil {
 		return goneErr
 	}
 	return err
 }
 
-// writes has a write its effect, unless the process is dead, or the weather spoils it; its answer may be lost. write says
+// apply has a write its effect, unless the process is dead, or the weather spoils it; its answer may be lost. write says
 // what to show of it in the trace, and then follows a success.
-func (c apiClient) writes(what string, write func() (shown string, err error), then func()) error {
-	w := c.p.w
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if err := w.refused(c.p, what); err != nil && !c.p.dead {
+func (c apiClient) apply(what string, write func() (shown string, err error), then func()) error {
+	e := c.p.env
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if err := e.refused(c.p, what); err != nil && !c.p.dead {
 		return err
 	}
-	n, alive := c.p.effect(what)
+	n, alive := c.p.beginEffect(what)
 	if !alive {
 		return context.Canceled
 	}
-	spoilt := w.apiWeather.spoils(w, what)
-	if spoilt && w.chance.oneIn(2, what+" has no effect") {
-		w.trace.add(c.p.id, "%s: fails, without effect", what)
+	spoilt := e.apiFaults.hit(e, what)
+	if spoilt && e.random.oneIn(2, what+" has no effect") {
+		e.trace.add(c.p.id, "%s: fails, without effect", what)
 		return apierrors.NewInternalError(errors.New("etcdserver: leader changed"))
 	}
 	shown, err := write()
 	switch {
 	case err != nil:
-		w.trace.add(c.p.id, "%s: %s", what, apierrors.ReasonForError(err))
+		e.trace.add(c.p.id, "%s: %s", what, apierrors.ReasonForError(err))
 	case shown != "":
-		w.trace.add(c.p.id, "%s: %s", what, shown)
+		e.trace.add(c.p.id, "%s: %s", what, shown)
 	default:
-		w.trace.add(c.p.id, "%s", what)
+		e.trace.add(c.p.id, "%s", what)
 	}
-	c.p.done(n)
+	c.p.endEffect(n)
 	if err != nil {
 		return err
 	}
 	then()
 	if spoilt {
-		w.trace.add(c.p.id, "%s: the answer is lost", what)
+		e.trace.add(c.p.id, "%s: the answer is lost", what)
 		return apierrors.NewTimeoutError("the server was unable to return a response in the time allotted", 1)
 	}
 	return nil
@@ -187,7 +187,7 @@ func (c apiClient) writes(what string, write func() (shown string, err error), t
 // Patch implements client.Writer.
 func (c apiClient) Patch(_ context.Context, obj client.Object, patch client.Patch, _ ...client.PatchOption) error {
 	if configMap, ok := obj.(*corev1.ConfigMap); ok {
-		return c.effect("patch configmap "+obj.GetName(), func() error { return c.p.w.cluster.patchConfigMap(configMap) })
+		return c.write("patch configmap "+obj.GetName(), func() error { return c.p.env.api.patchConfigMap(configMap) })
 	}
 	return c.patch(obj, patch, false)
 }
@@ -208,7 +208,7 @@ func (s statusClient) Patch(_ context.Context, obj client.Object, patch client.P
 // patch is one write: it travels, has its effect, and the answer travels back. A crash or a
 // fault can come between any two of these.
 func (c apiClient) patch(obj client.Object, patch client.Patch, status bool) error {
-	job, w := obj.(*v1alpha1.DaftyJob), c.p.w
+	job, e := obj.(*v1alpha1.DaftyJob), c.p.env
 	data, err := patch.Data(obj)
 	if err != nil {
 		return err
@@ -217,7 +217,7 @@ func (c apiClient) patch(obj client.Object, patch client.Patch, status bool) err
 	if status {
 		what = "patch status of " + job.Name
 	}
-	if mutate := w.mutation.patch; mutate != nil {
+	if mutate := e.mutation.patch; mutate != nil {
 		var dropped bool
 		if data, dropped = mutated(data, job, mutate); dropped {
 			return nil
@@ -226,7 +226,7 @@ func (c apiClient) patch(obj client.Object, patch client.Patch, status bool) err
 	if err := c.travel(what); err != nil {
 		return err
 	}
-	stored, err := c.write(job.Name, what, status, data)
+	stored, err := c.patchStored(job.Name, what, status, data)
 	if goneErr := c.travel(what + " answer"); goneErr != nil {
 		return goneErr
 	}
@@ -237,19 +237,19 @@ func (c apiClient) patch(obj client.Object, patch client.Patch, status bool) err
 	return nil
 }
 
-func (c apiClient) write(name, what string, status bool, data []byte) (stored *v1alpha1.DaftyJob, err error) {
-	err = c.writes(what, func() (shown string, err error) {
-		switch stored, err = c.p.w.cluster.patch(name, status, data); {
+func (c apiClient) patchStored(name, what string, status bool, data []byte) (stored *v1alpha1.DaftyJob, err error) {
+	err = c.apply(what, func() (shown string, err error) {
+		switch stored, err = c.p.env.api.patch(name, status, data); {
 		case err != nil:
 			return "", err
 		case status:
 			return describe(stored), nil
 		default:
-			return short(data), nil
+			return describePatch(data), nil
 		}
 	}, func() {
 		if stored.Status.InDoubt() {
-			c.p.w.moment("before")
+			c.p.env.reached("before")
 		}
 	})
 	return stored, err
@@ -258,7 +258,7 @@ func (c apiClient) write(name, what string, status bool, data []byte) (stored *v
 // travel is a way to the API server or back.
 func (c apiClient) travel(what string) error {
 	p := c.p
-	if !p.sleep(p.w.chance.between(time.Millisecond, 20*time.Millisecond, p.id+" "+what)) || !p.gate(what) {
+	if !p.sleep(p.env.random.between(time.Millisecond, 20*time.Millisecond, p.id+" "+what)) || !p.gate(what) {
 		return context.Canceled
 	}
 	return nil

@@ -56,9 +56,9 @@ func crashEverywhere(t *testing.T, s scenario, variant daftysim.NamedVariants) (
 	t.Helper()
 	play := func(at point) result {
 		cases++
-		r := run(t, s.options(variant.Variants), func(w *world) {
-			w.crashAt = at
-			s.play(w)
+		r := run(t, s.options(variant.Variants), func(e *env) {
+			e.crashAt = at
+			s.play(e)
 		})
 		if len(r.problems) > 0 {
 			once.Do(func() { t.Logf("the first of them:\n%s", r.trace) })

@@ -12,47 +12,47 @@ import (
 
 // toolApplies has a tool put its manifest in the place of what users have set, as Flux and kubectl replace do. Mostly it is
 // silent about desiredState.
-func toolApplies(w *world, p picker) {
-	w.apply(p.job(), pick(&p, "", "", "", v1alpha1.DesiredCompleted))
+func toolApplies(e *env, p picker) {
+	e.apply(p.job(), pick(&p, "", "", "", v1alpha1.DesiredCompleted))
 }
 
 // apply has a tool put back what its manifest says of desiredState.
-func (w *world) apply(name string, state v1alpha1.DesiredState) {
-	if job := w.cluster.get(name); job == nil || job.Spec.DesiredState == state {
+func (e *env) apply(name string, state v1alpha1.DesiredState) {
+	if job := e.api.get(name); job == nil || job.Spec.DesiredState == state {
 		return
 	}
-	w.trace.add("tool", "applies %s, with desiredState %q", name, state)
-	w.cluster.change(name, func(job *v1alpha1.DaftyJob) { job.Spec.DesiredState = state })
+	e.trace.add("tool", "applies %s, with desiredState %q", name, state)
+	e.api.change(name, func(job *v1alpha1.DaftyJob) { job.Spec.DesiredState = state })
 }
 
-// orphanLate has a user change the policy when the object may be on its way out already.
-func orphanLate(w *world, p picker) { w.orphan(p.job()) }
+// setOrphan has a user change the policy when the object may be on its way out already.
+func setOrphan(e *env, p picker) { e.orphan(p.job()) }
 
-func (w *world) orphan(name string) {
-	if job := w.cluster.get(name); job == nil || job.Spec.DeletionPolicy == v1alpha1.DeletionOrphan {
+func (e *env) orphan(name string) {
+	if job := e.api.get(name); job == nil || job.Spec.DeletionPolicy == v1alpha1.DeletionOrphan {
 		return
 	}
-	w.trace.add("user", "sets deletionPolicy Orphan on %s", name)
-	w.cluster.change(name, func(job *v1alpha1.DaftyJob) { job.Spec.DeletionPolicy = v1alpha1.DeletionOrphan })
+	e.trace.add("user", "sets deletionPolicy Orphan on %s", name)
+	e.api.change(name, func(job *v1alpha1.DaftyJob) { job.Spec.DeletionPolicy = v1alpha1.DeletionOrphan })
 }
 
 // desired holds what the operator writes against what was asked for when it decided: nothing is sent that isn't wanted, and
 // what is on record stays.
-func (j *invariants) desired(was, job *v1alpha1.DaftyJob) {
+func (inv *invariants) desired(was, job *v1alpha1.DaftyJob) {
 	if was.Status.CancelRequestedAt != nil && job.Status.CancelRequestedAt == nil {
-		j.find("false: the cancel of %s is forgotten", job.Name)
+		inv.violated("false: the cancel of %s is forgotten", job.Name)
 	}
 	for _, condition := range job.Status.Conditions {
 		if condition.ObservedGeneration != job.Status.ObservedGeneration {
-			j.find("false: %s of %s is of generation %d, and its status of %d", condition.Type, job.Name, condition.ObservedGeneration, job.Status.ObservedGeneration)
+			inv.violated("false: %s of %s is of generation %d, and its status of %d", condition.Type, job.Name, condition.ObservedGeneration, job.Status.ObservedGeneration)
 		}
 	}
 	if !was.Status.Phase.Final() && endOf(job) == v1alpha1.ReasonCompleted && job.Status.Phase.Final() && calledOff(was) {
-		j.find("false: %s is %s, and was called off", job.Name, describe(job))
+		inv.violated("false: %s is %s, and was called off", job.Name, describe(job))
 	}
-	if s := job.Status.Submission; s != nil && s.IdempotencyKey != "" && !j.begun[s.IdempotencyKey] {
-		j.begun[s.IdempotencyKey] = true
-		j.began(was)
+	if s := job.Status.Submission; s != nil && s.IdempotencyKey != "" && !inv.begun[s.IdempotencyKey] {
+		inv.begun[s.IdempotencyKey] = true
+		inv.began(was)
 	}
 }
 
@@ -67,23 +67,23 @@ func heldBack(job *v1alpha1.DaftyJob) bool {
 }
 
 // began is asked of an object as it was when a request for it is sent for the first time.
-func (j *invariants) began(job *v1alpha1.DaftyJob) {
+func (inv *invariants) began(job *v1alpha1.DaftyJob) {
 	switch seconds := job.Spec.StartingDeadlineSeconds; {
 	case calledOff(job):
-		j.find("paid unasked: %s was called off, and is submitted", job.Name)
+		inv.violated("paid unasked: %s was called off, and is submitted", job.Name)
 	case heldBack(job):
-		j.find("paid unasked: %s is held back, and is submitted", job.Name)
-	case seconds != nil && !started(job) && time.Since(startBy(job)) > maxSkew && !j.w.clocksJumped && !j.w.overslept.across(startBy(job)):
-		j.find("paid unasked: %s is submitted %s after its starting deadline", job.Name, time.Since(startBy(job)))
+		inv.violated("paid unasked: %s is held back, and is submitted", job.Name)
+	case seconds != nil && !started(job) && time.Since(startBy(job)) > maxSkew && !inv.env.clocksJumped && !inv.env.lastPause.covers(startBy(job)):
+		inv.violated("paid unasked: %s is submitted %s after its starting deadline", job.Name, time.Since(startBy(job)))
 	}
 }
 
-// oversleeping is the last pause of any process.
-type oversleeping struct{ from, to time.Time }
+// pausePeriod is the last pause of any process.
+type pausePeriod struct{ from, to time.Time }
 
-// across reports whether a process that was awake at a time, and then paused, has gone on only now: what it writes was decided
+// covers reports whether a process that was awake at a time, and then paused, has gone on only now: what it writes was decided
 // in time, and can't be stopped any more.
-func (o oversleeping) across(at time.Time) bool {
+func (o pausePeriod) covers(at time.Time) bool {
 	const wakes = 10 * time.Second // until the write that it was about to make has its effect
 	return o.from.Before(at.Add(maxSkew)) && time.Since(o.to) < wakes
 }
@@ -100,25 +100,25 @@ func started(job *v1alpha1.DaftyJob) bool {
 }
 
 // shouldHaveStarted says whether a job waits on although its starting deadline is long over.
-func (j *invariants) shouldHaveStarted(job *v1alpha1.DaftyJob) bool {
+func (inv *invariants) shouldHaveStarted(job *v1alpha1.DaftyJob) bool {
 	return job.Spec.StartingDeadlineSeconds != nil && !started(job) && time.Since(startBy(job)) > time.Minute
 }
 
 // neverStarted holds the end of a job that wasn't submitted in time against the clock.
-func (j *invariants) neverStarted(job *v1alpha1.DaftyJob, untrue func(string)) {
+func (inv *invariants) neverStarted(job *v1alpha1.DaftyJob, untrue func(string)) {
 	if job.Spec.StartingDeadlineSeconds == nil {
 		untrue("it has no starting deadline")
-	} else if time.Since(startBy(job)) < -maxSkew && !j.w.clocksJumped {
+	} else if time.Since(startBy(job)) < -maxSkew && !inv.env.clocksJumped {
 		untrue("its starting deadline is " + startBy(job).String())
 	}
 }
 
 // agree holds at the end what is told of the objects that are cancelled against what they ask for by now.
-func (j *invariants) agree() {
-	for _, job := range j.objects() {
+func (inv *invariants) agree() {
+	for _, job := range inv.objects() {
 		already := readyOf(job).Reason == v1alpha1.ReasonAlreadyCancelled
 		if job.Status.Phase == v1alpha1.PhaseCancelled && job.DeletionTimestamp == nil && already != (job.Spec.DesiredState != v1alpha1.DesiredCancelled) {
-			j.find("false: %s is %s, and is to be %q", job.Name, describe(job), job.Spec.DesiredState)
+			inv.violated("false: %s is %s, and is to be %q", job.Name, describe(job), job.Spec.DesiredState)
 		}
 	}
 }
@@ -133,37 +133,37 @@ func endOf(job *v1alpha1.DaftyJob) string {
 }
 
 // toolTakesBack has a tool that is silent apply its manifest.
-func (w *world) toolTakesBack() { w.apply("one", "") }
+func (e *env) toolTakesBack() { e.apply("one", "") }
 
-// takenBack are scenarios in which a tool takes back what a person has set.
-func takenBack() []scenario {
+// takenBackScenarios are scenarios in which a tool takes back what a person has set.
+func takenBackScenarios() []scenario {
 	list := []scenario{
 		{"a suspension is taken back by silence", true, suspensionTakenBack},
-		{"a suspension is taken back by silence, between attempts", true, func(w *world) {
-			w.begin(func() *v1alpha1.DaftyJob {
+		{"a suspension is taken back by silence, between attempts", true, func(e *env) {
+			e.create(func() *v1alpha1.DaftyJob {
 				job := impossible()
 				job.Spec.BackoffLimit = new(int32(1))
 				return job
 			})
-			w.pass(queued)
-			w.do(func() { w.desireOne(v1alpha1.DesiredSuspended) })
-			w.pass(2 * time.Second)
-			w.do(func() {
-				w.toolTakesBack()
-				w.startAll()
+			e.advance(queued)
+			e.do(func() { e.setDesiredStateOfOne(v1alpha1.DesiredSuspended) })
+			e.advance(2 * time.Second)
+			e.do(func() {
+				e.toolTakesBack()
+				e.startAll()
 			})
-			w.pass(time.Minute)
+			e.advance(time.Minute)
 		}},
-		{"the starting deadline comes before the Secret", false, func(w *world) {
-			w.do(func() {
+		{"the starting deadline comes before the Secret", false, func(e *env) {
+			e.do(func() {
 				job := image()
 				job.Spec.StartingDeadlineSeconds = new(int64(20))
-				w.trace.add("user", "creates one")
-				w.cluster.create(job)
+				e.trace.add("user", "creates one")
+				e.api.create(job)
 			})
-			w.pass(19 * time.Second)
-			w.do(func() { w.cluster.putSecret(keyOne) })
-			w.pass(time.Minute)
+			e.advance(19 * time.Second)
+			e.do(func() { e.api.putSecret(keyOne) })
+			e.advance(time.Minute)
 		}},
 		{"a deletion is orphaned too late", true, orphanedLate},
 	}
@@ -173,53 +173,53 @@ func takenBack() []scenario {
 			name = "silence"
 		}
 		list = append(list,
-			scenario{"a cancel is taken back in doubt by " + name, true, func(w *world) { w.cancelThenIn(state, true) }},
-			scenario{"a cancel is taken back under way by " + name, true, func(w *world) { w.cancelThenIn(state, false) }},
+			scenario{"a cancel is taken back in doubt by " + name, true, func(e *env) { e.cancelThenIn(state, true) }},
+			scenario{"a cancel is taken back under way by " + name, true, func(e *env) { e.cancelThenIn(state, false) }},
 		)
 	}
 	return list
 }
 
 // cancelThenIn has a cancel taken back by a tool, a moment after it was asked for.
-func (w *world) cancelThenIn(state v1alpha1.DesiredState, doubt bool) {
+func (e *env) cancelThenIn(state v1alpha1.DesiredState, doubt bool) {
 	if doubt {
-		w.meet(hangAfter)
+		e.injectFault(hangAfter)
 	}
-	w.begin(image)
-	w.pass(queued)
-	w.do(w.cancelOne)
-	w.pass(time.Second)
-	w.do(func() { w.apply("one", state) })
-	w.pass(2 * time.Minute)
+	e.create(image)
+	e.advance(queued)
+	e.do(e.cancelOne)
+	e.advance(time.Second)
+	e.do(func() { e.apply("one", state) })
+	e.advance(2 * time.Minute)
 }
 
 // cancelTakenBack has a cancel taken back while it is in doubt whether Dafty has the job.
-func cancelTakenBack(w *world) { w.cancelThenIn("", true) }
+func cancelTakenBack(e *env) { e.cancelThenIn("", true) }
 
 // suspensionTakenBack has a suspension taken back by silence before there is an API key.
-func suspensionTakenBack(w *world) {
-	w.do(func() { w.cluster.create(suspended()) })
-	w.pass(2 * time.Second)
-	w.do(w.toolTakesBack)
-	w.pass(2 * time.Second)
-	w.do(func() { w.cluster.putSecret(keyOne) })
-	w.pass(2 * time.Minute)
+func suspensionTakenBack(e *env) {
+	e.do(func() { e.api.create(suspended()) })
+	e.advance(2 * time.Second)
+	e.do(e.toolTakesBack)
+	e.advance(2 * time.Second)
+	e.do(func() { e.api.putSecret(keyOne) })
+	e.advance(2 * time.Minute)
 }
 
 // orphanedLate has the policy changed when the cancel of a deletion has left, and the operator crashed before its end.
-func orphanedLate(w *world) {
-	v := w.variants
+func orphanedLate(e *env) {
+	v := e.variants
 	v.AfterCancel = daftysim.AfterCancelLater
-	w.sim.SetVariants(v)
-	w.begin(image)
-	w.pass(queued)
-	w.do(w.deleteOne)
-	w.pass(time.Second)
-	w.do(func() {
-		if w.leader != nil {
-			w.leader.crash("while it cancels")
+	e.sim.SetVariants(v)
+	e.create(image)
+	e.advance(queued)
+	e.do(e.deleteOne)
+	e.advance(time.Second)
+	e.do(func() {
+		if e.leader != nil {
+			e.leader.crash("while it cancels")
 		}
-		w.orphan("one")
+		e.orphan("one")
 	})
-	w.pass(2 * time.Minute)
+	e.advance(2 * time.Minute)
 }

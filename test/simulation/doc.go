@@ -4,7 +4,7 @@
 // never false, never leaked.
 //
 // Real are: the reconciler, the lifecycle, the accounts, the Dafty client, and the simulated
-// Dafty. Modelled are: the API server (cluster.go), what a process sees of it (view.go,
+// Dafty. Modelled are: the API server (apiserver.go), what a process sees of it (cache.go,
 // client.go), the network to Dafty (network.go), and the operator's process with its work
 // queue (process.go) and its lease (lease.go).
 //

@@ -31,30 +31,30 @@ type event struct {
 	choice uint64
 }
 
-// kinds are all events, each as often as it is likely.
-var kinds = []struct {
+// eventKinds are all events, each as often as it is likely.
+var eventKinds = []struct {
 	name   string
 	weight int
-	happen func(w *world, pick picker)
+	happen func(e *env, pick picker)
 }{
 	{"create", 24, createJob},
-	{"suspend", 3, func(w *world, pick picker) { w.desire(pick, v1alpha1.DesiredSuspended) }},
-	{"release", 5, func(w *world, pick picker) { w.desire(pick, v1alpha1.DesiredCompleted) }},
-	{"cancel", 8, func(w *world, pick picker) { w.desire(pick, v1alpha1.DesiredCancelled) }},
+	{"suspend", 3, func(e *env, pick picker) { e.setDesiredState(pick, v1alpha1.DesiredSuspended) }},
+	{"release", 5, func(e *env, pick picker) { e.setDesiredState(pick, v1alpha1.DesiredCompleted) }},
+	{"cancel", 8, func(e *env, pick picker) { e.setDesiredState(pick, v1alpha1.DesiredCancelled) }},
 	{"tool applies", 6, toolApplies},
-	{"policy Orphan", 3, orphanLate},
+	{"policy Orphan", 3, setOrphan},
 	{"delete", 10, deleteJob},
-	{"namespace gone", 1, namespaceGone},
+	{"namespace gone", 1, deleteNamespace},
 	{"secret", 6, putSecret},
-	{"picture", 3, putPicture},
-	{"result meddled with", 4, meddleWithResult},
-	{"secret gone", 3, secretGone},
+	{"picture", 3, putImage},
+	{"result meddled with", 4, tamperWithResult},
+	{"secret gone", 3, deleteSecret},
 	{"crash", 6, crashNow},
 	{"crash at effect", 14, crashSoon},
 	{"pause", 10, pauseProcess},
 	{"clock jump", 2, clockJump},
-	{"weather", 16, changeWeather},
-	{"api weather", 6, changeAPIWeather},
+	{"weather", 16, changeDaftyFaults},
+	{"api weather", 6, changeAPIFaults},
 	{"writes refused", 5, refuseWrites},
 	{"watch lags", 4, watchLags},
 	{"watch breaks", 4, watchBreaks},
@@ -66,7 +66,7 @@ var kinds = []struct {
 	{"annotation taken off", 2, takeAnnotationOff},
 	{"restore", 3, restore},
 	{"restore with status", 3, restoreWithStatus},
-	{"person", 3, func(w *world, _ picker) { w.person() }},
+	{"person", 3, func(e *env, _ picker) { e.answerMessages() }},
 }
 
 // allVariants takes a while to make.
@@ -79,7 +79,7 @@ func draw(seed uint64) history {
 	waits := times[:4] // a job that waits is asked about every 5 s, which takes the simulation long
 	h := history{options: options{
 		seed:       seed,
-		slots:      1 + r.IntN(2),
+		replicas:   1 + r.IntN(2),
 		variants:   allVariants[r.IntN(len(allVariants))].Variants,
 		pending:    waits[r.IntN(len(waits))],
 		processing: times[r.IntN(len(times))],
@@ -90,13 +90,13 @@ func draw(seed uint64) history {
 		h.options.creating /= 50 // mostly it is fast
 	}
 	total := 0
-	for _, kind := range kinds {
+	for _, kind := range eventKinds {
 		total += kind.weight
 	}
 	h.events = append(h.events, event{gap: time.Second, kind: "create", choice: r.Uint64()})
 	for range 2 + r.IntN(14) {
 		at := r.IntN(total)
-		for _, kind := range kinds {
+		for _, kind := range eventKinds {
 			if at -= kind.weight; at < 0 {
 				h.events = append(h.events, event{gap: drawGap(r), kind: kind.name, choice: r.Uint64()})
 				break
@@ -119,23 +119,23 @@ func drawGap(r *rand.Rand) time.Duration {
 }
 
 // play has a history happen.
-func (h history) play(w *world) {
-	for _, e := range h.events {
-		w.pass(e.gap)
-		for _, kind := range kinds {
-			if kind.name == e.kind {
-				w.do(func() { kind.happen(w, picker{e.choice}) })
+func (h history) play(e *env) {
+	for _, event := range h.events {
+		e.advance(event.gap)
+		for _, kind := range eventKinds {
+			if kind.name == event.kind {
+				e.do(func() { kind.happen(e, picker{event.choice}) })
 			}
 		}
 	}
-	w.crashAt = point{} // what crashes in a world that is well is for the crash points
+	e.crashAt = point{} // what crashes in a world that is well is for the crash points
 }
 
 // String lists the events.
 func (h history) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "seed %d: %d processes, pending %s, processing %s, manual %t, creates take %s, variants not by default:",
-		h.options.seed, h.options.slots, h.options.pending, h.options.processing, h.options.manual, h.options.creating)
+		h.options.seed, h.options.replicas, h.options.pending, h.options.processing, h.options.manual, h.options.creating)
 	standard := allVariants[0].Variants.Readings()
 	for name, reading := range h.options.variants.Readings() {
 		if standard[name] != reading {
@@ -143,8 +143,8 @@ func (h history) String() string {
 		}
 	}
 	b.WriteString("\n")
-	for _, e := range h.events {
-		fmt.Fprintf(&b, "  +%s %s %x\n", e.gap.Round(time.Millisecond), e.kind, e.choice)
+	for _, event := range h.events {
+		fmt.Fprintf(&b, "  +%s %s %x\n", event.gap.Round(time.Millisecond), event.kind, event.choice)
 	}
 	return b.String()
 }
@@ -163,14 +163,14 @@ func (p *picker) job() string { return jobNames[p.n(len(jobNames))] }
 
 func pick[T any](p *picker, from ...T) T { return from[p.n(len(from))] }
 
-func createJob(w *world, p picker) {
+func createJob(e *env, p picker) {
 	name := p.job()
-	if w.cluster.get(name) != nil || w.cluster.terminating {
+	if e.api.get(name) != nil || e.api.terminating {
 		return
 	}
-	if old := w.cluster.lastOf(name); old != nil && p.n(3) == 0 {
-		w.trace.add("user", "creates %s again, with the annotations that it had", name)
-		w.cluster.createFrom(old, false)
+	if old := e.api.lastOf(name); old != nil && p.n(3) == 0 {
+		e.trace.add("user", "creates %s again, with the annotations that it had", name)
+		e.api.createFrom(old, false)
 		return
 	}
 	job := &v1alpha1.DaftyJob{}
@@ -197,7 +197,7 @@ func createJob(w *world, p picker) {
 	case 12:
 		what = "what a person made"
 		job.Spec.ImageGenerate = &v1alpha1.ImageGenerate{Prompt: "a mountain"}
-		job.Spec.AdoptJobID = w.madeByPerson(p.n(2) == 0)
+		job.Spec.AdoptJobID = e.userJob(p.n(2) == 0)
 	case 13:
 		of := &v1alpha1.JobReference{Name: p.job()}
 		by := &v1alpha1.JobReference{Name: p.job(), Index: pick(&p, int32(0), 1)}
@@ -238,18 +238,18 @@ func createJob(w *world, p picker) {
 		job.Spec.ResultConfigMap = "result-of-" + p.job()
 	}
 	if p.n(4) == 0 && job.Spec.AdoptJobID == "" {
-		job.Spec.IdempotencyKey = w.cluster.ownKey()
+		job.Spec.IdempotencyKey = e.api.ownKey()
 	}
-	w.trace.add("user", "creates %s: %s, %q %s%s", name, what, job.Spec.DesiredState, job.Spec.DeletionPolicy, limits(job))
-	if len(w.cluster.history) == 0 && p.n(8) != 0 {
-		w.trace.add("user", "creates the Secret")
-		w.cluster.putSecret(keyOne)
+	e.trace.add("user", "creates %s: %s, %q %s%s", name, what, job.Spec.DesiredState, job.Spec.DeletionPolicy, describeLimits(job))
+	if len(e.api.history) == 0 && p.n(8) != 0 {
+		e.trace.add("user", "creates the Secret")
+		e.api.putSecret(keyOne)
 	}
-	w.cluster.create(job)
+	e.api.create(job)
 }
 
-// limits are what a spec sets of these, in a few words.
-func limits(job *v1alpha1.DaftyJob) string {
+// describeLimits are what a spec sets of these, in a few words.
+func describeLimits(job *v1alpha1.DaftyJob) string {
 	var text string
 	if n := job.Spec.BackoffLimit; n != nil {
 		text += fmt.Sprintf(", backoffLimit %d", *n)
@@ -269,12 +269,12 @@ func limits(job *v1alpha1.DaftyJob) string {
 	return text
 }
 
-// madeByPerson is the id of a job that a person made at Dafty, of the newest one or of a new one.
-func (w *world) madeByPerson(anew bool) string {
-	if w.lastByPerson == "" || anew {
-		w.lastByPerson = w.sim.AddJob(acme, daftysim.PersonJob{})
+// userJob is the id of a job that a person made at Dafty, of the newest one or of a new one.
+func (e *env) userJob(anew bool) string {
+	if e.lastUserJob == "" || anew {
+		e.lastUserJob = e.sim.AddJob(acme, daftysim.PersonJob{})
 	}
-	return w.lastByPerson
+	return e.lastUserJob
 }
 
 // logo is a picture that Dafty takes.
@@ -286,137 +286,137 @@ var logo = func() []byte {
 	return to.Bytes()
 }()
 
-// putPicture creates or changes the ConfigMap of the picture, or takes it away.
-func putPicture(w *world, p picker) {
+// putImage creates or changes the ConfigMap of the picture, or takes it away.
+func putImage(e *env, p picker) {
 	switch p.n(4) {
 	case 0:
-		w.trace.add("user", "deletes the picture")
-		delete(w.cluster.configMaps, pictures)
+		e.trace.add("user", "deletes the picture")
+		delete(e.api.configMaps, imageConfigMap)
 	case 1:
-		w.trace.add("user", "puts what is no picture in its place")
-		w.cluster.putPicture([]byte("no picture"))
+		e.trace.add("user", "puts what is no picture in its place")
+		e.api.putImage([]byte("no picture"))
 	default:
-		w.trace.add("user", "puts the picture there")
-		w.cluster.putPicture(logo)
+		e.trace.add("user", "puts the picture there")
+		e.api.putImage(logo)
 	}
 }
 
-// desire changes desiredState, also of what is cancelled already.
-func (w *world) desire(p picker, state v1alpha1.DesiredState) {
+// setDesiredState changes desiredState, also of what is cancelled already.
+func (e *env) setDesiredState(p picker, state v1alpha1.DesiredState) {
 	name := p.job()
-	job := w.cluster.get(name)
+	job := e.api.get(name)
 	if job == nil || job.Spec.DesiredState == state {
 		return
 	}
-	w.trace.add("user", "wants %s to be %s", name, state)
-	w.cluster.change(name, func(job *v1alpha1.DaftyJob) { job.Spec.DesiredState = state })
+	e.trace.add("user", "wants %s to be %s", name, state)
+	e.api.change(name, func(job *v1alpha1.DaftyJob) { job.Spec.DesiredState = state })
 }
 
-func deleteJob(w *world, p picker) {
+func deleteJob(e *env, p picker) {
 	name := p.job()
-	if w.cluster.get(name) == nil {
+	if e.api.get(name) == nil {
 		return
 	}
-	w.trace.add("user", "deletes %s", name)
-	w.cluster.delete(name)
+	e.trace.add("user", "deletes %s", name)
+	e.api.delete(name)
 }
 
-func namespaceGone(w *world, p picker) {
-	w.trace.add("user", "deletes the namespace")
-	w.cluster.terminating = true
+func deleteNamespace(e *env, p picker) {
+	e.trace.add("user", "deletes the namespace")
+	e.api.terminating = true
 	if p.n(2) == 0 {
-		clear(w.cluster.secrets)
+		clear(e.api.secrets)
 	}
 	for _, name := range jobNames {
-		w.cluster.delete(name)
+		e.api.delete(name)
 	}
-	w.after(w.chance.between(0, 10*time.Second, "the namespace's Secrets go"), func() { clear(w.cluster.secrets) })
+	e.afterFunc(e.random.between(0, 10*time.Second, "the namespace's Secrets go"), func() { clear(e.api.secrets) })
 }
 
-func putSecret(w *world, p picker) {
-	if w.cluster.terminating {
+func putSecret(e *env, p picker) {
+	if e.api.terminating {
 		return
 	}
 	key := pick(&p, keyOne, keyOne, keyTwo, keyTwo, keyOther, keyBad)
-	w.trace.add("user", "puts key %s… into the Secret", key[:len("dk_live_acme_one")])
-	w.cluster.putSecret(key)
+	e.trace.add("user", "puts key %s… into the Secret", key[:len("dk_live_acme_one")])
+	e.api.putSecret(key)
 }
 
-func secretGone(w *world, _ picker) {
-	w.trace.add("user", "deletes the Secret")
-	clear(w.cluster.secrets)
+func deleteSecret(e *env, _ picker) {
+	e.trace.add("user", "deletes the Secret")
+	clear(e.api.secrets)
 }
 
-func loseStatus(w *world, p picker) {
+func loseStatus(e *env, p picker) {
 	name := p.job()
-	if job := w.cluster.get(name); job == nil || lifecycle.Annotated(job) == "" {
+	if job := e.api.get(name); job == nil || lifecycle.Annotated(job) == "" {
 		return // without the annotation nothing is promised
 	}
-	w.trace.add("user", "empties the status of %s", name)
-	w.cluster.loseStatus(name)
+	e.trace.add("user", "empties the status of %s", name)
+	e.api.loseStatus(name)
 }
 
-func takeFinalizerOff(w *world, p picker) {
+func takeFinalizerOff(e *env, p picker) {
 	name := p.job()
-	if job := w.cluster.get(name); job == nil || len(job.Finalizers) == 0 {
+	if job := e.api.get(name); job == nil || len(job.Finalizers) == 0 {
 		return
 	}
-	w.trace.add("user", "takes the finalizer off %s", name)
-	w.cluster.takeFinalizerOff(name)
+	e.trace.add("user", "takes the finalizer off %s", name)
+	e.api.takeFinalizerOff(name)
 }
 
-func takeAnnotationOff(w *world, p picker) {
+func takeAnnotationOff(e *env, p picker) {
 	name := p.job()
-	if job := w.cluster.get(name); job == nil || lifecycle.Annotated(job) == "" || job.Status.JobID == "" {
+	if job := e.api.get(name); job == nil || lifecycle.Annotated(job) == "" || job.Status.JobID == "" {
 		return // with neither, it is a new object
 	}
-	w.trace.add("user", "takes the annotation off %s", name)
-	w.cluster.takeAnnotationOff(name)
+	e.trace.add("user", "takes the annotation off %s", name)
+	e.api.takeAnnotationOff(name)
 }
 
 // restore brings an object back as it was some time ago, but for its status, in place of what is there now.
-func restore(w *world, p picker) {
+func restore(e *env, p picker) {
 	name := p.job()
 	var backups []version
-	for _, v := range w.cluster.history {
+	for _, v := range e.api.history {
 		if v.name == name && v.job != nil && v.job.DeletionTimestamp == nil {
 			backups = append(backups, v)
 		}
 	}
-	if len(backups) == 0 || w.cluster.terminating {
+	if len(backups) == 0 || e.api.terminating {
 		return
 	}
 	backup := backups[p.n(len(backups))]
-	if w.cluster.get(name) != nil {
-		w.cluster.vanish(name)
+	if e.api.get(name) != nil {
+		e.api.vanish(name)
 	}
-	w.trace.add("user", "restores %s as it was at version %d, without status", name, backup.revision)
-	w.cluster.createFrom(backup.job, p.n(2) == 0)
+	e.trace.add("user", "restores %s as it was at version %d, without status", name, backup.revision)
+	e.api.createFrom(backup.job, p.n(2) == 0)
 }
 
-// process picks one that lives: mostly the leader, as that is where it hurts.
-func (w *world) process(p *picker) *process {
-	if w.leader != nil && !w.leader.dead && p.n(4) != 0 {
-		return w.leader
+// pickProcess picks one that lives: mostly the leader, as that is where it hurts.
+func (e *env) pickProcess(p *picker) *process {
+	if e.leader != nil && !e.leader.dead && p.n(4) != 0 {
+		return e.leader
 	}
-	if len(w.processes) == 0 {
+	if len(e.processes) == 0 {
 		return nil
 	}
-	return w.processes[p.n(len(w.processes))]
+	return e.processes[p.n(len(e.processes))]
 }
 
-func crashNow(w *world, p picker) {
-	if victim := w.process(&p); victim != nil {
+func crashNow(e *env, p picker) {
+	if victim := e.pickProcess(&p); victim != nil {
 		victim.crash("killed")
 	}
 }
 
-func crashSoon(w *world, p picker) {
-	w.crashAt = point{effect: w.effects + 1 + p.n(6), after: p.n(2) == 0}
+func crashSoon(e *env, p picker) {
+	e.crashAt = point{effect: e.effects + 1 + p.n(6), after: p.n(2) == 0}
 }
 
-func pauseProcess(w *world, p picker) {
-	victim := w.process(&p)
+func pauseProcess(e *env, p picker) {
+	victim := e.pickProcess(&p)
 	if victim == nil {
 		return
 	}
@@ -427,108 +427,108 @@ func pauseProcess(w *world, p picker) {
 		pause()
 		return
 	}
-	w.after(time.Duration(p.n(int(400*time.Millisecond))), pause)
+	e.afterFunc(time.Duration(p.n(int(400*time.Millisecond))), pause)
 }
 
 // clockJump sets the clocks of all machines wrong, or right. The operator's promises hold for
 // clocks that are within 15 s of each other and of the past: no request may be on its way.
-func clockJump(w *world, p picker) {
+func clockJump(e *env, p picker) {
 	off := pick(&p, -25*time.Minute, -5*time.Minute, 0, 5*time.Minute, 25*time.Minute)
-	for _, job := range w.cluster.jobs {
+	for _, job := range e.api.jobs {
 		if job.job.Status.InDoubt() {
 			return
 		}
 	}
-	w.trace.add("world", "the clocks are set to %s off", off)
-	w.clockOff, w.clocksJumped = off, w.clocksJumped || off != 0
+	e.trace.add("world", "the clocks are set to %s off", off)
+	e.clockOff, e.clocksJumped = off, e.clocksJumped || off != 0
 }
 
-func changeWeather(w *world, p picker) {
-	name := pick(&p, weatherNames...)
+func changeDaftyFaults(e *env, p picker) {
+	name := pick(&p, faultSetNames...)
 	most := pick(&p, 10*time.Second, time.Minute, time.Minute, 5*time.Minute, 20*time.Minute)
 	if p.n(40) == 0 {
 		most = 26 * time.Hour
 	}
-	w.weather = faults{faults: weathers[name], odds: uint64(1 + p.n(8)), until: time.Now().Add(most)} //nolint:gosec // Small.
-	w.trace.add("world", "Dafty %s, for %s, %d of 8 calls", name, most, w.weather.odds)
+	e.daftyFaults = faults{kinds: faultSets[name], odds: uint64(1 + p.n(8)), until: time.Now().Add(most)} //nolint:gosec // Small.
+	e.trace.add("world", "Dafty %s, for %s, %d of 8 calls", name, most, e.daftyFaults.odds)
 }
 
-func changeAPIWeather(w *world, p picker) {
+func changeAPIFaults(e *env, p picker) {
 	most := pick(&p, 10*time.Second, time.Minute, 5*time.Minute)
-	w.apiWeather = faults{odds: uint64(1 + p.n(8)), until: time.Now().Add(most)} //nolint:gosec // Small.
-	w.trace.add("world", "the API server fails, for %s, %d of 8 calls", most, w.apiWeather.odds)
+	e.apiFaults = faults{odds: uint64(1 + p.n(8)), until: time.Now().Add(most)} //nolint:gosec // Small.
+	e.trace.add("world", "the API server fails, for %s, %d of 8 calls", most, e.apiFaults.odds)
 }
 
-func watchLags(w *world, p picker) {
-	victim := w.process(&p)
+func watchLags(e *env, p picker) {
+	victim := e.pickProcess(&p)
 	if victim == nil {
 		return
 	}
-	victim.view.lag = pick(&p, time.Second, 10*time.Second, time.Minute)
-	w.trace.add(victim.id, "sees changes %s late", victim.view.lag)
-	w.after(pick(&p, 20*time.Second, 3*time.Minute), func() { victim.view.lag = 0 })
+	victim.jobs.lag = pick(&p, time.Second, 10*time.Second, time.Minute)
+	e.trace.add(victim.id, "sees changes %s late", victim.jobs.lag)
+	e.afterFunc(pick(&p, 20*time.Second, 3*time.Minute), func() { victim.jobs.lag = 0 })
 }
 
-func watchBreaks(w *world, p picker) {
-	victim := w.process(&p)
+func watchBreaks(e *env, p picker) {
+	victim := e.pickProcess(&p)
 	if victim == nil {
 		return
 	}
-	w.trace.add(victim.id, "sees no changes")
-	victim.view.lose()
-	w.after(pick(&p, 5*time.Second, time.Minute, 10*time.Minute), func() {
-		if victim.view.broken && !victim.dead {
-			w.trace.add(victim.id, "sees changes again")
-			victim.view.relist()
+	e.trace.add(victim.id, "sees no changes")
+	victim.jobs.breakWatch()
+	e.afterFunc(pick(&p, 5*time.Second, time.Minute, 10*time.Minute), func() {
+		if victim.jobs.broken && !victim.dead {
+			e.trace.add(victim.id, "sees changes again")
+			victim.jobs.relist()
 		}
 	})
 }
 
-func changeAccount(w *world, p picker) {
+func changeAccount(e *env, p picker) {
 	what := pick(&p, "has no credits", "has no subscription", "has no allowance left", "may have one job in flight", "is well")
-	w.trace.add("world", "the account %s", what)
+	e.trace.add("world", "the account %s", what)
 	switch what {
 	case "has no credits":
-		w.sim.SetCredits(acme, 0)
+		e.sim.SetCredits(acme, 0)
 	case "has no subscription":
-		w.sim.SetSubscribed(acme, false)
+		e.sim.SetSubscribed(acme, false)
 	case "has no allowance left":
-		w.sim.SetAllowance(acme, 0)
+		e.sim.SetAllowance(acme, 0)
 	case "may have one job in flight":
-		w.sim.SetCeilings(daftysim.Ceilings{Images: 1, Videos: 1, Styles: 1})
+		e.sim.SetCeilings(daftysim.Ceilings{Images: 1, Videos: 1, Styles: 1})
 	default:
-		w.sim.SetCredits(acme, daftysim.DefaultCredits)
-		w.sim.SetSubscribed(acme, true)
-		w.sim.SetAllowance(acme, daftysim.Unlimited)
-		w.sim.SetCeilings(daftysim.Ceilings{})
+		e.sim.SetCredits(acme, daftysim.DefaultCredits)
+		e.sim.SetSubscribed(acme, true)
+		e.sim.SetAllowance(acme, daftysim.Unlimited)
+		e.sim.SetCeilings(daftysim.Ceilings{})
 	}
 }
 
-func revokeKey(w *world, p picker) {
+func revokeKey(e *env, p picker) {
 	key := pick(&p, keyOne, keyTwo)
-	w.trace.add("world", "key %s… is revoked", key[:len("dk_live_acme_one")])
-	w.sim.RevokeKey(key)
+	e.trace.add("world", "key %s… is revoked", key[:len("dk_live_acme_one")])
+	e.sim.RevokeKey(key)
 }
 
 // moveJob does to a running job what time would, or has its next cancel meet its end.
-func moveJob(w *world, p picker) {
-	running := w.sim.Running()
+func moveJob(e *env, p picker) {
+	running := e.sim.Running()
 	if len(running) == 0 {
 		return
 	}
 	id := running[p.n(len(running))].JobID
 	switch p.n(4) {
 	case 0:
-		w.trace.add("world", "job %s starts", brief(id))
-		_ = w.sim.Start(id) // it may have
+		e.trace.add("world", "job %s starts", shortID(id))
+		_ = e.sim.Start(id) // it may have
 	case 1:
-		w.trace.add("world", "job %s fails", brief(id))
-		_ = w.sim.Finish(id, daftysim.Fail)
+		e.trace.add("world", "job %s fails", shortID(id))
+		_ = e.sim.Finish(id, daftysim.Fail)
 	case 2:
-		w.trace.add("world", "job %s completes", brief(id))
-		_ = w.sim.Finish(id, daftysim.Succeed)
+		e.trace.add("world", "job %s completes", shortID(id))
+		_ = e.sim.Finish(id, daftysim.Succeed)
 	default:
-		w.trace.add("world", "a cancel of job %s will meet its end", brief(id))
-		_ = w.sim.RaceCancel(id)
+		e.trace.add("world", "a cancel of job %s will meet its end", shortID(id))
+		_ = e.sim.RaceCancel(id)
 	}
 }

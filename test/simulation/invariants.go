@@ -22,9 +22,9 @@ import (
 
 // invariants holds what happens against the invariants.
 type invariants struct {
-	w *world
+	env *env
 
-	// Guarded by the world's lock.
+	// Guarded by env.mu.
 	newest    map[types.UID]*v1alpha1.DaftyJob // the last version of each object there ever was
 	abandoned map[types.UID]bool
 	// What users took into their own hands. stripped objects have lost their finalizer, and forced ones
@@ -34,9 +34,9 @@ type invariants struct {
 	heirs                        map[types.UID]string
 	// refusedSince are the writes that are refused, and toldRefused those of which that was told; cancels are when the
 	// last cancel of a job left, by its id.
-	refusedSince map[refusedKey]refusedSince
-	toldRefused  map[refusedKey]bool
-	cancels      map[string]cancelTry
+	refusedSince map[refusedWrite]refusedSince
+	toldRefused  map[refusedWrite]bool
+	cancels      map[string]cancelSent
 	// recorded are the objects of which it was ever on record that their job is being cancelled.
 	recorded map[types.UID]bool
 	// begun are the idempotency keys that a request was ever sent with.
@@ -55,11 +55,11 @@ type invariants struct {
 	bodies   map[string][]byte // of creates, see posted
 }
 
-func newInvariants(w *world) *invariants {
+func newInvariants(e *env) *invariants {
 	return &invariants{
-		w: w, newest: map[types.UID]*v1alpha1.DaftyJob{}, abandoned: map[types.UID]bool{},
+		env: e, newest: map[types.UID]*v1alpha1.DaftyJob{}, abandoned: map[types.UID]bool{},
 		stripped: map[types.UID]bool{}, forced: map[types.UID]bool{}, lostStatus: map[types.UID]bool{}, heirs: map[types.UID]string{},
-		refusedSince: map[refusedKey]refusedSince{}, toldRefused: map[refusedKey]bool{}, cancels: map[string]cancelTry{}, recorded: map[types.UID]bool{},
+		refusedSince: map[refusedWrite]refusedSince{}, toldRefused: map[refusedWrite]bool{}, cancels: map[string]cancelSent{}, recorded: map[types.UID]bool{},
 		begun: map[string]bool{},
 		taken: map[string]types.UID{}, restored: map[types.UID]*v1alpha1.DaftyJob{},
 		resultData: map[types.UID]map[string]string{},
@@ -67,81 +67,81 @@ func newInvariants(w *world) *invariants {
 	}
 }
 
-// find notes that an invariant is broken.
-func (j *invariants) find(format string, args ...any) {
+// violated notes that an invariant is broken.
+func (inv *invariants) violated(format string, args ...any) {
 	problem := fmt.Sprintf(format, args...)
-	j.w.trace.add("JUDGE", "%s", problem)
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	j.problems = append(j.problems, problem)
+	inv.env.trace.add("JUDGE", "%s", problem)
+	inv.mu.Lock()
+	defer inv.mu.Unlock()
+	inv.problems = append(inv.problems, problem)
 }
 
 // secret finds API keys where none may be.
-func (j *invariants) secret(where, text string) {
+func (inv *invariants) secret(where, text string) {
 	for _, key := range allKeys {
 		if strings.Contains(text, key) {
-			j.find("leaked: an API key is in %s", where)
+			inv.violated("leaked: an API key is in %s", where)
 		}
 	}
 }
 
 // sent looks at a request that leaves.
-func (j *invariants) sent(req *http.Request) {
+func (inv *invariants) sent(req *http.Request) {
 	if req.URL.Host != daftyHost || req.URL.Scheme != "https" {
-		j.find("leaked: a request goes to %s://%s", req.URL.Scheme, req.URL.Host)
+		inv.violated("leaked: a request goes to %s://%s", req.URL.Scheme, req.URL.Host)
 	}
 	storage := req.Method == http.MethodPut
 	for name, values := range req.Header {
 		if name != "X-Api-Key" || storage {
-			j.secret("header "+name, strings.Join(values, " "))
+			inv.secret("header "+name, strings.Join(values, " "))
 		}
 	}
 }
 
 // told takes an event of the operator's. It says nothing of itself about the world.
-func (j *invariants) told(job *v1alpha1.DaftyJob, reason, message string) {
-	j.secret("an event", message)
-	if entry, known := j.w.sim.Job(job.Status.JobID); reason == v1alpha1.EventJobOrphaned && known && entry.Cancelled {
-		j.find("false: job %s of %s is said to run on, and was cancelled", brief(entry.JobID), job.Name)
+func (inv *invariants) told(job *v1alpha1.DaftyJob, reason, message string) {
+	inv.secret("an event", message)
+	if entry, known := inv.env.sim.Job(job.Status.JobID); reason == v1alpha1.EventJobOrphaned && known && entry.Cancelled {
+		inv.violated("false: job %s of %s is said to run on, and was cancelled", shortID(entry.JobID), job.Name)
 	}
 	if reason == v1alpha1.EventCancelAbandoned {
-		j.abandoned[job.UID] = true
-		j.givenUp(job, message)
-		if waited := time.Since(job.DeletionTimestamp.Time); waited < deletionTimeout-maxSkew-time.Second && !j.w.clocksJumped {
-			j.find("left running: the cancel of %s was given up after %s", job.Name, waited)
+		inv.abandoned[job.UID] = true
+		inv.givenUp(job, message)
+		if waited := time.Since(job.DeletionTimestamp.Time); waited < deletionTimeout-maxSkew-time.Second && !inv.env.clocksJumped {
+			inv.violated("left running: the cancel of %s was given up after %s", job.Name, waited)
 		}
 	}
 }
 
 // saw looks at each version of each object.
-func (j *invariants) saw(before, after version) {
+func (inv *invariants) saw(before, after version) {
 	job := after.job
-	j.newest[job.UID] = job
-	j.secret("object "+job.Name, string(after.raw))
+	inv.newest[job.UID] = job
+	inv.secret("object "+job.Name, string(after.raw))
 	switch held := slices.Contains(job.Finalizers, v1alpha1.CancelFinalizer); {
 	case held:
-		delete(j.stripped, job.UID)
-	case job.DeletionTimestamp != nil && j.stripped[job.UID]:
-		j.forced[job.UID] = true
+		delete(inv.stripped, job.UID)
+	case job.DeletionTimestamp != nil && inv.stripped[job.UID]:
+		inv.forced[job.UID] = true
 	}
 	if job.Status.Phase == v1alpha1.PhaseCancelling {
-		delete(j.lostStatus, job.UID) // that it was called off is on record again
-		j.recorded[job.UID] = true
+		delete(inv.lostStatus, job.UID) // that it was called off is on record again
+		inv.recorded[job.UID] = true
 	}
 	// A status that somebody emptied says nothing until the operator has seen it.
-	if emptied := job.Status.Phase == "" && job.Status.ObservedGeneration == 0; !emptied && !j.handsOn {
+	if emptied := job.Status.Phase == "" && job.Status.ObservedGeneration == 0; !emptied && !inv.handsOn {
 		if problem := kstatustest.Problem(job); problem != "" {
-			j.find("false: %s: %s", problem, describe(job))
+			inv.violated("false: %s: %s", problem, describe(job))
 		}
 	}
 	was := before.job
-	if was == nil || was.UID != job.UID || j.handsOn {
+	if was == nil || was.UID != job.UID || inv.handsOn {
 		return
 	}
-	j.desired(was, job)
+	inv.desired(was, job)
 	if !was.Status.Phase.Final() {
 		if job.Status.Phase.Final() {
-			j.ended(job)
+			inv.ended(job)
 		}
 		return
 	}
@@ -151,7 +151,7 @@ func (j *invariants) saw(before, after version) {
 		meta.RemoveStatusCondition(&changed.Conditions, condition)
 	}
 	if !reflect.DeepEqual(old, changed) {
-		j.find("false: %s changed after its end: %s, then %s", job.Name, describe(was), describe(job))
+		inv.violated("false: %s changed after its end: %s, then %s", job.Name, describe(was), describe(job))
 	}
 }
 
@@ -187,10 +187,10 @@ func toldAfterEnd(was, job *v1alpha1.DaftyJob) []string {
 }
 
 // ended holds an end against Dafty's books.
-func (j *invariants) ended(job *v1alpha1.DaftyJob) {
-	entry, known := j.w.sim.Job(job.Status.JobID)
+func (inv *invariants) ended(job *v1alpha1.DaftyJob) {
+	entry, known := inv.env.sim.Job(job.Status.JobID)
 	reason := endOf(job)
-	untrue := func(why string) { j.find("false: %s is %s: %s", job.Name, describe(job), why) }
+	untrue := func(why string) { inv.violated("false: %s is %s: %s", job.Name, describe(job), why) }
 	switch reason {
 	case v1alpha1.ReasonCompleted, v1alpha1.ReasonCompletedBeforeCancel:
 		if !known || entry.Status != daftysim.StatusCompleted {
@@ -202,25 +202,25 @@ func (j *invariants) ended(job *v1alpha1.DaftyJob) {
 			untrue("at Dafty it is " + entry.Status)
 		}
 		// Dafty shows a cancelled job as a failed one. That it was cancelled stood in the status alone.
-		if reason != v1alpha1.ReasonCancelled && entry.Cancelled && !j.lostStatus[job.UID] && !j.unrecorded(job) && entry.Key != 0 {
+		if reason != v1alpha1.ReasonCancelled && entry.Cancelled && !inv.lostStatus[job.UID] && !inv.unrecorded(job) && entry.Key != 0 {
 			untrue("it was cancelled")
 		}
 	case v1alpha1.ReasonDeadlineExceeded:
 		if job.Status.JobID == "" && len(job.Status.FailedJobIDs) == 0 {
-			j.neverStarted(job, untrue)
+			inv.neverStarted(job, untrue)
 			break
 		}
 		if known && entry.Status != daftysim.StatusFailed || !known && len(job.Status.FailedJobIDs) == 0 {
 			untrue("at Dafty it is " + entry.Status)
 		}
-		if due := j.due(job); time.Now().Before(due.Add(-maxSkew)) && !j.w.clocksJumped {
+		if due := inv.due(job); time.Now().Before(due.Add(-maxSkew)) && !inv.env.clocksJumped {
 			untrue("its deadline is " + due.String())
 		}
 	case v1alpha1.ReasonDependencyFailed:
-		j.dependencyFailed(job, untrue)
+		inv.dependencyFailed(job, untrue)
 	case v1alpha1.ReasonInvalidReference:
 	case v1alpha1.ReasonJobNotFound:
-		if known && !j.forgotten(entry) {
+		if known && !inv.forgotten(entry) {
 			untrue("Dafty has it as " + entry.Status)
 		}
 	case v1alpha1.ReasonInvalidRequest, v1alpha1.ReasonCancelledBeforeSubmission:
@@ -231,7 +231,7 @@ func (j *invariants) ended(job *v1alpha1.DaftyJob) {
 }
 
 // due is when a job's deadline is over, far off where it has none.
-func (j *invariants) due(job *v1alpha1.DaftyJob) time.Time {
+func (inv *invariants) due(job *v1alpha1.DaftyJob) time.Time {
 	seconds, from := job.Spec.ActiveDeadlineSeconds, job.Status.SubmittedAt
 	if seconds == nil || from == nil {
 		return time.Now().Add(forever)
@@ -240,11 +240,11 @@ func (j *invariants) due(job *v1alpha1.DaftyJob) time.Time {
 }
 
 // dependencyFailed holds against the objects that something a job refers to came to nothing.
-func (j *invariants) dependencyFailed(job *v1alpha1.DaftyJob, untrue func(string)) {
+func (inv *invariants) dependencyFailed(job *v1alpha1.DaftyJob, untrue func(string)) {
 	for _, name := range lifecycle.DependsOn(&job.Spec) {
-		other := j.w.cluster.get(name)
+		other := inv.env.api.get(name)
 		seen := lifecycle.SeenUID(job, name)
-		if other == nil || seen != "" && other.UID != seen && !j.knew(job, seen) || other.Status.Phase == v1alpha1.PhaseFailed || other.Status.Phase == v1alpha1.PhaseCancelled {
+		if other == nil || seen != "" && other.UID != seen && !inv.knew(job, seen) || other.Status.Phase == v1alpha1.PhaseFailed || other.Status.Phase == v1alpha1.PhaseCancelled {
 			return
 		}
 	}
@@ -258,26 +258,26 @@ func owner(entry daftysim.Entry) types.UID {
 }
 
 // unwanted are the jobs that run although they should not, and nobody was told.
-func (j *invariants) unwanted() []string {
+func (inv *invariants) unwanted() []string {
 	var found []string
-	for _, entry := range j.w.sim.Running() {
-		job := j.holder(entry)
+	for _, entry := range inv.env.sim.Running() {
+		job := inv.holder(entry)
 		switch {
-		case entry.Key == 0 && (job == nil || j.gone(job) && job.Status.JobID == ""):
+		case entry.Key == 0 && (job == nil || inv.gone(job) && job.Status.JobID == ""):
 			// A person made it, and nobody ever followed it.
 		case job == nil:
-			found = append(found, fmt.Sprintf("job %s of nobody", brief(entry.JobID)))
-		case j.gone(job):
-			if !j.abandoned[job.UID] && !j.forced[job.UID] && !j.orphaned(job) {
-				found = append(found, fmt.Sprintf("job %s of %s, which is gone", brief(entry.JobID), job.Name))
+			found = append(found, fmt.Sprintf("job %s of nobody", shortID(entry.JobID)))
+		case inv.gone(job):
+			if !inv.abandoned[job.UID] && !inv.forced[job.UID] && !inv.orphaned(job) {
+				found = append(found, fmt.Sprintf("job %s of %s, which is gone", shortID(entry.JobID), job.Name))
 			}
-		case j.waitsForPerson(job):
+		case inv.waitsForUser(job):
 		case job.Status.Phase.Final():
-			found = append(found, fmt.Sprintf("job %s of %s, which is %s", brief(entry.JobID), job.Name, describe(job)))
+			found = append(found, fmt.Sprintf("job %s of %s, which is %s", shortID(entry.JobID), job.Name, describe(job)))
 		case calledOff(job), job.DeletionTimestamp != nil:
-			found = append(found, fmt.Sprintf("job %s of %s, which is to be cancelled", brief(entry.JobID), job.Name))
-		case time.Since(j.due(job)) > time.Minute:
-			found = append(found, fmt.Sprintf("job %s of %s, which is past its deadline", brief(entry.JobID), job.Name))
+			found = append(found, fmt.Sprintf("job %s of %s, which is to be cancelled", shortID(entry.JobID), job.Name))
+		case time.Since(inv.due(job)) > time.Minute:
+			found = append(found, fmt.Sprintf("job %s of %s, which is past its deadline", shortID(entry.JobID), job.Name))
 		}
 	}
 	return found
@@ -285,30 +285,30 @@ func (j *invariants) unwanted() []string {
 
 // orphaned says whether an object that is gone rightly left its job to itself: it wasn't called off before, nor by a
 // deadline.
-func (j *invariants) orphaned(job *v1alpha1.DaftyJob) bool {
+func (inv *invariants) orphaned(job *v1alpha1.DaftyJob) bool {
 	return job.Spec.DeletionPolicy == v1alpha1.DeletionOrphan && !calledOff(job) &&
-		!job.DeletionTimestamp.After(j.due(job).Add(2*maxSkew))
+		!job.DeletionTimestamp.After(inv.due(job).Add(2*maxSkew))
 }
 
 // holder is the object that a job is looked after by: the last that came with its id, else the one that it was
 // made for.
-func (j *invariants) holder(entry daftysim.Entry) *v1alpha1.DaftyJob {
-	holder := j.newest[owner(entry)]
-	if heir := j.newest[j.taken[entry.IdempotencyKey]]; heir != nil {
+func (inv *invariants) holder(entry daftysim.Entry) *v1alpha1.DaftyJob {
+	holder := inv.newest[owner(entry)]
+	if heir := inv.newest[inv.taken[entry.IdempotencyKey]]; heir != nil {
 		holder = heir
 	}
 	if entry.Key == 0 {
 		// The one that follows it, else the first that wants to.
-		for _, job := range j.newest {
-			if job.Spec.AdoptJobID == entry.JobID && !(j.gone(job) && job.Status.JobID == "") &&
-				(holder == nil || j.gone(holder) && !j.gone(job) || j.gone(holder) == j.gone(job) && later(holder, job)) {
+		for _, job := range inv.newest {
+			if job.Spec.AdoptJobID == entry.JobID && !(inv.gone(job) && job.Status.JobID == "") &&
+				(holder == nil || inv.gone(holder) && !inv.gone(job) || inv.gone(holder) == inv.gone(job) && later(holder, job)) {
 				holder = job
 			}
 		}
 		return holder
 	}
-	for uid, id := range j.heirs {
-		if heir := j.newest[uid]; id == entry.JobID && (holder == nil || later(heir, holder)) {
+	for uid, id := range inv.heirs {
+		if heir := inv.newest[uid]; id == entry.JobID && (holder == nil || later(heir, holder)) {
 			holder = heir
 		}
 	}
@@ -320,15 +320,15 @@ func later(a, b *v1alpha1.DaftyJob) bool {
 	return len(a.UID) > len(b.UID) || len(a.UID) == len(b.UID) && a.UID > b.UID
 }
 
-func (j *invariants) gone(job *v1alpha1.DaftyJob) bool {
-	current := j.w.cluster.get(job.Name)
+func (inv *invariants) gone(job *v1alpha1.DaftyJob) bool {
+	current := inv.env.api.get(job.Name)
 	return current == nil || current.UID != job.UID
 }
 
 // lingering are the objects whose deletion hasn't ended.
-func (j *invariants) lingering() []string {
+func (inv *invariants) lingering() []string {
 	var found []string
-	for _, job := range j.objects() {
+	for _, job := range inv.objects() {
 		if job.DeletionTimestamp != nil {
 			found = append(found, fmt.Sprintf("%s, deleted for %s: %s", job.Name, time.Since(job.DeletionTimestamp.Time), describe(job)))
 		}
@@ -337,79 +337,79 @@ func (j *invariants) lingering() []string {
 }
 
 // unfinished are the objects that should have come to an end, as the world is well.
-func (j *invariants) unfinished() []string {
+func (inv *invariants) unfinished() []string {
 	var found []string
-	for _, job := range j.objects() {
+	for _, job := range inv.objects() {
 		reason := readyOf(job).Reason
 		suspended := heldBack(job) && reason == v1alpha1.ReasonSuspended
 		// Whoever is asked to look at Dafty does. The key of another account isn't put back.
-		waits := reason != v1alpha1.ReasonSubmissionUnknown && j.waitsForPerson(job) || j.waitsForOther(job, 0)
-		if !job.Status.Phase.Final() && (!suspended && !waits || j.shouldHaveStarted(job)) {
+		waits := reason != v1alpha1.ReasonSubmissionUnknown && inv.waitsForUser(job) || inv.waitsForOther(job, 0)
+		if !job.Status.Phase.Final() && (!suspended && !waits || inv.shouldHaveStarted(job)) {
 			found = append(found, fmt.Sprintf("%s: %s", job.Name, describe(job)))
 		}
 	}
 	return found
 }
 
-// waitsForPerson says whether the object says so, and rightly so.
-func (j *invariants) waitsForPerson(job *v1alpha1.DaftyJob) bool {
+// waitsForUser says whether the object says so, and rightly so.
+func (inv *invariants) waitsForUser(job *v1alpha1.DaftyJob) bool {
 	switch readyOf(job).Reason {
 	case v1alpha1.ReasonSubmissionUnknown:
-		return j.tooLate(job)
+		return inv.tooLate(job)
 	case v1alpha1.ReasonCredentialsRejected:
-		entry, known := j.w.sim.Job(job.Status.JobID)
-		return known && (entry.Account != acme || j.forgotten(entry))
+		entry, known := inv.env.sim.Job(job.Status.JobID)
+		return known && (entry.Account != acme || inv.forgotten(entry))
 	}
 	return false
 }
 
 // waitsForOther says whether an object says that it waits for what isn't there or doesn't go on, and rightly so.
-func (j *invariants) waitsForOther(job *v1alpha1.DaftyJob, depth int) bool {
+func (inv *invariants) waitsForOther(job *v1alpha1.DaftyJob, depth int) bool {
 	reason := readyOf(job).Reason
 	switch {
 	case reason == v1alpha1.ReasonAlreadyAdopted:
-		return slices.ContainsFunc(j.objects(), func(other *v1alpha1.DaftyJob) bool {
+		return slices.ContainsFunc(inv.objects(), func(other *v1alpha1.DaftyJob) bool {
 			return other.UID != job.UID && other.Spec.AdoptJobID == job.Spec.AdoptJobID
 		})
 	case reason == v1alpha1.ReasonDependencyCycle:
-		return len(lifecycle.Cycle(job, j.w.cluster.get)) > 0
+		return len(lifecycle.Cycle(job, inv.env.api.get)) > 0
 	case reason != v1alpha1.ReasonWaitingForDependency, depth > len(jobNames):
 		return false
 	}
 	return slices.ContainsFunc(lifecycle.DependsOn(&job.Spec), func(name string) bool {
-		other := j.w.cluster.get(name)
+		other := inv.env.api.get(name)
 		if other == nil {
 			return true
 		}
-		return readyOf(other).Reason == v1alpha1.ReasonSuspended || j.waitsForPerson(other) || j.waitsForOther(other, depth+1) ||
+		return readyOf(other).Reason == v1alpha1.ReasonSuspended || inv.waitsForUser(other) || inv.waitsForOther(other, depth+1) ||
 			readyOf(other).Reason == v1alpha1.ReasonDependencyCycle
 	})
 }
 
 // forgotten says whether Dafty may not know a job any more.
-func (j *invariants) forgotten(entry daftysim.Entry) bool {
-	return j.w.variants.JobRetention == daftysim.JobRetentionLimited && entry.Terminal()
+func (inv *invariants) forgotten(entry daftysim.Entry) bool {
+	return inv.env.variants.JobRetention == daftysim.JobRetentionLimited && entry.Terminal()
 }
 
 // tooLate says whether a request in doubt can't be repeated any more: its time has passed, or its key is gone from the
 // Secret.
-func (j *invariants) tooLate(job *v1alpha1.DaftyJob) bool {
+func (inv *invariants) tooLate(job *v1alpha1.DaftyJob) bool {
 	submission := job.Status.Submission
 	if submission == nil || submission.StartedAt == nil {
 		return false
 	}
 	var key string
-	if secret := j.w.cluster.secrets[v1alpha1.DefaultSecretName]; secret != nil {
+	if secret := inv.env.api.secrets[v1alpha1.DefaultSecretName]; secret != nil {
 		key = string(secret.Data[v1alpha1.DefaultSecretKey])
 	}
-	return !j.sentWith(job, key) || time.Since(submission.StartedAt.Time) > 22*time.Hour
+	return !inv.sentWith(job, key) || time.Since(submission.StartedAt.Time) > 22*time.Hour
 }
 
 // objects are all there are, in order.
-func (j *invariants) objects() []*v1alpha1.DaftyJob {
+func (inv *invariants) objects() []*v1alpha1.DaftyJob {
 	var jobs []*v1alpha1.DaftyJob
 	for _, name := range jobNames {
-		if job := j.w.cluster.get(name); job != nil {
+		if job := inv.env.api.get(name); job != nil {
 			jobs = append(jobs, job)
 		}
 	}
@@ -417,93 +417,93 @@ func (j *invariants) objects() []*v1alpha1.DaftyJob {
 }
 
 // stopped is asked when all has had time to stop.
-func (j *invariants) stopped() {
-	for _, what := range j.unwanted() {
-		j.find("left running: %s", what)
+func (inv *invariants) stopped() {
+	for _, what := range inv.unwanted() {
+		inv.violated("left running: %s", what)
 	}
-	for _, what := range j.lingering() {
-		j.find("stuck: %s", what)
+	for _, what := range inv.lingering() {
+		inv.violated("stuck: %s", what)
 	}
 	followers := map[string]string{}
-	for _, job := range j.objects() {
+	for _, job := range inv.objects() {
 		if id := job.Spec.AdoptJobID; id != "" && job.Status.JobID != "" && !job.Status.Phase.Final() {
 			if other := followers[id]; other != "" {
-				j.find("false: %s and %s both follow job %s", other, job.Name, brief(id))
+				inv.violated("false: %s and %s both follow job %s", other, job.Name, shortID(id))
 			}
 			followers[id] = job.Name
 		}
 		running := !job.Status.Phase.Final() && (job.Status.JobID != "" || job.Status.InDoubt())
 		if running && !slices.Contains(job.Finalizers, v1alpha1.CancelFinalizer) {
-			j.find("left running: should %s be deleted, nobody would cancel it: it has no finalizer", job.Name)
+			inv.violated("left running: should %s be deleted, nobody would cancel it: it has no finalizer", job.Name)
 		}
 	}
 }
 
 // conclude is asked at the very end.
-func (j *invariants) conclude() {
-	j.takenBack()
-	for _, what := range j.unfinished() {
-		j.find("stuck: %s", what)
+func (inv *invariants) conclude() {
+	inv.takenBack()
+	for _, what := range inv.unfinished() {
+		inv.violated("stuck: %s", what)
 	}
-	j.results()
-	j.agree()
-	for _, violation := range j.w.sim.Violations() {
-		j.find("contract: %s", violation)
+	inv.results()
+	inv.agree()
+	for _, violation := range inv.env.sim.Violations() {
+		inv.violated("contract: %s", violation)
 	}
 	paid, attempts := map[string]int{}, map[types.UID]int{}
-	for _, entry := range j.w.sim.Ledger() {
+	for _, entry := range inv.env.sim.Ledger() {
 		if entry.Key == 0 {
 			continue // a person made it
 		}
-		job := j.newest[owner(entry)]
+		job := inv.newest[owner(entry)]
 		// One that lost its status counts its attempts anew, from the failed one that its annotation names.
-		anew := job != nil && ptr.Deref(job.Spec.BackoffLimit, 0) > 0 && j.lostStatus[job.UID]
+		anew := job != nil && ptr.Deref(job.Spec.BackoffLimit, 0) > 0 && inv.lostStatus[job.UID]
 		// What was refused is tried again as UID-ATTEMPT.N.
 		attempt, _, _ := strings.Cut(strings.TrimPrefix(entry.IdempotencyKey, ownKeys), ".")
 		if paid[attempt]++; paid[attempt] == 2 && !anew {
-			j.find("paid twice: %s", attempt)
+			inv.violated("paid twice: %s", attempt)
 		}
 		if job == nil {
 			continue
 		}
 		tries := int(ptr.Deref(job.Spec.BackoffLimit, 0)) + 1
-		if attempts[job.UID]++; attempts[job.UID] > tries && !j.lostStatus[job.UID] {
-			j.find("paid twice: %s was made %d times, of %d that it may be", job.Name, attempts[job.UID], tries)
+		if attempts[job.UID]++; attempts[job.UID] > tries && !inv.lostStatus[job.UID] {
+			inv.violated("paid twice: %s was made %d times, of %d that it may be", job.Name, attempts[job.UID], tries)
 		}
 		if tries > 1 && entry.Status == daftysim.StatusFailed && !entry.Cancelled {
 			continue // it was tried again
 		}
-		if tries > 1 && entry.Cancelled && j.lostStatus[job.UID] && job.Status.JobID != "" && lifecycle.Annotated(job) == job.Status.JobID {
+		if tries > 1 && entry.Cancelled && inv.lostStatus[job.UID] && job.Status.JobID != "" && lifecycle.Annotated(job) == job.Status.JobID {
 			continue // a job that is called off isn't annotated any more, and the attempt before it was picked up
 		}
-		if id, is := j.heirs[job.UID]; is && !j.tried(job, id) {
-			j.find("paid twice: %s came with job %s, and Dafty made %s for it", job.Name, brief(id), brief(entry.JobID))
+		if id, is := inv.heirs[job.UID]; is && !inv.tried(job, id) {
+			inv.violated("paid twice: %s came with job %s, and Dafty made %s for it", job.Name, shortID(id), shortID(entry.JobID))
 		}
-		if heir := j.newest[j.taken[entry.IdempotencyKey]]; heir != nil {
-			j.neverMade(heir, entry) // what the first one said was true until the other came
+		if heir := inv.newest[inv.taken[entry.IdempotencyKey]]; heir != nil {
+			inv.neverMade(heir, entry) // what the first one said was true until the other came
 		} else {
-			j.neverMade(job, entry)
+			inv.neverMade(job, entry)
 		}
 		if id := job.Status.JobID; id != "" && id != entry.JobID {
-			j.find("paid twice: %s is about job %s, and Dafty made %s for it", job.Name, brief(id), brief(entry.JobID))
+			inv.violated("paid twice: %s is about job %s, and Dafty made %s for it", job.Name, shortID(id), shortID(entry.JobID))
 		}
 	}
 }
 
 // neverMade finds fault with an object that says that no job was made for it, though one was.
-func (j *invariants) neverMade(job *v1alpha1.DaftyJob, entry daftysim.Entry) {
+func (inv *invariants) neverMade(job *v1alpha1.DaftyJob, entry daftysim.Entry) {
 	if job.Status.Phase == v1alpha1.PhaseFailed && endOf(job) == v1alpha1.ReasonDeadlineExceeded && job.Status.JobID == "" && len(job.Status.FailedJobIDs) == 0 {
-		j.find("false: %s is %s before its submission, but Dafty made job %s for it", job.Name, describe(job), brief(entry.JobID))
+		inv.violated("false: %s is %s before its submission, but Dafty made job %s for it", job.Name, describe(job), shortID(entry.JobID))
 	}
 	switch endOf(job) {
 	case v1alpha1.ReasonInvalidRequest, v1alpha1.ReasonCancelledBeforeSubmission, v1alpha1.ReasonDependencyFailed, v1alpha1.ReasonInvalidReference:
-		j.find("false: %s is %s, but Dafty made job %s for it", job.Name, describe(job), brief(entry.JobID))
+		inv.violated("false: %s is %s, but Dafty made job %s for it", job.Name, describe(job), shortID(entry.JobID))
 	}
 }
 
 // tried says whether a job has failed, and may be tried again.
-func (j *invariants) tried(job *v1alpha1.DaftyJob, id string) bool {
-	entry, known := j.w.sim.Job(id)
+func (inv *invariants) tried(job *v1alpha1.DaftyJob, id string) bool {
+	entry, known := inv.env.sim.Job(id)
 	return known && entry.Status == daftysim.StatusFailed && ptr.Deref(job.Spec.BackoffLimit, 0) > 0
 }
 
@@ -524,7 +524,7 @@ func describe(job *v1alpha1.DaftyJob) string {
 		text += " [" + job.Status.Submission.IdempotencyKey + "]"
 	}
 	if id := job.Status.JobID; id != "" {
-		text += " " + brief(id)
+		text += " " + shortID(id)
 	}
 	if job.DeletionTimestamp != nil {
 		text += " (deleting)"
@@ -532,8 +532,8 @@ func describe(job *v1alpha1.DaftyJob) string {
 	return text
 }
 
-// short is a metadata patch in a few words.
-func short(patch []byte) string {
+// describePatch is a metadata patch in a few words.
+func describePatch(patch []byte) string {
 	text := string(patch)
 	if at := strings.Index(text, `,"resourceVersion"`); at > 0 {
 		text = text[:at] + "}}"

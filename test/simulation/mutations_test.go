@@ -115,7 +115,7 @@ var mutants = []mutant{
 	{name: "a cancel is taken for done, and nobody is asked", mutation: mutation{
 		dafty: func(calls account.Dafty, _ string) account.Dafty { return cancelsNothing{calls} },
 	}, finds: "left running|stuck|false"},
-	{name: "answers wake nobody", mutation: mutation{deaf: true}, finds: "stuck|left running"},
+	{name: "answers wake nobody", mutation: mutation{dropWakes: true}, finds: "stuck|left running"},
 	{name: "a lost connection is taken for a failed job", mutation: mutation{
 		dafty: func(calls account.Dafty, _ string) account.Dafty { return failsOnTrouble{calls} },
 	}, finds: "false|left running"},
@@ -148,7 +148,7 @@ var mutants = []mutant{
 	{name: "the deadline isn't heeded", mutation: mutation{read: func(job *v1alpha1.DaftyJob) {
 		job.Spec.ActiveDeadlineSeconds = nil
 	}}, finds: "left running"},
-	{name: "nobody sees what becomes of the ConfigMap of a result", mutation: mutation{unwatched: true, play: resultDeleted}, finds: "false", where: "a result that is deleted"},
+	{name: "nobody sees what becomes of the ConfigMap of a result", mutation: mutation{noResultWatch: true, play: resultDeleted}, finds: "false", where: "a result that is deleted"},
 	{name: "ResultStored stays True", mutation: mutation{patch: func(_ *v1alpha1.DaftyJob, patch map[string]any) bool {
 		status, _ := patch["status"].(map[string]any)
 		conditions, _ := status["conditions"].([]any)
@@ -285,75 +285,75 @@ func (m mutant) find(t *testing.T, seed uint64) (invariant, problem string) {
 }
 
 // leaderOversleeps stops the leader between its write-ahead and its POST until another leader repeats it.
-func leaderOversleeps(w *world) {
-	pause := w.chance.between(44*time.Second, time.Minute, "the leader oversleeps")
-	stopLeaderAt(w, "before", pause)
-	w.begin(image)
-	w.pass(pause + 3*time.Minute)
+func leaderOversleeps(e *env) {
+	pause := e.random.between(44*time.Second, time.Minute, "the leader oversleeps")
+	stopLeaderAt(e, "before", pause)
+	e.create(image)
+	e.advance(pause + 3*time.Minute)
 }
 
 // crashWithin has the operator crash while Dafty works on its request.
-func crashWithin(w *world) {
-	w.watch = func(moment string) {
+func crashWithin(e *env) {
+	e.onMoment = func(moment string) {
 		if moment == "within" {
-			w.watch = nil
-			w.leader.crash("within its request")
+			e.onMoment = nil
+			e.leader.crash("within its request")
 		}
 	}
-	w.begin(image)
-	w.pass(5 * time.Minute)
+	e.create(image)
+	e.advance(5 * time.Minute)
 }
 
 // deletedInDoubt has an object deleted while the answer to its request is lost, and the operator crash.
-func deletedInDoubt(w *world) {
-	w.meet(hangAfter)
-	w.begin(image)
-	w.pass(6 * time.Second)
-	w.do(func() {
-		w.deleteOne()
-		w.leader.crash("in doubt")
+func deletedInDoubt(e *env) {
+	e.injectFault(hangAfter)
+	e.create(image)
+	e.advance(6 * time.Second)
+	e.do(func() {
+		e.deleteOne()
+		e.leader.crash("in doubt")
 	})
-	w.pass(5 * time.Minute)
+	e.advance(5 * time.Minute)
 }
 
 // calledOffAndOrphaned has a job called off and its object, which would leave it running, deleted at once.
-func calledOffAndOrphaned(w *world) {
-	w.begin(orphan)
-	w.pass(queued)
-	w.do(func() {
-		w.cancelOne()
-		w.deleteOne()
+func calledOffAndOrphaned(e *env) {
+	e.create(orphan)
+	e.advance(queued)
+	e.do(func() {
+		e.cancelOne()
+		e.deleteOne()
 	})
-	w.pass(5 * time.Minute)
+	e.advance(5 * time.Minute)
 }
 
 // slowRequest has a leader stop while its request is on its way, and the request take long.
-func slowRequest(w *world) {
-	w.do(func() { w.weather = faults{faults: []fault{slow}, odds: 8, until: time.Now().Add(time.Minute)} })
-	w.begin(image)
-	w.pass(500 * time.Millisecond)
-	w.do(func() { w.leader.pause(2 * time.Minute) })
-	w.pass(5 * time.Minute)
+func slowRequest(e *env) {
+	e.do(func() { e.daftyFaults = faults{kinds: []fault{slow}, odds: 8, until: time.Now().Add(time.Minute)} })
+	e.create(image)
+	e.advance(500 * time.Millisecond)
+	e.do(func() { e.leader.pause(2 * time.Minute) })
+	e.advance(5 * time.Minute)
 }
 
 // repeatRefused has the answer to a request lost, and its repeats refused for a while.
-func repeatRefused(w *world) {
-	w.meet(hangAfter)
-	w.begin(image)
-	w.pass(20 * time.Second)
-	w.do(func() {
-		w.weather = faults{faults: []fault{tooMany}, odds: 8, until: time.Now().Add(time.Minute)}
+func repeatRefused(e *env) {
+	e.injectFault(hangAfter)
+	e.create(image)
+	e.advance(20 * time.Second)
+	e.do(func() {
+		e.daftyFaults = faults{kinds: []fault{tooMany}, odds: 8, until: time.Now().Add(time.Minute)}
 	})
-	w.pass(5 * time.Minute)
+	e.advance(5 * time.Minute)
 }
 
 // rotatedInDoubt has the answer to a request lost, and then the key rotated.
-func rotatedInDoubt(w *world) {
-	w.meet(hangAfter)
-	w.begin(image)
-	w.pass(20 * time.Second)
-	w.do(func() { w.cluster.putSecret(keyTwo) })
-	w.pass(5 * time.Minute)
+func rotatedInDoubt(e *env) {
+	e.injectFault(hangAfter)
+	e.create(image)
+	e.advance(20 * time.Second)
+	e.do(func() { e.api.putSecret(keyTwo) })
+	e.advance(5 * time.Minute)
 }
 
 // submissionOf is the submission in a patch, nil where it has none.

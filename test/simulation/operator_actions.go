@@ -8,36 +8,36 @@ import (
 	"dafty.ai/dafty-operator/internal/lifecycle"
 )
 
-// carefully is how long a person waits before they look for the job of a request at Dafty: longer than one may be
+// userPatience is how long a person waits before they look for the job of a request at Dafty: longer than one may be
 // on its way.
-const carefully = 2 * time.Minute
+const userPatience = 2 * time.Minute
 
-// askPerson are the reasons whose message has commands for a person to run.
-var askPerson = []string{
+// askUser are the reasons whose message has commands for a person to run.
+var askUser = []string{
 	v1alpha1.ReasonSubmissionUnknown,
 	v1alpha1.ReasonInsufficientCredits, v1alpha1.ReasonSubscriptionRequired, v1alpha1.ReasonUsageLimitExceeded, v1alpha1.ReasonWaitingForConcurrency,
 }
 
-// person does what the messages of requests in doubt ask for: looks for the job at Dafty, and says which it is, or that
+// answerMessages does what the messages of requests in doubt ask for: looks for the job at Dafty, and says which it is, or that
 // there is none. The caller holds the lock.
-func (w *world) person() {
-	now := time.Now().Add(w.clockOff)
-	for _, job := range w.judge.objects() {
+func (e *env) answerMessages() {
+	now := time.Now().Add(e.clockOff)
+	for _, job := range e.invariants.objects() {
 		submission, reason := job.Status.Submission, readyOf(job).Reason
-		if !job.Status.InDoubt() || !slices.Contains(askPerson, reason) {
+		if !job.Status.InDoubt() || !slices.Contains(askUser, reason) {
 			continue
 		}
 		sent := submission.StartedAt // the repeats that are refused come each minute
 		if reason == v1alpha1.ReasonSubmissionUnknown {
-			if sent = submission.SentAt; !w.judge.tooLate(job) {
+			if sent = submission.SentAt; !e.invariants.tooLate(job) {
 				continue // the operator can find it out by itself, and must
 			}
 		}
-		if now.Sub(sent.Time) < carefully {
+		if now.Sub(sent.Time) < userPatience {
 			continue
 		}
 		annotation, value := v1alpha1.ResubmitAnnotation, submission.IdempotencyKey
-		for _, entry := range w.sim.Ledger() {
+		for _, entry := range e.sim.Ledger() {
 			if entry.IdempotencyKey == submission.IdempotencyKey && !slices.Contains(job.Status.FailedJobIDs, entry.JobID) {
 				annotation, value = v1alpha1.JobAnnotation, lifecycle.Annotation(job, entry.JobID)
 			}
@@ -45,8 +45,8 @@ func (w *world) person() {
 		if job.Annotations[annotation] == value {
 			continue
 		}
-		w.trace.add("person", "annotates %s: %s=%s", job.Name, annotation, value)
-		w.cluster.meddle(job.Name, func(job *v1alpha1.DaftyJob) {
+		e.trace.add("person", "annotates %s: %s=%s", job.Name, annotation, value)
+		e.api.tamper(job.Name, func(job *v1alpha1.DaftyJob) {
 			if job.Annotations == nil {
 				job.Annotations = map[string]string{}
 			}

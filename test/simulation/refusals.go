@@ -43,7 +43,7 @@ var refusalCodes = []int{
 }
 
 // refuseWrites has the API server refuse some kinds of writes, of one object or of all.
-func refuseWrites(w *world, p picker) {
+func refuseWrites(e *env, p picker) {
 	all := []string{statusWrites, metadataWrites, deletions, configMapCreates, configMapPatches}
 	r := refusedWrites{kinds: pick(&p, []string{statusWrites}, []string{statusWrites}, []string{metadataWrites}, []string{metadataWrites},
 		[]string{statusWrites, metadataWrites}, []string{deletions}, []string{configMapCreates, configMapPatches}, all)}
@@ -52,13 +52,13 @@ func refuseWrites(w *world, p picker) {
 		r.object = p.job()
 	}
 	most := pick(&p, 10*time.Second, time.Minute, 4*time.Minute, 10*time.Minute, time.Hour)
-	w.refuse(r, most)
+	e.refuse(r, most)
 }
 
-func (w *world) refuse(r refusedWrites, during time.Duration) {
+func (e *env) refuse(r refusedWrites, during time.Duration) {
 	r.until = time.Now().Add(during)
-	w.trace.add("world", "the API server answers %d to writes of %s of %q, for %s", r.code, strings.Join(r.kinds, " and "), r.object, during)
-	w.refusals = append(w.refusals, r)
+	e.trace.add("world", "the API server answers %d to writes of %s of %q, for %s", r.code, strings.Join(r.kinds, " and "), r.object, during)
+	e.refusals = append(e.refusals, r)
 }
 
 // kindOf returns the kind of a write, and the name of its object.
@@ -74,22 +74,22 @@ func kindOf(what string) (kind, name string) {
 }
 
 // refused returns the API server's answer to a write that it refuses now, nil where it takes it. No two of them read alike.
-func (w *world) refused(p *process, what string) error {
+func (e *env) refused(p *process, what string) error {
 	kind, name := kindOf(what)
-	at := slices.IndexFunc(w.refusals, func(r refusedWrites) bool {
+	at := slices.IndexFunc(e.refusals, func(r refusedWrites) bool {
 		return time.Now().Before(r.until) && slices.Contains(r.kinds, kind) && (r.object == "" || r.object == name)
 	})
 	if at < 0 {
 		return nil
 	}
-	code := w.refusals[at].code
-	w.judge.refused(p, kind, name, code)
-	w.refusedCount++
-	w.trace.add(p.id, "%s: refused with %d", what, code)
-	if mutate := w.mutation.refusal; mutate != nil && kind == statusWrites {
+	code := e.refusals[at].code
+	e.invariants.refused(p, kind, name, code)
+	e.refusedCount++
+	e.trace.add(p.id, "%s: refused with %d", what, code)
+	if mutate := e.mutation.refusal; mutate != nil && kind == statusWrites {
 		return mutate(name)
 	}
-	words := fmt.Sprintf("denied by the policy of this cluster (request %d)", w.refusedCount)
+	words := fmt.Sprintf("denied by the policy of this cluster (request %d)", e.refusedCount)
 	switch code {
 	case 0:
 		return errors.New("dial tcp 10.0.0.1:443: connect: connection refused")
@@ -111,21 +111,21 @@ type liveReader struct {
 func (l liveReader) List(_ context.Context, list client.ObjectList, opts ...client.ListOption) error {
 	o := (&client.ListOptions{}).ApplyOptions(opts)
 	name, _ := o.FieldSelector.RequiresExactMatch("metadata.name")
-	if err := (apiClient{p: l.p}).reads("list " + name); err != nil {
+	if err := (apiClient{p: l.p}).read("list " + name); err != nil {
 		return err
 	}
-	w := l.p.w
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if job := w.cluster.get(name); job != nil && !w.mutation.blind {
+	e := l.p.env
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if job := e.api.get(name); job != nil && !e.mutation.noLiveReads {
 		jobs := list.(*v1alpha1.DaftyJobList)
 		jobs.Items = append(jobs.Items, *job.DeepCopy())
 	}
 	return nil
 }
 
-// refusedKey is a kind of write of an object by a process.
-type refusedKey struct {
+// refusedWrite is a kind of write of an object by a process.
+type refusedWrite struct {
 	process, kind string
 	uid           types.UID
 }
@@ -137,34 +137,34 @@ type refusedSince struct{ first, last time.Time }
 const untoldAfter = 2 * time.Minute
 
 // refused holds against the events that what is refused for long is told.
-func (j *invariants) refused(p *process, kind, name string, code int) {
-	job, now := j.w.cluster.get(name), time.Now()
+func (inv *invariants) refused(p *process, kind, name string, code int) {
+	job, now := inv.env.api.get(name), time.Now()
 	if job == nil || code == http.StatusNotFound || kind == configMapCreates || kind == configMapPatches {
 		return // that of results has a condition of its own
 	}
-	key := refusedKey{p.id, kind, job.UID}
-	since, met := j.refusedSince[key]
+	key := refusedWrite{p.id, kind, job.UID}
+	since, met := inv.refusedSince[key]
 	if !met || now.Sub(since.last) > time.Minute {
 		since.first = now
 	}
 	since.last = now
-	j.refusedSince[key] = since
+	inv.refusedSince[key] = since
 	// A conflict may as well be one.
-	if told := j.toldRefused[key]; !told && now.Sub(since.first) > untoldAfter && code != http.StatusConflict && !j.w.clocksJumped {
-		j.find("stuck: the %s of %s can't be written for %s, and nobody is told", kind, name, now.Sub(since.first))
-		j.toldRefused[key] = true
+	if told := inv.toldRefused[key]; !told && now.Sub(since.first) > untoldAfter && code != http.StatusConflict && !inv.env.clocksJumped {
+		inv.violated("stuck: the %s of %s can't be written for %s, and nobody is told", kind, name, now.Sub(since.first))
+		inv.toldRefused[key] = true
 	}
 }
 
 // unrecorded reports whether the cancel of a job left a process that is no more, and isn't on record: whoever comes after it
 // can't know.
-func (j *invariants) unrecorded(job *v1alpha1.DaftyJob) bool {
-	by := j.cancels[strings.ToLower(job.Status.JobID)].by
-	return by != "" && !j.recorded[job.UID] && (j.w.leader == nil || j.w.leader.id != by)
+func (inv *invariants) unrecorded(job *v1alpha1.DaftyJob) bool {
+	by := inv.cancels[strings.ToLower(job.Status.JobID)].by
+	return by != "" && !inv.recorded[job.UID] && (inv.env.leader == nil || inv.env.leader.id != by)
 }
 
 // toldRefusal notes an event that tells of a refusal. It tells of one write; which it is stands in its words.
-func (j *invariants) toldRefusal(p *process, job *v1alpha1.DaftyJob, reason, message string) {
+func (inv *invariants) toldRefusal(p *process, job *v1alpha1.DaftyJob, reason, message string) {
 	if reason != v1alpha1.ReasonWriteRefused && reason != v1alpha1.ReasonWriteFailed {
 		return
 	}
@@ -175,39 +175,39 @@ func (j *invariants) toldRefusal(p *process, job *v1alpha1.DaftyJob, reason, mes
 	case strings.HasPrefix(message, "this DaftyJob can't be deleted"):
 		kind = deletions
 	}
-	j.toldRefused[refusedKey{p.id, kind, job.UID}] = true
+	inv.toldRefused[refusedWrite{p.id, kind, job.UID}] = true
 }
 
-// cancelTry is a cancel that left a process.
-type cancelTry struct {
+// cancelSent is a cancel that left a process.
+type cancelSent struct {
 	by string
 	at time.Time
 }
 
 // cancelTried notes a cancel that leaves a process, whether or not it arrives.
-func (j *invariants) cancelTried(p *process, req *http.Request) {
+func (inv *invariants) cancelTried(p *process, req *http.Request) {
 	if path, ok := strings.CutSuffix(req.URL.Path, "/cancel"); ok {
 		id := strings.ToLower(path[strings.LastIndexByte(path, '/')+1:])
-		j.cancels[id] = cancelTry{by: p.id, at: time.Now()}
+		inv.cancels[id] = cancelSent{by: p.id, at: time.Now()}
 	}
 }
 
 // givenUp holds an abandoned deletion against what was tried: where there was a key, the job's cancel was.
-func (j *invariants) givenUp(job *v1alpha1.DaftyJob, message string) {
+func (inv *invariants) givenUp(job *v1alpha1.DaftyJob, message string) {
 	id := job.Status.JobID
 	if id == "" || strings.Contains(message, "no API key") {
 		return
 	}
-	if tried, ok := j.cancels[strings.ToLower(id)]; !ok || tried.at.Before(job.DeletionTimestamp.Add(-time.Minute)) {
-		j.find("left running: the cancel of %s was given up, and was never tried: %s", job.Name, message)
+	if tried, ok := inv.cancels[strings.ToLower(id)]; !ok || tried.at.Before(job.DeletionTimestamp.Add(-time.Minute)) {
+		inv.violated("left running: the cancel of %s was given up, and was never tried: %s", job.Name, message)
 	}
 }
 
 // takenBack holds against the objects that nothing is said to be refused any more, once nothing is.
-func (j *invariants) takenBack() {
-	for _, job := range j.objects() {
+func (inv *invariants) takenBack() {
+	for _, job := range inv.objects() {
 		if reason := readyOf(job).Reason; reason == v1alpha1.ReasonWriteRefused || reason == v1alpha1.ReasonWriteFailed {
-			j.find("false: %s is %s, and nothing is refused any more", job.Name, describe(job))
+			inv.violated("false: %s is %s, and nothing is refused any more", job.Name, describe(job))
 		}
 	}
 }
@@ -230,20 +230,20 @@ func refusedScenarios() []scenario {
 	} {
 		refused := refusedWrites{kinds: refusal.kinds, code: refusal.code}
 		list = append(list,
-			scenario{"cancel while the API server refuses " + refusal.name, true, func(w *world) { calledOffRefused(w, refused, w.cancelOne) }},
-			scenario{"delete while the API server refuses " + refusal.name, true, func(w *world) { calledOffRefused(w, refused, w.deleteOne) }},
+			scenario{"cancel while the API server refuses " + refusal.name, true, func(e *env) { calledOffRefused(e, refused, e.cancelOne) }},
+			scenario{"delete while the API server refuses " + refusal.name, true, func(e *env) { calledOffRefused(e, refused, e.deleteOne) }},
 		)
 	}
 	return append(list,
-		scenario{"deleted in doubt while the API server refuses status", true, func(w *world) {
-			w.meet(hangAfter)
-			w.begin(image)
-			w.pass(5 * time.Second)
-			w.do(func() {
-				w.refuse(refusedWrites{kinds: []string{statusWrites}, code: http.StatusUnprocessableEntity}, deletionTimeout+2*time.Minute)
-				w.deleteOne()
+		scenario{"deleted in doubt while the API server refuses status", true, func(e *env) {
+			e.injectFault(hangAfter)
+			e.create(image)
+			e.advance(5 * time.Second)
+			e.do(func() {
+				e.refuse(refusedWrites{kinds: []string{statusWrites}, code: http.StatusUnprocessableEntity}, deletionTimeout+2*time.Minute)
+				e.deleteOne()
 			})
-			w.pass(deletionTimeout + 4*time.Minute)
+			e.advance(deletionTimeout + 4*time.Minute)
 		}},
 		scenario{"the finalizer can't be added", false, finalizerRefused},
 		scenario{"the end can't be written for long", false, endRefused},
@@ -251,55 +251,55 @@ func refusedScenarios() []scenario {
 }
 
 // calledOffRefused has a running job called off while writes are refused, for longer than a deletion waits.
-func calledOffRefused(w *world, refused refusedWrites, callOff func()) {
-	w.begin(image)
-	w.pass(queued)
-	w.do(func() {
-		w.refuse(refused, deletionTimeout+3*time.Minute)
+func calledOffRefused(e *env, refused refusedWrites, callOff func()) {
+	e.create(image)
+	e.advance(queued)
+	e.do(func() {
+		e.refuse(refused, deletionTimeout+3*time.Minute)
 		callOff()
 	})
-	w.pass(3 * time.Minute)
-	w.do(w.wantStopped)
-	w.pass(deletionTimeout + 2*time.Minute)
+	e.advance(3 * time.Minute)
+	e.do(e.expectStopped)
+	e.advance(deletionTimeout + 2*time.Minute)
 }
 
-// wantStopped is asked when whatever was called off has had time to be cancelled. Of a request in doubt nobody knows the job:
+// expectStopped is asked when whatever was called off has had time to be cancelled. Of a request in doubt nobody knows the job:
 // to repeat it takes a record, or two of them could be on their way at once.
-func (w *world) wantStopped() {
-	if slices.ContainsFunc(w.judge.objects(), func(job *v1alpha1.DaftyJob) bool { return job.Status.InDoubt() }) {
+func (e *env) expectStopped() {
+	if slices.ContainsFunc(e.invariants.objects(), func(job *v1alpha1.DaftyJob) bool { return job.Status.InDoubt() }) {
 		return
 	}
-	for _, what := range w.judge.unwanted() {
-		w.judge.find("left running: %s, while writes are refused", what)
+	for _, what := range e.invariants.unwanted() {
+		e.invariants.violated("left running: %s, while writes are refused", what)
 	}
 }
 
 // finalizerRefused has a policy refuse the finalizer of a new object for a while.
-func finalizerRefused(w *world) {
-	w.do(func() {
-		w.refuse(refusedWrites{kinds: []string{metadataWrites}, code: http.StatusUnprocessableEntity}, 4*time.Minute)
+func finalizerRefused(e *env) {
+	e.do(func() {
+		e.refuse(refusedWrites{kinds: []string{metadataWrites}, code: http.StatusUnprocessableEntity}, 4*time.Minute)
 	})
-	w.begin(image)
-	w.pass(3 * time.Minute)
-	w.do(func() {
-		if job := w.cluster.get("one"); job != nil && readyOf(job).Reason != v1alpha1.ReasonWriteRefused {
-			w.judge.find("stuck: one doesn't say that its finalizer is refused: %s", describe(job))
+	e.create(image)
+	e.advance(3 * time.Minute)
+	e.do(func() {
+		if job := e.api.get("one"); job != nil && readyOf(job).Reason != v1alpha1.ReasonWriteRefused {
+			e.invariants.violated("stuck: one doesn't say that its finalizer is refused: %s", describe(job))
 		}
 	})
-	w.pass(2 * time.Minute)
+	e.advance(2 * time.Minute)
 }
 
 // endRefused has the end of a job go unwritten for long, and then be written soon.
-func endRefused(w *world) {
-	w.begin(image)
-	w.pass(queued)
-	w.do(func() {
-		w.refuse(refusedWrites{kinds: []string{statusWrites}, code: http.StatusInternalServerError}, 10*time.Minute)
+func endRefused(e *env) {
+	e.create(image)
+	e.advance(queued)
+	e.do(func() {
+		e.refuse(refusedWrites{kinds: []string{statusWrites}, code: http.StatusInternalServerError}, 10*time.Minute)
 	})
-	w.pass(10*time.Minute + 80*time.Second)
-	w.do(func() {
-		if job := w.cluster.get("one"); job != nil && !job.Status.Phase.Final() && len(w.judge.objects()) > 0 {
-			w.judge.find("stuck: one is %s, more than a minute after writes were taken again", describe(job))
+	e.advance(10*time.Minute + 80*time.Second)
+	e.do(func() {
+		if job := e.api.get("one"); job != nil && !job.Status.Phase.Final() && len(e.invariants.objects()) > 0 {
+			e.invariants.violated("stuck: one is %s, more than a minute after writes were taken again", describe(job))
 		}
 	})
 }

@@ -17,15 +17,15 @@ import (
 
 // refusalMutants break what holds while the API server refuses writes.
 var refusalMutants = []mutant{
-	{name: "a cancel waits for its status to be written", mutation: mutation{blind: true, refusal: func(name string) error {
+	{name: "a cancel waits for its status to be written", mutation: mutation{noLiveReads: true, refusal: func(name string) error {
 		return apierrors.NewConflict(jobResource, name, errors.New("taken for another write"))
-	}, play: func(w *world) {
-		calledOffRefused(w, refusedWrites{kinds: []string{statusWrites}, code: http.StatusUnprocessableEntity}, w.cancelOne)
+	}, play: func(e *env) {
+		calledOffRefused(e, refusedWrites{kinds: []string{statusWrites}, code: http.StatusUnprocessableEntity}, e.cancelOne)
 	}}, finds: "left running", where: "a cancel while status is refused"},
 	{name: "a deletion gives up what was never tried", mutation: mutation{
 		dafty: func(calls account.Dafty, _ string) account.Dafty { return cancelsInMind{calls} },
 	}, finds: "left running"},
-	{name: "a refused write isn't told", mutation: mutation{mute: []string{v1alpha1.ReasonWriteRefused, v1alpha1.ReasonWriteFailed}}, finds: "stuck"},
+	{name: "a refused write isn't told", mutation: mutation{muted: []string{v1alpha1.ReasonWriteRefused, v1alpha1.ReasonWriteFailed}}, finds: "stuck"},
 	{name: "Ready doesn't say that a write is refused", mutation: mutation{patch: func(_ *v1alpha1.DaftyJob, patch map[string]any) bool {
 		status, _ := patch["status"].(map[string]any)
 		return strings.Contains(fmt.Sprint(status["conditions"]), v1alpha1.ReasonWriteRefused)

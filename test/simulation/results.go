@@ -16,9 +16,9 @@ import (
 	"dafty.ai/dafty-operator/internal/controller"
 )
 
-// resultView is what a process's watch has shown it of the ConfigMaps that have the label of results. It breaks, and lags, with
-// the watch of the DaftyJobs. Guarded by the world's lock.
-type resultView struct {
+// resultCache is what a process's watch has shown it of the ConfigMaps that have the label of results. It breaks, and lags, with
+// the watch of the DaftyJobs. Guarded by env.mu.
+type resultCache struct {
 	p *process
 	// seen are the newest that were shown, and revisions from when what is seen of each is.
 	seen      map[string]*corev1.ConfigMap
@@ -27,101 +27,101 @@ type resultView struct {
 	asked     map[string]bool
 }
 
-// newResultView lists what is there, after a while.
-func newResultView(p *process) *resultView {
-	v := &resultView{p: p, seen: map[string]*corev1.ConfigMap{}, revisions: map[string]int64{}, asked: map[string]bool{}}
-	p.w.after(p.w.chance.between(time.Millisecond, 2*time.Second, p.id+" lists ConfigMaps"), v.list)
-	return v
+// newResultCache lists what is there, after a while.
+func newResultCache(p *process) *resultCache {
+	c := &resultCache{p: p, seen: map[string]*corev1.ConfigMap{}, revisions: map[string]int64{}, asked: map[string]bool{}}
+	p.env.afterFunc(p.env.random.between(time.Millisecond, 2*time.Second, p.id+" lists ConfigMaps"), c.list)
+	return c
 }
 
-func (v *resultView) list() {
-	if v.p.paused() {
-		v.p.whenResumed(v.list)
+func (c *resultCache) list() {
+	if c.p.paused() {
+		c.p.whenResumed(c.list)
 		return
 	}
-	v.seen, v.listed = v.p.w.cluster.results(), true
-	for _, name := range slices.Sorted(maps.Keys(v.asked)) {
-		v.p.queue.add(name, 0)
+	c.seen, c.listed = c.p.env.api.results(), true
+	for _, name := range slices.Sorted(maps.Keys(c.asked)) {
+		c.p.queue.add(name, 0)
 	}
-	clear(v.asked)
+	clear(c.asked)
 }
 
 // ResultVersion implements controller.ResultVersions.
-func (v *resultView) ResultVersion(_ context.Context, configMap, job types.NamespacedName) (version string, known bool) {
-	v.p.w.mu.Lock()
-	defer v.p.w.mu.Unlock()
-	if !v.listed || v.p.w.mutation.unwatched {
-		v.asked[job.Name] = true
+func (c *resultCache) ResultVersion(_ context.Context, configMap, job types.NamespacedName) (version string, known bool) {
+	c.p.env.mu.Lock()
+	defer c.p.env.mu.Unlock()
+	if !c.listed || c.p.env.mutation.noResultWatch {
+		c.asked[job.Name] = true
 		return "", false
 	}
-	if seen := v.seen[configMap.Name]; seen != nil {
+	if seen := c.seen[configMap.Name]; seen != nil {
 		return seen.ResourceVersion, true
 	}
 	return "", true
 }
 
 // notify sends the news of a ConfigMap on its way; after is nil where it isn't a result's any more.
-func (v *resultView) notify(name string, after *corev1.ConfigMap, revision int64) {
-	w := v.p.w
-	if !v.listed || v.p.view.broken {
+func (c *resultCache) notify(name string, after *corev1.ConfigMap, revision int64) {
+	e := c.p.env
+	if !c.listed || c.p.jobs.broken {
 		return
 	}
-	connection := v.p.view.connection
-	way := v.p.view.lag + w.chance.between(time.Millisecond, 60*time.Millisecond, v.p.id+" watch "+name)
-	w.after(way, func() { v.arrive(name, after, revision, connection) })
+	connection := c.p.jobs.connection
+	way := c.p.jobs.lag + e.random.between(time.Millisecond, 60*time.Millisecond, c.p.id+" watch "+name)
+	e.afterFunc(way, func() { c.arrive(name, after, revision, connection) })
 }
 
-func (v *resultView) arrive(name string, after *corev1.ConfigMap, revision int64, connection int) {
-	if v.p.paused() {
-		v.p.whenResumed(func() { v.arrive(name, after, revision, connection) })
+func (c *resultCache) arrive(name string, after *corev1.ConfigMap, revision int64, connection int) {
+	if c.p.paused() {
+		c.p.whenResumed(func() { c.arrive(name, after, revision, connection) })
 		return
 	}
-	if v.p.view.connection == connection && revision > v.revisions[name] {
-		v.revisions[name] = revision
-		v.show(name, after)
+	if c.p.jobs.connection == connection && revision > c.revisions[name] {
+		c.revisions[name] = revision
+		c.show(name, after)
 	}
 }
 
 // show has the process see a ConfigMap as it is, and brings back whose it is and was.
-func (v *resultView) show(name string, after *corev1.ConfigMap) {
-	before := v.seen[name]
-	delete(v.seen, name)
+func (c *resultCache) show(name string, after *corev1.ConfigMap) {
+	before := c.seen[name]
+	delete(c.seen, name)
 	if after != nil {
-		v.seen[name] = after
+		c.seen[name] = after
 	}
 	for _, configMap := range []*corev1.ConfigMap{before, after} {
 		if configMap == nil {
 			continue
 		}
 		if owner := controller.ResultOwner(configMap); owner != "" {
-			v.p.queue.add(owner, 0)
+			c.p.queue.add(owner, 0)
 		}
 	}
 }
 
 // relist brings what is seen to where the cluster is.
-func (v *resultView) relist() {
-	if !v.listed {
+func (c *resultCache) relist() {
+	if !c.listed {
 		return
 	}
-	now := v.p.w.cluster.results()
+	now := c.p.env.api.results()
 	names := slices.Collect(maps.Keys(now))
-	for name := range v.seen {
+	for name := range c.seen {
 		if now[name] == nil {
 			names = append(names, name)
 		}
 	}
 	slices.Sort(names)
 	for _, name := range names {
-		v.revisions[name] = v.p.w.cluster.revision
-		v.show(name, now[name])
+		c.revisions[name] = c.p.env.api.revision
+		c.show(name, now[name])
 	}
 }
 
 // results are the ConfigMaps that have the label of results.
-func (c *cluster) results() map[string]*corev1.ConfigMap {
+func (a *apiServer) results() map[string]*corev1.ConfigMap {
 	found := map[string]*corev1.ConfigMap{}
-	for name, configMap := range c.configMaps {
+	for name, configMap := range a.configMaps {
 		if labelled(configMap) {
 			found[name] = configMap
 		}
@@ -134,13 +134,13 @@ func labelled(configMap *corev1.ConfigMap) bool {
 }
 
 // putConfigMap makes a ConfigMap so, nil where it goes, and tells everyone who watches.
-func (c *cluster) putConfigMap(name string, after *corev1.ConfigMap) {
-	c.revision++
-	before := c.configMaps[name]
-	delete(c.configMaps, name)
+func (a *apiServer) putConfigMap(name string, after *corev1.ConfigMap) {
+	a.revision++
+	before := a.configMaps[name]
+	delete(a.configMaps, name)
 	if after != nil {
-		after.Name, after.Namespace, after.ResourceVersion = name, namespace, strconv.FormatInt(c.revision, 10)
-		c.configMaps[name] = after
+		after.Name, after.Namespace, after.ResourceVersion = name, namespace, strconv.FormatInt(a.revision, 10)
+		a.configMaps[name] = after
 	}
 	if !labelled(before) && !labelled(after) {
 		return
@@ -149,130 +149,130 @@ func (c *cluster) putConfigMap(name string, after *corev1.ConfigMap) {
 	if !labelled(after) {
 		shown = nil
 	}
-	for _, p := range c.w.processes {
-		p.results.notify(name, shown, c.revision)
+	for _, p := range a.env.processes {
+		p.results.notify(name, shown, a.revision)
 	}
 }
 
 // collect is the garbage collector: what an object owned goes a while after it.
-func (c *cluster) collect(uid types.UID) {
-	c.w.after(c.w.chance.between(50*time.Millisecond, 5*time.Second, "what "+string(uid)+" owned goes"), func() {
-		for _, name := range slices.Sorted(maps.Keys(c.configMaps)) {
-			if owner := metav1.GetControllerOf(c.configMaps[name]); owner != nil && owner.UID == uid {
-				c.w.trace.add("api", "ConfigMap %s goes with its owner", name)
-				c.putConfigMap(name, nil)
+func (a *apiServer) collect(uid types.UID) {
+	a.env.afterFunc(a.env.random.between(50*time.Millisecond, 5*time.Second, "what "+string(uid)+" owned goes"), func() {
+		for _, name := range slices.Sorted(maps.Keys(a.configMaps)) {
+			if owner := metav1.GetControllerOf(a.configMaps[name]); owner != nil && owner.UID == uid {
+				a.env.trace.add("api", "ConfigMap %s goes with its owner", name)
+				a.putConfigMap(name, nil)
 			}
 		}
 	})
 }
 
 // meddled marks data that aren't the operator's.
-const meddledKey = "meddled"
+const tamperedKey = "meddled"
 
-// meddlings are what users do to ConfigMaps that hold results.
-var meddlings = []struct {
+// tamperings are what users do to ConfigMaps that hold results.
+var tamperings = []struct {
 	what string
 	do   func(*corev1.ConfigMap)
 }{
-	{"changes", func(c *corev1.ConfigMap) { c.Data[meddledKey] = "yes" }},
-	{"empties", func(c *corev1.ConfigMap) { c.Data = map[string]string{meddledKey: "yes"} }},
-	{"adds bytes to", func(c *corev1.ConfigMap) { c.BinaryData = map[string][]byte{meddledKey: []byte("yes")} }},
+	{"changes", func(c *corev1.ConfigMap) { c.Data[tamperedKey] = "yes" }},
+	{"empties", func(c *corev1.ConfigMap) { c.Data = map[string]string{tamperedKey: "yes"} }},
+	{"adds bytes to", func(c *corev1.ConfigMap) { c.BinaryData = map[string][]byte{tamperedKey: []byte("yes")} }},
 	{"takes the label off", func(c *corev1.ConfigMap) { delete(c.Labels, v1alpha1.ResultLabel) }},
 	{"takes the owner off", func(c *corev1.ConfigMap) { c.OwnerReferences = nil }},
 	{"takes owner, label and annotations off", func(c *corev1.ConfigMap) { c.OwnerReferences, c.Labels, c.Annotations = nil, nil, nil }},
-	{"takes the owner off, and changes", func(c *corev1.ConfigMap) { c.OwnerReferences, c.Data[meddledKey] = nil, "yes" }},
+	{"takes the owner off, and changes", func(c *corev1.ConfigMap) { c.OwnerReferences, c.Data[tamperedKey] = nil, "yes" }},
 	{"annotates", func(c *corev1.ConfigMap) {
 		c.Annotations = map[string]string{v1alpha1.ResultOfAnnotation: c.Annotations[v1alpha1.ResultOfAnnotation], "note": "theirs"}
 	}},
 }
 
-// meddleWithResult has a user change, delete or replace the ConfigMap of a result, or create one of that name.
-func meddleWithResult(w *world, p picker) {
+// tamperWithResult has a user change, delete or replace the ConfigMap of a result, or create one of that name.
+func tamperWithResult(e *env, p picker) {
 	name := "result-of-" + p.job()
-	c := w.cluster
-	stored := c.configMaps[name]
-	at := p.n(len(meddlings) + 3)
+	a := e.api
+	stored := a.configMaps[name]
+	at := p.n(len(tamperings) + 3)
 	switch {
-	case stored == nil && at%3 > 0 || c.terminating && stored == nil:
-	case stored == nil, at == len(meddlings):
-		w.trace.add("user", "puts a ConfigMap of their own at %s", name)
-		c.putConfigMap(name, &corev1.ConfigMap{Data: map[string]string{meddledKey: "yes"}})
-	case at > len(meddlings):
-		w.trace.add("user", "deletes ConfigMap %s", name)
-		c.putConfigMap(name, nil)
+	case stored == nil && at%3 > 0 || a.terminating && stored == nil:
+	case stored == nil, at == len(tamperings):
+		e.trace.add("user", "puts a ConfigMap of their own at %s", name)
+		a.putConfigMap(name, &corev1.ConfigMap{Data: map[string]string{tamperedKey: "yes"}})
+	case at > len(tamperings):
+		e.trace.add("user", "deletes ConfigMap %s", name)
+		a.putConfigMap(name, nil)
 	default:
-		w.trace.add("user", "%s ConfigMap %s", meddlings[at].what, name)
+		e.trace.add("user", "%s ConfigMap %s", tamperings[at].what, name)
 		changed := stored.DeepCopy()
 		if changed.Data == nil {
 			changed.Data = map[string]string{}
 		}
-		meddlings[at].do(changed)
-		c.putConfigMap(name, changed)
+		tamperings[at].do(changed)
+		a.putConfigMap(name, changed)
 	}
 }
 
 // stored looks at each ConfigMap that the operator writes.
-func (j *invariants) stored(before, after *corev1.ConfigMap) {
+func (inv *invariants) stored(before, after *corev1.ConfigMap) {
 	owner := metav1.GetControllerOf(after)
 	if owner != nil {
-		j.resultData[owner.UID] = after.Data
+		inv.resultData[owner.UID] = after.Data
 	}
-	if owner == nil || j.newest[owner.UID] == nil {
-		j.find("false: ConfigMap %s belongs to nobody", after.Name)
+	if owner == nil || inv.newest[owner.UID] == nil {
+		inv.violated("false: ConfigMap %s belongs to nobody", after.Name)
 		return
 	}
-	if before != nil && !metav1.IsControlledBy(before, j.newest[owner.UID]) {
-		j.adopted(before, after)
+	if before != nil && !metav1.IsControlledBy(before, inv.newest[owner.UID]) {
+		inv.adopted(before, after)
 	}
-	if result := j.newest[owner.UID].Status.Result; result != nil && len(result.Images) > 0 && after.Data["image_0_url"] != result.Images[0].URL {
-		j.find("false: ConfigMap %s says %q", after.Name, after.Data["image_0_url"])
+	if result := inv.newest[owner.UID].Status.Result; result != nil && len(result.Images) > 0 && after.Data["image_0_url"] != result.Images[0].URL {
+		inv.violated("false: ConfigMap %s says %q", after.Name, after.Data["image_0_url"])
 	}
 }
 
 // adopted looks at a ConfigMap that the operator takes for a DaftyJob's own: nobody else who is there may have it, and what somebody
 // else has put into it must not be lost.
-func (j *invariants) adopted(before, after *corev1.ConfigMap) {
+func (inv *invariants) adopted(before, after *corev1.ConfigMap) {
 	if owner := metav1.GetControllerOf(before); owner != nil {
-		if job := j.newest[owner.UID]; job == nil || !j.gone(job) {
-			j.find("false: ConfigMap %s of another is changed", after.Name)
+		if job := inv.newest[owner.UID]; job == nil || !inv.gone(job) {
+			inv.violated("false: ConfigMap %s of another is changed", after.Name)
 		}
 	}
 	ours := labelled(before) && before.Annotations[v1alpha1.ResultOfAnnotation] == after.Annotations[v1alpha1.ResultOfAnnotation]
 	if !ours && !(maps.Equal(before.Data, after.Data) && len(before.BinaryData) == 0) {
-		j.find("false: what somebody put into ConfigMap %s is lost", after.Name)
+		inv.violated("false: what somebody put into ConfigMap %s is lost", after.Name)
 	}
 }
 
 // results holds what DaftyJobs say of their ConfigMaps against these, at the end.
-func (j *invariants) results() {
-	for _, job := range j.objects() {
+func (inv *invariants) results() {
+	for _, job := range inv.objects() {
 		name := job.Spec.ResultConfigMap
 		if name == "" || job.Status.Phase != v1alpha1.PhaseCompleted || job.Status.Result == nil || job.DeletionTimestamp != nil {
 			continue
 		}
-		configMap := j.w.cluster.configMaps[name]
+		configMap := inv.env.api.configMaps[name]
 		says := meta.FindStatusCondition(job.Status.Conditions, v1alpha1.ConditionResultStored)
 		switch {
 		case says == nil:
-			j.find("stuck: %s doesn't say whether its result is in ConfigMap %s", job.Name, name)
+			inv.violated("stuck: %s doesn't say whether its result is in ConfigMap %s", job.Name, name)
 		case says.Status == metav1.ConditionTrue && !rightResult(configMap, job):
-			j.find("false: %s says that its result is in ConfigMap %s, and it isn't", job.Name, name)
+			inv.violated("false: %s says that its result is in ConfigMap %s, and it isn't", job.Name, name)
 		case says.Status != metav1.ConditionTrue && (configMap == nil || metav1.IsControlledBy(configMap, job)):
-			j.find("stuck: the result of %s isn't in ConfigMap %s: %s", job.Name, name, says.Message)
-		case says.Status != metav1.ConditionTrue && j.adoptable(configMap, job):
-			j.find("stuck: ConfigMap %s has no owner, and is the one of %s: %s", name, job.Name, says.Message)
+			inv.violated("stuck: the result of %s isn't in ConfigMap %s: %s", job.Name, name, says.Message)
+		case says.Status != metav1.ConditionTrue && inv.adoptable(configMap, job):
+			inv.violated("stuck: ConfigMap %s has no owner, and is the one of %s: %s", name, job.Name, says.Message)
 		}
 	}
 }
 
 // adoptable reports whether a ConfigMap without an owner is to be taken for job's: it has what was written of its result, or was
 // written for the same job at Dafty.
-func (j *invariants) adoptable(configMap *corev1.ConfigMap, job *v1alpha1.DaftyJob) bool {
+func (inv *invariants) adoptable(configMap *corev1.ConfigMap, job *v1alpha1.DaftyJob) bool {
 	if metav1.GetControllerOf(configMap) != nil {
 		return false
 	}
 	of := namespace + "/" + job.Name + ":" + job.Status.JobID
-	written := j.resultData[job.UID]
+	written := inv.resultData[job.UID]
 	return labelled(configMap) && configMap.Annotations[v1alpha1.ResultOfAnnotation] == of ||
 		len(written) > 0 && maps.Equal(configMap.Data, written) && hasResult(configMap, job)
 }
@@ -284,7 +284,7 @@ func rightResult(configMap *corev1.ConfigMap, job *v1alpha1.DaftyJob) bool {
 
 // hasResult reports whether a ConfigMap has job's result and nothing else.
 func hasResult(configMap *corev1.ConfigMap, job *v1alpha1.DaftyJob) bool {
-	if configMap.Data[meddledKey] != "" || len(configMap.BinaryData) > 0 {
+	if configMap.Data[tamperedKey] != "" || len(configMap.BinaryData) > 0 {
 		return false
 	}
 	result := job.Status.Result
@@ -307,38 +307,38 @@ func aResult() *v1alpha1.DaftyJob {
 }
 
 // resultDeleted has somebody delete the ConfigMap of a result.
-func resultDeleted(w *world) {
-	w.begin(aResult)
-	w.pass(time.Minute)
-	w.do(func() {
-		w.trace.add("user", "deletes ConfigMap result-of-one")
-		w.cluster.putConfigMap("result-of-one", nil)
+func resultDeleted(e *env) {
+	e.create(aResult)
+	e.advance(time.Minute)
+	e.do(func() {
+		e.trace.add("user", "deletes ConfigMap result-of-one")
+		e.api.putConfigMap("result-of-one", nil)
 	})
-	w.pass(time.Minute)
+	e.advance(time.Minute)
 }
 
 // resultReplaced has somebody put a ConfigMap of their own in the place of a result's.
-func resultReplaced(w *world) {
-	w.begin(aResult)
-	w.pass(time.Minute)
-	w.do(func() {
-		w.trace.add("user", "puts a ConfigMap of their own at result-of-one")
-		w.cluster.putConfigMap("result-of-one", &corev1.ConfigMap{Data: map[string]string{meddledKey: "yes"}})
+func resultReplaced(e *env) {
+	e.create(aResult)
+	e.advance(time.Minute)
+	e.do(func() {
+		e.trace.add("user", "puts a ConfigMap of their own at result-of-one")
+		e.api.putConfigMap("result-of-one", &corev1.ConfigMap{Data: map[string]string{tamperedKey: "yes"}})
 	})
-	w.pass(time.Minute)
+	e.advance(time.Minute)
 }
 
 // resultDisowned has the ConfigMap of a result lose its owner.
-func resultDisowned(w *world) {
-	w.begin(aResult)
-	w.pass(time.Minute)
-	w.do(func() {
-		if stored := w.cluster.configMaps["result-of-one"]; stored != nil {
-			w.trace.add("user", "takes the owner off ConfigMap result-of-one")
+func resultDisowned(e *env) {
+	e.create(aResult)
+	e.advance(time.Minute)
+	e.do(func() {
+		if stored := e.api.configMaps["result-of-one"]; stored != nil {
+			e.trace.add("user", "takes the owner off ConfigMap result-of-one")
 			disowned := stored.DeepCopy()
 			disowned.OwnerReferences = nil
-			w.cluster.putConfigMap("result-of-one", disowned)
+			e.api.putConfigMap("result-of-one", disowned)
 		}
 	})
-	w.pass(time.Minute)
+	e.advance(time.Minute)
 }

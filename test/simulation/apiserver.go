@@ -37,11 +37,11 @@ type version struct {
 	raw      []byte
 }
 
-// cluster is the API server, as far as the operator knows it: resourceVersions, merge patches
+// apiServer is the API server, as far as the operator knows it: resourceVersions, merge patches
 // that fail where the object has changed, the status subresource, finalizers, and a watch.
-// All of it is guarded by the world's lock.
-type cluster struct {
-	w        *world
+// All of it is guarded by env.mu.
+type apiServer struct {
+	env      *env
 	revision int64
 	jobs     map[string]version
 	// history are all versions there ever were, for those who read an old one.
@@ -52,20 +52,20 @@ type cluster struct {
 	// terminating is set once the namespace is deleted: nothing new is taken.
 	terminating bool
 	created     int
-	// everNamed are the names of all objects there ever were.
-	everNamed map[string]bool
+	// names are the names of all objects there ever were.
+	names map[string]bool
 }
 
-func newCluster(w *world) *cluster {
-	return &cluster{w: w, jobs: map[string]version{}, secrets: map[string]*corev1.Secret{}, configMaps: map[string]*corev1.ConfigMap{}, everNamed: map[string]bool{}}
+func newAPIServer(e *env) *apiServer {
+	return &apiServer{env: e, jobs: map[string]version{}, secrets: map[string]*corev1.Secret{}, configMaps: map[string]*corev1.ConfigMap{}, names: map[string]bool{}}
 }
 
 // create stores a new object with the CRD's defaults.
-func (c *cluster) create(job *v1alpha1.DaftyJob) {
-	c.created++
-	c.everNamed[job.Name] = true
+func (a *apiServer) create(job *v1alpha1.DaftyJob) {
+	a.created++
+	a.names[job.Name] = true
 	job.Namespace = namespace
-	job.UID = uid(c.created)
+	job.UID = uid(a.created)
 	job.Generation = 1
 	job.CreationTimestamp = metav1.NewTime(time.Now())
 	job.Status = v1alpha1.DaftyJobStatus{ObservedGeneration: -1}
@@ -73,7 +73,7 @@ func (c *cluster) create(job *v1alpha1.DaftyJob) {
 		job.Spec.DeletionPolicy = v1alpha1.DeletionCancel
 	}
 	job.Spec.CredentialsSecretRef = v1alpha1.SecretKeyReference{Name: v1alpha1.DefaultSecretName, Key: v1alpha1.DefaultSecretKey}
-	c.store(job)
+	a.store(job)
 }
 
 // uid is one that a reader of a trace can tell from others.
@@ -84,22 +84,22 @@ func uid(created int) types.UID { return types.UID(fmt.Sprintf("uid%d", created)
 const ownKeys = "own."
 
 // ownKey is a key of the user's own for the next object.
-func (c *cluster) ownKey() string { return ownKeys + string(uid(c.created+1)) }
+func (a *apiServer) ownKey() string { return ownKeys + string(uid(a.created+1)) }
 
 // get is the newest version of an object, nil where there is none.
-func (c *cluster) get(name string) *v1alpha1.DaftyJob { return c.jobs[name].job }
+func (a *apiServer) get(name string) *v1alpha1.DaftyJob { return a.jobs[name].job }
 
 // change edits the spec as a user does.
-func (c *cluster) change(name string, edit func(*v1alpha1.DaftyJob)) {
-	job := c.get(name).DeepCopy()
+func (a *apiServer) change(name string, edit func(*v1alpha1.DaftyJob)) {
+	job := a.get(name).DeepCopy()
 	edit(job)
 	job.Generation++
-	c.store(job)
+	a.store(job)
 }
 
 // delete marks an object as deleted; it goes once it has no finalizer.
-func (c *cluster) delete(name string) {
-	job := c.get(name)
+func (a *apiServer) delete(name string) {
+	job := a.get(name)
 	if job == nil || job.DeletionTimestamp != nil {
 		return
 	}
@@ -107,12 +107,12 @@ func (c *cluster) delete(name string) {
 	now := metav1.NewTime(time.Now())
 	job.DeletionTimestamp = &now
 	job.Generation++
-	c.store(job)
+	a.store(job)
 }
 
 // patch applies a JSON merge patch to the object, or to its status alone.
-func (c *cluster) patch(name string, status bool, data []byte) (*v1alpha1.DaftyJob, error) {
-	current, ok := c.jobs[name]
+func (a *apiServer) patch(name string, status bool, data []byte) (*v1alpha1.DaftyJob, error) {
+	current, ok := a.jobs[name]
 	if !ok {
 		return nil, apierrors.NewNotFound(jobResource, name)
 	}
@@ -142,7 +142,7 @@ func (c *cluster) patch(name string, status bool, data []byte) (*v1alpha1.DaftyJ
 	if raw, err = json.Marshal(job); err != nil || bytes.Equal(raw, current.raw) {
 		return current.job, err
 	}
-	return c.store(job), nil
+	return a.store(job), nil
 }
 
 // merge is RFC 7386.
@@ -166,9 +166,9 @@ func merge(doc, patch map[string]any) map[string]any {
 
 // store makes job the newest version of the object, which is gone where it is deleted and
 // nothing holds it; and tells everyone who watches.
-func (c *cluster) store(job *v1alpha1.DaftyJob) *v1alpha1.DaftyJob {
-	c.revision++
-	job.ResourceVersion = strconv.FormatInt(c.revision, 10)
+func (a *apiServer) store(job *v1alpha1.DaftyJob) *v1alpha1.DaftyJob {
+	a.revision++
+	job.ResourceVersion = strconv.FormatInt(a.revision, 10)
 	raw, err := json.Marshal(job)
 	if err != nil {
 		panic(err) // it is ours
@@ -178,81 +178,81 @@ func (c *cluster) store(job *v1alpha1.DaftyJob) *v1alpha1.DaftyJob {
 	if err := json.Unmarshal(raw, stored); err != nil {
 		panic(err)
 	}
-	v := version{revision: c.revision, name: job.Name, job: stored, raw: raw}
-	c.w.judge.saw(c.jobs[job.Name], v)
+	v := version{revision: a.revision, name: job.Name, job: stored, raw: raw}
+	a.env.invariants.saw(a.jobs[job.Name], v)
 	if stored.DeletionTimestamp != nil && len(stored.Finalizers) == 0 {
-		delete(c.jobs, job.Name)
+		delete(a.jobs, job.Name)
 		v.job = nil
-		c.w.trace.add("api", "%s is gone", job.Name)
-		c.collect(stored.UID)
+		a.env.trace.add("api", "%s is gone", job.Name)
+		a.collect(stored.UID)
 	} else {
-		c.jobs[job.Name] = v
+		a.jobs[job.Name] = v
 	}
-	c.history = append(c.history, v)
-	for _, p := range c.w.processes {
-		p.view.notify(v)
+	a.history = append(a.history, v)
+	for _, p := range a.env.processes {
+		p.jobs.notify(v)
 	}
 	return stored
 }
 
-// meddle has a user write what is the operator's: status, finalizers or annotations.
-func (c *cluster) meddle(name string, edit func(*v1alpha1.DaftyJob)) {
-	job := c.get(name).DeepCopy()
+// tamper has a user write what is the operator's: status, finalizers or annotations.
+func (a *apiServer) tamper(name string, edit func(*v1alpha1.DaftyJob)) {
+	job := a.get(name).DeepCopy()
 	edit(job)
-	c.w.judge.handsOn = true
-	c.store(job)
-	c.w.judge.handsOn = false
+	a.env.invariants.handsOn = true
+	a.store(job)
+	a.env.invariants.handsOn = false
 }
 
 // loseStatus is what an apply of an old backup to the status subresource does.
-func (c *cluster) loseStatus(name string) {
-	c.w.judge.lostStatus[c.get(name).UID] = true
-	c.meddle(name, func(job *v1alpha1.DaftyJob) { job.Status = v1alpha1.DaftyJobStatus{ObservedGeneration: -1} })
+func (a *apiServer) loseStatus(name string) {
+	a.env.invariants.lostStatus[a.get(name).UID] = true
+	a.tamper(name, func(job *v1alpha1.DaftyJob) { job.Status = v1alpha1.DaftyJobStatus{ObservedGeneration: -1} })
 }
 
-func (c *cluster) takeFinalizerOff(name string) {
-	if c.get(name) == nil {
+func (a *apiServer) takeFinalizerOff(name string) {
+	if a.get(name) == nil {
 		return
 	}
-	c.w.judge.stripped[c.get(name).UID] = true
-	c.meddle(name, func(job *v1alpha1.DaftyJob) { job.Finalizers = nil })
+	a.env.invariants.stripped[a.get(name).UID] = true
+	a.tamper(name, func(job *v1alpha1.DaftyJob) { job.Finalizers = nil })
 }
 
-func (c *cluster) takeAnnotationOff(name string) {
-	if c.get(name) == nil {
+func (a *apiServer) takeAnnotationOff(name string) {
+	if a.get(name) == nil {
 		return
 	}
-	c.meddle(name, func(job *v1alpha1.DaftyJob) { delete(job.Annotations, v1alpha1.JobAnnotation) })
+	a.tamper(name, func(job *v1alpha1.DaftyJob) { delete(job.Annotations, v1alpha1.JobAnnotation) })
 }
 
 // vanish loses an object without asking anybody, as a cluster that is lost does.
-func (c *cluster) vanish(name string) {
-	c.takeFinalizerOff(name)
-	c.delete(name)
+func (a *apiServer) vanish(name string) {
+	a.takeFinalizerOff(name)
+	a.delete(name)
 }
 
 // createFrom makes a new object of an old one's metadata and spec, as a restore from a backup and a manifest that
 // was exported do. Status is in neither.
-func (c *cluster) createFrom(old *v1alpha1.DaftyJob, finalizers bool) {
+func (a *apiServer) createFrom(old *v1alpha1.DaftyJob, finalizers bool) {
 	job := &v1alpha1.DaftyJob{Spec: *old.Spec.DeepCopy()}
 	job.Name, job.Annotations = old.Name, maps.Clone(old.Annotations)
 	if strings.HasPrefix(job.Spec.IdempotencyKey, ownKeys) {
-		job.Spec.IdempotencyKey = c.ownKey()
+		job.Spec.IdempotencyKey = a.ownKey()
 	}
 	if finalizers {
 		job.Finalizers = slices.Clone(old.Finalizers)
 	}
-	c.create(job)
+	a.create(job)
 	// Nothing holds it until the operator has seen it.
-	c.w.judge.stripped[job.UID] = len(job.Finalizers) == 0
+	a.env.invariants.stripped[job.UID] = len(job.Finalizers) == 0
 	if id := lifecycle.Annotated(job); id != "" {
-		c.w.judge.heirs[job.UID], c.w.judge.lostStatus[job.UID] = id, true
+		a.env.invariants.heirs[job.UID], a.env.invariants.lostStatus[job.UID] = id, true
 	}
 }
 
 // lastOf is the last version of an object that had this name, nil where there was none.
-func (c *cluster) lastOf(name string) *v1alpha1.DaftyJob {
-	for _, v := range slices.Backward(c.history) {
+func (a *apiServer) lastOf(name string) *v1alpha1.DaftyJob {
+	for _, v := range slices.Backward(a.history) {
 		if v.name == name && v.job != nil {
 			return v.job
 		}
@@ -261,9 +261,9 @@ func (c *cluster) lastOf(name string) *v1alpha1.DaftyJob {
 }
 
 // snapshot is what the cluster held so many versions ago.
-func (c *cluster) snapshot(ago int) map[string]version {
+func (a *apiServer) snapshot(ago int) map[string]version {
 	jobs := map[string]version{}
-	for _, v := range c.history[:max(0, len(c.history)-ago)] {
+	for _, v := range a.history[:max(0, len(a.history)-ago)] {
 		if v.job == nil {
 			delete(jobs, v.name)
 		} else {
@@ -274,58 +274,58 @@ func (c *cluster) snapshot(ago int) map[string]version {
 }
 
 // putSecret creates or changes the Secret of the API key.
-func (c *cluster) putSecret(apiKey string) {
-	c.secrets[v1alpha1.DefaultSecretName] = &corev1.Secret{
+func (a *apiServer) putSecret(apiKey string) {
+	a.secrets[v1alpha1.DefaultSecretName] = &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: v1alpha1.DefaultSecretName},
 		Data:       map[string][]byte{v1alpha1.DefaultSecretKey: []byte(apiKey)},
 	}
 }
 
-// putPicture creates or changes the ConfigMap of a picture.
-func (c *cluster) putPicture(content []byte) {
-	c.configMaps[pictures] = &corev1.ConfigMap{
-		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: pictures},
-		BinaryData: map[string][]byte{pictureKey: content},
+// putImage creates or changes the ConfigMap of a picture.
+func (a *apiServer) putImage(content []byte) {
+	a.configMaps[imageConfigMap] = &corev1.ConfigMap{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: imageConfigMap},
+		BinaryData: map[string][]byte{imageKey: content},
 	}
 }
 
 const (
-	pictures   = "brand"
-	pictureKey = "logo.png"
+	imageConfigMap = "brand"
+	imageKey       = "logo.png"
 )
 
 // logoReference refers to the picture.
 func logoReference() v1alpha1.ImageReference {
-	return v1alpha1.ImageReference{ConfigMapKeyRef: &v1alpha1.ConfigMapKeyReference{Name: pictures, Key: pictureKey}}
+	return v1alpha1.ImageReference{ConfigMapKeyRef: &v1alpha1.ConfigMapKeyReference{Name: imageConfigMap, Key: imageKey}}
 }
 
 // createConfigMap is the operator's create.
-func (c *cluster) createConfigMap(configMap *corev1.ConfigMap) error {
+func (a *apiServer) createConfigMap(configMap *corev1.ConfigMap) error {
 	switch {
-	case c.terminating:
+	case a.terminating:
 		return apierrors.NewForbidden(configMapResource, configMap.Name, errors.New("the namespace is being terminated"))
-	case c.configMaps[configMap.Name] != nil:
+	case a.configMaps[configMap.Name] != nil:
 		return apierrors.NewAlreadyExists(configMapResource, configMap.Name)
 	}
-	return c.storeConfigMap(configMap)
+	return a.storeConfigMap(configMap)
 }
 
 // patchConfigMap is the operator's patch of what it has read.
-func (c *cluster) patchConfigMap(configMap *corev1.ConfigMap) error {
-	stored := c.configMaps[configMap.Name]
+func (a *apiServer) patchConfigMap(configMap *corev1.ConfigMap) error {
+	stored := a.configMaps[configMap.Name]
 	switch {
 	case stored == nil:
 		return apierrors.NewNotFound(configMapResource, configMap.Name)
 	case stored.ResourceVersion != configMap.ResourceVersion:
 		return apierrors.NewConflict(configMapResource, configMap.Name, errors.New("it has changed"))
 	}
-	return c.storeConfigMap(configMap)
+	return a.storeConfigMap(configMap)
 }
 
-func (c *cluster) storeConfigMap(configMap *corev1.ConfigMap) error {
+func (a *apiServer) storeConfigMap(configMap *corev1.ConfigMap) error {
 	stored := configMap.DeepCopy()
-	c.w.judge.stored(c.configMaps[configMap.Name], stored)
-	c.putConfigMap(configMap.Name, stored)
+	a.env.invariants.stored(a.configMaps[configMap.Name], stored)
+	a.putConfigMap(configMap.Name, stored)
 	configMap.ResourceVersion = stored.ResourceVersion // as the answer has it
 	return nil
 }

@@ -39,8 +39,8 @@ var allKeys = []string{keyOne, keyTwo, keyOther, keyBad}
 // options say what a world is like.
 type options struct {
 	seed uint64
-	// slots are how many operator processes run.
-	slots int
+	// replicas are how many operator processes run.
+	replicas int
 	// variants are how Dafty reads its contract.
 	variants daftysim.Variants
 	// pending, processing are how long jobs take; a manual world's stay where they are until
@@ -69,34 +69,34 @@ type mutation struct {
 	deletionTimeout time.Duration
 	// refusal is how a refused status write shows, blind has nothing read past the cache, mute are the reasons of events
 	// that aren't told, and maxRetry is the longest time between two tries of what fails.
-	refusal  func(name string) error
-	blind    bool
-	mute     []string
-	maxRetry time.Duration
-	// deaf has answers of Dafty's wake nobody.
-	deaf bool
-	// unwatched has nobody see what becomes of the ConfigMaps of results.
-	unwatched bool
+	refusal     func(name string) error
+	noLiveReads bool
+	muted       []string
+	maxRetry    time.Duration
+	// dropWakes has answers of Dafty's wake nobody.
+	dropWakes bool
+	// noResultWatch has nobody see what becomes of the ConfigMaps of results.
+	noResultWatch bool
 	// play is what finds it, where that is rare in random histories.
-	play func(*world)
+	play func(*env)
 }
 
-// world is all there is.
-type world struct {
+// env is all there is.
+type env struct {
 	options
-	chance *random
-	trace  *trace
-	judge  *invariants
-	sim    *daftysim.Simulator
+	random     *random
+	trace      *trace
+	invariants *invariants
+	sim        *daftysim.Simulator
 
 	mu        sync.Mutex
-	cluster   *cluster
+	api       *apiServer
 	slots     []string
 	starts    int
 	processes []*process // those that live
 	leader    *process   // may be dead, until its lease runs out
-	// weather is what is wrong on the way to Dafty; apiWeather on the way to the API server.
-	weather, apiWeather faults
+	// daftyFaults is what is wrong on the way to Dafty; apiWeather on the way to the API server.
+	daftyFaults, apiFaults faults
 	// refusals are the writes that the API server refuses; refusedCount counts them.
 	refusals     []refusedWrites
 	refusedCount int
@@ -104,17 +104,17 @@ type world struct {
 	clockOff time.Duration
 	// clocksJumped says that they were, or are: what was decided then may be told later.
 	clocksJumped bool
-	// overslept is the last pause of a process.
-	overslept oversleeping
+	// lastPause is the last pause of a process.
+	lastPause pausePeriod
 	// effects counts API writes and Dafty calls; crashAt is where to crash, and crashed says that it did there.
 	effects int
 	crashAt point
 	crashed bool
-	// watch is told each moment of a submission: "before" its POST, as its write-ahead is done,
+	// onMoment is told each moment of a submission: "before" its POST, as its write-ahead is done,
 	// "within" it, and "after" it had its effect. Nil where nobody asks.
-	watch func(moment string)
-	// lastByPerson is the newest job that a person made at Dafty.
-	lastByPerson string
+	onMoment func(moment string)
+	// lastUserJob is the newest job that a person made at Dafty.
+	lastUserJob string
 	// healed is set once nothing is to go wrong any more, over stops all that is still due.
 	healed, over bool
 }
@@ -131,14 +131,14 @@ var creates = []daftysim.Operation{
 	daftysim.ImageToVideo, daftysim.VideoFrames, daftysim.ExtractStyle,
 }
 
-func newWorld(o options) *world {
-	w := &world{options: o, chance: newChance(o.seed), trace: &trace{began: time.Now()}}
+func newEnv(o options) *env {
+	e := &env{options: o, random: newRandom(o.seed), trace: &trace{began: time.Now()}}
 	if o.manual {
 		o.pending, o.processing = forever, forever
 	}
-	w.judge = newInvariants(w)
-	w.cluster = newCluster(w)
-	w.sim = daftysim.New(daftysim.Options{
+	e.invariants = newInvariants(e)
+	e.api = newAPIServer(e)
+	e.sim = daftysim.New(daftysim.Options{
 		Seed: o.seed | 1,
 		Accounts: []daftysim.Account{
 			{Name: acme, APIKeys: []string{keyOne, keyTwo}},
@@ -152,15 +152,15 @@ func newWorld(o options) *world {
 	})
 	for _, operation := range creates {
 		// While it works on one, another with the same key is in parallel, and makes a second job.
-		w.sim.Inject(daftysim.Fault{Operation: operation, Kind: daftysim.FaultDelay, For: o.creating, Count: daftysim.Forever})
+		e.sim.Inject(daftysim.Fault{Operation: operation, Kind: daftysim.FaultDelay, For: o.creating, Count: daftysim.Forever})
 	}
-	w.slots = []string{"A", "B"}[:o.slots]
-	w.do(func() {
-		for _, slot := range w.slots {
-			w.start(slot)
+	e.slots = []string{"A", "B"}[:o.replicas]
+	e.do(func() {
+		for _, slot := range e.slots {
+			e.start(slot)
 		}
 	})
-	return w
+	return e
 }
 
 // result is what came of a history.
@@ -175,134 +175,134 @@ type result struct {
 }
 
 // run plays a history in a world of its own, heals the world, and judges.
-func run(t *testing.T, o options, play func(*world)) result {
+func run(t *testing.T, o options, play func(*env)) result {
 	t.Helper()
 	var r result
 	synctest.Test(t, func(*testing.T) {
-		w := newWorld(o)
-		play(w)
-		w.conclude()
-		r = result{problems: w.judge.problems, trace: w.trace, effects: w.effects, paid: len(w.sim.Ledger()), crashed: w.crashed}
+		e := newEnv(o)
+		play(e)
+		e.conclude()
+		r = result{problems: e.invariants.problems, trace: e.trace, effects: e.effects, paid: len(e.sim.Ledger()), crashed: e.crashed}
 	})
 	return r
 }
 
-// moment tells whoever watches. The caller holds the lock.
-func (w *world) moment(name string) {
-	if w.watch != nil {
-		w.watch(name)
+// reached tells whoever watches. The caller holds the lock.
+func (e *env) reached(name string) {
+	if e.onMoment != nil {
+		e.onMoment(name)
 	}
 }
 
-// after does f later, under the lock.
-func (w *world) after(d time.Duration, f func()) {
+// afterFunc does f later, under the lock.
+func (e *env) afterFunc(d time.Duration, f func()) {
 	time.AfterFunc(max(d, 0), func() {
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		if !w.over {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		if !e.over {
 			f()
 		}
 	})
 }
 
 // do does f now, and lets everyone react.
-func (w *world) do(f func()) {
-	w.mu.Lock()
+func (e *env) do(f func()) {
+	e.mu.Lock()
 	f()
-	w.mu.Unlock()
+	e.mu.Unlock()
 	synctest.Wait()
 }
 
-// pass lets time go by.
-func (w *world) pass(d time.Duration) {
+// advance lets time go by.
+func (e *env) advance(d time.Duration) {
 	time.Sleep(d)
 	synctest.Wait()
 }
 
-// passUntil lets time go by until something holds, or for so long at most.
-func (w *world) passUntil(most time.Duration, holds func() bool) {
+// advanceUntil lets time go by until something holds, or for so long at most.
+func (e *env) advanceUntil(most time.Duration, holds func() bool) {
 	for waited := time.Duration(0); ; waited += 30 * time.Second {
-		w.mu.Lock()
+		e.mu.Lock()
 		held := holds()
-		w.mu.Unlock()
+		e.mu.Unlock()
 		if held || waited >= most {
 			return
 		}
-		w.pass(30 * time.Second)
+		e.advance(30 * time.Second)
 	}
 }
 
 // heal ends everything that is wrong, but for the namespace's end and the crash of processes
 // that are about to be back.
-func (w *world) heal() {
-	w.trace.add("world", "everything is well again")
-	w.healed = true
-	w.weather, w.apiWeather, w.refusals = faults{}, faults{}, nil
+func (e *env) heal() {
+	e.trace.add("world", "everything is well again")
+	e.healed = true
+	e.daftyFaults, e.apiFaults, e.refusals = faults{}, faults{}, nil
 	for _, name := range []string{acme, other} {
-		w.sim.SetCredits(name, daftysim.DefaultCredits)
-		w.sim.SetAllowance(name, daftysim.Unlimited)
-		w.sim.SetSubscribed(name, true)
+		e.sim.SetCredits(name, daftysim.DefaultCredits)
+		e.sim.SetAllowance(name, daftysim.Unlimited)
+		e.sim.SetSubscribed(name, true)
 	}
-	w.sim.SetCeilings(daftysim.Ceilings{})
-	w.sim.AddKey(acme, keyOne)
-	w.sim.AddKey(acme, keyTwo)
-	w.sim.AddKey(other, keyOther)
-	if !w.cluster.terminating {
-		w.cluster.putSecret(keyOne)
-		w.cluster.putPicture(logo)
+	e.sim.SetCeilings(daftysim.Ceilings{})
+	e.sim.AddKey(acme, keyOne)
+	e.sim.AddKey(acme, keyTwo)
+	e.sim.AddKey(other, keyOther)
+	if !e.api.terminating {
+		e.api.putSecret(keyOne)
+		e.api.putImage(logo)
 	}
-	for _, p := range w.processes {
+	for _, p := range e.processes {
 		p.resume()
-		p.view.relist()
+		p.jobs.relist()
 	}
 }
 
 // setClocksRight does so while no request is on its way: a jump meanwhile is more than the operator promises to survive.
-func (w *world) setClocksRight() bool {
-	for _, job := range w.cluster.jobs {
-		if status := &job.job.Status; w.clockOff != 0 && status.InDoubt() && status.Submission.SentAt != nil &&
-			time.Now().Add(w.clockOff).Sub(status.Submission.SentAt.Time) < lifecycle.SubmitTimeout+time.Minute {
+func (e *env) setClocksRight() bool {
+	for _, job := range e.api.jobs {
+		if status := &job.job.Status; e.clockOff != 0 && status.InDoubt() && status.Submission.SentAt != nil &&
+			time.Now().Add(e.clockOff).Sub(status.Submission.SentAt.Time) < lifecycle.SubmitTimeout+time.Minute {
 			return false
 		}
 	}
-	w.clockOff = 0
+	e.clockOff = 0
 	return true
 }
 
 // conclude heals the world, waits until it is quiet, and has it judged.
-func (w *world) conclude() {
-	w.do(w.heal)
-	w.passUntil(time.Hour, w.setClocksRight)
+func (e *env) conclude() {
+	e.do(e.heal)
+	e.advanceUntil(time.Hour, e.setClocksRight)
 	// Also for who is down at this moment, and because the healed clocks may date what is on its way too early.
-	w.pass(carefully)
+	e.advance(userPatience)
 	// What nobody wants must stop by itself.
-	w.passUntil(2*time.Hour, func() bool { return len(w.judge.unwanted()) == 0 && len(w.judge.lingering()) == 0 })
-	w.do(w.judge.stopped)
+	e.advanceUntil(2*time.Hour, func() bool { return len(e.invariants.unwanted()) == 0 && len(e.invariants.lingering()) == 0 })
+	e.do(e.invariants.stopped)
 	// What is wanted ends when Dafty is done with it; those that waited come one by one. What rightly waits may go on a
 	// moment later all the same, as with a job that Dafty needn't, but does, remember.
 	for range 3 {
 		quiet := false
-		w.passUntil(3*time.Hour, func() bool {
-			w.person()
-			w.sim.FinishAll(daftysim.Succeed)
-			return len(w.judge.unfinished()) == 0
+		e.advanceUntil(3*time.Hour, func() bool {
+			e.answerMessages()
+			e.sim.FinishAll(daftysim.Succeed)
+			return len(e.invariants.unfinished()) == 0
 		})
-		w.do(func() { w.sim.FinishAll(daftysim.Succeed) })
-		w.pass(2 * time.Minute)
-		w.do(func() { quiet = len(w.judge.unfinished()) == 0 })
+		e.do(func() { e.sim.FinishAll(daftysim.Succeed) })
+		e.advance(2 * time.Minute)
+		e.do(func() { quiet = len(e.invariants.unfinished()) == 0 })
 		if quiet {
 			break
 		}
 	}
-	w.do(w.judge.conclude)
+	e.do(e.invariants.conclude)
 
-	w.do(func() {
-		w.over = true
-		for _, p := range w.processes {
+	e.do(func() {
+		e.over = true
+		for _, p := range e.processes {
 			p.dead = true
 			p.stop()
 		}
 	})
-	w.sim.Close()
+	e.sim.Close()
 	time.Sleep(time.Minute) // until all that is still on its way has arrived, or noticed
 }
