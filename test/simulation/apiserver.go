@@ -179,7 +179,7 @@ func (a *apiServer) store(job *v1alpha1.DaftyJob) *v1alpha1.DaftyJob {
 		panic(err)
 	}
 	v := version{revision: a.revision, name: job.Name, job: stored, raw: raw}
-	a.env.invariants.saw(a.jobs[job.Name], v)
+	a.env.invariants.checkVersion(a.jobs[job.Name], v)
 	if stored.DeletionTimestamp != nil && len(stored.Finalizers) == 0 {
 		delete(a.jobs, job.Name)
 		v.job = nil
@@ -199,9 +199,9 @@ func (a *apiServer) store(job *v1alpha1.DaftyJob) *v1alpha1.DaftyJob {
 func (a *apiServer) tamper(name string, edit func(*v1alpha1.DaftyJob)) {
 	job := a.get(name).DeepCopy()
 	edit(job)
-	a.env.invariants.handsOn = true
+	a.env.invariants.userWrites = true
 	a.store(job)
-	a.env.invariants.handsOn = false
+	a.env.invariants.userWrites = false
 }
 
 // loseStatus is what an apply of an old backup to the status subresource does.
@@ -246,7 +246,7 @@ func (a *apiServer) createFrom(old *v1alpha1.DaftyJob, finalizers bool) {
 	// Nothing holds it until the operator has seen it.
 	a.env.invariants.stripped[job.UID] = len(job.Finalizers) == 0
 	if id := lifecycle.Annotated(job); id != "" {
-		a.env.invariants.heirs[job.UID], a.env.invariants.lostStatus[job.UID] = id, true
+		a.env.invariants.inheritedJobs[job.UID], a.env.invariants.lostStatus[job.UID] = id, true
 	}
 }
 
@@ -324,7 +324,7 @@ func (a *apiServer) patchConfigMap(configMap *corev1.ConfigMap) error {
 
 func (a *apiServer) storeConfigMap(configMap *corev1.ConfigMap) error {
 	stored := configMap.DeepCopy()
-	a.env.invariants.stored(a.configMaps[configMap.Name], stored)
+	a.env.invariants.checkConfigMap(a.configMaps[configMap.Name], stored)
 	a.putConfigMap(configMap.Name, stored)
 	configMap.ResourceVersion = stored.ResourceVersion // as the answer has it
 	return nil

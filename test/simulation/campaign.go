@@ -102,8 +102,8 @@ func withOwnKey(of func() *v1alpha1.DaftyJob) func() *v1alpha1.DaftyJob {
 	}
 }
 
-// posted looks at each create that leaves: requests with one key and one API key have one body.
-func (inv *invariants) posted(req *http.Request, body []byte) {
+// checkBody looks at each create that leaves: requests with one key and one API key have one body.
+func (inv *invariants) checkBody(req *http.Request, body []byte) {
 	key := req.Header.Get("Idempotency-Key")
 	if key == "" {
 		return

@@ -105,10 +105,10 @@ func formRefused(e *env) {
 	campaign(e, clipOf(0), editOf(0))
 }
 
-// blamesPrompt takes the refusal of an image for one that no other form of it can mend.
-type blamesPrompt struct{ account.Dafty }
+// promptBlamed takes the refusal of an image for one that no other form of it can mend.
+type promptBlamed struct{ account.Dafty }
 
-func (c blamesPrompt) Create(ctx context.Context, create dafty.Create, key string) (*dafty.Job, error) {
+func (c promptBlamed) Create(ctx context.Context, create dafty.Create, key string) (*dafty.Job, error) {
 	job, err := c.Dafty.Create(ctx, create, key)
 	if e := dafty.AsError(err); e != nil && (e.Kind == dafty.KindInvalid || e.Kind == dafty.KindNotFound) {
 		e.Kind, e.Details = dafty.KindInvalid, map[string]any{"prompt": "taken for its fault"}

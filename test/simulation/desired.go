@@ -36,9 +36,9 @@ func (e *env) orphan(name string) {
 	e.api.change(name, func(job *v1alpha1.DaftyJob) { job.Spec.DeletionPolicy = v1alpha1.DeletionOrphan })
 }
 
-// desired holds what the operator writes against what was asked for when it decided: nothing is sent that isn't wanted, and
+// checkDesiredState holds what the operator writes against what was asked for when it decided: nothing is sent that isn't wanted, and
 // what is on record stays.
-func (inv *invariants) desired(was, job *v1alpha1.DaftyJob) {
+func (inv *invariants) checkDesiredState(was, job *v1alpha1.DaftyJob) {
 	if was.Status.CancelRequestedAt != nil && job.Status.CancelRequestedAt == nil {
 		inv.violated("false: the cancel of %s is forgotten", job.Name)
 	}
@@ -47,34 +47,34 @@ func (inv *invariants) desired(was, job *v1alpha1.DaftyJob) {
 			inv.violated("false: %s of %s is of generation %d, and its status of %d", condition.Type, job.Name, condition.ObservedGeneration, job.Status.ObservedGeneration)
 		}
 	}
-	if !was.Status.Phase.Final() && endOf(job) == v1alpha1.ReasonCompleted && job.Status.Phase.Final() && calledOff(was) {
+	if !was.Status.Phase.Final() && endOf(job) == v1alpha1.ReasonCompleted && job.Status.Phase.Final() && cancelRequested(was) {
 		inv.violated("false: %s is %s, and was called off", job.Name, describe(job))
 	}
-	if s := job.Status.Submission; s != nil && s.IdempotencyKey != "" && !inv.begun[s.IdempotencyKey] {
-		inv.begun[s.IdempotencyKey] = true
-		inv.began(was)
+	if s := job.Status.Submission; s != nil && s.IdempotencyKey != "" && !inv.sentKeys[s.IdempotencyKey] {
+		inv.sentKeys[s.IdempotencyKey] = true
+		inv.checkFirstRequest(was)
 	}
 }
 
-// calledOff says whether a job is to be cancelled, by its spec or by what is on record of an earlier one.
-func calledOff(job *v1alpha1.DaftyJob) bool {
+// cancelRequested says whether a job is to be cancelled, by its spec or by what is on record of an earlier one.
+func cancelRequested(job *v1alpha1.DaftyJob) bool {
 	return job.Spec.DesiredState == v1alpha1.DesiredCancelled || job.Status.CancelRequestedAt != nil
 }
 
-// heldBack says whether a job was suspended by its spec, and not released since: silence releases nothing.
-func heldBack(job *v1alpha1.DaftyJob) bool {
+// isSuspended says whether a job was suspended by its spec, and not released since: silence releases nothing.
+func isSuspended(job *v1alpha1.DaftyJob) bool {
 	return job.Spec.DesiredState == v1alpha1.DesiredSuspended || job.Spec.DesiredState == "" && job.Status.SuspendedAt != nil
 }
 
-// began is asked of an object as it was when a request for it is sent for the first time.
-func (inv *invariants) began(job *v1alpha1.DaftyJob) {
+// checkFirstRequest is asked of an object as it was when a request for it is sent for the first time.
+func (inv *invariants) checkFirstRequest(job *v1alpha1.DaftyJob) {
 	switch seconds := job.Spec.StartingDeadlineSeconds; {
-	case calledOff(job):
+	case cancelRequested(job):
 		inv.violated("paid unasked: %s was called off, and is submitted", job.Name)
-	case heldBack(job):
+	case isSuspended(job):
 		inv.violated("paid unasked: %s is held back, and is submitted", job.Name)
-	case seconds != nil && !started(job) && time.Since(startBy(job)) > maxSkew && !inv.env.clocksJumped && !inv.env.lastPause.covers(startBy(job)):
-		inv.violated("paid unasked: %s is submitted %s after its starting deadline", job.Name, time.Since(startBy(job)))
+	case seconds != nil && !maybeSubmitted(job) && time.Since(startingDeadline(job)) > maxSkew && !inv.env.clocksJumped && !inv.env.lastPause.covers(startingDeadline(job)):
+		inv.violated("paid unasked: %s is submitted %s after its starting deadline", job.Name, time.Since(startingDeadline(job)))
 	}
 }
 
@@ -88,33 +88,33 @@ func (o pausePeriod) covers(at time.Time) bool {
 	return o.from.Before(at.Add(maxSkew)) && time.Since(o.to) < wakes
 }
 
-// startBy is the starting deadline of a job that has one.
-func startBy(job *v1alpha1.DaftyJob) time.Time {
+// startingDeadline is the starting deadline of a job that has one.
+func startingDeadline(job *v1alpha1.DaftyJob) time.Time {
 	return job.CreationTimestamp.Add(time.Duration(*job.Spec.StartingDeadlineSeconds) * time.Second)
 }
 
-// started says whether Dafty may have taken the job, or has.
-func started(job *v1alpha1.DaftyJob) bool {
+// maybeSubmitted says whether Dafty may have taken the job, or has.
+func maybeSubmitted(job *v1alpha1.DaftyJob) bool {
 	status := &job.Status
 	return status.JobID != "" || status.InDoubt() || status.SubmittedAt != nil || len(status.FailedJobIDs) > 0 || lifecycle.Annotated(job) != ""
 }
 
 // shouldHaveStarted says whether a job waits on although its starting deadline is long over.
 func (inv *invariants) shouldHaveStarted(job *v1alpha1.DaftyJob) bool {
-	return job.Spec.StartingDeadlineSeconds != nil && !started(job) && time.Since(startBy(job)) > time.Minute
+	return job.Spec.StartingDeadlineSeconds != nil && !maybeSubmitted(job) && time.Since(startingDeadline(job)) > time.Minute
 }
 
-// neverStarted holds the end of a job that wasn't submitted in time against the clock.
-func (inv *invariants) neverStarted(job *v1alpha1.DaftyJob, untrue func(string)) {
+// checkStartingDeadline holds the end of a job that wasn't submitted in time against the clock.
+func (inv *invariants) checkStartingDeadline(job *v1alpha1.DaftyJob, untrue func(string)) {
 	if job.Spec.StartingDeadlineSeconds == nil {
 		untrue("it has no starting deadline")
-	} else if time.Since(startBy(job)) < -maxSkew && !inv.env.clocksJumped {
-		untrue("its starting deadline is " + startBy(job).String())
+	} else if time.Since(startingDeadline(job)) < -maxSkew && !inv.env.clocksJumped {
+		untrue("its starting deadline is " + startingDeadline(job).String())
 	}
 }
 
-// agree holds at the end what is told of the objects that are cancelled against what they ask for by now.
-func (inv *invariants) agree() {
+// checkAlreadyCancelled holds at the end what is told of the objects that are cancelled against what they ask for by now.
+func (inv *invariants) checkAlreadyCancelled() {
 	for _, job := range inv.objects() {
 		already := readyOf(job).Reason == v1alpha1.ReasonAlreadyCancelled
 		if job.Status.Phase == v1alpha1.PhaseCancelled && job.DeletionTimestamp == nil && already != (job.Spec.DesiredState != v1alpha1.DesiredCancelled) {

@@ -276,8 +276,8 @@ func (e *env) conclude() {
 	// Also for who is down at this moment, and because the healed clocks may date what is on its way too early.
 	e.advance(userPatience)
 	// What nobody wants must stop by itself.
-	e.advanceUntil(2*time.Hour, func() bool { return len(e.invariants.unwanted()) == 0 && len(e.invariants.lingering()) == 0 })
-	e.do(e.invariants.stopped)
+	e.advanceUntil(2*time.Hour, func() bool { return len(e.invariants.unwantedJobs()) == 0 && len(e.invariants.pendingDeletions()) == 0 })
+	e.do(e.invariants.checkStopped)
 	// What is wanted ends when Dafty is done with it; those that waited come one by one. What rightly waits may go on a
 	// moment later all the same, as with a job that Dafty needn't, but does, remember.
 	for range 3 {
@@ -294,7 +294,7 @@ func (e *env) conclude() {
 			break
 		}
 	}
-	e.do(e.invariants.conclude)
+	e.do(e.invariants.checkEnd)
 
 	e.do(func() {
 		e.over = true

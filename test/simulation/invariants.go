@@ -25,30 +25,30 @@ type invariants struct {
 	env *env
 
 	// Guarded by env.mu.
-	newest    map[types.UID]*v1alpha1.DaftyJob // the last version of each object there ever was
+	latest    map[types.UID]*v1alpha1.DaftyJob // the last version of each object there ever was
 	abandoned map[types.UID]bool
 	// What users took into their own hands. stripped objects have lost their finalizer, and forced ones
 	// are gone without it. Objects that lostStatus know of their job by its annotation alone; heirs came
 	// with that annotation, and what they hold is the job that they must not pay for again.
 	stripped, forced, lostStatus map[types.UID]bool
-	heirs                        map[types.UID]string
+	inheritedJobs                map[types.UID]string
 	// refusedSince are the writes that are refused, and toldRefused those of which that was told; cancels are when the
 	// last cancel of a job left, by its id.
-	refusedSince map[refusedWrite]refusedSince
-	toldRefused  map[refusedWrite]bool
-	cancels      map[string]cancelSent
-	// recorded are the objects of which it was ever on record that their job is being cancelled.
-	recorded map[types.UID]bool
-	// begun are the idempotency keys that a request was ever sent with.
-	begun map[string]bool
-	// taken are the objects that were restored with a request in doubt, by its idempotency key.
-	taken map[string]types.UID
+	refusedSince     map[refusedWrite]refusedSince
+	reportedRefusals map[refusedWrite]bool
+	cancels          map[string]cancelSent
+	// cancelRecorded are the objects of which it was ever on record that their job is being cancelled.
+	cancelRecorded map[types.UID]bool
+	// sentKeys are the idempotency keys that a request was ever sent with.
+	sentKeys map[string]bool
+	// inheritedKeys are the objects that were restored with a request in doubt, by its idempotency key.
+	inheritedKeys map[string]types.UID
 	// restored are the backups that came back with their status, by the uid of the new object.
 	restored map[types.UID]*v1alpha1.DaftyJob
 	// resultData is what was last written of an object's result.
 	resultData map[types.UID]map[string]string
-	// handsOn is set while a user writes what is the operator's.
-	handsOn bool
+	// userWrites is set while a user writes what is the operator's.
+	userWrites bool
 
 	mu       sync.Mutex
 	problems []string
@@ -57,11 +57,11 @@ type invariants struct {
 
 func newInvariants(e *env) *invariants {
 	return &invariants{
-		env: e, newest: map[types.UID]*v1alpha1.DaftyJob{}, abandoned: map[types.UID]bool{},
-		stripped: map[types.UID]bool{}, forced: map[types.UID]bool{}, lostStatus: map[types.UID]bool{}, heirs: map[types.UID]string{},
-		refusedSince: map[refusedWrite]refusedSince{}, toldRefused: map[refusedWrite]bool{}, cancels: map[string]cancelSent{}, recorded: map[types.UID]bool{},
-		begun: map[string]bool{},
-		taken: map[string]types.UID{}, restored: map[types.UID]*v1alpha1.DaftyJob{},
+		env: e, latest: map[types.UID]*v1alpha1.DaftyJob{}, abandoned: map[types.UID]bool{},
+		stripped: map[types.UID]bool{}, forced: map[types.UID]bool{}, lostStatus: map[types.UID]bool{}, inheritedJobs: map[types.UID]string{},
+		refusedSince: map[refusedWrite]refusedSince{}, reportedRefusals: map[refusedWrite]bool{}, cancels: map[string]cancelSent{}, cancelRecorded: map[types.UID]bool{},
+		sentKeys:      map[string]bool{},
+		inheritedKeys: map[string]types.UID{}, restored: map[types.UID]*v1alpha1.DaftyJob{},
 		resultData: map[types.UID]map[string]string{},
 		bodies:     map[string][]byte{},
 	}
@@ -76,8 +76,8 @@ func (inv *invariants) violated(format string, args ...any) {
 	inv.problems = append(inv.problems, problem)
 }
 
-// secret finds API keys where none may be.
-func (inv *invariants) secret(where, text string) {
+// noAPIKey finds API keys where none may be.
+func (inv *invariants) noAPIKey(where, text string) {
 	for _, key := range allKeys {
 		if strings.Contains(text, key) {
 			inv.violated("leaked: an API key is in %s", where)
@@ -85,39 +85,39 @@ func (inv *invariants) secret(where, text string) {
 	}
 }
 
-// sent looks at a request that leaves.
-func (inv *invariants) sent(req *http.Request) {
+// checkRequest looks at a request that leaves.
+func (inv *invariants) checkRequest(req *http.Request) {
 	if req.URL.Host != daftyHost || req.URL.Scheme != "https" {
 		inv.violated("leaked: a request goes to %s://%s", req.URL.Scheme, req.URL.Host)
 	}
 	storage := req.Method == http.MethodPut
 	for name, values := range req.Header {
 		if name != "X-Api-Key" || storage {
-			inv.secret("header "+name, strings.Join(values, " "))
+			inv.noAPIKey("header "+name, strings.Join(values, " "))
 		}
 	}
 }
 
-// told takes an event of the operator's. It says nothing of itself about the world.
-func (inv *invariants) told(job *v1alpha1.DaftyJob, reason, message string) {
-	inv.secret("an event", message)
+// checkEvent takes an event of the operator's. It says nothing of itself about the world.
+func (inv *invariants) checkEvent(job *v1alpha1.DaftyJob, reason, message string) {
+	inv.noAPIKey("an event", message)
 	if entry, known := inv.env.sim.Job(job.Status.JobID); reason == v1alpha1.EventJobOrphaned && known && entry.Cancelled {
 		inv.violated("false: job %s of %s is said to run on, and was cancelled", shortID(entry.JobID), job.Name)
 	}
 	if reason == v1alpha1.EventCancelAbandoned {
 		inv.abandoned[job.UID] = true
-		inv.givenUp(job, message)
+		inv.checkAbandoned(job, message)
 		if waited := time.Since(job.DeletionTimestamp.Time); waited < deletionTimeout-maxSkew-time.Second && !inv.env.clocksJumped {
 			inv.violated("left running: the cancel of %s was given up after %s", job.Name, waited)
 		}
 	}
 }
 
-// saw looks at each version of each object.
-func (inv *invariants) saw(before, after version) {
+// checkVersion looks at each version of each object.
+func (inv *invariants) checkVersion(before, after version) {
 	job := after.job
-	inv.newest[job.UID] = job
-	inv.secret("object "+job.Name, string(after.raw))
+	inv.latest[job.UID] = job
+	inv.noAPIKey("object "+job.Name, string(after.raw))
 	switch held := slices.Contains(job.Finalizers, v1alpha1.CancelFinalizer); {
 	case held:
 		delete(inv.stripped, job.UID)
@@ -126,27 +126,27 @@ func (inv *invariants) saw(before, after version) {
 	}
 	if job.Status.Phase == v1alpha1.PhaseCancelling {
 		delete(inv.lostStatus, job.UID) // that it was called off is on record again
-		inv.recorded[job.UID] = true
+		inv.cancelRecorded[job.UID] = true
 	}
 	// A status that somebody emptied says nothing until the operator has seen it.
-	if emptied := job.Status.Phase == "" && job.Status.ObservedGeneration == 0; !emptied && !inv.handsOn {
+	if emptied := job.Status.Phase == "" && job.Status.ObservedGeneration == 0; !emptied && !inv.userWrites {
 		if problem := kstatustest.Problem(job); problem != "" {
 			inv.violated("false: %s: %s", problem, describe(job))
 		}
 	}
 	was := before.job
-	if was == nil || was.UID != job.UID || inv.handsOn {
+	if was == nil || was.UID != job.UID || inv.userWrites {
 		return
 	}
-	inv.desired(was, job)
+	inv.checkDesiredState(was, job)
 	if !was.Status.Phase.Final() {
 		if job.Status.Phase.Final() {
-			inv.ended(job)
+			inv.checkReason(job)
 		}
 		return
 	}
-	old, changed := lasting(was), lasting(job)
-	for _, condition := range toldAfterEnd(was, job) {
+	old, changed := fixedAfterEnd(was), fixedAfterEnd(job)
+	for _, condition := range changingAfterEnd(was, job) {
 		meta.RemoveStatusCondition(&old.Conditions, condition)
 		meta.RemoveStatusCondition(&changed.Conditions, condition)
 	}
@@ -155,8 +155,8 @@ func (inv *invariants) saw(before, after version) {
 	}
 }
 
-// lasting is what of a status never changes after the end.
-func lasting(job *v1alpha1.DaftyJob) v1alpha1.DaftyJobStatus {
+// fixedAfterEnd is what of a status never changes after the end.
+func fixedAfterEnd(job *v1alpha1.DaftyJob) v1alpha1.DaftyJobStatus {
 	status := *job.Status.DeepCopy()
 	status.ObservedGeneration, status.ResultConfigMap, status.ResultConfigMapVersion = 0, "", ""
 	meta.RemoveStatusCondition(&status.Conditions, v1alpha1.ConditionResultStored)
@@ -169,9 +169,9 @@ func lasting(job *v1alpha1.DaftyJob) v1alpha1.DaftyJobStatus {
 	return status
 }
 
-// toldAfterEnd are the conditions that may change between two versions of an object that has ended: that a deleted one can't be
+// changingAfterEnd are the conditions that may change between two versions of an object that has ended: that a deleted one can't be
 // let go is told, and taken back, and so is that the spec asks again for what was cancelled.
-func toldAfterEnd(was, job *v1alpha1.DaftyJob) []string {
+func changingAfterEnd(was, job *v1alpha1.DaftyJob) []string {
 	before, after := readyOf(was).Reason, readyOf(job).Reason
 	refusal := func(reason string) bool {
 		return reason == v1alpha1.ReasonWriteRefused || reason == v1alpha1.ReasonWriteFailed
@@ -186,8 +186,8 @@ func toldAfterEnd(was, job *v1alpha1.DaftyJob) []string {
 	return nil
 }
 
-// ended holds an end against Dafty's books.
-func (inv *invariants) ended(job *v1alpha1.DaftyJob) {
+// checkReason holds an end against Dafty's books.
+func (inv *invariants) checkReason(job *v1alpha1.DaftyJob) {
 	entry, known := inv.env.sim.Job(job.Status.JobID)
 	reason := endOf(job)
 	untrue := func(why string) { inv.violated("false: %s is %s: %s", job.Name, describe(job), why) }
@@ -207,20 +207,20 @@ func (inv *invariants) ended(job *v1alpha1.DaftyJob) {
 		}
 	case v1alpha1.ReasonDeadlineExceeded:
 		if job.Status.JobID == "" && len(job.Status.FailedJobIDs) == 0 {
-			inv.neverStarted(job, untrue)
+			inv.checkStartingDeadline(job, untrue)
 			break
 		}
 		if known && entry.Status != daftysim.StatusFailed || !known && len(job.Status.FailedJobIDs) == 0 {
 			untrue("at Dafty it is " + entry.Status)
 		}
-		if due := inv.due(job); time.Now().Before(due.Add(-maxSkew)) && !inv.env.clocksJumped {
+		if due := inv.deadline(job); time.Now().Before(due.Add(-maxSkew)) && !inv.env.clocksJumped {
 			untrue("its deadline is " + due.String())
 		}
 	case v1alpha1.ReasonDependencyFailed:
-		inv.dependencyFailed(job, untrue)
+		inv.checkDependencyFailed(job, untrue)
 	case v1alpha1.ReasonInvalidReference:
 	case v1alpha1.ReasonJobNotFound:
-		if known && !inv.forgotten(entry) {
+		if known && !inv.mayBeForgotten(entry) {
 			untrue("Dafty has it as " + entry.Status)
 		}
 	case v1alpha1.ReasonInvalidRequest, v1alpha1.ReasonCancelledBeforeSubmission:
@@ -230,8 +230,8 @@ func (inv *invariants) ended(job *v1alpha1.DaftyJob) {
 	}
 }
 
-// due is when a job's deadline is over, far off where it has none.
-func (inv *invariants) due(job *v1alpha1.DaftyJob) time.Time {
+// deadline is when a job's deadline is over, far off where it has none.
+func (inv *invariants) deadline(job *v1alpha1.DaftyJob) time.Time {
 	seconds, from := job.Spec.ActiveDeadlineSeconds, job.Status.SubmittedAt
 	if seconds == nil || from == nil {
 		return time.Now().Add(forever)
@@ -239,12 +239,12 @@ func (inv *invariants) due(job *v1alpha1.DaftyJob) time.Time {
 	return from.Add(time.Duration(*seconds) * time.Second)
 }
 
-// dependencyFailed holds against the objects that something a job refers to came to nothing.
-func (inv *invariants) dependencyFailed(job *v1alpha1.DaftyJob, untrue func(string)) {
+// checkDependencyFailed holds against the objects that something a job refers to came to nothing.
+func (inv *invariants) checkDependencyFailed(job *v1alpha1.DaftyJob, untrue func(string)) {
 	for _, name := range lifecycle.DependsOn(&job.Spec) {
 		other := inv.env.api.get(name)
 		seen := lifecycle.SeenUID(job, name)
-		if other == nil || seen != "" && other.UID != seen && !inv.knew(job, seen) || other.Status.Phase == v1alpha1.PhaseFailed || other.Status.Phase == v1alpha1.PhaseCancelled {
+		if other == nil || seen != "" && other.UID != seen && !inv.knownFromBackup(job, seen) || other.Status.Phase == v1alpha1.PhaseFailed || other.Status.Phase == v1alpha1.PhaseCancelled {
 			return
 		}
 	}
@@ -257,66 +257,66 @@ func owner(entry daftysim.Entry) types.UID {
 	return types.UID(uid)
 }
 
-// unwanted are the jobs that run although they should not, and nobody was told.
-func (inv *invariants) unwanted() []string {
+// unwantedJobs are the jobs that run although they should not, and nobody was told.
+func (inv *invariants) unwantedJobs() []string {
 	var found []string
 	for _, entry := range inv.env.sim.Running() {
-		job := inv.holder(entry)
+		job := inv.holderOf(entry)
 		switch {
 		case entry.Key == 0 && (job == nil || inv.gone(job) && job.Status.JobID == ""):
 			// A person made it, and nobody ever followed it.
 		case job == nil:
 			found = append(found, fmt.Sprintf("job %s of nobody", shortID(entry.JobID)))
 		case inv.gone(job):
-			if !inv.abandoned[job.UID] && !inv.forced[job.UID] && !inv.orphaned(job) {
+			if !inv.abandoned[job.UID] && !inv.forced[job.UID] && !inv.rightlyOrphaned(job) {
 				found = append(found, fmt.Sprintf("job %s of %s, which is gone", shortID(entry.JobID), job.Name))
 			}
 		case inv.waitsForUser(job):
 		case job.Status.Phase.Final():
 			found = append(found, fmt.Sprintf("job %s of %s, which is %s", shortID(entry.JobID), job.Name, describe(job)))
-		case calledOff(job), job.DeletionTimestamp != nil:
+		case cancelRequested(job), job.DeletionTimestamp != nil:
 			found = append(found, fmt.Sprintf("job %s of %s, which is to be cancelled", shortID(entry.JobID), job.Name))
-		case time.Since(inv.due(job)) > time.Minute:
+		case time.Since(inv.deadline(job)) > time.Minute:
 			found = append(found, fmt.Sprintf("job %s of %s, which is past its deadline", shortID(entry.JobID), job.Name))
 		}
 	}
 	return found
 }
 
-// orphaned says whether an object that is gone rightly left its job to itself: it wasn't called off before, nor by a
+// rightlyOrphaned says whether an object that is gone rightly left its job to itself: it wasn't called off before, nor by a
 // deadline.
-func (inv *invariants) orphaned(job *v1alpha1.DaftyJob) bool {
-	return job.Spec.DeletionPolicy == v1alpha1.DeletionOrphan && !calledOff(job) &&
-		!job.DeletionTimestamp.After(inv.due(job).Add(2*maxSkew))
+func (inv *invariants) rightlyOrphaned(job *v1alpha1.DaftyJob) bool {
+	return job.Spec.DeletionPolicy == v1alpha1.DeletionOrphan && !cancelRequested(job) &&
+		!job.DeletionTimestamp.After(inv.deadline(job).Add(2*maxSkew))
 }
 
-// holder is the object that a job is looked after by: the last that came with its id, else the one that it was
+// holderOf is the object that a job is looked after by: the last that came with its id, else the one that it was
 // made for.
-func (inv *invariants) holder(entry daftysim.Entry) *v1alpha1.DaftyJob {
-	holder := inv.newest[owner(entry)]
-	if heir := inv.newest[inv.taken[entry.IdempotencyKey]]; heir != nil {
+func (inv *invariants) holderOf(entry daftysim.Entry) *v1alpha1.DaftyJob {
+	holder := inv.latest[owner(entry)]
+	if heir := inv.latest[inv.inheritedKeys[entry.IdempotencyKey]]; heir != nil {
 		holder = heir
 	}
 	if entry.Key == 0 {
 		// The one that follows it, else the first that wants to.
-		for _, job := range inv.newest {
+		for _, job := range inv.latest {
 			if job.Spec.AdoptJobID == entry.JobID && !(inv.gone(job) && job.Status.JobID == "") &&
-				(holder == nil || inv.gone(holder) && !inv.gone(job) || inv.gone(holder) == inv.gone(job) && later(holder, job)) {
+				(holder == nil || inv.gone(holder) && !inv.gone(job) || inv.gone(holder) == inv.gone(job) && createdAfter(holder, job)) {
 				holder = job
 			}
 		}
 		return holder
 	}
-	for uid, id := range inv.heirs {
-		if heir := inv.newest[uid]; id == entry.JobID && (holder == nil || later(heir, holder)) {
+	for uid, id := range inv.inheritedJobs {
+		if heir := inv.latest[uid]; id == entry.JobID && (holder == nil || createdAfter(heir, holder)) {
 			holder = heir
 		}
 	}
 	return holder
 }
 
-// later says whether one object was created after another.
-func later(a, b *v1alpha1.DaftyJob) bool {
+// createdAfter says whether one object was created after another.
+func createdAfter(a, b *v1alpha1.DaftyJob) bool {
 	return len(a.UID) > len(b.UID) || len(a.UID) == len(b.UID) && a.UID > b.UID
 }
 
@@ -325,8 +325,8 @@ func (inv *invariants) gone(job *v1alpha1.DaftyJob) bool {
 	return current == nil || current.UID != job.UID
 }
 
-// lingering are the objects whose deletion hasn't ended.
-func (inv *invariants) lingering() []string {
+// pendingDeletions are the objects whose deletion hasn't ended.
+func (inv *invariants) pendingDeletions() []string {
 	var found []string
 	for _, job := range inv.objects() {
 		if job.DeletionTimestamp != nil {
@@ -341,7 +341,7 @@ func (inv *invariants) unfinished() []string {
 	var found []string
 	for _, job := range inv.objects() {
 		reason := readyOf(job).Reason
-		suspended := heldBack(job) && reason == v1alpha1.ReasonSuspended
+		suspended := isSuspended(job) && reason == v1alpha1.ReasonSuspended
 		// Whoever is asked to look at Dafty does. The key of another account isn't put back.
 		waits := reason != v1alpha1.ReasonSubmissionUnknown && inv.waitsForUser(job) || inv.waitsForOther(job, 0)
 		if !job.Status.Phase.Final() && (!suspended && !waits || inv.shouldHaveStarted(job)) {
@@ -355,10 +355,10 @@ func (inv *invariants) unfinished() []string {
 func (inv *invariants) waitsForUser(job *v1alpha1.DaftyJob) bool {
 	switch readyOf(job).Reason {
 	case v1alpha1.ReasonSubmissionUnknown:
-		return inv.tooLate(job)
+		return inv.unrepeatable(job)
 	case v1alpha1.ReasonCredentialsRejected:
 		entry, known := inv.env.sim.Job(job.Status.JobID)
-		return known && (entry.Account != acme || inv.forgotten(entry))
+		return known && (entry.Account != acme || inv.mayBeForgotten(entry))
 	}
 	return false
 }
@@ -386,14 +386,14 @@ func (inv *invariants) waitsForOther(job *v1alpha1.DaftyJob, depth int) bool {
 	})
 }
 
-// forgotten says whether Dafty may not know a job any more.
-func (inv *invariants) forgotten(entry daftysim.Entry) bool {
+// mayBeForgotten says whether Dafty may not know a job any more.
+func (inv *invariants) mayBeForgotten(entry daftysim.Entry) bool {
 	return inv.env.variants.JobRetention == daftysim.JobRetentionLimited && entry.Terminal()
 }
 
-// tooLate says whether a request in doubt can't be repeated any more: its time has passed, or its key is gone from the
+// unrepeatable says whether a request in doubt can't be repeated any more: its time has passed, or its key is gone from the
 // Secret.
-func (inv *invariants) tooLate(job *v1alpha1.DaftyJob) bool {
+func (inv *invariants) unrepeatable(job *v1alpha1.DaftyJob) bool {
 	submission := job.Status.Submission
 	if submission == nil || submission.StartedAt == nil {
 		return false
@@ -416,12 +416,12 @@ func (inv *invariants) objects() []*v1alpha1.DaftyJob {
 	return jobs
 }
 
-// stopped is asked when all has had time to stop.
-func (inv *invariants) stopped() {
-	for _, what := range inv.unwanted() {
+// checkStopped is asked when all has had time to stop.
+func (inv *invariants) checkStopped() {
+	for _, what := range inv.unwantedJobs() {
 		inv.violated("left running: %s", what)
 	}
-	for _, what := range inv.lingering() {
+	for _, what := range inv.pendingDeletions() {
 		inv.violated("stuck: %s", what)
 	}
 	followers := map[string]string{}
@@ -439,14 +439,14 @@ func (inv *invariants) stopped() {
 	}
 }
 
-// conclude is asked at the very end.
-func (inv *invariants) conclude() {
-	inv.takenBack()
+// checkEnd is asked at the very end.
+func (inv *invariants) checkEnd() {
+	inv.checkNoRefusals()
 	for _, what := range inv.unfinished() {
 		inv.violated("stuck: %s", what)
 	}
-	inv.results()
-	inv.agree()
+	inv.checkResults()
+	inv.checkAlreadyCancelled()
 	for _, violation := range inv.env.sim.Violations() {
 		inv.violated("contract: %s", violation)
 	}
@@ -455,7 +455,7 @@ func (inv *invariants) conclude() {
 		if entry.Key == 0 {
 			continue // a person made it
 		}
-		job := inv.newest[owner(entry)]
+		job := inv.latest[owner(entry)]
 		// One that lost its status counts its attempts anew, from the failed one that its annotation names.
 		anew := job != nil && ptr.Deref(job.Spec.BackoffLimit, 0) > 0 && inv.lostStatus[job.UID]
 		// What was refused is tried again as UID-ATTEMPT.N.
@@ -476,13 +476,13 @@ func (inv *invariants) conclude() {
 		if tries > 1 && entry.Cancelled && inv.lostStatus[job.UID] && job.Status.JobID != "" && lifecycle.Annotated(job) == job.Status.JobID {
 			continue // a job that is called off isn't annotated any more, and the attempt before it was picked up
 		}
-		if id, is := inv.heirs[job.UID]; is && !inv.tried(job, id) {
+		if id, is := inv.inheritedJobs[job.UID]; is && !inv.mayRetry(job, id) {
 			inv.violated("paid twice: %s came with job %s, and Dafty made %s for it", job.Name, shortID(id), shortID(entry.JobID))
 		}
-		if heir := inv.newest[inv.taken[entry.IdempotencyKey]]; heir != nil {
-			inv.neverMade(heir, entry) // what the first one said was true until the other came
+		if heir := inv.latest[inv.inheritedKeys[entry.IdempotencyKey]]; heir != nil {
+			inv.checkNotSubmitted(heir, entry) // what the first one said was true until the other came
 		} else {
-			inv.neverMade(job, entry)
+			inv.checkNotSubmitted(job, entry)
 		}
 		if id := job.Status.JobID; id != "" && id != entry.JobID {
 			inv.violated("paid twice: %s is about job %s, and Dafty made %s for it", job.Name, shortID(id), shortID(entry.JobID))
@@ -490,8 +490,8 @@ func (inv *invariants) conclude() {
 	}
 }
 
-// neverMade finds fault with an object that says that no job was made for it, though one was.
-func (inv *invariants) neverMade(job *v1alpha1.DaftyJob, entry daftysim.Entry) {
+// checkNotSubmitted finds fault with an object that says that no job was made for it, though one was.
+func (inv *invariants) checkNotSubmitted(job *v1alpha1.DaftyJob, entry daftysim.Entry) {
 	if job.Status.Phase == v1alpha1.PhaseFailed && endOf(job) == v1alpha1.ReasonDeadlineExceeded && job.Status.JobID == "" && len(job.Status.FailedJobIDs) == 0 {
 		inv.violated("false: %s is %s before its submission, but Dafty made job %s for it", job.Name, describe(job), shortID(entry.JobID))
 	}
@@ -501,8 +501,8 @@ func (inv *invariants) neverMade(job *v1alpha1.DaftyJob, entry daftysim.Entry) {
 	}
 }
 
-// tried says whether a job has failed, and may be tried again.
-func (inv *invariants) tried(job *v1alpha1.DaftyJob, id string) bool {
+// mayRetry says whether a job has failed, and may be tried again.
+func (inv *invariants) mayRetry(job *v1alpha1.DaftyJob, id string) bool {
 	entry, known := inv.env.sim.Job(id)
 	return known && entry.Status == daftysim.StatusFailed && ptr.Deref(job.Spec.BackoffLimit, 0) > 0
 }

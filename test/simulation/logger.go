@@ -16,8 +16,8 @@ func (logSink) Enabled(int) bool                 { return true }
 func (s logSink) WithValues(...any) logr.LogSink { return s }
 func (s logSink) WithName(string) logr.LogSink   { return s }
 func (s logSink) Info(_ int, msg string, kv ...any) {
-	s.p.env.invariants.secret("the log", fmt.Sprint(msg, kv))
+	s.p.env.invariants.noAPIKey("the log", fmt.Sprint(msg, kv))
 }
 func (s logSink) Error(err error, msg string, kv ...any) {
-	s.p.env.invariants.secret("the log", fmt.Sprint(err, msg, kv))
+	s.p.env.invariants.noAPIKey("the log", fmt.Sprint(err, msg, kv))
 }

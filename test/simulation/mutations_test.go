@@ -49,10 +49,10 @@ var mutants = []mutant{
 		}
 	}}, finds: "paid twice"},
 	{name: "a POST whose connection breaks is sent again at once, as net/http does", mutation: mutation{
-		dafty: func(calls account.Dafty, _ string) account.Dafty { return sendsAgain{calls} },
+		dafty: func(calls account.Dafty, _ string) account.Dafty { return createRepeated{calls} },
 	}, finds: "contract|paid twice"},
 	{name: "a POST has no deadline", mutation: mutation{
-		dafty: func(calls account.Dafty, _ string) account.Dafty { return endless{calls} }, play: leaderOversleeps,
+		dafty: func(calls account.Dafty, _ string) account.Dafty { return createWithoutDeadline{calls} }, play: leaderOversleeps,
 	}, finds: "paid twice|contract", where: "a leader that oversleeps"},
 	{name: "the clocks of two machines are a minute apart", mutation: mutation{skew: time.Minute, play: slowRequest}, finds: "paid twice|contract", where: "a slow request"},
 	{name: "Dafty's memory of a key is taken for longer than it is", mutation: mutation{patch: func(_ *v1alpha1.DaftyJob, patch map[string]any) bool {
@@ -62,7 +62,7 @@ var mutants = []mutant{
 		return false
 	}, play: longOutage}, finds: "paid twice", where: "an outage of 24 h"},
 	{name: "a timeout is taken for a refusal", mutation: mutation{
-		dafty: func(calls account.Dafty, _ string) account.Dafty { return refusesOnTimeout{calls} },
+		dafty: func(calls account.Dafty, _ string) account.Dafty { return refusedOnTimeout{calls} },
 	}, finds: "paid twice|false|left running"},
 	{name: "a refused repeat is taken for proof that the first request made no job", mutation: mutation{read: func(job *v1alpha1.DaftyJob) {
 		if s := job.Status.Submission; job.Status.InDoubt() {
@@ -110,17 +110,17 @@ var mutants = []mutant{
 		if job.DeletionTimestamp != nil && job.Spec.DeletionPolicy == v1alpha1.DeletionOrphan {
 			job.Spec.DesiredState = v1alpha1.DesiredCompleted
 		}
-	}, play: calledOffAndOrphaned}, finds: "left running", where: "called off, and orphaned"},
+	}, play: cancelledAndOrphaned}, finds: "left running", where: "called off, and orphaned"},
 	{name: "a deletion never gives up", mutation: mutation{deletionTimeout: forever}, finds: "stuck"},
 	{name: "a cancel is taken for done, and nobody is asked", mutation: mutation{
-		dafty: func(calls account.Dafty, _ string) account.Dafty { return cancelsNothing{calls} },
+		dafty: func(calls account.Dafty, _ string) account.Dafty { return cancelledWithoutCall{calls} },
 	}, finds: "left running|stuck|false"},
 	{name: "answers wake nobody", mutation: mutation{dropWakes: true}, finds: "stuck|left running"},
 	{name: "a lost connection is taken for a failed job", mutation: mutation{
-		dafty: func(calls account.Dafty, _ string) account.Dafty { return failsOnTrouble{calls} },
+		dafty: func(calls account.Dafty, _ string) account.Dafty { return failedOnError{calls} },
 	}, finds: "false|left running"},
 	{name: "a 5xx is taken for a 404", mutation: mutation{
-		dafty: func(calls account.Dafty, _ string) account.Dafty { return absentOnTrouble{calls} },
+		dafty: func(calls account.Dafty, _ string) account.Dafty { return notFoundOnError{calls} },
 	}, finds: "false|left running"},
 	{name: "a final phase isn't heeded", mutation: mutation{read: func(job *v1alpha1.DaftyJob) {
 		if job.Status.Phase.Final() {
@@ -191,7 +191,7 @@ var mutants = []mutant{
 		return false
 	}}, finds: "false"},
 	{name: "the refusal of one form of an image is final", mutation: mutation{
-		dafty: func(calls account.Dafty, _ string) account.Dafty { return blamesPrompt{calls} }, play: formRefused,
+		dafty: func(calls account.Dafty, _ string) account.Dafty { return promptBlamed{calls} }, play: formRefused,
 	}, finds: "stuck", where: "a url that Dafty can't fetch"},
 	{name: "each form of an image goes under the same key", mutation: mutation{request: func(req *http.Request) {
 		if key, _, is := strings.Cut(req.Header.Get("Idempotency-Key"), ".form-"); is {
@@ -202,7 +202,7 @@ var mutants = []mutant{
 		req.Header.Set("User-Agent", "dafty-operator "+req.Header.Get("X-Api-Key"))
 	}}, finds: "leaked"},
 	{name: "the API key is in an error", mutation: mutation{
-		dafty: func(calls account.Dafty, apiKey string) account.Dafty { return tellsKey{calls, apiKey} },
+		dafty: func(calls account.Dafty, apiKey string) account.Dafty { return keyInErrors{calls, apiKey} },
 	}, finds: "leaked"},
 }
 
@@ -221,7 +221,7 @@ func TestMutations(t *testing.T) {
 			t.Run(m.name, func(t *testing.T) {
 				t.Parallel()
 				// The page stays as it is while what it says still finds it.
-				for _, seed := range append(m.toldSeed(told), seeds...) {
+				for _, seed := range append(m.documentedSeed(told), seeds...) {
 					if invariant, problem := m.find(t, seed); invariant != "" {
 						t.Logf("seed %d: %s", seed, problem)
 						table[i] = m.row(invariant, seed)
@@ -254,8 +254,8 @@ func (m mutant) row(invariant string, seed uint64) string {
 	return fmt.Sprintf("| %s | %s | %s |", m.name, invariant, where)
 }
 
-// toldSeed is the seed that the table has for the mutant, none where it has no row.
-func (m mutant) toldSeed(page string) []uint64 {
+// documentedSeed is the seed that the table has for the mutant, none where it has no row.
+func (m mutant) documentedSeed(page string) []uint64 {
 	found := regexp.MustCompile(`(?m)^\| ` + regexp.QuoteMeta(m.name) + ` \|.*seed (\d+) \|$`).FindStringSubmatch(page)
 	if found == nil {
 		return nil
@@ -316,8 +316,8 @@ func deletedInDoubt(e *env) {
 	e.advance(5 * time.Minute)
 }
 
-// calledOffAndOrphaned has a job called off and its object, which would leave it running, deleted at once.
-func calledOffAndOrphaned(e *env) {
+// cancelledAndOrphaned has a job called off and its object, which would leave it running, deleted at once.
+func cancelledAndOrphaned(e *env) {
 	e.create(orphan)
 	e.advance(queued)
 	e.do(func() {
@@ -363,17 +363,17 @@ func submissionOf(patch map[string]any) map[string]any {
 	return submission
 }
 
-// endless makes creates that are never given up.
-type endless struct{ account.Dafty }
+// createWithoutDeadline makes creates that are never given up.
+type createWithoutDeadline struct{ account.Dafty }
 
-func (c endless) Create(ctx context.Context, create dafty.Create, key string) (*dafty.Job, error) {
+func (c createWithoutDeadline) Create(ctx context.Context, create dafty.Create, key string) (*dafty.Job, error) {
 	return c.Dafty.Create(context.WithoutCancel(ctx), create, key)
 }
 
-// sendsAgain repeats a create whose connection broke, while the server may still work on the first.
-type sendsAgain struct{ account.Dafty }
+// createRepeated repeats a create whose connection broke, while the server may still work on the first.
+type createRepeated struct{ account.Dafty }
 
-func (c sendsAgain) Create(ctx context.Context, create dafty.Create, key string) (*dafty.Job, error) {
+func (c createRepeated) Create(ctx context.Context, create dafty.Create, key string) (*dafty.Job, error) {
 	job, err := c.Dafty.Create(ctx, create, key)
 	if e := dafty.AsError(err); e != nil && e.Kind == dafty.KindUnavailable && e.Status == 0 && ctx.Err() == nil {
 		return c.Dafty.Create(ctx, create, key)
@@ -381,13 +381,13 @@ func (c sendsAgain) Create(ctx context.Context, create dafty.Create, key string)
 	return job, err
 }
 
-// tellsKey has the API key in its errors.
-type tellsKey struct {
+// keyInErrors has the API key in its errors.
+type keyInErrors struct {
 	account.Dafty
 	apiKey string
 }
 
-func (c tellsKey) Create(ctx context.Context, create dafty.Create, key string) (*dafty.Job, error) {
+func (c keyInErrors) Create(ctx context.Context, create dafty.Create, key string) (*dafty.Job, error) {
 	job, err := c.Dafty.Create(ctx, create, key)
 	if e := dafty.AsError(err); e != nil {
 		e.Message += " (sent with " + c.apiKey + ")"
@@ -396,17 +396,17 @@ func (c tellsKey) Create(ctx context.Context, create dafty.Create, key string) (
 	return job, nil
 }
 
-// cancelsNothing says of a job that its cancel has ended it, and asks nobody.
-type cancelsNothing struct{ account.Dafty }
+// cancelledWithoutCall says of a job that its cancel has ended it, and asks nobody.
+type cancelledWithoutCall struct{ account.Dafty }
 
-func (c cancelsNothing) Cancel(_ context.Context, id string) (*dafty.Job, error) {
+func (c cancelledWithoutCall) Cancel(_ context.Context, id string) (*dafty.Job, error) {
 	return &dafty.Job{Id: id, Status: dafty.Failed}, nil
 }
 
-// refusesOnTimeout takes a create without an answer for one that was refused.
-type refusesOnTimeout struct{ account.Dafty }
+// refusedOnTimeout takes a create without an answer for one that was refused.
+type refusedOnTimeout struct{ account.Dafty }
 
-func (c refusesOnTimeout) Create(ctx context.Context, create dafty.Create, key string) (*dafty.Job, error) {
+func (c refusedOnTimeout) Create(ctx context.Context, create dafty.Create, key string) (*dafty.Job, error) {
 	job, err := c.Dafty.Create(ctx, create, key)
 	if e := dafty.AsError(err); e != nil && e.Kind == dafty.KindUnavailable {
 		return nil, &dafty.CallError{Kind: dafty.KindRateLimit, Message: "taken for a refusal"}
@@ -414,20 +414,20 @@ func (c refusesOnTimeout) Create(ctx context.Context, create dafty.Create, key s
 	return job, err
 }
 
-// failsOnTrouble takes a look that failed for a job that failed.
-type failsOnTrouble struct{ account.Dafty }
+// failedOnError takes a look that failed for a job that failed.
+type failedOnError struct{ account.Dafty }
 
-func (c failsOnTrouble) Job(ctx context.Context, id string, wait bool) (*dafty.Job, error) {
+func (c failedOnError) Job(ctx context.Context, id string, wait bool) (*dafty.Job, error) {
 	if job, err := c.Dafty.Job(ctx, id, wait); err == nil {
 		return job, nil
 	}
 	return &dafty.Job{Id: id, Status: dafty.Failed}, nil
 }
 
-// absentOnTrouble takes a look that failed for a job that isn't there.
-type absentOnTrouble struct{ account.Dafty }
+// notFoundOnError takes a look that failed for a job that isn't there.
+type notFoundOnError struct{ account.Dafty }
 
-func (c absentOnTrouble) Job(ctx context.Context, id string, wait bool) (*dafty.Job, error) {
+func (c notFoundOnError) Job(ctx context.Context, id string, wait bool) (*dafty.Job, error) {
 	job, err := c.Dafty.Job(ctx, id, wait)
 	if err != nil {
 		return nil, &dafty.CallError{Kind: dafty.KindNotFound, Message: "taken for absent"}

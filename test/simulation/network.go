@@ -46,7 +46,7 @@ func (n network) Do(req *http.Request) (*http.Response, error) {
 		return nil, failed(req, context.Cause(ctx))
 	}
 	e.mu.Lock()
-	e.invariants.cancelTried(p, req)
+	e.invariants.noteCancel(p, req)
 	e.mu.Unlock()
 	if ctx.Err() != nil {
 		return nil, failed(req, context.Cause(ctx)) // it was paused for longer than the call has
@@ -54,7 +54,7 @@ func (n network) Do(req *http.Request) (*http.Response, error) {
 	if mutate := e.mutation.request; mutate != nil {
 		mutate(req)
 	}
-	e.invariants.sent(req)
+	e.invariants.checkRequest(req)
 	fault := e.drawFault(what)
 	if fault == refused {
 		if !p.sleep(e.random.between(time.Millisecond, 50*time.Millisecond, what+" is refused")) {
@@ -70,7 +70,7 @@ func (n network) Do(req *http.Request) (*http.Response, error) {
 	if req.Body != nil {
 		body, _ = io.ReadAll(req.Body) // from memory
 	}
-	e.invariants.posted(req, body)
+	e.invariants.checkBody(req, body)
 	answered := make(chan outcome, 2) // a connection may break before the answer
 	go n.transmit(req, body, what, fault, answered)
 	var got outcome

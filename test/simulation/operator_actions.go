@@ -29,7 +29,7 @@ func (e *env) answerMessages() {
 		}
 		sent := submission.StartedAt // the repeats that are refused come each minute
 		if reason == v1alpha1.ReasonSubmissionUnknown {
-			if sent = submission.SentAt; !e.invariants.tooLate(job) {
+			if sent = submission.SentAt; !e.invariants.unrepeatable(job) {
 				continue // the operator can find it out by itself, and must
 			}
 		}

@@ -312,6 +312,6 @@ func (r recorder) Eventf(regarding, _ runtime.Object, kind, reason, _, note stri
 	if slices.Contains(e.mutation.muted, reason) {
 		return
 	}
-	e.invariants.toldRefusal(r.p, job, reason, message)
-	e.invariants.told(job, reason, message)
+	e.invariants.noteRefusalEvent(r.p, job, reason, message)
+	e.invariants.checkEvent(job, reason, message)
 }

@@ -83,7 +83,7 @@ func (e *env) refused(p *process, what string) error {
 		return nil
 	}
 	code := e.refusals[at].code
-	e.invariants.refused(p, kind, name, code)
+	e.invariants.checkRefusal(p, kind, name, code)
 	e.refusedCount++
 	e.trace.add(p.id, "%s: refused with %d", what, code)
 	if mutate := e.mutation.refusal; mutate != nil && kind == statusWrites {
@@ -133,11 +133,11 @@ type refusedWrite struct {
 // refusedSince is since when, and until when, it was refused.
 type refusedSince struct{ first, last time.Time }
 
-// untoldAfter is how long a write may be refused before the judge wants it told.
-const untoldAfter = 2 * time.Minute
+// unreportedAfter is how long a write may be refused before the judge wants it told.
+const unreportedAfter = 2 * time.Minute
 
-// refused holds against the events that what is refused for long is told.
-func (inv *invariants) refused(p *process, kind, name string, code int) {
+// checkRefusal holds against the events that what is refused for long is told.
+func (inv *invariants) checkRefusal(p *process, kind, name string, code int) {
 	job, now := inv.env.api.get(name), time.Now()
 	if job == nil || code == http.StatusNotFound || kind == configMapCreates || kind == configMapPatches {
 		return // that of results has a condition of its own
@@ -150,9 +150,9 @@ func (inv *invariants) refused(p *process, kind, name string, code int) {
 	since.last = now
 	inv.refusedSince[key] = since
 	// A conflict may as well be one.
-	if told := inv.toldRefused[key]; !told && now.Sub(since.first) > untoldAfter && code != http.StatusConflict && !inv.env.clocksJumped {
+	if told := inv.reportedRefusals[key]; !told && now.Sub(since.first) > unreportedAfter && code != http.StatusConflict && !inv.env.clocksJumped {
 		inv.violated("stuck: the %s of %s can't be written for %s, and nobody is told", kind, name, now.Sub(since.first))
-		inv.toldRefused[key] = true
+		inv.reportedRefusals[key] = true
 	}
 }
 
@@ -160,11 +160,11 @@ func (inv *invariants) refused(p *process, kind, name string, code int) {
 // can't know.
 func (inv *invariants) unrecorded(job *v1alpha1.DaftyJob) bool {
 	by := inv.cancels[strings.ToLower(job.Status.JobID)].by
-	return by != "" && !inv.recorded[job.UID] && (inv.env.leader == nil || inv.env.leader.id != by)
+	return by != "" && !inv.cancelRecorded[job.UID] && (inv.env.leader == nil || inv.env.leader.id != by)
 }
 
-// toldRefusal notes an event that tells of a refusal. It tells of one write; which it is stands in its words.
-func (inv *invariants) toldRefusal(p *process, job *v1alpha1.DaftyJob, reason, message string) {
+// noteRefusalEvent notes an event that tells of a refusal. It tells of one write; which it is stands in its words.
+func (inv *invariants) noteRefusalEvent(p *process, job *v1alpha1.DaftyJob, reason, message string) {
 	if reason != v1alpha1.ReasonWriteRefused && reason != v1alpha1.ReasonWriteFailed {
 		return
 	}
@@ -175,7 +175,7 @@ func (inv *invariants) toldRefusal(p *process, job *v1alpha1.DaftyJob, reason, m
 	case strings.HasPrefix(message, "this DaftyJob can't be deleted"):
 		kind = deletions
 	}
-	inv.toldRefused[refusedWrite{p.id, kind, job.UID}] = true
+	inv.reportedRefusals[refusedWrite{p.id, kind, job.UID}] = true
 }
 
 // cancelSent is a cancel that left a process.
@@ -184,16 +184,16 @@ type cancelSent struct {
 	at time.Time
 }
 
-// cancelTried notes a cancel that leaves a process, whether or not it arrives.
-func (inv *invariants) cancelTried(p *process, req *http.Request) {
+// noteCancel notes a cancel that leaves a process, whether or not it arrives.
+func (inv *invariants) noteCancel(p *process, req *http.Request) {
 	if path, ok := strings.CutSuffix(req.URL.Path, "/cancel"); ok {
 		id := strings.ToLower(path[strings.LastIndexByte(path, '/')+1:])
 		inv.cancels[id] = cancelSent{by: p.id, at: time.Now()}
 	}
 }
 
-// givenUp holds an abandoned deletion against what was tried: where there was a key, the job's cancel was.
-func (inv *invariants) givenUp(job *v1alpha1.DaftyJob, message string) {
+// checkAbandoned holds an abandoned deletion against what was tried: where there was a key, the job's cancel was.
+func (inv *invariants) checkAbandoned(job *v1alpha1.DaftyJob, message string) {
 	id := job.Status.JobID
 	if id == "" || strings.Contains(message, "no API key") {
 		return
@@ -203,8 +203,8 @@ func (inv *invariants) givenUp(job *v1alpha1.DaftyJob, message string) {
 	}
 }
 
-// takenBack holds against the objects that nothing is said to be refused any more, once nothing is.
-func (inv *invariants) takenBack() {
+// checkNoRefusals holds against the objects that nothing is said to be refused any more, once nothing is.
+func (inv *invariants) checkNoRefusals() {
 	for _, job := range inv.objects() {
 		if reason := readyOf(job).Reason; reason == v1alpha1.ReasonWriteRefused || reason == v1alpha1.ReasonWriteFailed {
 			inv.violated("false: %s is %s, and nothing is refused any more", job.Name, describe(job))
@@ -230,8 +230,8 @@ func refusedScenarios() []scenario {
 	} {
 		refused := refusedWrites{kinds: refusal.kinds, code: refusal.code}
 		list = append(list,
-			scenario{"cancel while the API server refuses " + refusal.name, true, func(e *env) { calledOffRefused(e, refused, e.cancelOne) }},
-			scenario{"delete while the API server refuses " + refusal.name, true, func(e *env) { calledOffRefused(e, refused, e.deleteOne) }},
+			scenario{"cancel while the API server refuses " + refusal.name, true, func(e *env) { cancelledWhileRefused(e, refused, e.cancelOne) }},
+			scenario{"delete while the API server refuses " + refusal.name, true, func(e *env) { cancelledWhileRefused(e, refused, e.deleteOne) }},
 		)
 	}
 	return append(list,
@@ -250,8 +250,8 @@ func refusedScenarios() []scenario {
 	)
 }
 
-// calledOffRefused has a running job called off while writes are refused, for longer than a deletion waits.
-func calledOffRefused(e *env, refused refusedWrites, callOff func()) {
+// cancelledWhileRefused has a running job called off while writes are refused, for longer than a deletion waits.
+func cancelledWhileRefused(e *env, refused refusedWrites, callOff func()) {
 	e.create(image)
 	e.advance(queued)
 	e.do(func() {
@@ -269,7 +269,7 @@ func (e *env) expectStopped() {
 	if slices.ContainsFunc(e.invariants.objects(), func(job *v1alpha1.DaftyJob) bool { return job.Status.InDoubt() }) {
 		return
 	}
-	for _, what := range e.invariants.unwanted() {
+	for _, what := range e.invariants.unwantedJobs() {
 		e.invariants.violated("left running: %s, while writes are refused", what)
 	}
 }

@@ -42,10 +42,10 @@ func (a *apiServer) restore(backup *v1alpha1.DaftyJob) {
 	job, inv := a.get(backup.Name), a.env.invariants
 	inv.lostStatus[job.UID] = true
 	if id := job.Status.JobID; id != "" {
-		inv.heirs[job.UID] = id
+		inv.inheritedJobs[job.UID] = id
 	}
 	if job.Status.InDoubt() {
-		inv.taken[job.Status.Submission.IdempotencyKey] = job.UID
+		inv.inheritedKeys[job.Status.Submission.IdempotencyKey] = job.UID
 	}
 	backup = backup.DeepCopy()
 	for i := range backup.Status.Inputs {
@@ -59,8 +59,8 @@ func (a *apiServer) restore(backup *v1alpha1.DaftyJob) {
 	inv.restored[job.UID] = backup
 }
 
-// knew says whether a restored object only knows of another, which is gone, from its backup.
-func (inv *invariants) knew(job *v1alpha1.DaftyJob, other types.UID) bool {
+// knownFromBackup says whether a restored object only knows of another, which is gone, from its backup.
+func (inv *invariants) knownFromBackup(job *v1alpha1.DaftyJob, other types.UID) bool {
 	backup := inv.restored[job.UID]
 	return backup != nil && slices.ContainsFunc(backup.Status.Inputs, func(in v1alpha1.Input) bool { return in.UID == other && in.ID == "" })
 }

@@ -211,29 +211,29 @@ func tamperWithResult(e *env, p picker) {
 	}
 }
 
-// stored looks at each ConfigMap that the operator writes.
-func (inv *invariants) stored(before, after *corev1.ConfigMap) {
+// checkConfigMap looks at each ConfigMap that the operator writes.
+func (inv *invariants) checkConfigMap(before, after *corev1.ConfigMap) {
 	owner := metav1.GetControllerOf(after)
 	if owner != nil {
 		inv.resultData[owner.UID] = after.Data
 	}
-	if owner == nil || inv.newest[owner.UID] == nil {
+	if owner == nil || inv.latest[owner.UID] == nil {
 		inv.violated("false: ConfigMap %s belongs to nobody", after.Name)
 		return
 	}
-	if before != nil && !metav1.IsControlledBy(before, inv.newest[owner.UID]) {
-		inv.adopted(before, after)
+	if before != nil && !metav1.IsControlledBy(before, inv.latest[owner.UID]) {
+		inv.checkTakeover(before, after)
 	}
-	if result := inv.newest[owner.UID].Status.Result; result != nil && len(result.Images) > 0 && after.Data["image_0_url"] != result.Images[0].URL {
+	if result := inv.latest[owner.UID].Status.Result; result != nil && len(result.Images) > 0 && after.Data["image_0_url"] != result.Images[0].URL {
 		inv.violated("false: ConfigMap %s says %q", after.Name, after.Data["image_0_url"])
 	}
 }
 
-// adopted looks at a ConfigMap that the operator takes for a DaftyJob's own: nobody else who is there may have it, and what somebody
+// checkTakeover looks at a ConfigMap that the operator takes for a DaftyJob's own: nobody else who is there may have it, and what somebody
 // else has put into it must not be lost.
-func (inv *invariants) adopted(before, after *corev1.ConfigMap) {
+func (inv *invariants) checkTakeover(before, after *corev1.ConfigMap) {
 	if owner := metav1.GetControllerOf(before); owner != nil {
-		if job := inv.newest[owner.UID]; job == nil || !inv.gone(job) {
+		if job := inv.latest[owner.UID]; job == nil || !inv.gone(job) {
 			inv.violated("false: ConfigMap %s of another is changed", after.Name)
 		}
 	}
@@ -243,8 +243,8 @@ func (inv *invariants) adopted(before, after *corev1.ConfigMap) {
 	}
 }
 
-// results holds what DaftyJobs say of their ConfigMaps against these, at the end.
-func (inv *invariants) results() {
+// checkResults holds what DaftyJobs say of their ConfigMaps against these, at the end.
+func (inv *invariants) checkResults() {
 	for _, job := range inv.objects() {
 		name := job.Spec.ResultConfigMap
 		if name == "" || job.Status.Phase != v1alpha1.PhaseCompleted || job.Status.Result == nil || job.DeletionTimestamp != nil {
