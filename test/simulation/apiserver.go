@@ -142,7 +142,7 @@ func (a *apiServer) patch(name string, status bool, data []byte) (*v1alpha1.Daft
 	if raw, err = json.Marshal(job); err != nil || bytes.Equal(raw, current.raw) {
 		return current.job, err
 	}
-	return a.store(job), nil
+	return a.storeRead(job), nil
 }
 
 // merge is RFC 7386.
@@ -164,27 +164,36 @@ func merge(doc, patch map[string]any) map[string]any {
 	return doc
 }
 
-// store makes job the newest version of the object, which is gone where it is deleted and
-// nothing holds it; and tells everyone who watches.
+// store makes job the newest version of the object, as the API server would keep it.
 func (a *apiServer) store(job *v1alpha1.DaftyJob) *v1alpha1.DaftyJob {
+	// Read back: the API server keeps whole seconds.
+	raw, err := json.Marshal(job)
+	if err != nil {
+		panic(err) // it is ours
+	}
+	stored := &v1alpha1.DaftyJob{}
+	if err := json.Unmarshal(raw, stored); err != nil {
+		panic(err)
+	}
+	return a.storeRead(stored)
+}
+
+// storeRead does so with a job that was read from JSON, and that nobody else has. The object is gone where it is deleted and
+// has no finalizer. Everyone who watches is told.
+func (a *apiServer) storeRead(job *v1alpha1.DaftyJob) *v1alpha1.DaftyJob {
 	a.revision++
 	job.ResourceVersion = strconv.FormatInt(a.revision, 10)
 	raw, err := json.Marshal(job)
 	if err != nil {
 		panic(err) // it is ours
 	}
-	// Read back: the API server keeps whole seconds.
-	stored := &v1alpha1.DaftyJob{}
-	if err := json.Unmarshal(raw, stored); err != nil {
-		panic(err)
-	}
-	v := version{revision: a.revision, name: job.Name, job: stored, raw: raw}
+	v := version{revision: a.revision, name: job.Name, job: job, raw: raw}
 	a.env.invariants.checkVersion(a.jobs[job.Name], v)
-	if stored.DeletionTimestamp != nil && len(stored.Finalizers) == 0 {
+	if job.DeletionTimestamp != nil && len(job.Finalizers) == 0 {
 		delete(a.jobs, job.Name)
 		v.job = nil
 		a.env.trace.add("api", "%s is gone", job.Name)
-		a.collect(stored.UID)
+		a.collect(job.UID)
 	} else {
 		a.jobs[job.Name] = v
 	}
@@ -192,7 +201,7 @@ func (a *apiServer) store(job *v1alpha1.DaftyJob) *v1alpha1.DaftyJob {
 	for _, p := range a.env.processes {
 		p.jobs.notify(v)
 	}
-	return stored
+	return job
 }
 
 // tamper has a user write what is the operator's: status, finalizers or annotations.
