@@ -17,6 +17,7 @@ import (
 // TestCampaigns crashes the operator at each step of the campaigns under readings that only together leave few forms, or one:
 // each DaftyJob completes, and is paid for once. With SIMULATE_N it does so under all of them.
 func TestCampaigns(t *testing.T) {
+	t.Parallel()
 	// few leave the url, the variation's id or the job's id alone; with the last, none names another image than the first.
 	few := map[string]bool{"url refused, variation, job, fresh": true, "url refused, job, job-400, same": true}
 	for _, url := range []daftysim.ResultURL{daftysim.ResultURLAccepted, daftysim.ResultURLRefused} {
@@ -46,6 +47,7 @@ func TestCampaigns(t *testing.T) {
 // Two DaftyJobs that share a key and ask for different things share the first's job, or the second asks a person: what Dafty
 // does is open, and neither is ever paid for twice.
 func TestOneKeyForTwoRequests(t *testing.T) {
+	t.Parallel()
 	for _, reading := range []daftysim.OtherBody{daftysim.OtherBodyFirst, daftysim.OtherBodyConflict, daftysim.OtherBodyUnprocessable} {
 		t.Run(string(reading), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -83,6 +83,7 @@ func number(t *testing.T, env string, otherwise uint64) uint64 {
 
 // TestReplay plays histories twice: the trace must be the same, line by line.
 func TestReplay(t *testing.T) {
+	t.Parallel()
 	for seed := range uint64(100) {
 		h := draw(seed)
 		once, again := run(t, h.options, h.play).trace.String(), run(t, h.options, h.play).trace.String()

@@ -11,6 +11,7 @@ import (
 // less and for more than the lease, the POST's deadline and the wait of whoever repeats it; a
 // second leads meanwhile. In any case Dafty is paid once, and no two POSTs run in parallel.
 func TestTwoLeaders(t *testing.T) {
+	t.Parallel()
 	cases := 0
 	for _, creating := range []time.Duration{10 * time.Millisecond, maxProcessing} {
 		for _, where := range []string{"before", "within", "after"} {
@@ -54,6 +55,7 @@ func stopLeaderAt(e *env, where string, d time.Duration) {
 // A leader that wakes up deposed, and whose watch has broken, doesn't take the result of the DaftyJob that has come in place of
 // the one that it knows.
 func TestADeposedLeaderTakesNoResult(t *testing.T) {
+	t.Parallel()
 	woke := 0
 	for seed := range uint64(20) {
 		o := options{seed: seed, replicas: 2, variants: allVariants[0].Variants, pending: 20 * time.Second, processing: 2 * time.Second, creating: time.Second}

@@ -22,6 +22,7 @@ func longOutage(e *env) {
 // TestLongOutage sees to it that a request is never repeated once Dafty may have forgotten its
 // key: a person is asked to look.
 func TestLongOutage(t *testing.T) {
+	t.Parallel()
 	for seed := range uint64(10) {
 		o := draw(seed).options
 		o.processing = forever

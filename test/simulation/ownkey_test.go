@@ -17,6 +17,7 @@ import (
 // remembers refusals and the API key is busy: with another program's requests, or with those of other DaftyJobs. Created
 // again, it finds its job.
 func TestOwnKeyAfterRefusals(t *testing.T) {
+	t.Parallel()
 	for _, remembers := range []daftysim.RefusedKey{daftysim.RefusedKeyFresh, daftysim.RefusedKeySame} {
 		for _, busy := range []string{"alone", "another program", "other DaftyJobs"} {
 			t.Run(fmt.Sprint(remembers, ", ", busy), func(t *testing.T) {
