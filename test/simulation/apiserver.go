@@ -5,10 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -18,7 +16,6 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
-	"dafty.ai/dafty-operator/internal/lifecycle"
 )
 
 // namespace holds all objects of a history.
@@ -88,14 +85,6 @@ func (a *apiServer) ownKey() string { return ownKeys + string(uid(a.created+1)) 
 
 // get is the newest version of an object, nil where there is none.
 func (a *apiServer) get(name string) *v1alpha1.DaftyJob { return a.jobs[name].job }
-
-// change edits the spec as a user does.
-func (a *apiServer) change(name string, edit func(*v1alpha1.DaftyJob)) {
-	job := a.get(name).DeepCopy()
-	edit(job)
-	job.Generation++
-	a.store(job)
-}
 
 // delete marks an object as deleted; it goes once it has no finalizer.
 func (a *apiServer) delete(name string) {
@@ -204,61 +193,6 @@ func (a *apiServer) storeRead(job *v1alpha1.DaftyJob) *v1alpha1.DaftyJob {
 	return job
 }
 
-// tamper has a user write what is the operator's: status, finalizers or annotations.
-func (a *apiServer) tamper(name string, edit func(*v1alpha1.DaftyJob)) {
-	job := a.get(name).DeepCopy()
-	edit(job)
-	a.env.invariants.userWrites = true
-	a.store(job)
-	a.env.invariants.userWrites = false
-}
-
-// loseStatus is what an apply of an old backup to the status subresource does.
-func (a *apiServer) loseStatus(name string) {
-	a.env.invariants.lostStatus[a.get(name).UID] = true
-	a.tamper(name, func(job *v1alpha1.DaftyJob) { job.Status = v1alpha1.DaftyJobStatus{ObservedGeneration: -1} })
-}
-
-func (a *apiServer) takeFinalizerOff(name string) {
-	if a.get(name) == nil {
-		return
-	}
-	a.env.invariants.stripped[a.get(name).UID] = true
-	a.tamper(name, func(job *v1alpha1.DaftyJob) { job.Finalizers = nil })
-}
-
-func (a *apiServer) takeAnnotationOff(name string) {
-	if a.get(name) == nil {
-		return
-	}
-	a.tamper(name, func(job *v1alpha1.DaftyJob) { delete(job.Annotations, v1alpha1.JobAnnotation) })
-}
-
-// vanish loses an object without asking anybody, as a cluster that is lost does.
-func (a *apiServer) vanish(name string) {
-	a.takeFinalizerOff(name)
-	a.delete(name)
-}
-
-// createFrom makes a new object of an old one's metadata and spec, as a restore from a backup and a manifest that
-// was exported do. Status is in neither.
-func (a *apiServer) createFrom(old *v1alpha1.DaftyJob, finalizers bool) {
-	job := &v1alpha1.DaftyJob{Spec: *old.Spec.DeepCopy()}
-	job.Name, job.Annotations = old.Name, maps.Clone(old.Annotations)
-	if strings.HasPrefix(job.Spec.IdempotencyKey, ownKeys) {
-		job.Spec.IdempotencyKey = a.ownKey()
-	}
-	if finalizers {
-		job.Finalizers = slices.Clone(old.Finalizers)
-	}
-	a.create(job)
-	// Nothing holds it until the operator has seen it.
-	a.env.invariants.stripped[job.UID] = len(job.Finalizers) == 0
-	if id := lifecycle.Annotated(job); id != "" {
-		a.env.invariants.inheritedJobs[job.UID], a.env.invariants.lostStatus[job.UID] = id, true
-	}
-}
-
 // lastOf is the last version of an object that had this name, nil where there was none.
 func (a *apiServer) lastOf(name string) *v1alpha1.DaftyJob {
 	for _, v := range slices.Backward(a.history) {
@@ -282,59 +216,7 @@ func (a *apiServer) snapshot(ago int) map[string]version {
 	return jobs
 }
 
-// putSecret creates or changes the Secret of the API key.
-func (a *apiServer) putSecret(apiKey string) {
-	a.secrets[v1alpha1.DefaultSecretName] = &corev1.Secret{
-		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: v1alpha1.DefaultSecretName},
-		Data:       map[string][]byte{v1alpha1.DefaultSecretKey: []byte(apiKey)},
-	}
-}
-
-// putImage creates or changes the ConfigMap of a picture.
-func (a *apiServer) putImage(content []byte) {
-	a.configMaps[imageConfigMap] = &corev1.ConfigMap{
-		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: imageConfigMap},
-		BinaryData: map[string][]byte{imageKey: content},
-	}
-}
-
 const (
 	imageConfigMap = "brand"
 	imageKey       = "logo.png"
 )
-
-// logoReference refers to the picture.
-func logoReference() v1alpha1.ImageReference {
-	return v1alpha1.ImageReference{ConfigMapKeyRef: &v1alpha1.ConfigMapKeyReference{Name: imageConfigMap, Key: imageKey}}
-}
-
-// createConfigMap is the operator's create.
-func (a *apiServer) createConfigMap(configMap *corev1.ConfigMap) error {
-	switch {
-	case a.terminating:
-		return apierrors.NewForbidden(configMapResource, configMap.Name, errors.New("the namespace is being terminated"))
-	case a.configMaps[configMap.Name] != nil:
-		return apierrors.NewAlreadyExists(configMapResource, configMap.Name)
-	}
-	return a.storeConfigMap(configMap)
-}
-
-// patchConfigMap is the operator's patch of what it has read.
-func (a *apiServer) patchConfigMap(configMap *corev1.ConfigMap) error {
-	stored := a.configMaps[configMap.Name]
-	switch {
-	case stored == nil:
-		return apierrors.NewNotFound(configMapResource, configMap.Name)
-	case stored.ResourceVersion != configMap.ResourceVersion:
-		return apierrors.NewConflict(configMapResource, configMap.Name, errors.New("it has changed"))
-	}
-	return a.storeConfigMap(configMap)
-}
-
-func (a *apiServer) storeConfigMap(configMap *corev1.ConfigMap) error {
-	stored := configMap.DeepCopy()
-	a.env.invariants.checkConfigMap(a.configMaps[configMap.Name], stored)
-	a.putConfigMap(configMap.Name, stored)
-	configMap.ResourceVersion = stored.ResourceVersion // as the answer has it
-	return nil
-}

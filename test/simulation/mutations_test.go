@@ -1,7 +1,6 @@
 package simulation
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"os"
@@ -18,7 +17,6 @@ import (
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
 	"dafty.ai/dafty-operator/internal/account"
-	"dafty.ai/dafty-operator/internal/dafty"
 	"dafty.ai/dafty-operator/internal/test/docstest"
 )
 
@@ -284,153 +282,9 @@ func (m mutant) find(t *testing.T, seed uint64) (invariant, problem string) {
 	return "", ""
 }
 
-// leaderOversleeps stops the leader between its write-ahead and its POST until another leader repeats it.
-func leaderOversleeps(e *env) {
-	pause := e.random.between(44*time.Second, time.Minute, "the leader oversleeps")
-	stopLeaderAt(e, "before", pause)
-	e.create(image)
-	e.advance(pause + 3*time.Minute)
-}
-
-// crashWithin has the operator crash while Dafty works on its request.
-func crashWithin(e *env) {
-	e.onMoment = func(moment string) {
-		if moment == "within" {
-			e.onMoment = nil
-			e.leader.crash("within its request")
-		}
-	}
-	e.create(image)
-	e.advance(5 * time.Minute)
-}
-
-// deletedInDoubt has an object deleted while the answer to its request is lost, and the operator crash.
-func deletedInDoubt(e *env) {
-	e.injectFault(hangAfter)
-	e.create(image)
-	e.advance(6 * time.Second)
-	e.do(func() {
-		e.deleteOne()
-		e.leader.crash("in doubt")
-	})
-	e.advance(5 * time.Minute)
-}
-
-// cancelledAndOrphaned has a job called off and its object, which would leave it running, deleted at once.
-func cancelledAndOrphaned(e *env) {
-	e.create(orphan)
-	e.advance(queued)
-	e.do(func() {
-		e.cancelOne()
-		e.deleteOne()
-	})
-	e.advance(5 * time.Minute)
-}
-
-// slowRequest has a leader stop while its request is on its way, and the request take long.
-func slowRequest(e *env) {
-	e.do(func() { e.daftyFaults = faults{kinds: []fault{slow}, odds: 8, until: time.Now().Add(time.Minute)} })
-	e.create(image)
-	e.advance(500 * time.Millisecond)
-	e.do(func() { e.leader.pause(2 * time.Minute) })
-	e.advance(5 * time.Minute)
-}
-
-// repeatRefused has the answer to a request lost, and its repeats refused for a while.
-func repeatRefused(e *env) {
-	e.injectFault(hangAfter)
-	e.create(image)
-	e.advance(20 * time.Second)
-	e.do(func() {
-		e.daftyFaults = faults{kinds: []fault{tooMany}, odds: 8, until: time.Now().Add(time.Minute)}
-	})
-	e.advance(5 * time.Minute)
-}
-
-// rotatedInDoubt has the answer to a request lost, and then the key rotated.
-func rotatedInDoubt(e *env) {
-	e.injectFault(hangAfter)
-	e.create(image)
-	e.advance(20 * time.Second)
-	e.do(func() { e.api.putSecret(keyTwo) })
-	e.advance(5 * time.Minute)
-}
-
 // submissionOf is the submission in a patch, nil where it has none.
 func submissionOf(patch map[string]any) map[string]any {
 	status, _ := patch["status"].(map[string]any)
 	submission, _ := status["submission"].(map[string]any)
 	return submission
-}
-
-// createWithoutDeadline makes creates that are never given up.
-type createWithoutDeadline struct{ account.Dafty }
-
-func (c createWithoutDeadline) Create(ctx context.Context, create dafty.Create, key string) (*dafty.Job, error) {
-	return c.Dafty.Create(context.WithoutCancel(ctx), create, key)
-}
-
-// createRepeated repeats a create whose connection broke, while the server may still work on the first.
-type createRepeated struct{ account.Dafty }
-
-func (c createRepeated) Create(ctx context.Context, create dafty.Create, key string) (*dafty.Job, error) {
-	job, err := c.Dafty.Create(ctx, create, key)
-	if e := dafty.AsError(err); e != nil && e.Kind == dafty.KindUnavailable && e.Status == 0 && ctx.Err() == nil {
-		return c.Dafty.Create(ctx, create, key)
-	}
-	return job, err
-}
-
-// keyInErrors has the API key in its errors.
-type keyInErrors struct {
-	account.Dafty
-	apiKey string
-}
-
-func (c keyInErrors) Create(ctx context.Context, create dafty.Create, key string) (*dafty.Job, error) {
-	job, err := c.Dafty.Create(ctx, create, key)
-	if e := dafty.AsError(err); e != nil {
-		e.Message += " (sent with " + c.apiKey + ")"
-		return nil, e
-	}
-	return job, nil
-}
-
-// cancelledWithoutCall says of a job that its cancel has ended it, and asks nobody.
-type cancelledWithoutCall struct{ account.Dafty }
-
-func (c cancelledWithoutCall) Cancel(_ context.Context, id string) (*dafty.Job, error) {
-	return &dafty.Job{Id: id, Status: dafty.Failed}, nil
-}
-
-// refusedOnTimeout takes a create without an answer for one that was refused.
-type refusedOnTimeout struct{ account.Dafty }
-
-func (c refusedOnTimeout) Create(ctx context.Context, create dafty.Create, key string) (*dafty.Job, error) {
-	job, err := c.Dafty.Create(ctx, create, key)
-	if e := dafty.AsError(err); e != nil && e.Kind == dafty.KindUnavailable {
-		return nil, &dafty.CallError{Kind: dafty.KindRateLimit, Message: "taken for a refusal"}
-	}
-	return job, err
-}
-
-// failedOnError takes a look that failed for a job that failed.
-type failedOnError struct{ account.Dafty }
-
-func (c failedOnError) Job(ctx context.Context, id string, wait bool) (*dafty.Job, error) {
-	if job, err := c.Dafty.Job(ctx, id, wait); err == nil {
-		return job, nil
-	}
-	return &dafty.Job{Id: id, Status: dafty.Failed}, nil
-}
-
-// notFoundOnError takes a look that failed for a job that isn't there.
-type notFoundOnError struct{ account.Dafty }
-
-func (c notFoundOnError) Job(ctx context.Context, id string, wait bool) (*dafty.Job, error) {
-	job, err := c.Dafty.Job(ctx, id, wait)
-	if err != nil {
-		return nil, &dafty.CallError{Kind: dafty.KindNotFound, Message: "taken for absent"}
-	}
-	return job, nil
 }

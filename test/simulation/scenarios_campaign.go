@@ -1,8 +1,6 @@
 package simulation
 
 import (
-	"bytes"
-	"net/http"
 	"time"
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
@@ -99,21 +97,5 @@ func withOwnKey(of func() *v1alpha1.DaftyJob) func() *v1alpha1.DaftyJob {
 		job := of()
 		job.Spec.IdempotencyKey = ownKeys
 		return job
-	}
-}
-
-// checkBody looks at each create that leaves: requests with one key and one API key have one body.
-func (inv *invariants) checkBody(req *http.Request, body []byte) {
-	key := req.Header.Get("Idempotency-Key")
-	if key == "" {
-		return
-	}
-	of := req.Header.Get("X-Api-Key") + " " + key
-	inv.mu.Lock()
-	was, again := inv.bodies[of]
-	inv.bodies[of] = body
-	inv.mu.Unlock()
-	if again && !bytes.Equal(was, body) {
-		inv.violated("contract: %s is sent with another body: %s, and before %s", describeRequest(req), body, was)
 	}
 }
