@@ -44,7 +44,7 @@ type apiServer struct {
 	// history are all versions there ever were, for those who read an old one.
 	history []version
 	secrets map[string]*corev1.Secret
-	// configMaps hold pictures, or results.
+	// configMaps hold images, or results.
 	configMaps map[string]*corev1.ConfigMap
 	// terminating is set once the namespace is deleted: nothing new is taken.
 	terminating bool
@@ -54,7 +54,9 @@ type apiServer struct {
 }
 
 func newAPIServer(e *env) *apiServer {
-	return &apiServer{env: e, jobs: map[string]version{}, secrets: map[string]*corev1.Secret{}, configMaps: map[string]*corev1.ConfigMap{}, names: map[string]bool{}}
+	return &apiServer{
+		env: e, jobs: map[string]version{}, secrets: map[string]*corev1.Secret{}, configMaps: map[string]*corev1.ConfigMap{}, names: map[string]bool{},
+	}
 }
 
 // create stores a new object with the CRD's defaults.
@@ -83,7 +85,7 @@ const ownKeys = "own."
 // ownKey is a key of the user's own for the next object.
 func (a *apiServer) ownKey() string { return ownKeys + string(uid(a.created+1)) }
 
-// get is the newest version of an object, nil where there is none.
+// get returns the newest version of an object, nil if there is none.
 func (a *apiServer) get(name string) *v1alpha1.DaftyJob { return a.jobs[name].job }
 
 // delete marks an object as deleted; it goes once it has no finalizer.
@@ -99,7 +101,7 @@ func (a *apiServer) delete(name string) {
 	a.store(job)
 }
 
-// patch applies a JSON merge patch to the object, or to its status alone.
+// patch applies a JSON merge patch to the object, or only to its status.
 func (a *apiServer) patch(name string, status bool, data []byte) (*v1alpha1.DaftyJob, error) {
 	current, ok := a.jobs[name]
 	if !ok {

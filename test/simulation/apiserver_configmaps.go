@@ -30,7 +30,7 @@ func labelled(configMap *corev1.ConfigMap) bool {
 	return configMap != nil && configMap.Labels[v1alpha1.ResultLabel] == v1alpha1.ResultLabelValue
 }
 
-// putConfigMap makes a ConfigMap so, nil where it goes, and tells everyone who watches.
+// putConfigMap stores a ConfigMap, or deletes it if after is nil, and notifies all watches.
 func (a *apiServer) putConfigMap(name string, after *corev1.ConfigMap) {
 	a.revision++
 	before := a.configMaps[name]

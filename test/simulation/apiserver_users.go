@@ -20,7 +20,7 @@ func (a *apiServer) change(name string, edit func(*v1alpha1.DaftyJob)) {
 	a.store(job)
 }
 
-// tamper has a user write what is the operator's: status, finalizers or annotations.
+// tamper edits an object as a user who writes what is the operator's: status, finalizers or annotations.
 func (a *apiServer) tamper(name string, edit func(*v1alpha1.DaftyJob)) {
 	job := a.get(name).DeepCopy()
 	edit(job)
@@ -83,7 +83,7 @@ func (a *apiServer) putSecret(apiKey string) {
 	}
 }
 
-// putImage creates or changes the ConfigMap of a picture.
+// putImage creates or changes the ConfigMap of the image.
 func (a *apiServer) putImage(content []byte) {
 	a.configMaps[imageConfigMap] = &corev1.ConfigMap{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: imageConfigMap},
@@ -91,7 +91,7 @@ func (a *apiServer) putImage(content []byte) {
 	}
 }
 
-// logoReference refers to the picture.
+// logoReference returns a reference to the image in that ConfigMap.
 func logoReference() v1alpha1.ImageReference {
 	return v1alpha1.ImageReference{ConfigMapKeyRef: &v1alpha1.ConfigMapKeyReference{Name: imageConfigMap, Key: imageKey}}
 }

@@ -26,7 +26,7 @@ type jobCache struct {
 	broken     bool
 }
 
-// newJobCache is that of a process that starts. Its first list may come from an API server that
+// newJobCache returns the cache of a process that starts. Its first list may come from an API server that
 // is behind, and be older than what the process before it saw.
 func newJobCache(p *process) *jobCache {
 	e := p.env

@@ -18,7 +18,7 @@ import (
 // each DaftyJob completes, and is paid for once. With SIMULATE_N it does so under all of them.
 func TestCampaigns(t *testing.T) {
 	t.Parallel()
-	// few leave the url, the variation's id or the job's id alone; with the last, none names another image than the first.
+	// few leave only the url, the variation's id or the job's id; with the last, none names another image than the first.
 	few := map[string]bool{"url refused, variation, job, fresh": true, "url refused, job, job-400, same": true}
 	for _, url := range []daftysim.ResultURL{daftysim.ResultURLAccepted, daftysim.ResultURLRefused} {
 		for _, references := range []daftysim.References{daftysim.ReferencesURL, daftysim.ReferencesVariation, daftysim.ReferencesJob} {
@@ -44,7 +44,7 @@ func TestCampaigns(t *testing.T) {
 	}
 }
 
-// Two DaftyJobs that share a key and ask for different things share the first's job, or the second asks a person: what Dafty
+// Two DaftyJobs that share a key and ask for different things share the first's job, or the second asks a user: what Dafty
 // does is open, and neither is ever paid for twice.
 func TestOneKeyForTwoRequests(t *testing.T) {
 	t.Parallel()
@@ -99,7 +99,7 @@ func TestOneKeyForTwoRequests(t *testing.T) {
 	}
 }
 
-// formRefused has Dafty take no url of a result as a reference.
+// formRefused plays a campaign while Dafty takes no url of a result as a reference.
 func formRefused(e *env) {
 	v := e.variants
 	v.ResultURL = daftysim.ResultURLRefused

@@ -18,7 +18,7 @@ import (
 )
 
 // apiClient is a process's client of the API server: DaftyJobs are read from the process's
-// view, Secrets and ConfigMaps live. What the operator must not call panics.
+// cache, Secrets and ConfigMaps live. What the operator must not call panics.
 type apiClient struct {
 	client.Client
 	p *process
@@ -101,7 +101,7 @@ func (c apiClient) List(_ context.Context, list client.ObjectList, opts ...clien
 	return nil
 }
 
-// selected says whether a field index has the object under the values that are asked for.
+// selected reports whether a field index has the object under the values that are asked for.
 func selected(job *v1alpha1.DaftyJob, selector fields.Selector) bool {
 	for _, r := range selector.Requirements() {
 		if !slices.Contains(controller.Indexes[r.Field](job), r.Value) {

@@ -24,7 +24,7 @@ func (c apiClient) write(what string, write func() error) error {
 	return err
 }
 
-// apply has a write its effect, unless the process is dead, or the weather spoils it; its answer may be lost. write says
+// apply makes a write have its effect, unless the process is dead or a fault hits it; its answer may be lost. write returns
 // what to show of it in the trace, and then follows a success.
 func (c apiClient) apply(what string, write func() (shown string, err error), then func()) error {
 	e := c.p.env

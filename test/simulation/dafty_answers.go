@@ -43,7 +43,7 @@ func (s served) String() string {
 	return b.String()
 }
 
-// serve has Dafty answer, or what stands in its place.
+// serve returns the answer of Dafty, or of what stands in its place.
 func (n network) serve(req *http.Request, body []byte, fault fault) served {
 	got := served{fault: fault}
 	if !fault.reaches() {

@@ -46,7 +46,7 @@ func describePatch(patch []byte) string {
 	return text
 }
 
-// describeRequest names a request for the trace and for chance.
+// describeRequest names a request for the trace and for random draws.
 func describeRequest(req *http.Request) string {
 	path := strings.TrimPrefix(req.URL.Path, daftysim.BasePath)
 	if key := req.Header.Get("Idempotency-Key"); key != "" {
@@ -63,7 +63,7 @@ func describeRequest(req *http.Request) string {
 	return req.Method + " " + path
 }
 
-// shortID cuts a UUID down to what tells it from others.
+// shortID returns the first eight characters of a UUID, and any other text as it is.
 func shortID(text string) string {
 	if len(text) == 36 {
 		return text[:8]

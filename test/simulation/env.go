@@ -29,23 +29,25 @@ const (
 
 var allKeys = []string{keyOne, keyTwo, keyOther, keyBad}
 
-// options say what a world is like.
+// options configure an env.
 type options struct {
 	seed uint64
 	// replicas are how many operator processes run.
 	replicas int
 	// variants are how Dafty reads its contract.
 	variants daftysim.Variants
-	// pending, processing are how long jobs take; a manual world's stay where they are until
-	// they are moved.
-	pending, processing time.Duration
-	manual              bool
+	// pending is how long jobs are queued.
+	pending time.Duration
+	// processing is how long jobs take after that.
+	processing time.Duration
+	// manual makes jobs stay where they are until they are moved.
+	manual bool
 	// creating is how long Dafty works on a create before it is made.
 	creating time.Duration
 	mutation mutation
 }
 
-// env is all there is.
+// env is one simulated cluster with Dafty, and what is wrong in it.
 type env struct {
 	options
 	random     *random
@@ -53,37 +55,47 @@ type env struct {
 	invariants *invariants
 	sim        *daftysim.Simulator
 
-	mu        sync.Mutex
-	api       *apiServer
-	slots     []string
+	// mu guards what follows.
+	mu  sync.Mutex
+	api *apiServer
+	// slots are where processes run: "A", "B".
+	slots []string
+	// starts counts the processes that were ever started.
 	starts    int
 	processes []*process // those that live
 	leader    *process   // may be dead, until its lease runs out
-	// daftyFaults is what is wrong on the way to Dafty; apiWeather on the way to the API server.
-	daftyFaults, apiFaults faults
-	// refusals are the writes that the API server refuses; refusedCount counts them.
-	refusals     []refusedWrites
+	// daftyFaults is what is wrong on the way to Dafty.
+	daftyFaults faults
+	// apiFaults is what is wrong on the way to the API server.
+	apiFaults faults
+	// refusals are the writes that the API server refuses.
+	refusals []refusedWrites
+	// refusedCount counts the writes that it refused.
 	refusedCount int
 	// clockOff is how wrong the clocks of all machines are set.
 	clockOff time.Duration
-	// clocksJumped says that they were, or are: what was decided then may be told later.
+	// clocksJumped is set once they were wrong: what was decided then may be written later.
 	clocksJumped bool
 	// lastPause is the last pause of a process.
 	lastPause pausePeriod
-	// effects counts API writes and Dafty calls; crashAt is where to crash, and crashed says that it did there.
+	// effects counts API writes and Dafty calls.
 	effects int
+	// crashAt is the crash point, none if its effect is 0.
 	crashAt point
+	// crashed is set once a process crashed there.
 	crashed bool
-	// onMoment is told each moment of a submission: "before" its POST, as its write-ahead is done,
-	// "within" it, and "after" it had its effect. Nil where nobody asks.
+	// onMoment is called at each moment of a submission: "before" its POST, as its write-ahead is done,
+	// "within" it, and "after" it had its effect. May be nil.
 	onMoment func(moment string)
-	// lastUserJob is the newest job that a person made at Dafty.
+	// lastUserJob is the newest job that a user made at Dafty.
 	lastUserJob string
-	// healed is set once nothing is to go wrong any more, over stops all that is still due.
-	healed, over bool
+	// healed is set once nothing goes wrong any more.
+	healed bool
+	// over stops all that is still due.
+	over bool
 }
 
-// point is before or after an effect, counted from 1.
+// point is a crash point: before or after an effect, counted from 1.
 type point struct {
 	effect int
 	after  bool
@@ -127,14 +139,14 @@ func newEnv(o options) *env {
 	return e
 }
 
-// reached tells whoever watches. The caller holds the lock.
+// reached calls onMoment. The caller holds the lock.
 func (e *env) reached(name string) {
 	if e.onMoment != nil {
 		e.onMoment(name)
 	}
 }
 
-// afterFunc does f later, under the lock.
+// afterFunc calls f after d, under the lock.
 func (e *env) afterFunc(d time.Duration, f func()) {
 	time.AfterFunc(max(d, 0), func() {
 		e.mu.Lock()

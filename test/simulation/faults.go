@@ -54,7 +54,7 @@ type faults struct {
 	until time.Time
 }
 
-// hit says whether a call is met by the weather.
+// hit reports whether a call fails.
 func (f faults) hit(e *env, what string) bool {
 	return time.Now().Before(f.until) && e.random.roll(what+" is met by the weather")%8 < f.odds
 }
@@ -70,7 +70,7 @@ func (e *env) drawFault(what string) fault {
 	return f.kinds[e.random.roll(what+" fault")%uint64(len(f.kinds))]
 }
 
-// reaches says whether the request comes to Dafty.
+// reaches reports whether the request comes to Dafty.
 func (f fault) reaches() bool {
 	switch f {
 	case "", slow, truncated, resetWithin, resetAfter, hangAfter, badGatewayAfter, brokenAfter, garbageAfter:

@@ -14,7 +14,7 @@ import (
 const shortHistories = 2000
 
 // TestHistories plays random histories. SIMULATE_SEED is the first seed, and SIMULATE_N how
-// many to play; a seed alone is played with its trace printed.
+// many to play; with only a seed it is played with its trace printed.
 func TestHistories(t *testing.T) {
 	first, n := number(t, "SIMULATE_SEED", 1), number(t, "SIMULATE_N", shortHistories)
 	if os.Getenv("SIMULATE_SEED") != "" && os.Getenv("SIMULATE_N") == "" {
@@ -59,7 +59,7 @@ func TestHistories(t *testing.T) {
 	}
 }
 
-// report tells of a history that broke an invariant, as short as it can be made.
+// report describes a history that broke an invariant, as short as it can be made.
 func report(t *testing.T, h history, r result) string {
 	t.Helper()
 	small := shrink(h, invariantOf(r.problems[0]), 200, func(h history) result { return run(t, h.options, h.play) })

@@ -13,14 +13,14 @@ import (
 // jobNames are the names that objects have.
 var jobNames = []string{"one", "two", "three"}
 
-// history is a world and what happens in it.
+// history is an env and what happens in it.
 type history struct {
 	options options
 	events  []event
 }
 
-// event is one thing that happens, so long after the one before. What it does depends on
-// choice alone and on how the world then stands, so that events before it can be left out.
+// event is one thing that happens, so long after the one before. What it does depends only on
+// choice and on the state of the env, so that events before it can be left out.
 type event struct {
 	gap    time.Duration
 	kind   string
@@ -114,7 +114,7 @@ func drawGap(r *rand.Rand) time.Duration {
 	return time.Duration(r.Int64N(int64(most)))
 }
 
-// play has a history happen.
+// play plays the events.
 func (h history) play(e *env) {
 	for _, event := range h.events {
 		e.advance(event.gap)
@@ -124,7 +124,7 @@ func (h history) play(e *env) {
 			}
 		}
 	}
-	e.crashAt = point{} // what crashes in a world that is well is for the crash points
+	e.crashAt = point{} // crashes in a healed env are for the crash points
 }
 
 // String lists the events.

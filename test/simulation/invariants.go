@@ -17,31 +17,36 @@ import (
 	"dafty.ai/dafty-operator/internal/test/kstatustest"
 )
 
-// invariants holds what happens against the invariants.
+// invariants checks what happens, and notes what is broken.
 type invariants struct {
 	env *env
 
-	// Guarded by env.mu.
-	latest    map[types.UID]*v1alpha1.DaftyJob // the last version of each object there ever was
+	// latest is the last version of each object that there ever was. This and all fields up to mu are guarded by env.mu.
+	latest map[types.UID]*v1alpha1.DaftyJob
+	// abandoned are the objects whose cancel was given up, as an event told.
 	abandoned map[types.UID]bool
-	// What users took into their own hands. stripped objects have lost their finalizer, and forced ones
-	// are gone without it. Objects that lostStatus know of their job by its annotation alone; heirs came
-	// with that annotation, and what they hold is the job that they must not pay for again.
-	stripped, forced, lostStatus map[types.UID]bool
-	inheritedJobs                map[types.UID]string
-	// refusedSince are the writes that are refused, and toldRefused those of which that was told; cancels are when the
-	// last cancel of a job left, by its id.
-	refusedSince     map[refusedWrite]refusedSince
+	// stripped are the objects whose finalizer a user took off.
+	stripped map[types.UID]bool
+	// forced are the objects that are gone without a finalizer, after a user took it off.
+	forced map[types.UID]bool
+	// lostStatus are the objects that know of their job only by its annotation.
+	lostStatus map[types.UID]bool
+	// inheritedJobs are the jobs that objects came with, by annotation: they must not pay for them again.
+	inheritedJobs map[types.UID]string
+	// inheritedKeys are the objects that were restored with a request in doubt, by its idempotency key.
+	inheritedKeys map[string]types.UID
+	// restored are the backups that came back with their status, by the UID of the new object.
+	restored map[types.UID]*v1alpha1.DaftyJob
+	// refusedSince is how long writes have been refused.
+	refusedSince map[refusedWrite]refusedSince
+	// reportedRefusals are the refused writes that an event told of.
 	reportedRefusals map[refusedWrite]bool
-	cancels          map[string]cancelSent
-	// cancelRecorded are the objects of which it was ever on record that their job is being cancelled.
+	// cancels are the last cancels that left, by the job's id.
+	cancels map[string]cancelSent
+	// cancelRecorded are the objects whose status ever said that their job is being cancelled.
 	cancelRecorded map[types.UID]bool
 	// sentKeys are the idempotency keys that a request was ever sent with.
 	sentKeys map[string]bool
-	// inheritedKeys are the objects that were restored with a request in doubt, by its idempotency key.
-	inheritedKeys map[string]types.UID
-	// restored are the backups that came back with their status, by the uid of the new object.
-	restored map[types.UID]*v1alpha1.DaftyJob
 	// resultData is what was last written of an object's result.
 	resultData map[types.UID]map[string]string
 	// userWrites is set while a user writes what is the operator's.
@@ -49,22 +54,21 @@ type invariants struct {
 
 	mu       sync.Mutex
 	problems []string
-	bodies   map[string][]byte // of creates, see posted
+	bodies   map[string][]byte // of creates, see checkBody
 }
 
 func newInvariants(e *env) *invariants {
 	return &invariants{
 		env: e, latest: map[types.UID]*v1alpha1.DaftyJob{}, abandoned: map[types.UID]bool{},
-		stripped: map[types.UID]bool{}, forced: map[types.UID]bool{}, lostStatus: map[types.UID]bool{}, inheritedJobs: map[types.UID]string{},
-		refusedSince: map[refusedWrite]refusedSince{}, reportedRefusals: map[refusedWrite]bool{}, cancels: map[string]cancelSent{}, cancelRecorded: map[types.UID]bool{},
-		sentKeys:      map[string]bool{},
-		inheritedKeys: map[string]types.UID{}, restored: map[types.UID]*v1alpha1.DaftyJob{},
-		resultData: map[types.UID]map[string]string{},
-		bodies:     map[string][]byte{},
+		stripped: map[types.UID]bool{}, forced: map[types.UID]bool{}, lostStatus: map[types.UID]bool{},
+		inheritedJobs: map[types.UID]string{}, inheritedKeys: map[string]types.UID{}, restored: map[types.UID]*v1alpha1.DaftyJob{},
+		refusedSince: map[refusedWrite]refusedSince{}, reportedRefusals: map[refusedWrite]bool{},
+		cancels: map[string]cancelSent{}, cancelRecorded: map[types.UID]bool{}, sentKeys: map[string]bool{},
+		resultData: map[types.UID]map[string]string{}, bodies: map[string][]byte{},
 	}
 }
 
-// violated notes that an invariant is broken.
+// violated notes that an invariant is broken. The text begins with its name and a colon.
 func (inv *invariants) violated(format string, args ...any) {
 	problem := fmt.Sprintf(format, args...)
 	inv.env.trace.add("JUDGE", "%s", problem)
@@ -73,7 +77,7 @@ func (inv *invariants) violated(format string, args ...any) {
 	inv.problems = append(inv.problems, problem)
 }
 
-// noAPIKey finds API keys where none may be.
+// noAPIKey checks that a text has no API key in it.
 func (inv *invariants) noAPIKey(where, text string) {
 	for _, key := range allKeys {
 		if strings.Contains(text, key) {
@@ -82,7 +86,7 @@ func (inv *invariants) noAPIKey(where, text string) {
 	}
 }
 
-// checkRequest looks at a request that leaves.
+// checkRequest checks where a request goes, and that the API key is only in its header.
 func (inv *invariants) checkRequest(req *http.Request) {
 	if req.URL.Host != daftyHost || req.URL.Scheme != "https" {
 		inv.violated("leaked: a request goes to %s://%s", req.URL.Scheme, req.URL.Host)
@@ -95,7 +99,7 @@ func (inv *invariants) checkRequest(req *http.Request) {
 	}
 }
 
-// checkEvent takes an event of the operator's. It says nothing of itself about the world.
+// checkEvent checks an event of the operator's.
 func (inv *invariants) checkEvent(job *v1alpha1.DaftyJob, reason, message string) {
 	inv.noAPIKey("an event", message)
 	if entry, known := inv.env.sim.Job(job.Status.JobID); reason == v1alpha1.EventJobOrphaned && known && entry.Cancelled {
@@ -110,7 +114,7 @@ func (inv *invariants) checkEvent(job *v1alpha1.DaftyJob, reason, message string
 	}
 }
 
-// checkVersion looks at each version of each object.
+// checkVersion checks each version of each object.
 func (inv *invariants) checkVersion(before, after version) {
 	job := after.job
 	inv.latest[job.UID] = job
@@ -183,7 +187,7 @@ func changingAfterEnd(was, job *v1alpha1.DaftyJob) []string {
 	return nil
 }
 
-// checkBody looks at each create that leaves: requests with one key and one API key have one body.
+// checkBody checks each create that leaves: requests with one key and one API key have one body.
 func (inv *invariants) checkBody(req *http.Request, body []byte) {
 	key := req.Header.Get("Idempotency-Key")
 	if key == "" {

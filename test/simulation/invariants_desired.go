@@ -17,7 +17,8 @@ func (inv *invariants) checkDesiredState(was, job *v1alpha1.DaftyJob) {
 	}
 	for _, condition := range job.Status.Conditions {
 		if condition.ObservedGeneration != job.Status.ObservedGeneration {
-			inv.violated("false: %s of %s is of generation %d, and its status of %d", condition.Type, job.Name, condition.ObservedGeneration, job.Status.ObservedGeneration)
+			inv.violated("false: %s of %s is of generation %d, and its status of %d",
+				condition.Type, job.Name, condition.ObservedGeneration, job.Status.ObservedGeneration)
 		}
 	}
 	if !was.Status.Phase.Final() && endOf(job) == v1alpha1.ReasonCompleted && job.Status.Phase.Final() && cancelRequested(was) {
@@ -29,24 +30,25 @@ func (inv *invariants) checkDesiredState(was, job *v1alpha1.DaftyJob) {
 	}
 }
 
-// cancelRequested says whether a job is to be cancelled, by its spec or by what is on record of an earlier one.
+// cancelRequested reports whether a job is to be cancelled, by its spec or by what is on record of an earlier one.
 func cancelRequested(job *v1alpha1.DaftyJob) bool {
 	return job.Spec.DesiredState == v1alpha1.DesiredCancelled || job.Status.CancelRequestedAt != nil
 }
 
-// isSuspended says whether a job was suspended by its spec, and not released since: silence releases nothing.
+// isSuspended reports whether a job was suspended by its spec, and not released since: silence releases nothing.
 func isSuspended(job *v1alpha1.DaftyJob) bool {
 	return job.Spec.DesiredState == v1alpha1.DesiredSuspended || job.Spec.DesiredState == "" && job.Status.SuspendedAt != nil
 }
 
-// checkFirstRequest is asked of an object as it was when a request for it is sent for the first time.
+// checkFirstRequest checks an object as it was when a request for it is first sent.
 func (inv *invariants) checkFirstRequest(job *v1alpha1.DaftyJob) {
 	switch seconds := job.Spec.StartingDeadlineSeconds; {
 	case cancelRequested(job):
 		inv.violated("paid unasked: %s was called off, and is submitted", job.Name)
 	case isSuspended(job):
 		inv.violated("paid unasked: %s is held back, and is submitted", job.Name)
-	case seconds != nil && !maybeSubmitted(job) && time.Since(startingDeadline(job)) > maxSkew && !inv.env.clocksJumped && !inv.env.lastPause.covers(startingDeadline(job)):
+	case seconds != nil && !maybeSubmitted(job) && time.Since(startingDeadline(job)) > maxSkew &&
+		!inv.env.clocksJumped && !inv.env.lastPause.covers(startingDeadline(job)):
 		inv.violated("paid unasked: %s is submitted %s after its starting deadline", job.Name, time.Since(startingDeadline(job)))
 	}
 }
@@ -66,13 +68,13 @@ func startingDeadline(job *v1alpha1.DaftyJob) time.Time {
 	return job.CreationTimestamp.Add(time.Duration(*job.Spec.StartingDeadlineSeconds) * time.Second)
 }
 
-// maybeSubmitted says whether Dafty may have taken the job, or has.
+// maybeSubmitted reports whether Dafty may have taken the job, or has.
 func maybeSubmitted(job *v1alpha1.DaftyJob) bool {
 	status := &job.Status
 	return status.JobID != "" || status.InDoubt() || status.SubmittedAt != nil || len(status.FailedJobIDs) > 0 || lifecycle.Annotated(job) != ""
 }
 
-// shouldHaveStarted says whether a job waits on although its starting deadline is long over.
+// shouldHaveStarted reports whether a job still waits although its starting deadline is long over.
 func (inv *invariants) shouldHaveStarted(job *v1alpha1.DaftyJob) bool {
 	return job.Spec.StartingDeadlineSeconds != nil && !maybeSubmitted(job) && time.Since(startingDeadline(job)) > time.Minute
 }
@@ -86,7 +88,7 @@ func (inv *invariants) checkStartingDeadline(job *v1alpha1.DaftyJob, untrue func
 	}
 }
 
-// checkAlreadyCancelled holds at the end what is told of the objects that are cancelled against what they ask for by now.
+// checkAlreadyCancelled checks that AlreadyCancelled is the reason of the cancelled objects that ask for something else, and of no others.
 func (inv *invariants) checkAlreadyCancelled() {
 	for _, job := range inv.objects() {
 		already := readyOf(job).Reason == v1alpha1.ReasonAlreadyCancelled

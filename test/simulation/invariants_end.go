@@ -12,7 +12,7 @@ import (
 	"dafty.ai/dafty-operator/internal/test/daftysim"
 )
 
-// checkStopped is asked when all has had time to stop.
+// checkStopped runs when all has had time to stop.
 func (inv *invariants) checkStopped() {
 	for _, what := range inv.unwantedJobs() {
 		inv.violated("left running: %s", what)
@@ -35,7 +35,7 @@ func (inv *invariants) checkStopped() {
 	}
 }
 
-// checkEnd is asked at the very end.
+// checkEnd runs at the very end.
 func (inv *invariants) checkEnd() {
 	inv.checkNoRefusals()
 	for _, what := range inv.unfinished() {
@@ -49,10 +49,10 @@ func (inv *invariants) checkEnd() {
 	paid, attempts := map[string]int{}, map[types.UID]int{}
 	for _, entry := range inv.env.sim.Ledger() {
 		if entry.Key == 0 {
-			continue // a person made it
+			continue // a user made it
 		}
 		job := inv.latest[owner(entry)]
-		// One that lost its status counts its attempts anew, from the failed one that its annotation names.
+		// One that lost its status counts its attempts from the start, from the failed one that its annotation names.
 		anew := job != nil && ptr.Deref(job.Spec.BackoffLimit, 0) > 0 && inv.lostStatus[job.UID]
 		// What was refused is tried again as UID-ATTEMPT.N.
 		attempt, _, _ := strings.Cut(strings.TrimPrefix(entry.IdempotencyKey, ownKeys), ".")
@@ -97,7 +97,7 @@ func (inv *invariants) checkNotSubmitted(job *v1alpha1.DaftyJob, entry daftysim.
 	}
 }
 
-// mayRetry says whether a job has failed, and may be tried again.
+// mayRetry reports whether a job has failed, and may be tried again.
 func (inv *invariants) mayRetry(job *v1alpha1.DaftyJob, id string) bool {
 	entry, known := inv.env.sim.Job(id)
 	return known && entry.Status == daftysim.StatusFailed && ptr.Deref(job.Spec.BackoffLimit, 0) > 0

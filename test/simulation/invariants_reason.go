@@ -23,7 +23,7 @@ func (inv *invariants) checkReason(job *v1alpha1.DaftyJob) {
 		if !between && (!known || entry.Status != daftysim.StatusFailed) {
 			untrue("at Dafty it is " + entry.Status)
 		}
-		// Dafty shows a cancelled job as a failed one. That it was cancelled stood in the status alone.
+		// Dafty shows a cancelled job as a failed one. That it was cancelled was only in the status.
 		if reason != v1alpha1.ReasonCancelled && entry.Cancelled && !inv.lostStatus[job.UID] && !inv.unrecorded(job) && entry.Key != 0 {
 			untrue("it was cancelled")
 		}
@@ -61,12 +61,13 @@ func (inv *invariants) deadline(job *v1alpha1.DaftyJob) time.Time {
 	return from.Add(time.Duration(*seconds) * time.Second)
 }
 
-// checkDependencyFailed holds against the objects that something a job refers to came to nothing.
+// checkDependencyFailed checks that something a job refers to has failed or is gone.
 func (inv *invariants) checkDependencyFailed(job *v1alpha1.DaftyJob, untrue func(string)) {
 	for _, name := range lifecycle.DependsOn(&job.Spec) {
 		other := inv.env.api.get(name)
 		seen := lifecycle.SeenUID(job, name)
-		if other == nil || seen != "" && other.UID != seen && !inv.knownFromBackup(job, seen) || other.Status.Phase == v1alpha1.PhaseFailed || other.Status.Phase == v1alpha1.PhaseCancelled {
+		if other == nil || seen != "" && other.UID != seen && !inv.knownFromBackup(job, seen) ||
+			other.Status.Phase == v1alpha1.PhaseFailed || other.Status.Phase == v1alpha1.PhaseCancelled {
 			return
 		}
 	}

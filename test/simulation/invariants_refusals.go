@@ -19,10 +19,10 @@ type refusedWrite struct {
 // refusedSince is since when, and until when, it was refused.
 type refusedSince struct{ first, last time.Time }
 
-// unreportedAfter is how long a write may be refused before the judge wants it told.
+// unreportedAfter is how long a write may be refused before an event must tell of it.
 const unreportedAfter = 2 * time.Minute
 
-// checkRefusal holds against the events that what is refused for long is told.
+// checkRefusal checks that an event tells of what is refused for long.
 func (inv *invariants) checkRefusal(p *process, kind, name string, code int) {
 	job, now := inv.env.api.get(name), time.Now()
 	if job == nil || code == http.StatusNotFound || kind == configMapCreates || kind == configMapPatches {
@@ -49,7 +49,7 @@ func (inv *invariants) unrecorded(job *v1alpha1.DaftyJob) bool {
 	return by != "" && !inv.cancelRecorded[job.UID] && (inv.env.leader == nil || inv.env.leader.id != by)
 }
 
-// noteRefusalEvent notes an event that tells of a refusal. It tells of one write; which it is stands in its words.
+// noteRefusalEvent notes an event that tells of a refusal. Which write it is about is only in its message.
 func (inv *invariants) noteRefusalEvent(p *process, job *v1alpha1.DaftyJob, reason, message string) {
 	if reason != v1alpha1.ReasonWriteRefused && reason != v1alpha1.ReasonWriteFailed {
 		return
@@ -89,7 +89,7 @@ func (inv *invariants) checkAbandoned(job *v1alpha1.DaftyJob, message string) {
 	}
 }
 
-// checkNoRefusals holds against the objects that nothing is said to be refused any more, once nothing is.
+// checkNoRefusals checks that no object says that a write is refused, once none is.
 func (inv *invariants) checkNoRefusals() {
 	for _, job := range inv.objects() {
 		if reason := readyOf(job).Reason; reason == v1alpha1.ReasonWriteRefused || reason == v1alpha1.ReasonWriteFailed {

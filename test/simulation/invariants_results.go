@@ -10,7 +10,7 @@ import (
 	"dafty.ai/dafty-operator/api/v1alpha1"
 )
 
-// checkConfigMap looks at each ConfigMap that the operator writes.
+// checkConfigMap checks each ConfigMap that the operator writes.
 func (inv *invariants) checkConfigMap(before, after *corev1.ConfigMap) {
 	owner := metav1.GetControllerOf(after)
 	if owner != nil {
@@ -28,7 +28,7 @@ func (inv *invariants) checkConfigMap(before, after *corev1.ConfigMap) {
 	}
 }
 
-// checkTakeover looks at a ConfigMap that the operator takes for a DaftyJob's own: nobody else who is there may have it, and what somebody
+// checkTakeover checks a ConfigMap that the operator takes for a DaftyJob's own: nobody else who is there may have it, and what somebody
 // else has put into it must not be lost.
 func (inv *invariants) checkTakeover(before, after *corev1.ConfigMap) {
 	if owner := metav1.GetControllerOf(before); owner != nil {

@@ -19,14 +19,14 @@ func owner(entry daftysim.Entry) types.UID {
 	return types.UID(uid)
 }
 
-// unwantedJobs are the jobs that run although they should not, and nobody was told.
+// unwantedJobs returns the jobs that run although they should not, and no event tells of it.
 func (inv *invariants) unwantedJobs() []string {
 	var found []string
 	for _, entry := range inv.env.sim.Running() {
 		job := inv.holderOf(entry)
 		switch {
 		case entry.Key == 0 && (job == nil || inv.gone(job) && job.Status.JobID == ""):
-			// A person made it, and nobody ever followed it.
+			// A user made it, and no object ever followed it.
 		case job == nil:
 			found = append(found, fmt.Sprintf("job %s of nobody", shortID(entry.JobID)))
 		case inv.gone(job):
@@ -45,7 +45,7 @@ func (inv *invariants) unwantedJobs() []string {
 	return found
 }
 
-// rightlyOrphaned says whether an object that is gone rightly left its job to itself: it wasn't called off before, nor by a
+// rightlyOrphaned reports whether an object that is gone rightly left its job to itself: it wasn't cancelled before, nor by a
 // deadline.
 func (inv *invariants) rightlyOrphaned(job *v1alpha1.DaftyJob) bool {
 	return job.Spec.DeletionPolicy == v1alpha1.DeletionOrphan && !cancelRequested(job) &&
@@ -77,7 +77,7 @@ func (inv *invariants) holderOf(entry daftysim.Entry) *v1alpha1.DaftyJob {
 	return holder
 }
 
-// createdAfter says whether one object was created after another.
+// createdAfter reports whether one object was created after another.
 func createdAfter(a, b *v1alpha1.DaftyJob) bool {
 	return len(a.UID) > len(b.UID) || len(a.UID) == len(b.UID) && a.UID > b.UID
 }
@@ -98,13 +98,13 @@ func (inv *invariants) pendingDeletions() []string {
 	return found
 }
 
-// unfinished are the objects that should have come to an end, as the world is well.
+// unfinished returns the objects that should have ended, as the env is healed.
 func (inv *invariants) unfinished() []string {
 	var found []string
 	for _, job := range inv.objects() {
 		reason := readyOf(job).Reason
 		suspended := isSuspended(job) && reason == v1alpha1.ReasonSuspended
-		// Whoever is asked to look at Dafty does. The key of another account isn't put back.
+		// Users who are asked to look at Dafty do. The key of another account isn't put back.
 		waits := reason != v1alpha1.ReasonSubmissionUnknown && inv.waitsForUser(job) || inv.waitsForOther(job, 0)
 		if !job.Status.Phase.Final() && (!suspended && !waits || inv.shouldHaveStarted(job)) {
 			found = append(found, fmt.Sprintf("%s: %s", job.Name, describe(job)))
@@ -113,7 +113,7 @@ func (inv *invariants) unfinished() []string {
 	return found
 }
 
-// waitsForUser says whether the object says so, and rightly so.
+// waitsForUser reports whether an object says that it waits for a user, and rightly so.
 func (inv *invariants) waitsForUser(job *v1alpha1.DaftyJob) bool {
 	switch readyOf(job).Reason {
 	case v1alpha1.ReasonSubmissionUnknown:
@@ -125,7 +125,7 @@ func (inv *invariants) waitsForUser(job *v1alpha1.DaftyJob) bool {
 	return false
 }
 
-// waitsForOther says whether an object says that it waits for what isn't there or doesn't go on, and rightly so.
+// waitsForOther reports whether an object says that it waits for what isn't there or doesn't go on, and rightly so.
 func (inv *invariants) waitsForOther(job *v1alpha1.DaftyJob, depth int) bool {
 	reason := readyOf(job).Reason
 	switch {
@@ -148,12 +148,12 @@ func (inv *invariants) waitsForOther(job *v1alpha1.DaftyJob, depth int) bool {
 	})
 }
 
-// mayBeForgotten says whether Dafty may not know a job any more.
+// mayBeForgotten reports whether Dafty may not know a job any more.
 func (inv *invariants) mayBeForgotten(entry daftysim.Entry) bool {
 	return inv.env.variants.JobRetention == daftysim.JobRetentionLimited && entry.Terminal()
 }
 
-// unrepeatable says whether a request in doubt can't be repeated any more: its time has passed, or its key is gone from the
+// unrepeatable reports whether a request in doubt can't be repeated any more: its time has passed, or its key is gone from the
 // Secret.
 func (inv *invariants) unrepeatable(job *v1alpha1.DaftyJob) bool {
 	submission := job.Status.Submission

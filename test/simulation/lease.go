@@ -6,7 +6,7 @@ import "time"
 // by env.mu.
 const leaseDuration = 15 * time.Second
 
-// acquireFreeLease has a process that starts lead where nobody does.
+// acquireFreeLease makes a process that starts the leader if there is none.
 func (e *env) acquireFreeLease(p *process) {
 	if e.leader == nil {
 		e.acquireLease(p)

@@ -6,7 +6,7 @@ import (
 	"github.com/go-logr/logr"
 )
 
-// logSink has a process's log looked through by the judge.
+// logSink checks a process's log for API keys.
 type logSink struct{ p *process }
 
 func newLogger(p *process) logr.Logger { return logr.New(logSink{p}) }

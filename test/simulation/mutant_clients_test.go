@@ -25,7 +25,7 @@ func (c createRepeated) Create(ctx context.Context, create dafty.Create, key str
 	return job, err
 }
 
-// keyInErrors has the API key in its errors.
+// keyInErrors returns errors with the API key in them.
 type keyInErrors struct {
 	account.Dafty
 	apiKey string

@@ -12,7 +12,7 @@ func leaderOversleeps(e *env) {
 	e.advance(pause + 3*time.Minute)
 }
 
-// crashWithin has the operator crash while Dafty works on its request.
+// crashWithin crashes the operator while Dafty works on its request.
 func crashWithin(e *env) {
 	e.onMoment = func(moment string) {
 		if moment == "within" {
@@ -24,7 +24,7 @@ func crashWithin(e *env) {
 	e.advance(5 * time.Minute)
 }
 
-// deletedInDoubt has an object deleted while the answer to its request is lost, and the operator crash.
+// deletedInDoubt deletes an object while the answer to its request is lost, and crashes the operator.
 func deletedInDoubt(e *env) {
 	e.injectFault(hangAfter)
 	e.create(image)
@@ -36,7 +36,7 @@ func deletedInDoubt(e *env) {
 	e.advance(5 * time.Minute)
 }
 
-// cancelledAndOrphaned has a job called off and its object, which would leave it running, deleted at once.
+// cancelledAndOrphaned cancels a job and deletes its object, which would leave it running, at once.
 func cancelledAndOrphaned(e *env) {
 	e.create(orphan)
 	e.advance(queued)
@@ -47,7 +47,7 @@ func cancelledAndOrphaned(e *env) {
 	e.advance(5 * time.Minute)
 }
 
-// slowRequest has a leader stop while its request is on its way, and the request take long.
+// slowRequest pauses a leader while its request is on its way, and the request takes long.
 func slowRequest(e *env) {
 	e.do(func() { e.daftyFaults = faults{kinds: []fault{slow}, odds: 8, until: time.Now().Add(time.Minute)} })
 	e.create(image)
@@ -56,7 +56,7 @@ func slowRequest(e *env) {
 	e.advance(5 * time.Minute)
 }
 
-// repeatRefused has the answer to a request lost, and its repeats refused for a while.
+// repeatRefused loses the answer to a request, and refuses its repeats for a while.
 func repeatRefused(e *env) {
 	e.injectFault(hangAfter)
 	e.create(image)
@@ -67,7 +67,7 @@ func repeatRefused(e *env) {
 	e.advance(5 * time.Minute)
 }
 
-// rotatedInDoubt has the answer to a request lost, and then the key rotated.
+// rotatedInDoubt loses the answer to a request, and then rotates the key.
 func rotatedInDoubt(e *env) {
 	e.injectFault(hangAfter)
 	e.create(image)

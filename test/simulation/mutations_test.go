@@ -30,7 +30,7 @@ type mutant struct {
 	where string
 }
 
-// mutants break each invariant that the judge holds, one of them at least.
+// mutants are at least one for each invariant.
 var mutants = []mutant{
 	{name: "the resourceVersion is left out of status writes", mutation: mutation{patch: func(_ *v1alpha1.DaftyJob, patch map[string]any) bool {
 		if metadata, ok := patch["metadata"].(map[string]any); ok && patch["status"] != nil {
@@ -204,7 +204,7 @@ var mutants = []mutant{
 	}, finds: "leaked"},
 }
 
-// TestMutations sees to it that the judge finds each, and that docs/reliability.md tells which history it was.
+// TestMutations checks that an invariant finds each mutant, and that docs/reliability.md has the history that did.
 func TestMutations(t *testing.T) {
 	mutants := slices.Concat(mutants, refusalMutants)
 	const page, head = "../../docs/reliability.md", "| broken on purpose | found as | by |"
@@ -235,7 +235,7 @@ func TestMutations(t *testing.T) {
 	}
 }
 
-// seeds are those of the histories of a short form, as many as it takes.
+// seeds are tried in turn until a history finds the mutant.
 var seeds = func() (all []uint64) {
 	for seed := range uint64(1500) {
 		all = append(all, seed)
@@ -265,7 +265,7 @@ func (m mutant) documentedSeed(page string) []uint64 {
 	return []uint64{seed}
 }
 
-// find plays a history, and gives the first problem in it that the mutation is to cause.
+// find plays a history, and returns the first problem in it that the mutation should cause.
 func (m mutant) find(t *testing.T, seed uint64) (invariant, problem string) {
 	t.Helper()
 	h := draw(seed)

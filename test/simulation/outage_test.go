@@ -7,7 +7,7 @@ import (
 	"dafty.ai/dafty-operator/api/v1alpha1"
 )
 
-// longOutage has a request reach Dafty and its answer lost, and nothing of Dafty heard until
+// longOutage loses the answer of a request that reached Dafty, and lets nothing of Dafty be heard until
 // it has forgotten the request's key.
 func longOutage(e *env) {
 	e.injectFault(hangAfter)
@@ -19,8 +19,8 @@ func longOutage(e *env) {
 	e.advance(25 * time.Hour)
 }
 
-// TestLongOutage sees to it that a request is never repeated once Dafty may have forgotten its
-// key: a person is asked to look.
+// TestLongOutage checks that a request is never repeated once Dafty may have forgotten its
+// key: a user is asked to look.
 func TestLongOutage(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(10) {

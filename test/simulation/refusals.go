@@ -26,7 +26,7 @@ type refusedWrites struct {
 	kinds []string
 	// object is the name of the one that is meant, empty where all are.
 	object string
-	// code is the answer's, 0 where there is none.
+	// code is the status code of the answer, 0 for no answer.
 	code  int
 	until time.Time
 }
@@ -37,7 +37,7 @@ var refusalCodes = []int{
 	http.StatusInternalServerError, http.StatusServiceUnavailable, http.StatusGatewayTimeout, 0,
 }
 
-// refuseWrites has the API server refuse some kinds of writes, of one object or of all.
+// refuseWrites makes the API server refuse some kinds of writes, of one object or of all.
 func refuseWrites(e *env, p picker) {
 	all := []string{statusWrites, metadataWrites, deletions, configMapCreates, configMapPatches}
 	r := refusedWrites{kinds: pick(&p, []string{statusWrites}, []string{statusWrites}, []string{metadataWrites}, []string{metadataWrites},

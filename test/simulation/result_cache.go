@@ -78,7 +78,7 @@ func (c *resultCache) arrive(name string, after *corev1.ConfigMap, revision int6
 	}
 }
 
-// show has the process see a ConfigMap as it is, and brings back whose it is and was.
+// show puts a ConfigMap into the cache, and queues its owner and the one before.
 func (c *resultCache) show(name string, after *corev1.ConfigMap) {
 	before := c.seen[name]
 	delete(c.seen, name)

@@ -6,7 +6,7 @@ import (
 	"dafty.ai/dafty-operator/api/v1alpha1"
 )
 
-// meddled marks data that aren't the operator's.
+// tamperedKey marks data that isn't the operator's.
 const tamperedKey = "meddled"
 
 // tamperings are what users do to ConfigMaps that hold results.
@@ -26,7 +26,7 @@ var tamperings = []struct {
 	}},
 }
 
-// tamperWithResult has a user change, delete or replace the ConfigMap of a result, or create one of that name.
+// tamperWithResult changes, deletes or replaces the ConfigMap of a result as a user, or creates one of that name.
 func tamperWithResult(e *env, p picker) {
 	name := "result-of-" + p.job()
 	a := e.api

@@ -20,7 +20,7 @@ type result struct {
 	crashed bool
 }
 
-// run plays a history in a world of its own, heals the world, and judges.
+// run plays a history in an env of its own, heals it, and checks the invariants.
 func run(t *testing.T, o options, play func(*env)) result {
 	t.Helper()
 	var r result
@@ -70,7 +70,7 @@ func (e *env) setClocksRight() bool {
 	return true
 }
 
-// conclude heals the world, waits until it is quiet, and has it judged.
+// conclude heals the env, waits until it is quiet, and checks the invariants.
 func (e *env) conclude() {
 	e.do(e.heal)
 	e.advanceUntil(time.Hour, e.setClocksRight)

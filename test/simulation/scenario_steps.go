@@ -7,12 +7,12 @@ import (
 	"dafty.ai/dafty-operator/internal/test/daftysim"
 )
 
-// options are those of a scenario's world.
+// options returns the options of a scenario's env.
 func (s scenario) options(variants daftysim.Variants) options {
 	return options{seed: 1, replicas: 1, variants: variants, pending: 4 * time.Second, processing: 5 * time.Second, manual: s.manual, creating: time.Second}
 }
 
-// injectFault has every call to Dafty go wrong in this way for 10 s.
+// injectFault makes every call to Dafty fail in this way for 10 s.
 func (e *env) injectFault(f fault) {
 	e.do(func() { e.daftyFaults = faults{kinds: []fault{f}, odds: 8, until: time.Now().Add(10 * time.Second)} })
 }
@@ -41,7 +41,7 @@ func (e *env) deleteOne() {
 	e.api.delete("one")
 }
 
-// startAll has Dafty begin with every job.
+// startAll makes Dafty begin with every job.
 func (e *env) startAll() {
 	for _, entry := range e.sim.Running() {
 		e.trace.add("world", "job %s starts", shortID(entry.JobID))
@@ -49,7 +49,7 @@ func (e *env) startAll() {
 	}
 }
 
-// raceOne has the job process, and its next cancel meet its end.
+// raceOne makes the job process, and its next cancel meet its end.
 func (e *env) raceOne() {
 	e.advance(queued)
 	e.do(func() {

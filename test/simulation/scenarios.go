@@ -10,7 +10,7 @@ import (
 // scenario is a short life of one DaftyJob, to be crashed at each point.
 type scenario struct {
 	name string
-	// manual: jobs stay where they are until they are moved, or the world is healed.
+	// manual: jobs stay where they are until they are moved, or the env is healed.
 	manual bool
 	play   func(e *env)
 }
@@ -23,7 +23,7 @@ const (
 )
 
 // scenarios are the fixed list. In all of them the creation takes Dafty a second, and jobs in
-// worlds that aren't manual are pending for 4 s and processing for 5 s.
+// envs that aren't manual are pending for 4 s and processing for 5 s.
 func scenarios() []scenario {
 	list := []scenario{
 		{"submit", false, func(e *env) { e.create(image) }},

@@ -42,7 +42,7 @@ func campaign(e *env, second, third func() *v1alpha1.DaftyJob) {
 	}
 }
 
-// expectCompleted is asked when all must have ended well, and each been paid for once.
+// expectCompleted checks that all have completed, and that each was paid for once.
 func (e *env) expectCompleted(names ...string) {
 	for _, name := range names {
 		if job := e.api.get(name); job == nil || job.Status.Phase != v1alpha1.PhaseCompleted {
@@ -91,7 +91,7 @@ func editOf(reference int32) func() *v1alpha1.DaftyJob {
 	}
 }
 
-// withOwnKey has a DaftyJob get a key of the user's own when it is created.
+// withOwnKey marks a DaftyJob to get a key of the user's own when it is created.
 func withOwnKey(of func() *v1alpha1.DaftyJob) func() *v1alpha1.DaftyJob {
 	return func() *v1alpha1.DaftyJob {
 		job := of()

@@ -7,10 +7,10 @@ import (
 	"dafty.ai/dafty-operator/internal/test/daftysim"
 )
 
-// toolTakesBack has a tool that is silent apply its manifest.
+// toolTakesBack applies the manifest of a tool, without desiredState.
 func (e *env) toolTakesBack() { e.apply("one", "") }
 
-// takenBackScenarios are scenarios in which a tool takes back what a person has set.
+// takenBackScenarios are scenarios in which a tool takes back what a user has set.
 func takenBackScenarios() []scenario {
 	list := []scenario{
 		{"a suspension is taken back by silence", true, suspensionTakenBack},
@@ -55,7 +55,7 @@ func takenBackScenarios() []scenario {
 	return list
 }
 
-// cancelThenIn has a cancel taken back by a tool, a moment after it was asked for.
+// cancelThenIn cancels a job, and takes the cancel back by a tool a moment later.
 func (e *env) cancelThenIn(state v1alpha1.DesiredState, doubt bool) {
 	if doubt {
 		e.injectFault(hangAfter)
@@ -68,10 +68,10 @@ func (e *env) cancelThenIn(state v1alpha1.DesiredState, doubt bool) {
 	e.advance(2 * time.Minute)
 }
 
-// cancelTakenBack has a cancel taken back while it is in doubt whether Dafty has the job.
+// cancelTakenBack takes a cancel back while it is in doubt whether Dafty has the job.
 func cancelTakenBack(e *env) { e.cancelThenIn("", true) }
 
-// suspensionTakenBack has a suspension taken back by silence before there is an API key.
+// suspensionTakenBack takes a suspension back by silence before there is an API key.
 func suspensionTakenBack(e *env) {
 	e.do(func() { e.api.create(suspended()) })
 	e.advance(2 * time.Second)
@@ -81,7 +81,7 @@ func suspensionTakenBack(e *env) {
 	e.advance(2 * time.Minute)
 }
 
-// orphanedLate has the policy changed when the cancel of a deletion has left, and the operator crashed before its end.
+// orphanedLate changes the policy when the cancel of a deletion has left, and crashes the operator before its end.
 func orphanedLate(e *env) {
 	v := e.variants
 	v.AfterCancel = daftysim.AfterCancelLater

@@ -8,7 +8,7 @@ import (
 	"dafty.ai/dafty-operator/api/v1alpha1"
 )
 
-// refusedScenarios are those in which a job is called off, or is to begin, while the API server refuses writes.
+// refusedScenarios are the scenarios in which a job is cancelled, or is to begin, while the API server refuses writes.
 func refusedScenarios() []scenario {
 	var list []scenario
 	for _, refusal := range []struct {
@@ -46,7 +46,7 @@ func refusedScenarios() []scenario {
 	)
 }
 
-// cancelledWhileRefused has a running job called off while writes are refused, for longer than a deletion waits.
+// cancelledWhileRefused cancels a running job while writes are refused, for longer than a deletion waits.
 func cancelledWhileRefused(e *env, refused refusedWrites, callOff func()) {
 	e.create(image)
 	e.advance(queued)
@@ -59,7 +59,7 @@ func cancelledWhileRefused(e *env, refused refusedWrites, callOff func()) {
 	e.advance(deletionTimeout + 2*time.Minute)
 }
 
-// expectStopped is asked when whatever was called off has had time to be cancelled. Of a request in doubt nobody knows the job:
+// expectStopped checks that no unwanted job runs, when it has had time to be cancelled. Of a request in doubt nobody knows the job:
 // to repeat it takes a record, or two of them could be on their way at once.
 func (e *env) expectStopped() {
 	if slices.ContainsFunc(e.invariants.objects(), func(job *v1alpha1.DaftyJob) bool { return job.Status.InDoubt() }) {
@@ -70,7 +70,7 @@ func (e *env) expectStopped() {
 	}
 }
 
-// finalizerRefused has a policy refuse the finalizer of a new object for a while.
+// finalizerRefused makes a policy refuse the finalizer of a new object for a while.
 func finalizerRefused(e *env) {
 	e.do(func() {
 		e.refuse(refusedWrites{kinds: []string{metadataWrites}, code: http.StatusUnprocessableEntity}, 4*time.Minute)
@@ -85,7 +85,7 @@ func finalizerRefused(e *env) {
 	e.advance(2 * time.Minute)
 }
 
-// endRefused has the end of a job go unwritten for long, and then be written soon.
+// endRefused refuses the end of a job for long: once it is taken, it must be written soon.
 func endRefused(e *env) {
 	e.create(image)
 	e.advance(queued)

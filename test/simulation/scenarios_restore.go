@@ -14,7 +14,7 @@ func (e *env) restoreOne() {
 	}
 }
 
-// restoredScenarios are those of objects that come back with their status.
+// restoredScenarios are the scenarios of objects that come back with their status.
 func restoredScenarios() []scenario {
 	return []scenario{
 		{"restored with its status while the job runs", true, func(e *env) {
@@ -36,7 +36,7 @@ func restoredScenarios() []scenario {
 	}
 }
 
-// restoredInDoubt has the answer to a request lost, and the object restored.
+// restoredInDoubt loses the answer to a request, and restores the object.
 func restoredInDoubt(e *env) {
 	e.injectFault(hangAfter)
 	e.create(image)

@@ -15,7 +15,7 @@ func aResult() *v1alpha1.DaftyJob {
 	return job
 }
 
-// resultDeleted has somebody delete the ConfigMap of a result.
+// resultDeleted deletes the ConfigMap of a result.
 func resultDeleted(e *env) {
 	e.create(aResult)
 	e.advance(time.Minute)
@@ -26,7 +26,7 @@ func resultDeleted(e *env) {
 	e.advance(time.Minute)
 }
 
-// resultReplaced has somebody put a ConfigMap of their own in the place of a result's.
+// resultReplaced puts a user's ConfigMap in the place of a result's.
 func resultReplaced(e *env) {
 	e.create(aResult)
 	e.advance(time.Minute)
@@ -37,7 +37,7 @@ func resultReplaced(e *env) {
 	e.advance(time.Minute)
 }
 
-// resultDisowned has the ConfigMap of a result lose its owner.
+// resultDisowned removes the owner of the ConfigMap of a result.
 func resultDisowned(e *env) {
 	e.create(aResult)
 	e.advance(time.Minute)

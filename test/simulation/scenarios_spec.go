@@ -133,7 +133,7 @@ func specScenarios() []scenario {
 	}
 }
 
-// adopted is an object for the job that a person made.
+// adopted returns an object for the job that a user made.
 func (e *env) adopted() *v1alpha1.DaftyJob {
 	job := image()
 	job.Spec.AdoptJobID = e.userJob(false)

@@ -10,9 +10,9 @@ import (
 )
 
 // tamperScenarios are the scenarios in which somebody takes away what the operator goes by, and those in which it asks a
-// person.
+// user.
 func tamperScenarios() []scenario {
-	// found has a person answer for the request that everybody has lost track of: its answer was lost, with a crash,
+	// found has a user answer for the request that everybody has lost track of: its answer was lost, with a crash,
 	// and the key it was sent with is gone.
 	found := func(f fault) func(*env) {
 		return func(e *env) {
@@ -89,7 +89,7 @@ func tamperScenarios() []scenario {
 	}
 }
 
-// finalizerTakenOff has somebody take the finalizer off a running job, and delete it later.
+// finalizerTakenOff takes the finalizer off a running job, and deletes it later.
 func finalizerTakenOff(e *env) {
 	e.create(image)
 	e.advance(queued)
@@ -99,7 +99,7 @@ func finalizerTakenOff(e *env) {
 	e.do(e.deleteOne)
 }
 
-// expectHeld is asked when the operator has had time to put back what was taken off.
+// expectHeld checks that the operator, which has had the time, has put back what was taken off.
 func (e *env) expectHeld() {
 	job := e.api.get("one")
 	if job == nil {
@@ -107,11 +107,12 @@ func (e *env) expectHeld() {
 		return
 	}
 	if !slices.Contains(job.Finalizers, v1alpha1.CancelFinalizer) || lifecycle.Annotated(job) != job.Status.JobID {
-		e.invariants.violated("left running: if one goes or its status is lost, nobody cancels its job: finalizers %q, annotation %q", job.Finalizers, lifecycle.Annotated(job))
+		e.invariants.violated("left running: if one goes or its status is lost, nobody cancels its job: finalizers %q, annotation %q",
+			job.Finalizers, lifecycle.Annotated(job))
 	}
 }
 
-// refusalRemembered has a request refused whose answer is lost, and Dafty repeat the refusal when its cause is gone.
+// refusalRemembered loses the answer of a request that is refused, and makes Dafty repeat the refusal when its cause is gone.
 func refusalRemembered(e *env) {
 	v := e.variants
 	v.RefusedKey = daftysim.RefusedKeySame

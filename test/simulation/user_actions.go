@@ -9,7 +9,7 @@ import (
 	"dafty.ai/dafty-operator/internal/lifecycle"
 )
 
-// putImage creates or changes the ConfigMap of the picture, or takes it away.
+// putImage creates, changes or deletes the ConfigMap of the image.
 func putImage(e *env, p picker) {
 	switch p.n(4) {
 	case 0:
@@ -117,13 +117,13 @@ func restore(e *env, p picker) {
 	e.api.createFrom(backup.job, p.n(2) == 0)
 }
 
-// toolApplies has a tool put its manifest in the place of what users have set, as Flux and kubectl replace do. Mostly it is
+// toolApplies puts the manifest of a tool in the place of what users have set, as Flux and kubectl replace do. Mostly it is
 // silent about desiredState.
 func toolApplies(e *env, p picker) {
 	e.apply(p.job(), pick(&p, "", "", "", v1alpha1.DesiredCompleted))
 }
 
-// apply has a tool put back what its manifest says of desiredState.
+// apply puts back what the manifest of a tool says of desiredState.
 func (e *env) apply(name string, state v1alpha1.DesiredState) {
 	if job := e.api.get(name); job == nil || job.Spec.DesiredState == state {
 		return
@@ -132,7 +132,7 @@ func (e *env) apply(name string, state v1alpha1.DesiredState) {
 	e.api.change(name, func(job *v1alpha1.DaftyJob) { job.Spec.DesiredState = state })
 }
 
-// setOrphan has a user change the policy when the object may be on its way out already.
+// setOrphan changes the policy as a user, when the object may be on its way out already.
 func setOrphan(e *env, p picker) { e.orphan(p.job()) }
 
 func (e *env) orphan(name string) {
@@ -160,11 +160,11 @@ func restoreWithStatus(e *env, p picker) {
 	e.api.restore(backup.job)
 }
 
-// userPatience is how long a person waits before they look for the job of a request at Dafty: longer than one may be
+// userPatience is how long a user waits before they look for the job of a request at Dafty: longer than one may be
 // on its way.
 const userPatience = 2 * time.Minute
 
-// askUser are the reasons whose message has commands for a person to run.
+// askUser are the reasons whose message has commands for a user to run.
 var askUser = []string{
 	v1alpha1.ReasonSubmissionUnknown,
 	v1alpha1.ReasonInsufficientCredits, v1alpha1.ReasonSubscriptionRequired, v1alpha1.ReasonUsageLimitExceeded, v1alpha1.ReasonWaitingForConcurrency,

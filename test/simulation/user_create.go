@@ -116,7 +116,7 @@ func describeLimits(job *v1alpha1.DaftyJob) string {
 	return text
 }
 
-// userJob is the id of a job that a person made at Dafty, of the newest one or of a new one.
+// userJob returns the id of a job that a user made at Dafty, the newest one or a new one.
 func (e *env) userJob(anew bool) string {
 	if e.lastUserJob == "" || anew {
 		e.lastUserJob = e.sim.AddJob(acme, daftysim.PersonJob{})
@@ -124,7 +124,7 @@ func (e *env) userJob(anew bool) string {
 	return e.lastUserJob
 }
 
-// logo is a picture that Dafty takes.
+// logo is an image that Dafty takes.
 var logo = func() []byte {
 	var to bytes.Buffer
 	if err := png.Encode(&to, stdimage.NewGray(stdimage.Rect(0, 0, 8, 8))); err != nil {
