@@ -81,7 +81,7 @@ func TestOneKeyForTwoRequests(t *testing.T) {
 				e.advance(time.Hour)
 				e.do(func() {
 					if two := e.api.get("two"); two.Status.Phase != v1alpha1.PhaseCompleted {
-						t.Errorf("once a person has said that there is no job, two is %s\n%s", describe(two), e.trace)
+						t.Errorf("once a user has said that there is no job, two is %s\n%s", describe(two), e.trace)
 					}
 					if made := len(e.sim.Ledger()); reading != daftysim.OtherBodyFirst && made != 2 {
 						t.Errorf("%d jobs were made", made)

@@ -51,7 +51,7 @@ func clockJump(e *env, p picker) {
 			return
 		}
 	}
-	e.trace.add("world", "the clocks are set to %s off", off)
+	e.trace.add("env", "the clocks are set to %s off", off)
 	e.clockOff, e.clocksJumped = off, e.clocksJumped || off != 0
 }
 
@@ -62,13 +62,13 @@ func changeDaftyFaults(e *env, p picker) {
 		most = 26 * time.Hour
 	}
 	e.daftyFaults = faults{kinds: faultSets[name], odds: uint64(1 + p.n(8)), until: time.Now().Add(most)} //nolint:gosec // Small.
-	e.trace.add("world", "Dafty %s, for %s, %d of 8 calls", name, most, e.daftyFaults.odds)
+	e.trace.add("env", "Dafty %s, for %s, %d of 8 calls", name, most, e.daftyFaults.odds)
 }
 
 func changeAPIFaults(e *env, p picker) {
 	most := pick(&p, 10*time.Second, time.Minute, 5*time.Minute)
 	e.apiFaults = faults{odds: uint64(1 + p.n(8)), until: time.Now().Add(most)} //nolint:gosec // Small.
-	e.trace.add("world", "the API server fails, for %s, %d of 8 calls", most, e.apiFaults.odds)
+	e.trace.add("env", "the API server fails, for %s, %d of 8 calls", most, e.apiFaults.odds)
 }
 
 func watchLags(e *env, p picker) {
@@ -98,7 +98,7 @@ func watchBreaks(e *env, p picker) {
 
 func changeAccount(e *env, p picker) {
 	what := pick(&p, "has no credits", "has no subscription", "has no allowance left", "may have one job in flight", "is well")
-	e.trace.add("world", "the account %s", what)
+	e.trace.add("env", "the account %s", what)
 	switch what {
 	case "has no credits":
 		e.sim.SetCredits(acme, 0)
@@ -118,7 +118,7 @@ func changeAccount(e *env, p picker) {
 
 func revokeKey(e *env, p picker) {
 	key := pick(&p, keyOne, keyTwo)
-	e.trace.add("world", "key %s… is revoked", key[:len("dk_live_acme_one")])
+	e.trace.add("env", "key %s… is revoked", key[:len("dk_live_acme_one")])
 	e.sim.RevokeKey(key)
 }
 
@@ -131,16 +131,16 @@ func moveJob(e *env, p picker) {
 	id := running[p.n(len(running))].JobID
 	switch p.n(4) {
 	case 0:
-		e.trace.add("world", "job %s starts", shortID(id))
+		e.trace.add("env", "job %s starts", shortID(id))
 		_ = e.sim.Start(id) // it may have
 	case 1:
-		e.trace.add("world", "job %s fails", shortID(id))
+		e.trace.add("env", "job %s fails", shortID(id))
 		_ = e.sim.Finish(id, daftysim.Fail)
 	case 2:
-		e.trace.add("world", "job %s completes", shortID(id))
+		e.trace.add("env", "job %s completes", shortID(id))
 		_ = e.sim.Finish(id, daftysim.Succeed)
 	default:
-		e.trace.add("world", "a cancel of job %s will meet its end", shortID(id))
+		e.trace.add("env", "a cancel of job %s will meet its end", shortID(id))
 		_ = e.sim.RaceCancel(id)
 	}
 }

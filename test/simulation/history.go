@@ -31,7 +31,7 @@ type event struct {
 var eventKinds = []struct {
 	name   string
 	weight int
-	happen func(e *env, pick picker)
+	play   func(e *env, pick picker)
 }{
 	{"create", 24, createJob},
 	{"suspend", 3, func(e *env, pick picker) { e.setDesiredState(pick, v1alpha1.DesiredSuspended) }},
@@ -42,15 +42,15 @@ var eventKinds = []struct {
 	{"delete", 10, deleteJob},
 	{"namespace gone", 1, deleteNamespace},
 	{"secret", 6, putSecret},
-	{"picture", 3, putImage},
-	{"result meddled with", 4, tamperWithResult},
+	{"image", 3, putImage},
+	{"result tampered with", 4, tamperWithResult},
 	{"secret gone", 3, deleteSecret},
 	{"crash", 6, crashNow},
 	{"crash at effect", 14, crashSoon},
 	{"pause", 10, pauseProcess},
 	{"clock jump", 2, clockJump},
-	{"weather", 16, changeDaftyFaults},
-	{"api weather", 6, changeAPIFaults},
+	{"Dafty faults", 16, changeDaftyFaults},
+	{"API faults", 6, changeAPIFaults},
 	{"writes refused", 5, refuseWrites},
 	{"watch lags", 4, watchLags},
 	{"watch breaks", 4, watchBreaks},
@@ -62,7 +62,7 @@ var eventKinds = []struct {
 	{"annotation taken off", 2, takeAnnotationOff},
 	{"restore", 3, restore},
 	{"restore with status", 3, restoreWithStatus},
-	{"person", 3, func(e *env, _ picker) { e.answerMessages() }},
+	{"user answers", 3, func(e *env, _ picker) { e.answerMessages() }},
 }
 
 // allVariants takes a while to make.
@@ -120,7 +120,7 @@ func (h history) play(e *env) {
 		e.advance(event.gap)
 		for _, kind := range eventKinds {
 			if kind.name == event.kind {
-				e.do(func() { kind.happen(e, picker{event.choice}) })
+				e.do(func() { kind.play(e, picker{event.choice}) })
 			}
 		}
 	}

@@ -71,7 +71,7 @@ func newInvariants(e *env) *invariants {
 // violated notes that an invariant is broken. The text begins with its name and a colon.
 func (inv *invariants) violated(format string, args ...any) {
 	problem := fmt.Sprintf(format, args...)
-	inv.env.trace.add("JUDGE", "%s", problem)
+	inv.env.trace.add("BROKEN", "%s", problem)
 	inv.mu.Lock()
 	defer inv.mu.Unlock()
 	inv.problems = append(inv.problems, problem)

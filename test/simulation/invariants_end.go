@@ -53,10 +53,10 @@ func (inv *invariants) checkEnd() {
 		}
 		job := inv.latest[owner(entry)]
 		// One that lost its status counts its attempts from the start, from the failed one that its annotation names.
-		anew := job != nil && ptr.Deref(job.Spec.BackoffLimit, 0) > 0 && inv.lostStatus[job.UID]
+		restarted := job != nil && ptr.Deref(job.Spec.BackoffLimit, 0) > 0 && inv.lostStatus[job.UID]
 		// What was refused is tried again as UID-ATTEMPT.N.
 		attempt, _, _ := strings.Cut(strings.TrimPrefix(entry.IdempotencyKey, ownKeys), ".")
-		if paid[attempt]++; paid[attempt] == 2 && !anew {
+		if paid[attempt]++; paid[attempt] == 2 && !restarted {
 			inv.violated("paid twice: %s", attempt)
 		}
 		if job == nil {

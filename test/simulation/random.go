@@ -16,7 +16,7 @@ type random struct {
 
 func newRandom(seed uint64) *random { return &random{seed: seed, drawn: map[string]uint64{}} }
 
-// roll is the next number drawn for what.
+// roll returns the next number drawn for what. What seeds mean depends on these strings: a better word for one changes them.
 func (r *random) roll(what string) uint64 {
 	r.mu.Lock()
 	r.drawn[what]++

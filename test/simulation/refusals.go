@@ -52,7 +52,7 @@ func refuseWrites(e *env, p picker) {
 
 func (e *env) refuse(r refusedWrites, during time.Duration) {
 	r.until = time.Now().Add(during)
-	e.trace.add("world", "the API server answers %d to writes of %s of %q, for %s", r.code, strings.Join(r.kinds, " and "), r.object, during)
+	e.trace.add("env", "the API server answers %d to writes of %s of %q, for %s", r.code, strings.Join(r.kinds, " and "), r.object, during)
 	e.refusals = append(e.refusals, r)
 }
 

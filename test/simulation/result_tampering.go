@@ -7,7 +7,7 @@ import (
 )
 
 // tamperedKey marks data that isn't the operator's.
-const tamperedKey = "meddled"
+const tamperedKey = "tampered"
 
 // tamperings are what users do to ConfigMaps that hold results.
 var tamperings = []struct {

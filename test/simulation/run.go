@@ -36,7 +36,7 @@ func run(t *testing.T, o options, play func(*env)) result {
 // heal ends everything that is wrong, but for the namespace's end and the crash of processes
 // that are about to be back.
 func (e *env) heal() {
-	e.trace.add("world", "everything is well again")
+	e.trace.add("env", "is healed")
 	e.healed = true
 	e.daftyFaults, e.apiFaults, e.refusals = faults{}, faults{}, nil
 	for _, name := range []string{acme, other} {

@@ -44,7 +44,7 @@ func (e *env) deleteOne() {
 // startAll makes Dafty begin with every job.
 func (e *env) startAll() {
 	for _, entry := range e.sim.Running() {
-		e.trace.add("world", "job %s starts", shortID(entry.JobID))
+		e.trace.add("env", "job %s starts", shortID(entry.JobID))
 		_ = e.sim.Start(entry.JobID) // it may have
 	}
 }

@@ -75,12 +75,12 @@ func specScenarios() []scenario {
 			e.do(func() { deleteTwo(e) })
 			e.advance(time.Minute)
 		}},
-		{"a picture is uploaded", false, func(e *env) {
+		{"an image is uploaded", false, func(e *env) {
 			e.do(func() { e.api.putImage(logo) })
 			e.create(withLogo)
 			e.advance(time.Minute)
 		}},
-		{"a picture comes later", false, func(e *env) {
+		{"an image comes later", false, func(e *env) {
 			e.create(withLogo)
 			e.advance(20 * time.Second)
 			e.do(func() { e.api.putImage(logo) })

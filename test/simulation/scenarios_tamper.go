@@ -84,8 +84,8 @@ func tamperScenarios() []scenario {
 			e.do(e.loseStatusOfOne)
 		}},
 		{"a refusal is repeated whose cause is gone", false, refusalRemembered},
-		{"a person finds the job", true, found(hangAfter)},
-		{"a person finds that there is none", false, found(hang)},
+		{"a user finds the job", true, found(hangAfter)},
+		{"a user finds that there is none", false, found(hang)},
 	}
 }
 

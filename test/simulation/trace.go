@@ -18,7 +18,7 @@ type trace struct {
 // line is one thing that happened.
 type line struct {
 	at   time.Duration
-	who  string // a process, "user", "world"
+	who  string // a process, "user", "tool", "api", "env"
 	what string
 }
 

@@ -13,13 +13,13 @@ import (
 func putImage(e *env, p picker) {
 	switch p.n(4) {
 	case 0:
-		e.trace.add("user", "deletes the picture")
+		e.trace.add("user", "deletes the image")
 		delete(e.api.configMaps, imageConfigMap)
 	case 1:
-		e.trace.add("user", "puts what is no picture in its place")
-		e.api.putImage([]byte("no picture"))
+		e.trace.add("user", "puts what is no image in its place")
+		e.api.putImage([]byte("no image"))
 	default:
-		e.trace.add("user", "puts the picture there")
+		e.trace.add("user", "puts the image there")
 		e.api.putImage(logo)
 	}
 }
@@ -197,7 +197,7 @@ func (e *env) answerMessages() {
 		if job.Annotations[annotation] == value {
 			continue
 		}
-		e.trace.add("person", "annotates %s: %s=%s", job.Name, annotation, value)
+		e.trace.add("user", "annotates %s: %s=%s", job.Name, annotation, value)
 		e.api.tamper(job.Name, func(job *v1alpha1.DaftyJob) {
 			if job.Annotations == nil {
 				job.Annotations = map[string]string{}

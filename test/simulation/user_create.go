@@ -42,7 +42,7 @@ func createJob(e *env, p picker) {
 		what = "an image with a logo"
 		job.Spec.ImageGenerate = &v1alpha1.ImageGenerate{Prompt: "a mountain", References: []v1alpha1.ImageReference{logoReference()}}
 	case 12:
-		what = "what a person made"
+		what = "what a user made"
 		job.Spec.ImageGenerate = &v1alpha1.ImageGenerate{Prompt: "a mountain"}
 		job.Spec.AdoptJobID = e.userJob(p.n(2) == 0)
 	case 13:
