@@ -17,7 +17,8 @@ import (
 // TestCampaigns crashes the operator at each step of the campaigns under readings that only together leave few forms, or one:
 // each DaftyJob completes, and is paid for once. With SIMULATE_N it does so under all of them.
 func TestCampaigns(t *testing.T) {
-	// few leave the url, the variation's id or the job's id alone; with the last, none names another image than the first.
+	t.Parallel()
+	// few leave only the url, the variation's id or the job's id; with the last, none names another image than the first.
 	few := map[string]bool{"url refused, variation, job, fresh": true, "url refused, job, job-400, same": true}
 	for _, url := range []daftysim.ResultURL{daftysim.ResultURLAccepted, daftysim.ResultURLRefused} {
 		for _, references := range []daftysim.References{daftysim.ReferencesURL, daftysim.ReferencesVariation, daftysim.ReferencesJob} {
@@ -31,7 +32,7 @@ func TestCampaigns(t *testing.T) {
 					t.Run(name, func(t *testing.T) {
 						v := daftysim.NamedVariants{Name: name, Variants: allVariants[0].Variants}
 						v.Variants.ResultURL, v.Variants.References, v.Variants.ImageID, v.Variants.RefusedKey = url, references, imageID, refused
-						for _, s := range campaigns() {
+						for _, s := range campaignScenarios() {
 							if onlyFirst := url == daftysim.ResultURLRefused && references == daftysim.ReferencesJob; !onlyFirst || s.name == "a campaign of first images" {
 								crashEverywhere(t, s, v)
 							}
@@ -43,72 +44,73 @@ func TestCampaigns(t *testing.T) {
 	}
 }
 
-// Two DaftyJobs that share a key and ask for different things share the first's job, or the second asks a person: what Dafty
+// Two DaftyJobs that share a key and ask for different things share the first's job, or the second asks a user: what Dafty
 // does is open, and neither is ever paid for twice.
 func TestOneKeyForTwoRequests(t *testing.T) {
+	t.Parallel()
 	for _, reading := range []daftysim.OtherBody{daftysim.OtherBodyFirst, daftysim.OtherBodyConflict, daftysim.OtherBodyUnprocessable} {
 		t.Run(string(reading), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				v := allVariants[0].Variants
 				v.OtherBody = reading
-				w := newWorld(options{seed: 1, slots: 1, variants: v, pending: time.Second, processing: time.Second, creating: 100 * time.Millisecond})
+				e := newEnv(options{seed: 1, replicas: 1, variants: v, pending: time.Second, processing: time.Second, creating: 100 * time.Millisecond})
 				shared := func(name, prompt string) *v1alpha1.DaftyJob {
 					job := image()
 					job.Name, job.Spec.ImageGenerate.Prompt, job.Spec.IdempotencyKey = name, v1alpha1.Prompt(prompt), "spring"
 					return job
 				}
-				w.begin(func() *v1alpha1.DaftyJob { return shared("one", "a mountain") })
-				w.pass(time.Minute)
-				w.do(func() { w.judge.bodies = map[string][]byte{}; w.cluster.create(shared("two", "a lake")) })
-				w.pass(10 * time.Minute)
+				e.create(func() *v1alpha1.DaftyJob { return shared("one", "a mountain") })
+				e.advance(time.Minute)
+				e.do(func() { e.invariants.bodies = map[string][]byte{}; e.api.create(shared("two", "a lake")) })
+				e.advance(10 * time.Minute)
 				want := string(v1alpha1.PhaseCompleted)
 				if reading != daftysim.OtherBodyFirst {
 					want = "Submitting/SubmissionUnknown [spring-1]"
 				}
-				w.do(func() {
-					if is := describe(w.cluster.get("two")); is != want && (reading != daftysim.OtherBodyFirst || w.cluster.get("two").Status.JobID != w.cluster.get("one").Status.JobID) {
-						t.Errorf("two is %s\n%s", is, w.trace)
+				e.do(func() {
+					if is := describe(e.api.get("two")); is != want && (reading != daftysim.OtherBodyFirst || e.api.get("two").Status.JobID != e.api.get("one").Status.JobID) {
+						t.Errorf("two is %s\n%s", is, e.trace)
 					}
-					if made := len(w.sim.Ledger()); made != 1 {
+					if made := len(e.sim.Ledger()); made != 1 {
 						t.Errorf("%d jobs were made", made)
 					}
-					w.cluster.meddle("two", func(job *v1alpha1.DaftyJob) {
+					e.api.tamper("two", func(job *v1alpha1.DaftyJob) {
 						job.Annotations = map[string]string{v1alpha1.ResubmitAnnotation: "spring-1"}
 					})
 				})
-				w.pass(time.Hour)
-				w.do(func() {
-					if two := w.cluster.get("two"); two.Status.Phase != v1alpha1.PhaseCompleted {
-						t.Errorf("once a person has said that there is no job, two is %s\n%s", describe(two), w.trace)
+				e.advance(time.Hour)
+				e.do(func() {
+					if two := e.api.get("two"); two.Status.Phase != v1alpha1.PhaseCompleted {
+						t.Errorf("once a user has said that there is no job, two is %s\n%s", describe(two), e.trace)
 					}
-					if made := len(w.sim.Ledger()); reading != daftysim.OtherBodyFirst && made != 2 {
+					if made := len(e.sim.Ledger()); reading != daftysim.OtherBodyFirst && made != 2 {
 						t.Errorf("%d jobs were made", made)
 					}
-					w.over = true
-					for _, p := range w.processes {
+					e.over = true
+					for _, p := range e.processes {
 						p.dead = true
 						p.stop()
 					}
 				})
-				w.sim.Close()
+				e.sim.Close()
 				time.Sleep(time.Minute)
 			})
 		})
 	}
 }
 
-// formRefused has Dafty take no url of a result as a reference.
-func formRefused(w *world) {
-	v := w.variants
+// formRefused plays a campaign while Dafty takes no url of a result as a reference.
+func formRefused(e *env) {
+	v := e.variants
 	v.ResultURL = daftysim.ResultURLRefused
-	w.sim.SetVariants(v)
-	campaign(w, clipOf(0), editOf(0))
+	e.sim.SetVariants(v)
+	campaign(e, clipOf(0), editOf(0))
 }
 
-// blamesPrompt takes the refusal of an image for one that no other form of it can mend.
-type blamesPrompt struct{ account.Dafty }
+// promptBlamed takes the refusal of an image for one that no other form of it can mend.
+type promptBlamed struct{ account.Dafty }
 
-func (c blamesPrompt) Create(ctx context.Context, create dafty.Create, key string) (*dafty.Job, error) {
+func (c promptBlamed) Create(ctx context.Context, create dafty.Create, key string) (*dafty.Job, error) {
 	job, err := c.Dafty.Create(ctx, create, key)
 	if e := dafty.AsError(err); e != nil && (e.Kind == dafty.KindInvalid || e.Kind == dafty.KindNotFound) {
 		e.Kind, e.Details = dafty.KindInvalid, map[string]any{"prompt": "taken for its fault"}

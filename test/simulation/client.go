@@ -2,7 +2,6 @@ package simulation
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -19,7 +18,7 @@ import (
 )
 
 // apiClient is a process's client of the API server: DaftyJobs are read from the process's
-// view, Secrets and ConfigMaps live. What the operator must not call panics.
+// cache, Secrets and ConfigMaps live. What the operator must not call panics.
 type apiClient struct {
 	client.Client
 	p *process
@@ -27,44 +26,44 @@ type apiClient struct {
 
 // Get implements client.Reader.
 func (c apiClient) Get(_ context.Context, key client.ObjectKey, obj client.Object, _ ...client.GetOption) error {
-	w := c.p.w
+	e := c.p.env
 	switch obj := obj.(type) {
 	case *v1alpha1.DaftyJob:
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		job := c.p.view.get(key)
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		job := c.p.jobs.get(key)
 		if job == nil {
 			return apierrors.NewNotFound(jobResource, key.Name)
 		}
 		job.DeepCopyInto(obj)
-		if mutate := w.mutation.read; mutate != nil {
+		if mutate := e.mutation.read; mutate != nil {
 			mutate(obj)
 		}
 		return nil
 	case *corev1.Secret:
-		if err := c.reads("get secret " + key.Name); err != nil {
+		if err := c.read("get secret " + key.Name); err != nil {
 			return err
 		}
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		secret := w.cluster.secrets[key.Name]
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		secret := e.api.secrets[key.Name]
 		if secret == nil {
 			return apierrors.NewNotFound(schema.GroupResource{Resource: "secrets"}, key.Name)
 		}
 		secret.DeepCopyInto(obj)
 		return nil
 	case *corev1.ConfigMap:
-		if err := c.reads("get configmap " + key.Name); err != nil {
+		if err := c.read("get configmap " + key.Name); err != nil {
 			return err
 		}
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		configMap := w.cluster.configMaps[key.Name]
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		configMap := e.api.configMaps[key.Name]
 		if configMap == nil {
 			return apierrors.NewNotFound(configMapResource, key.Name)
 		}
 		configMap.DeepCopyInto(obj)
-		if mutate := w.mutation.readResult; mutate != nil {
+		if mutate := e.mutation.readResult; mutate != nil {
 			mutate(obj)
 		}
 		return nil
@@ -72,15 +71,15 @@ func (c apiClient) Get(_ context.Context, key client.ObjectKey, obj client.Objec
 	panic(fmt.Sprintf("simulation: the operator reads a %T", obj))
 }
 
-// reads is a way to the API server and back that changes nothing.
-func (c apiClient) reads(what string) error {
+// read is a way to the API server and back that changes nothing.
+func (c apiClient) read(what string) error {
 	if err := c.travel(what); err != nil {
 		return err
 	}
-	w := c.p.w
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.apiWeather.spoils(w, what) {
+	e := c.p.env
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.apiFaults.hit(e, what) {
 		return apierrors.NewInternalError(errors.New("etcdserver: request timed out"))
 	}
 	return nil
@@ -88,12 +87,12 @@ func (c apiClient) reads(what string) error {
 
 // List implements client.Reader.
 func (c apiClient) List(_ context.Context, list client.ObjectList, opts ...client.ListOption) error {
-	w, jobs := c.p.w, list.(*v1alpha1.DaftyJobList)
+	e, jobs := c.p.env, list.(*v1alpha1.DaftyJobList)
 	o := (&client.ListOptions{}).ApplyOptions(opts)
-	w.mu.Lock()
-	defer w.mu.Unlock()
+	e.mu.Lock()
+	defer e.mu.Unlock()
 	for _, name := range jobNames {
-		job := c.p.view.jobs[name].job
+		job := c.p.jobs.jobs[name].job
 		if job == nil || o.FieldSelector != nil && !selected(job, o.FieldSelector) {
 			continue
 		}
@@ -102,7 +101,7 @@ func (c apiClient) List(_ context.Context, list client.ObjectList, opts ...clien
 	return nil
 }
 
-// selected says whether a field index has the object under the values that are asked for.
+// selected reports whether a field index has the object under the values that are asked for.
 func selected(job *v1alpha1.DaftyJob, selector fields.Selector) bool {
 	for _, r := range selector.Requirements() {
 		if !slices.Contains(controller.Indexes[r.Field](job), r.Value) {
@@ -114,166 +113,53 @@ func selected(job *v1alpha1.DaftyJob, selector fields.Selector) bool {
 
 // Create implements client.Writer, for ConfigMaps.
 func (c apiClient) Create(_ context.Context, obj client.Object, _ ...client.CreateOption) error {
-	return c.effect("create configmap "+obj.GetName(), func() error { return c.p.w.cluster.createConfigMap(obj.(*corev1.ConfigMap)) })
+	return c.write("create configmap "+obj.GetName(), func() error { return c.p.env.api.createConfigMap(obj.(*corev1.ConfigMap)) })
 }
 
 // Delete implements client.Writer, for DaftyJobs.
 func (c apiClient) Delete(_ context.Context, obj client.Object, opts ...client.DeleteOption) error {
 	o := (&client.DeleteOptions{}).ApplyOptions(opts)
-	return c.effect("delete "+obj.GetName(), func() error {
-		stored := c.p.w.cluster.get(obj.GetName())
+	return c.write("delete "+obj.GetName(), func() error {
+		stored := c.p.env.api.get(obj.GetName())
 		switch {
 		case stored == nil:
 			return apierrors.NewNotFound(jobResource, obj.GetName())
 		case *o.Preconditions.UID != stored.UID, *o.Preconditions.ResourceVersion != stored.ResourceVersion:
 			return apierrors.NewConflict(jobResource, obj.GetName(), errors.New("the preconditions don't hold"))
 		}
-		c.p.w.cluster.delete(obj.GetName())
+		c.p.env.api.delete(obj.GetName())
 		return nil
 	})
-}
-
-// effect is a write that isn't a patch of a DaftyJob.
-func (c apiClient) effect(what string, write func() error) error {
-	if err := c.travel(what); err != nil {
-		return err
-	}
-	err := c.writes(what, func() (string, error) { return "", write() }, func() {})
-	if goneErr := c.travel(what + " answer"); goneErr != nil {
-		return goneErr
-	}
-	return err
-}
-
-// writes has a write its effect, unless the process is dead, or the weather spoils it; its answer may be lost. write says
-// what to show of it in the trace, and then follows a success.
-func (c apiClient) writes(what string, write func() (shown string, err error), then func()) error {
-	w := c.p.w
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if err := w.refused(c.p, what); err != nil && !c.p.dead {
-		return err
-	}
-	n, alive := c.p.effect(what)
-	if !alive {
-		return context.Canceled
-	}
-	spoilt := w.apiWeather.spoils(w, what)
-	if spoilt && w.chance.oneIn(2, what+" has no effect") {
-		w.trace.add(c.p.id, "%s: fails, without effect", what)
-		return apierrors.NewInternalError(errors.New("etcdserver: leader changed"))
-	}
-	shown, err := write()
-	switch {
-	case err != nil:
-		w.trace.add(c.p.id, "%s: %s", what, apierrors.ReasonForError(err))
-	case shown != "":
-		w.trace.add(c.p.id, "%s: %s", what, shown)
-	default:
-		w.trace.add(c.p.id, "%s", what)
-	}
-	c.p.done(n)
-	if err != nil {
-		return err
-	}
-	then()
-	if spoilt {
-		w.trace.add(c.p.id, "%s: the answer is lost", what)
-		return apierrors.NewTimeoutError("the server was unable to return a response in the time allotted", 1)
-	}
-	return nil
-}
-
-// Patch implements client.Writer.
-func (c apiClient) Patch(_ context.Context, obj client.Object, patch client.Patch, _ ...client.PatchOption) error {
-	if configMap, ok := obj.(*corev1.ConfigMap); ok {
-		return c.effect("patch configmap "+obj.GetName(), func() error { return c.p.w.cluster.patchConfigMap(configMap) })
-	}
-	return c.patch(obj, patch, false)
-}
-
-// Status implements client.StatusClient.
-func (c apiClient) Status() client.SubResourceWriter { return statusClient{c: c} }
-
-type statusClient struct {
-	client.SubResourceWriter
-	c apiClient
-}
-
-// Patch implements client.SubResourceWriter.
-func (s statusClient) Patch(_ context.Context, obj client.Object, patch client.Patch, _ ...client.SubResourcePatchOption) error {
-	return s.c.patch(obj, patch, true)
-}
-
-// patch is one write: it travels, has its effect, and the answer travels back. A crash or a
-// fault can come between any two of these.
-func (c apiClient) patch(obj client.Object, patch client.Patch, status bool) error {
-	job, w := obj.(*v1alpha1.DaftyJob), c.p.w
-	data, err := patch.Data(obj)
-	if err != nil {
-		return err
-	}
-	what := "patch " + job.Name
-	if status {
-		what = "patch status of " + job.Name
-	}
-	if mutate := w.mutation.patch; mutate != nil {
-		var dropped bool
-		if data, dropped = mutated(data, job, mutate); dropped {
-			return nil
-		}
-	}
-	if err := c.travel(what); err != nil {
-		return err
-	}
-	stored, err := c.write(job.Name, what, status, data)
-	if goneErr := c.travel(what + " answer"); goneErr != nil {
-		return goneErr
-	}
-	if err != nil {
-		return err
-	}
-	stored.DeepCopyInto(job)
-	return nil
-}
-
-func (c apiClient) write(name, what string, status bool, data []byte) (stored *v1alpha1.DaftyJob, err error) {
-	err = c.writes(what, func() (shown string, err error) {
-		switch stored, err = c.p.w.cluster.patch(name, status, data); {
-		case err != nil:
-			return "", err
-		case status:
-			return describe(stored), nil
-		default:
-			return short(data), nil
-		}
-	}, func() {
-		if stored.Status.InDoubt() {
-			c.p.w.moment("before")
-		}
-	})
-	return stored, err
 }
 
 // travel is a way to the API server or back.
 func (c apiClient) travel(what string) error {
 	p := c.p
-	if !p.sleep(p.w.chance.between(time.Millisecond, 20*time.Millisecond, p.id+" "+what)) || !p.gate(what) {
+	if !p.sleep(p.env.random.between(time.Millisecond, 20*time.Millisecond, p.id+" "+what)) || !p.gate(what) {
 		return context.Canceled
 	}
 	return nil
 }
 
-// mutated lets a mutation change a patch, or drop it.
-func mutated(data []byte, job *v1alpha1.DaftyJob, mutate func(*v1alpha1.DaftyJob, map[string]any) bool) ([]byte, bool) {
-	var patch map[string]any
-	if err := json.Unmarshal(data, &patch); err != nil {
-		panic(err)
+// liveReader reads past a process's cache.
+type liveReader struct {
+	client.Reader
+	p *process
+}
+
+// List implements client.Reader.
+func (l liveReader) List(_ context.Context, list client.ObjectList, opts ...client.ListOption) error {
+	o := (&client.ListOptions{}).ApplyOptions(opts)
+	name, _ := o.FieldSelector.RequiresExactMatch("metadata.name")
+	if err := (apiClient{p: l.p}).read("list " + name); err != nil {
+		return err
 	}
-	drop := mutate(job, patch)
-	data, err := json.Marshal(patch)
-	if err != nil {
-		panic(err)
+	e := l.p.env
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if job := e.api.get(name); job != nil && !e.mutation.noLiveReads {
+		jobs := list.(*v1alpha1.DaftyJobList)
+		jobs.Items = append(jobs.Items, *job.DeepCopy())
 	}
-	return data, drop
+	return nil
 }

@@ -56,9 +56,9 @@ func crashEverywhere(t *testing.T, s scenario, variant daftysim.NamedVariants) (
 	t.Helper()
 	play := func(at point) result {
 		cases++
-		r := run(t, s.options(variant.Variants), func(w *world) {
-			w.crashAt = at
-			s.play(w)
+		r := run(t, s.options(variant.Variants), func(e *env) {
+			e.crashAt = at
+			s.play(e)
 		})
 		if len(r.problems) > 0 {
 			once.Do(func() { t.Logf("the first of them:\n%s", r.trace) })
@@ -109,7 +109,7 @@ var concerned = map[string][]string{
 	"extra-fields":      {"submit a video"},
 }
 
-// TestConcerned sees to it that what concerned names is there: a reading or scenario of another name is played under nothing.
+// TestConcerned checks that what concerned names is there: a reading or scenario of another name is played under nothing.
 func TestConcerned(t *testing.T) {
 	all, readings := scenarios(), daftysim.AllVariants()[0].Variants.Readings()
 	for reading, parts := range concerned {
@@ -124,7 +124,7 @@ func TestConcerned(t *testing.T) {
 	}
 }
 
-// concerns says whether a scenario meets what the reading is about.
+// concerns reports whether a scenario meets what the reading is about.
 func concerns(variant, scenario string) bool {
 	field, _, _ := strings.Cut(variant, "=")
 	return slices.ContainsFunc(concerned[field], func(part string) bool { return strings.Contains(scenario, part) })

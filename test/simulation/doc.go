@@ -1,19 +1,41 @@
-// Package simulation runs the operator, an API server and Dafty in one process, under virtual
-// time, through histories that no test of single cases would think of, and holds what came of
-// them against the invariants of the design: never paid twice, never left running, never stuck,
-// never false, never leaked.
+// Package simulation runs the operator, an API server and Dafty in one process under virtual time, plays histories that no
+// test of single cases would think of, and checks the invariants of the design: a job is never paid for twice, never left
+// running, never stuck; status is never false; an API key never leaks.
 //
-// Real are: the reconciler, the lifecycle, the accounts, the Dafty client, and the simulated
-// Dafty. Modelled are: the API server (cluster.go), what a process sees of it (view.go,
-// client.go), the network to Dafty (network.go), and the operator's process with its work
-// queue (process.go) and its lease (lease.go).
+// The reconciler, the lifecycle, the accounts, the Dafty client and the simulated Dafty are the real ones. The rest is modelled:
 //
-// A history (history.go) is a list of events drawn from one seed: what users do, and what goes
-// wrong. All smaller chance (how long a call takes, whether it breaks) is drawn from the seed
-// and from what the call is, not from the order in which goroutines happen to run; and as
-// each call takes a time of its own, time alone says what comes first. So a seed replays
-// exactly, and an event can be taken out without changing all that follows (shrink.go).
+//   - the API server, apiserver.go, and what a process sees of it, cache.go, result_cache.go and client.go
+//   - the network to Dafty, network.go and dafty_answers.go
+//   - a run of the operator, process.go, with its work queue, workqueue.go, and its lease, lease.go
 //
-// At the end the world is healed, and the judge (invariants.go) compares the objects with Dafty's
-// ledger.
+// # Glossary
+//
+//   - env: one simulated cluster, with Dafty, that one history happens in.
+//   - event: one thing that a user does or that goes wrong.
+//   - history: the options of an env, and the events in it, all drawn from one seed.
+//   - scenario: a short life of one to three DaftyJobs, written down instead of drawn.
+//   - effect: a write to the API server or a call to Dafty, counted from 1.
+//   - crash point: before or after an effect. Each scenario is crashed at each of its points.
+//   - variant: one reading of what Dafty's contract leaves open.
+//   - fault: what goes wrong with one call to Dafty.
+//   - refusal: the API server's error for a write, by a policy or a webhook.
+//   - invariant: what must hold. Its name is the part of a problem before the colon: "paid twice", "left running", "stuck",
+//     "false", "leaked", "contract", "paid unasked".
+//   - mutation, mutant: a way to break the operator on purpose; a mutation with a name and the invariants that must find it.
+//   - healed: nothing goes wrong any more. At the end of each history the env is healed, and the invariants are checked.
+//
+// # Where to add
+//
+//   - an event: eventKinds in history.go; what users do is in user_actions.go, what goes wrong in fault_events.go
+//   - a fault: faults.go
+//   - an invariant: invariants.go for what is checked at each write, call and event, invariants_end.go for the end
+//   - a scenario: scenarios.go
+//   - a mutant: mutants in mutations_test.go. "make docs" writes the seed that finds it to docs/reliability.md.
+//
+// # Seeds
+//
+// What is random (how long a call takes, whether it fails) is drawn from the seed and from a string that names what is decided,
+// not from the order in which goroutines happen to run; and as each call takes a time of its own, only time decides what comes
+// first. So an event can be left out without changing all that follows, which shrink.go relies on. To change such a string, or
+// the weights and the order of eventKinds, changes what every seed means.
 package simulation

@@ -28,8 +28,8 @@ const (
 	tooManyLong     fault = "a 429 with Retry-After"
 )
 
-// weathers are what can be wrong with the network and Dafty for a while.
-var weathers = map[string][]fault{
+// faultSets are what can be wrong with the network and Dafty for a while.
+var faultSets = map[string][]fault{
 	"refuses connections": {refused},
 	"hangs":               {hang, hangAfter},
 	"resets":              {reset, resetWithin, resetAfter},
@@ -42,35 +42,35 @@ var weathers = map[string][]fault{
 		garbageAfter, unauthorized, tooMany, tooManyLong},
 }
 
-// weatherNames are in an order that a seed can choose from.
-var weatherNames = []string{
+// faultSetNames are in an order that a seed can choose from.
+var faultSetNames = []string{
 	"refuses connections", "hangs", "resets", "is slow", "answers 5xx", "is behind a proxy", "answers 401", "answers 429", "does anything",
 }
 
 // faults is what is wrong, until a time, for so many calls in eight.
 type faults struct {
-	faults []fault
-	odds   uint64
-	until  time.Time
+	kinds []fault
+	odds  uint64
+	until time.Time
 }
 
-// spoils says whether a call is met by the weather.
-func (b faults) spoils(w *world, what string) bool {
-	return time.Now().Before(b.until) && w.chance.roll(what+" is met by the weather")%8 < b.odds
+// hit reports whether a call fails.
+func (f faults) hit(e *env, what string) bool {
+	return time.Now().Before(f.until) && e.random.roll(what+" is met by the weather")%8 < f.odds
 }
 
-// strike draws the fault of a call, "" where it goes well.
-func (w *world) strike(what string) fault {
-	w.mu.Lock()
-	b := w.weather
-	w.mu.Unlock()
-	if !b.spoils(w, what) {
+// drawFault draws the fault of a call, "" where it goes well.
+func (e *env) drawFault(what string) fault {
+	e.mu.Lock()
+	f := e.daftyFaults
+	e.mu.Unlock()
+	if !f.hit(e, what) {
 		return ""
 	}
-	return b.faults[w.chance.roll(what+" fault")%uint64(len(b.faults))]
+	return f.kinds[e.random.roll(what+" fault")%uint64(len(f.kinds))]
 }
 
-// reaches says whether the request comes to Dafty.
+// reaches reports whether the request comes to Dafty.
 func (f fault) reaches() bool {
 	switch f {
 	case "", slow, truncated, resetWithin, resetAfter, hangAfter, badGatewayAfter, brokenAfter, garbageAfter:

@@ -1,60 +1,56 @@
 package simulation
 
 import (
-	"bytes"
 	"fmt"
-	stdimage "image"
-	"image/png"
 	"math/rand/v2"
 	"strings"
 	"time"
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
-	"dafty.ai/dafty-operator/internal/lifecycle"
 	"dafty.ai/dafty-operator/internal/test/daftysim"
 )
 
 // jobNames are the names that objects have.
 var jobNames = []string{"one", "two", "three"}
 
-// history is a world and what happens in it.
+// history is an env and what happens in it.
 type history struct {
 	options options
 	events  []event
 }
 
-// event is one thing that happens, so long after the one before. What it does depends on
-// choice alone and on how the world then stands, so that events before it can be left out.
+// event is one thing that happens, so long after the one before. What it does depends only on
+// choice and on the state of the env, so that events before it can be left out.
 type event struct {
 	gap    time.Duration
 	kind   string
 	choice uint64
 }
 
-// kinds are all events, each as often as it is likely.
-var kinds = []struct {
+// eventKinds are all events, each as often as it is likely.
+var eventKinds = []struct {
 	name   string
 	weight int
-	happen func(w *world, pick picker)
+	play   func(e *env, pick picker)
 }{
 	{"create", 24, createJob},
-	{"suspend", 3, func(w *world, pick picker) { w.desire(pick, v1alpha1.DesiredSuspended) }},
-	{"release", 5, func(w *world, pick picker) { w.desire(pick, v1alpha1.DesiredCompleted) }},
-	{"cancel", 8, func(w *world, pick picker) { w.desire(pick, v1alpha1.DesiredCancelled) }},
+	{"suspend", 3, func(e *env, pick picker) { e.setDesiredState(pick, v1alpha1.DesiredSuspended) }},
+	{"release", 5, func(e *env, pick picker) { e.setDesiredState(pick, v1alpha1.DesiredCompleted) }},
+	{"cancel", 8, func(e *env, pick picker) { e.setDesiredState(pick, v1alpha1.DesiredCancelled) }},
 	{"tool applies", 6, toolApplies},
-	{"policy Orphan", 3, orphanLate},
+	{"policy Orphan", 3, setOrphan},
 	{"delete", 10, deleteJob},
-	{"namespace gone", 1, namespaceGone},
+	{"namespace gone", 1, deleteNamespace},
 	{"secret", 6, putSecret},
-	{"picture", 3, putPicture},
-	{"result meddled with", 4, meddleWithResult},
-	{"secret gone", 3, secretGone},
+	{"image", 3, putImage},
+	{"result tampered with", 4, tamperWithResult},
+	{"secret gone", 3, deleteSecret},
 	{"crash", 6, crashNow},
 	{"crash at effect", 14, crashSoon},
 	{"pause", 10, pauseProcess},
 	{"clock jump", 2, clockJump},
-	{"weather", 16, changeWeather},
-	{"api weather", 6, changeAPIWeather},
+	{"Dafty faults", 16, changeDaftyFaults},
+	{"API faults", 6, changeAPIFaults},
 	{"writes refused", 5, refuseWrites},
 	{"watch lags", 4, watchLags},
 	{"watch breaks", 4, watchBreaks},
@@ -66,7 +62,7 @@ var kinds = []struct {
 	{"annotation taken off", 2, takeAnnotationOff},
 	{"restore", 3, restore},
 	{"restore with status", 3, restoreWithStatus},
-	{"person", 3, func(w *world, _ picker) { w.person() }},
+	{"user answers", 3, func(e *env, _ picker) { e.answerMessages() }},
 }
 
 // allVariants takes a while to make.
@@ -79,7 +75,7 @@ func draw(seed uint64) history {
 	waits := times[:4] // a job that waits is asked about every 5 s, which takes the simulation long
 	h := history{options: options{
 		seed:       seed,
-		slots:      1 + r.IntN(2),
+		replicas:   1 + r.IntN(2),
 		variants:   allVariants[r.IntN(len(allVariants))].Variants,
 		pending:    waits[r.IntN(len(waits))],
 		processing: times[r.IntN(len(times))],
@@ -90,13 +86,13 @@ func draw(seed uint64) history {
 		h.options.creating /= 50 // mostly it is fast
 	}
 	total := 0
-	for _, kind := range kinds {
+	for _, kind := range eventKinds {
 		total += kind.weight
 	}
 	h.events = append(h.events, event{gap: time.Second, kind: "create", choice: r.Uint64()})
 	for range 2 + r.IntN(14) {
 		at := r.IntN(total)
-		for _, kind := range kinds {
+		for _, kind := range eventKinds {
 			if at -= kind.weight; at < 0 {
 				h.events = append(h.events, event{gap: drawGap(r), kind: kind.name, choice: r.Uint64()})
 				break
@@ -118,24 +114,24 @@ func drawGap(r *rand.Rand) time.Duration {
 	return time.Duration(r.Int64N(int64(most)))
 }
 
-// play has a history happen.
-func (h history) play(w *world) {
-	for _, e := range h.events {
-		w.pass(e.gap)
-		for _, kind := range kinds {
-			if kind.name == e.kind {
-				w.do(func() { kind.happen(w, picker{e.choice}) })
+// play plays the events.
+func (h history) play(e *env) {
+	for _, event := range h.events {
+		e.advance(event.gap)
+		for _, kind := range eventKinds {
+			if kind.name == event.kind {
+				e.do(func() { kind.play(e, picker{event.choice}) })
 			}
 		}
 	}
-	w.crashAt = point{} // what crashes in a world that is well is for the crash points
+	e.crashAt = point{} // crashes in a healed env are for the crash points
 }
 
 // String lists the events.
 func (h history) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "seed %d: %d processes, pending %s, processing %s, manual %t, creates take %s, variants not by default:",
-		h.options.seed, h.options.slots, h.options.pending, h.options.processing, h.options.manual, h.options.creating)
+		h.options.seed, h.options.replicas, h.options.pending, h.options.processing, h.options.manual, h.options.creating)
 	standard := allVariants[0].Variants.Readings()
 	for name, reading := range h.options.variants.Readings() {
 		if standard[name] != reading {
@@ -143,8 +139,8 @@ func (h history) String() string {
 		}
 	}
 	b.WriteString("\n")
-	for _, e := range h.events {
-		fmt.Fprintf(&b, "  +%s %s %x\n", e.gap.Round(time.Millisecond), e.kind, e.choice)
+	for _, event := range h.events {
+		fmt.Fprintf(&b, "  +%s %s %x\n", event.gap.Round(time.Millisecond), event.kind, event.choice)
 	}
 	return b.String()
 }
@@ -162,373 +158,3 @@ func (p *picker) n(n int) int {
 func (p *picker) job() string { return jobNames[p.n(len(jobNames))] }
 
 func pick[T any](p *picker, from ...T) T { return from[p.n(len(from))] }
-
-func createJob(w *world, p picker) {
-	name := p.job()
-	if w.cluster.get(name) != nil || w.cluster.terminating {
-		return
-	}
-	if old := w.cluster.lastOf(name); old != nil && p.n(3) == 0 {
-		w.trace.add("user", "creates %s again, with the annotations that it had", name)
-		w.cluster.createFrom(old, false)
-		return
-	}
-	job := &v1alpha1.DaftyJob{}
-	job.Name = name
-	what := "an image"
-	switch p.n(14) {
-	case 8:
-		of := &v1alpha1.JobReference{Name: p.job(), Index: pick(&p, int32(0), 1)}
-		what = "an upscale of " + of.Name
-		job.Spec.ImageUpscale = &v1alpha1.ImageUpscale{Image: v1alpha1.ImageTarget{JobRef: of}}
-	case 9:
-		of := p.job()
-		what = "an image in the style of " + of
-		job.Spec.ImageGenerate = &v1alpha1.ImageGenerate{Prompt: "a mountain", Style: &v1alpha1.StyleSource{JobRef: &v1alpha1.StyleJobReference{Name: of}}}
-	case 10:
-		of := p.job()
-		what = "an image with a logo and the image of " + of
-		job.Spec.ImageGenerate = &v1alpha1.ImageGenerate{Prompt: "a mountain", References: []v1alpha1.ImageReference{
-			logoReference(), {JobRef: &v1alpha1.JobReference{Name: of}},
-		}}
-	case 11:
-		what = "an image with a logo"
-		job.Spec.ImageGenerate = &v1alpha1.ImageGenerate{Prompt: "a mountain", References: []v1alpha1.ImageReference{logoReference()}}
-	case 12:
-		what = "what a person made"
-		job.Spec.ImageGenerate = &v1alpha1.ImageGenerate{Prompt: "a mountain"}
-		job.Spec.AdoptJobID = w.madeByPerson(p.n(2) == 0)
-	case 13:
-		of := &v1alpha1.JobReference{Name: p.job()}
-		by := &v1alpha1.JobReference{Name: p.job(), Index: pick(&p, int32(0), 1)}
-		what = fmt.Sprintf("an edit of %s by the image %d of %s", of.Name, by.Index, by.Name)
-		job.Spec.ImageEdit = &v1alpha1.ImageEdit{Image: v1alpha1.ImageTarget{JobRef: of}, Prompt: "a hat", References: []v1alpha1.ImageReference{{JobRef: by}}}
-	case 0:
-		what = "a style"
-		job.Spec.StyleExtract = &v1alpha1.StyleExtract{URL: "https://example.com/brand"}
-	case 1:
-		what = "a video"
-		job.Spec.ImageToVideo = &v1alpha1.ImageToVideo{Image: v1alpha1.ImageReference{URL: "https://example.com/a.png"}, Prompt: "it moves"}
-	case 2:
-		what = "an image that can't be made"
-		job.Spec.ImageGenerate = &v1alpha1.ImageGenerate{Prompt: daftysim.DefaultFailWord}
-	case 3:
-		what = "what Dafty refuses"
-		job.Spec.ImageGenerate = &v1alpha1.ImageGenerate{Prompt: "too many", Variations: new(int32(99))}
-	default:
-		job.Spec.ImageGenerate = &v1alpha1.ImageGenerate{Prompt: "a mountain"}
-	}
-	job.Spec.DesiredState = pick(&p, "", "", "", v1alpha1.DesiredCompleted, v1alpha1.DesiredCompleted, v1alpha1.DesiredSuspended)
-	if p.n(8) == 0 {
-		job.Spec.DeletionPolicy = v1alpha1.DeletionOrphan
-	}
-	if p.n(3) == 0 && job.Spec.AdoptJobID == "" {
-		job.Spec.BackoffLimit = new(pick(&p, int32(1), 2))
-	}
-	if p.n(6) == 0 {
-		job.Spec.ActiveDeadlineSeconds = new(pick(&p, int64(1), 10, 60, 3600))
-	}
-	if p.n(8) == 0 && job.Spec.AdoptJobID == "" {
-		job.Spec.StartingDeadlineSeconds = new(pick(&p, int64(1), 10, 60, 3600))
-	}
-	if p.n(8) == 0 {
-		job.Spec.TTLSecondsAfterFinished = new(pick(&p, int32(0), 10, 600))
-	}
-	if p.n(4) == 0 {
-		job.Spec.ResultConfigMap = "result-of-" + p.job()
-	}
-	if p.n(4) == 0 && job.Spec.AdoptJobID == "" {
-		job.Spec.IdempotencyKey = w.cluster.ownKey()
-	}
-	w.trace.add("user", "creates %s: %s, %q %s%s", name, what, job.Spec.DesiredState, job.Spec.DeletionPolicy, limits(job))
-	if len(w.cluster.history) == 0 && p.n(8) != 0 {
-		w.trace.add("user", "creates the Secret")
-		w.cluster.putSecret(keyOne)
-	}
-	w.cluster.create(job)
-}
-
-// limits are what a spec sets of these, in a few words.
-func limits(job *v1alpha1.DaftyJob) string {
-	var text string
-	if n := job.Spec.BackoffLimit; n != nil {
-		text += fmt.Sprintf(", backoffLimit %d", *n)
-	}
-	if n := job.Spec.ActiveDeadlineSeconds; n != nil {
-		text += fmt.Sprintf(", activeDeadlineSeconds %d", *n)
-	}
-	if n := job.Spec.StartingDeadlineSeconds; n != nil {
-		text += fmt.Sprintf(", startingDeadlineSeconds %d", *n)
-	}
-	if n := job.Spec.TTLSecondsAfterFinished; n != nil {
-		text += fmt.Sprintf(", ttlSecondsAfterFinished %d", *n)
-	}
-	if key := job.Spec.IdempotencyKey; key != "" {
-		text += ", idempotencyKey " + key
-	}
-	return text
-}
-
-// madeByPerson is the id of a job that a person made at Dafty, of the newest one or of a new one.
-func (w *world) madeByPerson(anew bool) string {
-	if w.lastByPerson == "" || anew {
-		w.lastByPerson = w.sim.AddJob(acme, daftysim.PersonJob{})
-	}
-	return w.lastByPerson
-}
-
-// logo is a picture that Dafty takes.
-var logo = func() []byte {
-	var to bytes.Buffer
-	if err := png.Encode(&to, stdimage.NewGray(stdimage.Rect(0, 0, 8, 8))); err != nil {
-		panic(err)
-	}
-	return to.Bytes()
-}()
-
-// putPicture creates or changes the ConfigMap of the picture, or takes it away.
-func putPicture(w *world, p picker) {
-	switch p.n(4) {
-	case 0:
-		w.trace.add("user", "deletes the picture")
-		delete(w.cluster.configMaps, pictures)
-	case 1:
-		w.trace.add("user", "puts what is no picture in its place")
-		w.cluster.putPicture([]byte("no picture"))
-	default:
-		w.trace.add("user", "puts the picture there")
-		w.cluster.putPicture(logo)
-	}
-}
-
-// desire changes desiredState, also of what is cancelled already.
-func (w *world) desire(p picker, state v1alpha1.DesiredState) {
-	name := p.job()
-	job := w.cluster.get(name)
-	if job == nil || job.Spec.DesiredState == state {
-		return
-	}
-	w.trace.add("user", "wants %s to be %s", name, state)
-	w.cluster.change(name, func(job *v1alpha1.DaftyJob) { job.Spec.DesiredState = state })
-}
-
-func deleteJob(w *world, p picker) {
-	name := p.job()
-	if w.cluster.get(name) == nil {
-		return
-	}
-	w.trace.add("user", "deletes %s", name)
-	w.cluster.delete(name)
-}
-
-func namespaceGone(w *world, p picker) {
-	w.trace.add("user", "deletes the namespace")
-	w.cluster.terminating = true
-	if p.n(2) == 0 {
-		clear(w.cluster.secrets)
-	}
-	for _, name := range jobNames {
-		w.cluster.delete(name)
-	}
-	w.after(w.chance.between(0, 10*time.Second, "the namespace's Secrets go"), func() { clear(w.cluster.secrets) })
-}
-
-func putSecret(w *world, p picker) {
-	if w.cluster.terminating {
-		return
-	}
-	key := pick(&p, keyOne, keyOne, keyTwo, keyTwo, keyOther, keyBad)
-	w.trace.add("user", "puts key %s… into the Secret", key[:len("dk_live_acme_one")])
-	w.cluster.putSecret(key)
-}
-
-func secretGone(w *world, _ picker) {
-	w.trace.add("user", "deletes the Secret")
-	clear(w.cluster.secrets)
-}
-
-func loseStatus(w *world, p picker) {
-	name := p.job()
-	if job := w.cluster.get(name); job == nil || lifecycle.Annotated(job) == "" {
-		return // without the annotation nothing is promised
-	}
-	w.trace.add("user", "empties the status of %s", name)
-	w.cluster.loseStatus(name)
-}
-
-func takeFinalizerOff(w *world, p picker) {
-	name := p.job()
-	if job := w.cluster.get(name); job == nil || len(job.Finalizers) == 0 {
-		return
-	}
-	w.trace.add("user", "takes the finalizer off %s", name)
-	w.cluster.takeFinalizerOff(name)
-}
-
-func takeAnnotationOff(w *world, p picker) {
-	name := p.job()
-	if job := w.cluster.get(name); job == nil || lifecycle.Annotated(job) == "" || job.Status.JobID == "" {
-		return // with neither, it is a new object
-	}
-	w.trace.add("user", "takes the annotation off %s", name)
-	w.cluster.takeAnnotationOff(name)
-}
-
-// restore brings an object back as it was some time ago, but for its status, in place of what is there now.
-func restore(w *world, p picker) {
-	name := p.job()
-	var backups []version
-	for _, v := range w.cluster.history {
-		if v.name == name && v.job != nil && v.job.DeletionTimestamp == nil {
-			backups = append(backups, v)
-		}
-	}
-	if len(backups) == 0 || w.cluster.terminating {
-		return
-	}
-	backup := backups[p.n(len(backups))]
-	if w.cluster.get(name) != nil {
-		w.cluster.vanish(name)
-	}
-	w.trace.add("user", "restores %s as it was at version %d, without status", name, backup.revision)
-	w.cluster.createFrom(backup.job, p.n(2) == 0)
-}
-
-// process picks one that lives: mostly the leader, as that is where it hurts.
-func (w *world) process(p *picker) *process {
-	if w.leader != nil && !w.leader.dead && p.n(4) != 0 {
-		return w.leader
-	}
-	if len(w.processes) == 0 {
-		return nil
-	}
-	return w.processes[p.n(len(w.processes))]
-}
-
-func crashNow(w *world, p picker) {
-	if victim := w.process(&p); victim != nil {
-		victim.crash("killed")
-	}
-}
-
-func crashSoon(w *world, p picker) {
-	w.crashAt = point{effect: w.effects + 1 + p.n(6), after: p.n(2) == 0}
-}
-
-func pauseProcess(w *world, p picker) {
-	victim := w.process(&p)
-	if victim == nil {
-		return
-	}
-	most := pick(&p, 5*time.Second, 30*time.Second, time.Minute, 2*time.Minute, time.Hour)
-	pause := func() { victim.pause(most/8 + time.Duration(p.n(int(most)))*7/8) }
-	// Now, or in the midst of something: between a write and what follows it, say.
-	if p.n(3) == 0 {
-		pause()
-		return
-	}
-	w.after(time.Duration(p.n(int(400*time.Millisecond))), pause)
-}
-
-// clockJump sets the clocks of all machines wrong, or right. The operator's promises hold for
-// clocks that are within 15 s of each other and of the past: no request may be on its way.
-func clockJump(w *world, p picker) {
-	off := pick(&p, -25*time.Minute, -5*time.Minute, 0, 5*time.Minute, 25*time.Minute)
-	for _, job := range w.cluster.jobs {
-		if job.job.Status.InDoubt() {
-			return
-		}
-	}
-	w.trace.add("world", "the clocks are set to %s off", off)
-	w.clockOff, w.clocksJumped = off, w.clocksJumped || off != 0
-}
-
-func changeWeather(w *world, p picker) {
-	name := pick(&p, weatherNames...)
-	most := pick(&p, 10*time.Second, time.Minute, time.Minute, 5*time.Minute, 20*time.Minute)
-	if p.n(40) == 0 {
-		most = 26 * time.Hour
-	}
-	w.weather = faults{faults: weathers[name], odds: uint64(1 + p.n(8)), until: time.Now().Add(most)} //nolint:gosec // Small.
-	w.trace.add("world", "Dafty %s, for %s, %d of 8 calls", name, most, w.weather.odds)
-}
-
-func changeAPIWeather(w *world, p picker) {
-	most := pick(&p, 10*time.Second, time.Minute, 5*time.Minute)
-	w.apiWeather = faults{odds: uint64(1 + p.n(8)), until: time.Now().Add(most)} //nolint:gosec // Small.
-	w.trace.add("world", "the API server fails, for %s, %d of 8 calls", most, w.apiWeather.odds)
-}
-
-func watchLags(w *world, p picker) {
-	victim := w.process(&p)
-	if victim == nil {
-		return
-	}
-	victim.view.lag = pick(&p, time.Second, 10*time.Second, time.Minute)
-	w.trace.add(victim.id, "sees changes %s late", victim.view.lag)
-	w.after(pick(&p, 20*time.Second, 3*time.Minute), func() { victim.view.lag = 0 })
-}
-
-func watchBreaks(w *world, p picker) {
-	victim := w.process(&p)
-	if victim == nil {
-		return
-	}
-	w.trace.add(victim.id, "sees no changes")
-	victim.view.lose()
-	w.after(pick(&p, 5*time.Second, time.Minute, 10*time.Minute), func() {
-		if victim.view.broken && !victim.dead {
-			w.trace.add(victim.id, "sees changes again")
-			victim.view.relist()
-		}
-	})
-}
-
-func changeAccount(w *world, p picker) {
-	what := pick(&p, "has no credits", "has no subscription", "has no allowance left", "may have one job in flight", "is well")
-	w.trace.add("world", "the account %s", what)
-	switch what {
-	case "has no credits":
-		w.sim.SetCredits(acme, 0)
-	case "has no subscription":
-		w.sim.SetSubscribed(acme, false)
-	case "has no allowance left":
-		w.sim.SetAllowance(acme, 0)
-	case "may have one job in flight":
-		w.sim.SetCeilings(daftysim.Ceilings{Images: 1, Videos: 1, Styles: 1})
-	default:
-		w.sim.SetCredits(acme, daftysim.DefaultCredits)
-		w.sim.SetSubscribed(acme, true)
-		w.sim.SetAllowance(acme, daftysim.Unlimited)
-		w.sim.SetCeilings(daftysim.Ceilings{})
-	}
-}
-
-func revokeKey(w *world, p picker) {
-	key := pick(&p, keyOne, keyTwo)
-	w.trace.add("world", "key %s… is revoked", key[:len("dk_live_acme_one")])
-	w.sim.RevokeKey(key)
-}
-
-// moveJob does to a running job what time would, or has its next cancel meet its end.
-func moveJob(w *world, p picker) {
-	running := w.sim.Running()
-	if len(running) == 0 {
-		return
-	}
-	id := running[p.n(len(running))].JobID
-	switch p.n(4) {
-	case 0:
-		w.trace.add("world", "job %s starts", brief(id))
-		_ = w.sim.Start(id) // it may have
-	case 1:
-		w.trace.add("world", "job %s fails", brief(id))
-		_ = w.sim.Finish(id, daftysim.Fail)
-	case 2:
-		w.trace.add("world", "job %s completes", brief(id))
-		_ = w.sim.Finish(id, daftysim.Succeed)
-	default:
-		w.trace.add("world", "a cancel of job %s will meet its end", brief(id))
-		_ = w.sim.RaceCancel(id)
-	}
-}

@@ -1,6 +1,7 @@
 package simulation
 
 import (
+	"bytes"
 	"fmt"
 	"net/http"
 	"reflect"
@@ -10,153 +11,153 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/utils/ptr"
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
-	"dafty.ai/dafty-operator/internal/lifecycle"
-	"dafty.ai/dafty-operator/internal/test/daftysim"
 	"dafty.ai/dafty-operator/internal/test/kstatustest"
 )
 
-// invariants holds what happens against the invariants.
+// invariants checks what happens, and notes what is broken.
 type invariants struct {
-	w *world
+	env *env
 
-	// Guarded by the world's lock.
-	newest    map[types.UID]*v1alpha1.DaftyJob // the last version of each object there ever was
+	// latest is the last version of each object that there ever was. This and all fields up to mu are guarded by env.mu.
+	latest map[types.UID]*v1alpha1.DaftyJob
+	// abandoned are the objects whose cancel was given up, as an event told.
 	abandoned map[types.UID]bool
-	// What users took into their own hands. stripped objects have lost their finalizer, and forced ones
-	// are gone without it. Objects that lostStatus know of their job by its annotation alone; heirs came
-	// with that annotation, and what they hold is the job that they must not pay for again.
-	stripped, forced, lostStatus map[types.UID]bool
-	heirs                        map[types.UID]string
-	// refusedSince are the writes that are refused, and toldRefused those of which that was told; cancels are when the
-	// last cancel of a job left, by its id.
-	refusedSince map[refusedKey]refusedSince
-	toldRefused  map[refusedKey]bool
-	cancels      map[string]cancelTry
-	// recorded are the objects of which it was ever on record that their job is being cancelled.
-	recorded map[types.UID]bool
-	// begun are the idempotency keys that a request was ever sent with.
-	begun map[string]bool
-	// taken are the objects that were restored with a request in doubt, by its idempotency key.
-	taken map[string]types.UID
-	// restored are the backups that came back with their status, by the uid of the new object.
+	// stripped are the objects whose finalizer a user took off.
+	stripped map[types.UID]bool
+	// forced are the objects that are gone without a finalizer, after a user took it off.
+	forced map[types.UID]bool
+	// lostStatus are the objects that know of their job only by its annotation.
+	lostStatus map[types.UID]bool
+	// inheritedJobs are the jobs that objects came with, by annotation: they must not pay for them again.
+	inheritedJobs map[types.UID]string
+	// inheritedKeys are the objects that were restored with a request in doubt, by its idempotency key.
+	inheritedKeys map[string]types.UID
+	// restored are the backups that came back with their status, by the UID of the new object.
 	restored map[types.UID]*v1alpha1.DaftyJob
+	// refusedSince is how long writes have been refused.
+	refusedSince map[refusedWrite]refusedSince
+	// reportedRefusals are the refused writes that an event told of.
+	reportedRefusals map[refusedWrite]bool
+	// cancels are the last cancels that left, by the job's id.
+	cancels map[string]cancelSent
+	// cancelRecorded are the objects whose status ever said that their job is being cancelled.
+	cancelRecorded map[types.UID]bool
+	// sentKeys are the idempotency keys that a request was ever sent with.
+	sentKeys map[string]bool
 	// resultData is what was last written of an object's result.
 	resultData map[types.UID]map[string]string
-	// handsOn is set while a user writes what is the operator's.
-	handsOn bool
+	// userWrites is set while a user writes what is the operator's.
+	userWrites bool
 
 	mu       sync.Mutex
 	problems []string
-	bodies   map[string][]byte // of creates, see posted
+	bodies   map[string][]byte // of creates, see checkBody
 }
 
-func newInvariants(w *world) *invariants {
+func newInvariants(e *env) *invariants {
 	return &invariants{
-		w: w, newest: map[types.UID]*v1alpha1.DaftyJob{}, abandoned: map[types.UID]bool{},
-		stripped: map[types.UID]bool{}, forced: map[types.UID]bool{}, lostStatus: map[types.UID]bool{}, heirs: map[types.UID]string{},
-		refusedSince: map[refusedKey]refusedSince{}, toldRefused: map[refusedKey]bool{}, cancels: map[string]cancelTry{}, recorded: map[types.UID]bool{},
-		begun: map[string]bool{},
-		taken: map[string]types.UID{}, restored: map[types.UID]*v1alpha1.DaftyJob{},
-		resultData: map[types.UID]map[string]string{},
-		bodies:     map[string][]byte{},
+		env: e, latest: map[types.UID]*v1alpha1.DaftyJob{}, abandoned: map[types.UID]bool{},
+		stripped: map[types.UID]bool{}, forced: map[types.UID]bool{}, lostStatus: map[types.UID]bool{},
+		inheritedJobs: map[types.UID]string{}, inheritedKeys: map[string]types.UID{}, restored: map[types.UID]*v1alpha1.DaftyJob{},
+		refusedSince: map[refusedWrite]refusedSince{}, reportedRefusals: map[refusedWrite]bool{},
+		cancels: map[string]cancelSent{}, cancelRecorded: map[types.UID]bool{}, sentKeys: map[string]bool{},
+		resultData: map[types.UID]map[string]string{}, bodies: map[string][]byte{},
 	}
 }
 
-// find notes that an invariant is broken.
-func (j *invariants) find(format string, args ...any) {
+// violated notes that an invariant is broken. The text begins with its name and a colon.
+func (inv *invariants) violated(format string, args ...any) {
 	problem := fmt.Sprintf(format, args...)
-	j.w.trace.add("JUDGE", "%s", problem)
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	j.problems = append(j.problems, problem)
+	inv.env.trace.add("BROKEN", "%s", problem)
+	inv.mu.Lock()
+	defer inv.mu.Unlock()
+	inv.problems = append(inv.problems, problem)
 }
 
-// secret finds API keys where none may be.
-func (j *invariants) secret(where, text string) {
+// noAPIKey checks that a text has no API key in it.
+func (inv *invariants) noAPIKey(where, text string) {
 	for _, key := range allKeys {
 		if strings.Contains(text, key) {
-			j.find("leaked: an API key is in %s", where)
+			inv.violated("leaked: an API key is in %s", where)
 		}
 	}
 }
 
-// sent looks at a request that leaves.
-func (j *invariants) sent(req *http.Request) {
+// checkRequest checks where a request goes, and that the API key is only in its header.
+func (inv *invariants) checkRequest(req *http.Request) {
 	if req.URL.Host != daftyHost || req.URL.Scheme != "https" {
-		j.find("leaked: a request goes to %s://%s", req.URL.Scheme, req.URL.Host)
+		inv.violated("leaked: a request goes to %s://%s", req.URL.Scheme, req.URL.Host)
 	}
 	storage := req.Method == http.MethodPut
 	for name, values := range req.Header {
 		if name != "X-Api-Key" || storage {
-			j.secret("header "+name, strings.Join(values, " "))
+			inv.noAPIKey("header "+name, strings.Join(values, " "))
 		}
 	}
 }
 
-// told takes an event of the operator's. It says nothing of itself about the world.
-func (j *invariants) told(job *v1alpha1.DaftyJob, reason, message string) {
-	j.secret("an event", message)
-	if entry, known := j.w.sim.Job(job.Status.JobID); reason == v1alpha1.EventJobOrphaned && known && entry.Cancelled {
-		j.find("false: job %s of %s is said to run on, and was cancelled", brief(entry.JobID), job.Name)
+// checkEvent checks an event of the operator's.
+func (inv *invariants) checkEvent(job *v1alpha1.DaftyJob, reason, message string) {
+	inv.noAPIKey("an event", message)
+	if entry, known := inv.env.sim.Job(job.Status.JobID); reason == v1alpha1.EventJobOrphaned && known && entry.Cancelled {
+		inv.violated("false: job %s of %s is said to run on, and was cancelled", shortID(entry.JobID), job.Name)
 	}
 	if reason == v1alpha1.EventCancelAbandoned {
-		j.abandoned[job.UID] = true
-		j.givenUp(job, message)
-		if waited := time.Since(job.DeletionTimestamp.Time); waited < deletionTimeout-maxSkew-time.Second && !j.w.clocksJumped {
-			j.find("left running: the cancel of %s was given up after %s", job.Name, waited)
+		inv.abandoned[job.UID] = true
+		inv.checkAbandoned(job, message)
+		if waited := time.Since(job.DeletionTimestamp.Time); waited < deletionTimeout-maxSkew-time.Second && !inv.env.clocksJumped {
+			inv.violated("left running: the cancel of %s was given up after %s", job.Name, waited)
 		}
 	}
 }
 
-// saw looks at each version of each object.
-func (j *invariants) saw(before, after version) {
+// checkVersion checks each version of each object.
+func (inv *invariants) checkVersion(before, after version) {
 	job := after.job
-	j.newest[job.UID] = job
-	j.secret("object "+job.Name, string(after.raw))
+	inv.latest[job.UID] = job
+	inv.noAPIKey("object "+job.Name, string(after.raw))
 	switch held := slices.Contains(job.Finalizers, v1alpha1.CancelFinalizer); {
 	case held:
-		delete(j.stripped, job.UID)
-	case job.DeletionTimestamp != nil && j.stripped[job.UID]:
-		j.forced[job.UID] = true
+		delete(inv.stripped, job.UID)
+	case job.DeletionTimestamp != nil && inv.stripped[job.UID]:
+		inv.forced[job.UID] = true
 	}
 	if job.Status.Phase == v1alpha1.PhaseCancelling {
-		delete(j.lostStatus, job.UID) // that it was called off is on record again
-		j.recorded[job.UID] = true
+		delete(inv.lostStatus, job.UID) // that it was called off is on record again
+		inv.cancelRecorded[job.UID] = true
 	}
 	// A status that somebody emptied says nothing until the operator has seen it.
-	if emptied := job.Status.Phase == "" && job.Status.ObservedGeneration == 0; !emptied && !j.handsOn {
+	if emptied := job.Status.Phase == "" && job.Status.ObservedGeneration == 0; !emptied && !inv.userWrites {
 		if problem := kstatustest.Problem(job); problem != "" {
-			j.find("false: %s: %s", problem, describe(job))
+			inv.violated("false: %s: %s", problem, describe(job))
 		}
 	}
 	was := before.job
-	if was == nil || was.UID != job.UID || j.handsOn {
+	if was == nil || was.UID != job.UID || inv.userWrites {
 		return
 	}
-	j.desired(was, job)
+	inv.checkDesiredState(was, job)
 	if !was.Status.Phase.Final() {
 		if job.Status.Phase.Final() {
-			j.ended(job)
+			inv.checkReason(job)
 		}
 		return
 	}
-	old, changed := lasting(was), lasting(job)
-	for _, condition := range toldAfterEnd(was, job) {
+	old, changed := fixedAfterEnd(was), fixedAfterEnd(job)
+	for _, condition := range changingAfterEnd(was, job) {
 		meta.RemoveStatusCondition(&old.Conditions, condition)
 		meta.RemoveStatusCondition(&changed.Conditions, condition)
 	}
 	if !reflect.DeepEqual(old, changed) {
-		j.find("false: %s changed after its end: %s, then %s", job.Name, describe(was), describe(job))
+		inv.violated("false: %s changed after its end: %s, then %s", job.Name, describe(was), describe(job))
 	}
 }
 
-// lasting is what of a status never changes after the end.
-func lasting(job *v1alpha1.DaftyJob) v1alpha1.DaftyJobStatus {
+// fixedAfterEnd is what of a status never changes after the end.
+func fixedAfterEnd(job *v1alpha1.DaftyJob) v1alpha1.DaftyJobStatus {
 	status := *job.Status.DeepCopy()
 	status.ObservedGeneration, status.ResultConfigMap, status.ResultConfigMapVersion = 0, "", ""
 	meta.RemoveStatusCondition(&status.Conditions, v1alpha1.ConditionResultStored)
@@ -169,9 +170,9 @@ func lasting(job *v1alpha1.DaftyJob) v1alpha1.DaftyJobStatus {
 	return status
 }
 
-// toldAfterEnd are the conditions that may change between two versions of an object that has ended: that a deleted one can't be
+// changingAfterEnd are the conditions that may change between two versions of an object that has ended: that a deleted one can't be
 // let go is told, and taken back, and so is that the spec asks again for what was cancelled.
-func toldAfterEnd(was, job *v1alpha1.DaftyJob) []string {
+func changingAfterEnd(was, job *v1alpha1.DaftyJob) []string {
 	before, after := readyOf(was).Reason, readyOf(job).Reason
 	refusal := func(reason string) bool {
 		return reason == v1alpha1.ReasonWriteRefused || reason == v1alpha1.ReasonWriteFailed
@@ -186,357 +187,18 @@ func toldAfterEnd(was, job *v1alpha1.DaftyJob) []string {
 	return nil
 }
 
-// ended holds an end against Dafty's books.
-func (j *invariants) ended(job *v1alpha1.DaftyJob) {
-	entry, known := j.w.sim.Job(job.Status.JobID)
-	reason := endOf(job)
-	untrue := func(why string) { j.find("false: %s is %s: %s", job.Name, describe(job), why) }
-	switch reason {
-	case v1alpha1.ReasonCompleted, v1alpha1.ReasonCompletedBeforeCancel:
-		if !known || entry.Status != daftysim.StatusCompleted {
-			untrue("at Dafty it is " + entry.Status)
-		}
-	case v1alpha1.ReasonGenerationFailed, v1alpha1.ReasonExtractionFailed, v1alpha1.ReasonCancelled:
-		between := reason == v1alpha1.ReasonCancelled && job.Status.JobID == "" && len(job.Status.FailedJobIDs) > 0
-		if !between && (!known || entry.Status != daftysim.StatusFailed) {
-			untrue("at Dafty it is " + entry.Status)
-		}
-		// Dafty shows a cancelled job as a failed one. That it was cancelled stood in the status alone.
-		if reason != v1alpha1.ReasonCancelled && entry.Cancelled && !j.lostStatus[job.UID] && !j.unrecorded(job) && entry.Key != 0 {
-			untrue("it was cancelled")
-		}
-	case v1alpha1.ReasonDeadlineExceeded:
-		if job.Status.JobID == "" && len(job.Status.FailedJobIDs) == 0 {
-			j.neverStarted(job, untrue)
-			break
-		}
-		if known && entry.Status != daftysim.StatusFailed || !known && len(job.Status.FailedJobIDs) == 0 {
-			untrue("at Dafty it is " + entry.Status)
-		}
-		if due := j.due(job); time.Now().Before(due.Add(-maxSkew)) && !j.w.clocksJumped {
-			untrue("its deadline is " + due.String())
-		}
-	case v1alpha1.ReasonDependencyFailed:
-		j.dependencyFailed(job, untrue)
-	case v1alpha1.ReasonInvalidReference:
-	case v1alpha1.ReasonJobNotFound:
-		if known && !j.forgotten(entry) {
-			untrue("Dafty has it as " + entry.Status)
-		}
-	case v1alpha1.ReasonInvalidRequest, v1alpha1.ReasonCancelledBeforeSubmission:
-		// Whether nothing was made shows at the end: a request may still be on its way.
-	default:
-		untrue("nothing ends so")
+// checkBody checks each create that leaves: requests with one key and one API key have one body.
+func (inv *invariants) checkBody(req *http.Request, body []byte) {
+	key := req.Header.Get("Idempotency-Key")
+	if key == "" {
+		return
 	}
-}
-
-// due is when a job's deadline is over, far off where it has none.
-func (j *invariants) due(job *v1alpha1.DaftyJob) time.Time {
-	seconds, from := job.Spec.ActiveDeadlineSeconds, job.Status.SubmittedAt
-	if seconds == nil || from == nil {
-		return time.Now().Add(forever)
+	of := req.Header.Get("X-Api-Key") + " " + key
+	inv.mu.Lock()
+	was, again := inv.bodies[of]
+	inv.bodies[of] = body
+	inv.mu.Unlock()
+	if again && !bytes.Equal(was, body) {
+		inv.violated("contract: %s is sent with another body: %s, and before %s", describeRequest(req), body, was)
 	}
-	return from.Add(time.Duration(*seconds) * time.Second)
-}
-
-// dependencyFailed holds against the objects that something a job refers to came to nothing.
-func (j *invariants) dependencyFailed(job *v1alpha1.DaftyJob, untrue func(string)) {
-	for _, name := range lifecycle.DependsOn(&job.Spec) {
-		other := j.w.cluster.get(name)
-		seen := lifecycle.SeenUID(job, name)
-		if other == nil || seen != "" && other.UID != seen && !j.knew(job, seen) || other.Status.Phase == v1alpha1.PhaseFailed || other.Status.Phase == v1alpha1.PhaseCancelled {
-			return
-		}
-	}
-	untrue("nothing that it refers to has failed")
-}
-
-// owner is the object that a job was made for, from its idempotency key UID-ATTEMPT or ownKeys UID-ATTEMPT.
-func owner(entry daftysim.Entry) types.UID {
-	uid, _, _ := strings.Cut(strings.TrimPrefix(entry.IdempotencyKey, ownKeys), "-")
-	return types.UID(uid)
-}
-
-// unwanted are the jobs that run although they should not, and nobody was told.
-func (j *invariants) unwanted() []string {
-	var found []string
-	for _, entry := range j.w.sim.Running() {
-		job := j.holder(entry)
-		switch {
-		case entry.Key == 0 && (job == nil || j.gone(job) && job.Status.JobID == ""):
-			// A person made it, and nobody ever followed it.
-		case job == nil:
-			found = append(found, fmt.Sprintf("job %s of nobody", brief(entry.JobID)))
-		case j.gone(job):
-			if !j.abandoned[job.UID] && !j.forced[job.UID] && !j.orphaned(job) {
-				found = append(found, fmt.Sprintf("job %s of %s, which is gone", brief(entry.JobID), job.Name))
-			}
-		case j.waitsForPerson(job):
-		case job.Status.Phase.Final():
-			found = append(found, fmt.Sprintf("job %s of %s, which is %s", brief(entry.JobID), job.Name, describe(job)))
-		case calledOff(job), job.DeletionTimestamp != nil:
-			found = append(found, fmt.Sprintf("job %s of %s, which is to be cancelled", brief(entry.JobID), job.Name))
-		case time.Since(j.due(job)) > time.Minute:
-			found = append(found, fmt.Sprintf("job %s of %s, which is past its deadline", brief(entry.JobID), job.Name))
-		}
-	}
-	return found
-}
-
-// orphaned says whether an object that is gone rightly left its job to itself: it wasn't called off before, nor by a
-// deadline.
-func (j *invariants) orphaned(job *v1alpha1.DaftyJob) bool {
-	return job.Spec.DeletionPolicy == v1alpha1.DeletionOrphan && !calledOff(job) &&
-		!job.DeletionTimestamp.After(j.due(job).Add(2*maxSkew))
-}
-
-// holder is the object that a job is looked after by: the last that came with its id, else the one that it was
-// made for.
-func (j *invariants) holder(entry daftysim.Entry) *v1alpha1.DaftyJob {
-	holder := j.newest[owner(entry)]
-	if heir := j.newest[j.taken[entry.IdempotencyKey]]; heir != nil {
-		holder = heir
-	}
-	if entry.Key == 0 {
-		// The one that follows it, else the first that wants to.
-		for _, job := range j.newest {
-			if job.Spec.AdoptJobID == entry.JobID && !(j.gone(job) && job.Status.JobID == "") &&
-				(holder == nil || j.gone(holder) && !j.gone(job) || j.gone(holder) == j.gone(job) && later(holder, job)) {
-				holder = job
-			}
-		}
-		return holder
-	}
-	for uid, id := range j.heirs {
-		if heir := j.newest[uid]; id == entry.JobID && (holder == nil || later(heir, holder)) {
-			holder = heir
-		}
-	}
-	return holder
-}
-
-// later says whether one object was created after another.
-func later(a, b *v1alpha1.DaftyJob) bool {
-	return len(a.UID) > len(b.UID) || len(a.UID) == len(b.UID) && a.UID > b.UID
-}
-
-func (j *invariants) gone(job *v1alpha1.DaftyJob) bool {
-	current := j.w.cluster.get(job.Name)
-	return current == nil || current.UID != job.UID
-}
-
-// lingering are the objects whose deletion hasn't ended.
-func (j *invariants) lingering() []string {
-	var found []string
-	for _, job := range j.objects() {
-		if job.DeletionTimestamp != nil {
-			found = append(found, fmt.Sprintf("%s, deleted for %s: %s", job.Name, time.Since(job.DeletionTimestamp.Time), describe(job)))
-		}
-	}
-	return found
-}
-
-// unfinished are the objects that should have come to an end, as the world is well.
-func (j *invariants) unfinished() []string {
-	var found []string
-	for _, job := range j.objects() {
-		reason := readyOf(job).Reason
-		suspended := heldBack(job) && reason == v1alpha1.ReasonSuspended
-		// Whoever is asked to look at Dafty does. The key of another account isn't put back.
-		waits := reason != v1alpha1.ReasonSubmissionUnknown && j.waitsForPerson(job) || j.waitsForOther(job, 0)
-		if !job.Status.Phase.Final() && (!suspended && !waits || j.shouldHaveStarted(job)) {
-			found = append(found, fmt.Sprintf("%s: %s", job.Name, describe(job)))
-		}
-	}
-	return found
-}
-
-// waitsForPerson says whether the object says so, and rightly so.
-func (j *invariants) waitsForPerson(job *v1alpha1.DaftyJob) bool {
-	switch readyOf(job).Reason {
-	case v1alpha1.ReasonSubmissionUnknown:
-		return j.tooLate(job)
-	case v1alpha1.ReasonCredentialsRejected:
-		entry, known := j.w.sim.Job(job.Status.JobID)
-		return known && (entry.Account != acme || j.forgotten(entry))
-	}
-	return false
-}
-
-// waitsForOther says whether an object says that it waits for what isn't there or doesn't go on, and rightly so.
-func (j *invariants) waitsForOther(job *v1alpha1.DaftyJob, depth int) bool {
-	reason := readyOf(job).Reason
-	switch {
-	case reason == v1alpha1.ReasonAlreadyAdopted:
-		return slices.ContainsFunc(j.objects(), func(other *v1alpha1.DaftyJob) bool {
-			return other.UID != job.UID && other.Spec.AdoptJobID == job.Spec.AdoptJobID
-		})
-	case reason == v1alpha1.ReasonDependencyCycle:
-		return len(lifecycle.Cycle(job, j.w.cluster.get)) > 0
-	case reason != v1alpha1.ReasonWaitingForDependency, depth > len(jobNames):
-		return false
-	}
-	return slices.ContainsFunc(lifecycle.DependsOn(&job.Spec), func(name string) bool {
-		other := j.w.cluster.get(name)
-		if other == nil {
-			return true
-		}
-		return readyOf(other).Reason == v1alpha1.ReasonSuspended || j.waitsForPerson(other) || j.waitsForOther(other, depth+1) ||
-			readyOf(other).Reason == v1alpha1.ReasonDependencyCycle
-	})
-}
-
-// forgotten says whether Dafty may not know a job any more.
-func (j *invariants) forgotten(entry daftysim.Entry) bool {
-	return j.w.variants.JobRetention == daftysim.JobRetentionLimited && entry.Terminal()
-}
-
-// tooLate says whether a request in doubt can't be repeated any more: its time has passed, or its key is gone from the
-// Secret.
-func (j *invariants) tooLate(job *v1alpha1.DaftyJob) bool {
-	submission := job.Status.Submission
-	if submission == nil || submission.StartedAt == nil {
-		return false
-	}
-	var key string
-	if secret := j.w.cluster.secrets[v1alpha1.DefaultSecretName]; secret != nil {
-		key = string(secret.Data[v1alpha1.DefaultSecretKey])
-	}
-	return !j.sentWith(job, key) || time.Since(submission.StartedAt.Time) > 22*time.Hour
-}
-
-// objects are all there are, in order.
-func (j *invariants) objects() []*v1alpha1.DaftyJob {
-	var jobs []*v1alpha1.DaftyJob
-	for _, name := range jobNames {
-		if job := j.w.cluster.get(name); job != nil {
-			jobs = append(jobs, job)
-		}
-	}
-	return jobs
-}
-
-// stopped is asked when all has had time to stop.
-func (j *invariants) stopped() {
-	for _, what := range j.unwanted() {
-		j.find("left running: %s", what)
-	}
-	for _, what := range j.lingering() {
-		j.find("stuck: %s", what)
-	}
-	followers := map[string]string{}
-	for _, job := range j.objects() {
-		if id := job.Spec.AdoptJobID; id != "" && job.Status.JobID != "" && !job.Status.Phase.Final() {
-			if other := followers[id]; other != "" {
-				j.find("false: %s and %s both follow job %s", other, job.Name, brief(id))
-			}
-			followers[id] = job.Name
-		}
-		running := !job.Status.Phase.Final() && (job.Status.JobID != "" || job.Status.InDoubt())
-		if running && !slices.Contains(job.Finalizers, v1alpha1.CancelFinalizer) {
-			j.find("left running: should %s be deleted, nobody would cancel it: it has no finalizer", job.Name)
-		}
-	}
-}
-
-// conclude is asked at the very end.
-func (j *invariants) conclude() {
-	j.takenBack()
-	for _, what := range j.unfinished() {
-		j.find("stuck: %s", what)
-	}
-	j.results()
-	j.agree()
-	for _, violation := range j.w.sim.Violations() {
-		j.find("contract: %s", violation)
-	}
-	paid, attempts := map[string]int{}, map[types.UID]int{}
-	for _, entry := range j.w.sim.Ledger() {
-		if entry.Key == 0 {
-			continue // a person made it
-		}
-		job := j.newest[owner(entry)]
-		// One that lost its status counts its attempts anew, from the failed one that its annotation names.
-		anew := job != nil && ptr.Deref(job.Spec.BackoffLimit, 0) > 0 && j.lostStatus[job.UID]
-		// What was refused is tried again as UID-ATTEMPT.N.
-		attempt, _, _ := strings.Cut(strings.TrimPrefix(entry.IdempotencyKey, ownKeys), ".")
-		if paid[attempt]++; paid[attempt] == 2 && !anew {
-			j.find("paid twice: %s", attempt)
-		}
-		if job == nil {
-			continue
-		}
-		tries := int(ptr.Deref(job.Spec.BackoffLimit, 0)) + 1
-		if attempts[job.UID]++; attempts[job.UID] > tries && !j.lostStatus[job.UID] {
-			j.find("paid twice: %s was made %d times, of %d that it may be", job.Name, attempts[job.UID], tries)
-		}
-		if tries > 1 && entry.Status == daftysim.StatusFailed && !entry.Cancelled {
-			continue // it was tried again
-		}
-		if tries > 1 && entry.Cancelled && j.lostStatus[job.UID] && job.Status.JobID != "" && lifecycle.Annotated(job) == job.Status.JobID {
-			continue // a job that is called off isn't annotated any more, and the attempt before it was picked up
-		}
-		if id, is := j.heirs[job.UID]; is && !j.tried(job, id) {
-			j.find("paid twice: %s came with job %s, and Dafty made %s for it", job.Name, brief(id), brief(entry.JobID))
-		}
-		if heir := j.newest[j.taken[entry.IdempotencyKey]]; heir != nil {
-			j.neverMade(heir, entry) // what the first one said was true until the other came
-		} else {
-			j.neverMade(job, entry)
-		}
-		if id := job.Status.JobID; id != "" && id != entry.JobID {
-			j.find("paid twice: %s is about job %s, and Dafty made %s for it", job.Name, brief(id), brief(entry.JobID))
-		}
-	}
-}
-
-// neverMade finds fault with an object that says that no job was made for it, though one was.
-func (j *invariants) neverMade(job *v1alpha1.DaftyJob, entry daftysim.Entry) {
-	if job.Status.Phase == v1alpha1.PhaseFailed && endOf(job) == v1alpha1.ReasonDeadlineExceeded && job.Status.JobID == "" && len(job.Status.FailedJobIDs) == 0 {
-		j.find("false: %s is %s before its submission, but Dafty made job %s for it", job.Name, describe(job), brief(entry.JobID))
-	}
-	switch endOf(job) {
-	case v1alpha1.ReasonInvalidRequest, v1alpha1.ReasonCancelledBeforeSubmission, v1alpha1.ReasonDependencyFailed, v1alpha1.ReasonInvalidReference:
-		j.find("false: %s is %s, but Dafty made job %s for it", job.Name, describe(job), brief(entry.JobID))
-	}
-}
-
-// tried says whether a job has failed, and may be tried again.
-func (j *invariants) tried(job *v1alpha1.DaftyJob, id string) bool {
-	entry, known := j.w.sim.Job(id)
-	return known && entry.Status == daftysim.StatusFailed && ptr.Deref(job.Spec.BackoffLimit, 0) > 0
-}
-
-func readyOf(job *v1alpha1.DaftyJob) metav1.Condition {
-	if c := meta.FindStatusCondition(job.Status.Conditions, v1alpha1.ConditionReady); c != nil {
-		return *c
-	}
-	return metav1.Condition{}
-}
-
-// describe is an object's status in a few words.
-func describe(job *v1alpha1.DaftyJob) string {
-	text := string(job.Status.Phase)
-	if reason := readyOf(job).Reason; reason != text {
-		text += "/" + reason
-	}
-	if job.Status.InDoubt() {
-		text += " [" + job.Status.Submission.IdempotencyKey + "]"
-	}
-	if id := job.Status.JobID; id != "" {
-		text += " " + brief(id)
-	}
-	if job.DeletionTimestamp != nil {
-		text += " (deleting)"
-	}
-	return text
-}
-
-// short is a metadata patch in a few words.
-func short(patch []byte) string {
-	text := string(patch)
-	if at := strings.Index(text, `,"resourceVersion"`); at > 0 {
-		text = text[:at] + "}}"
-	}
-	return text
 }

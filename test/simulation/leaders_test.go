@@ -11,6 +11,7 @@ import (
 // less and for more than the lease, the POST's deadline and the wait of whoever repeats it; a
 // second leads meanwhile. In any case Dafty is paid once, and no two POSTs run in parallel.
 func TestTwoLeaders(t *testing.T) {
+	t.Parallel()
 	cases := 0
 	for _, creating := range []time.Duration{10 * time.Millisecond, maxProcessing} {
 		for _, where := range []string{"before", "within", "after"} {
@@ -18,13 +19,13 @@ func TestTwoLeaders(t *testing.T) {
 				44 * time.Second, 46 * time.Second, 50 * time.Second, 2 * time.Minute, time.Hour} {
 				for seed := range uint64(4) {
 					cases++
-					o := options{seed: seed, slots: 2, variants: allVariants[0].Variants, pending: time.Second, processing: time.Second, creating: creating}
+					o := options{seed: seed, replicas: 2, variants: allVariants[0].Variants, pending: time.Second, processing: time.Second, creating: creating}
 					stopped := false
-					r := run(t, o, func(w *world) {
-						stopLeaderAt(w, where, pause)
-						w.begin(image)
-						w.pass(pause + 3*time.Minute)
-						stopped = w.watch == nil
+					r := run(t, o, func(e *env) {
+						stopLeaderAt(e, where, pause)
+						e.create(image)
+						e.advance(pause + 3*time.Minute)
+						stopped = e.onMoment == nil
 					})
 					name := fmt.Sprintf("paused %s its POST for %s, create %s, seed %d", where, pause, creating, seed)
 					if !stopped {
@@ -42,11 +43,11 @@ func TestTwoLeaders(t *testing.T) {
 
 // stopLeaderAt pauses the leader as soon as its write-ahead has had its effect, the POST has
 // left, or Dafty has made the job.
-func stopLeaderAt(w *world, where string, d time.Duration) {
-	w.watch = func(moment string) {
+func stopLeaderAt(e *env, where string, d time.Duration) {
+	e.onMoment = func(moment string) {
 		if moment == where {
-			w.watch = nil
-			w.leader.pause(d)
+			e.onMoment = nil
+			e.leader.pause(d)
 		}
 	}
 }
@@ -54,24 +55,25 @@ func stopLeaderAt(w *world, where string, d time.Duration) {
 // A leader that wakes up deposed, and whose watch has broken, doesn't take the result of the DaftyJob that has come in place of
 // the one that it knows.
 func TestADeposedLeaderTakesNoResult(t *testing.T) {
+	t.Parallel()
 	woke := 0
 	for seed := range uint64(20) {
-		o := options{seed: seed, slots: 2, variants: allVariants[0].Variants, pending: 20 * time.Second, processing: 2 * time.Second, creating: time.Second}
-		r := run(t, o, func(w *world) {
-			w.begin(aResult)
-			w.pass(10 * time.Second) // it follows the job
-			w.do(func() {
-				deposed := w.leader
-				deposed.view.lose()
+		o := options{seed: seed, replicas: 2, variants: allVariants[0].Variants, pending: 20 * time.Second, processing: 2 * time.Second, creating: time.Second}
+		r := run(t, o, func(e *env) {
+			e.create(aResult)
+			e.advance(10 * time.Second) // it follows the job
+			e.do(func() {
+				deposed := e.leader
+				deposed.jobs.breakWatch()
 				deposed.pause(5 * time.Minute)
 			})
-			w.pass(time.Minute) // another leads, and stores the result
-			w.do(func() {
-				backup := w.cluster.get("one")
-				w.cluster.vanish("one")
-				w.cluster.createFrom(backup, false)
+			e.advance(time.Minute) // another leads, and stores the result
+			e.do(func() {
+				backup := e.api.get("one")
+				e.api.vanish("one")
+				e.api.createFrom(backup, false)
 			})
-			w.pass(10 * time.Minute)
+			e.advance(10 * time.Minute)
 		})
 		if strings.Contains(fmt.Sprint(r.trace), "patch status of one: Conflict") {
 			woke++

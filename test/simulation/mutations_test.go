@@ -1,7 +1,6 @@
 package simulation
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"os"
@@ -18,7 +17,6 @@ import (
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
 	"dafty.ai/dafty-operator/internal/account"
-	"dafty.ai/dafty-operator/internal/dafty"
 	"dafty.ai/dafty-operator/internal/test/docstest"
 )
 
@@ -32,7 +30,7 @@ type mutant struct {
 	where string
 }
 
-// mutants break each invariant that the judge holds, one of them at least.
+// mutants are at least one for each invariant.
 var mutants = []mutant{
 	{name: "the resourceVersion is left out of status writes", mutation: mutation{patch: func(_ *v1alpha1.DaftyJob, patch map[string]any) bool {
 		if metadata, ok := patch["metadata"].(map[string]any); ok && patch["status"] != nil {
@@ -49,10 +47,10 @@ var mutants = []mutant{
 		}
 	}}, finds: "paid twice"},
 	{name: "a POST whose connection breaks is sent again at once, as net/http does", mutation: mutation{
-		dafty: func(calls account.Dafty, _ string) account.Dafty { return sendsAgain{calls} },
+		dafty: func(calls account.Dafty, _ string) account.Dafty { return createRepeated{calls} },
 	}, finds: "contract|paid twice"},
 	{name: "a POST has no deadline", mutation: mutation{
-		dafty: func(calls account.Dafty, _ string) account.Dafty { return endless{calls} }, play: leaderOversleeps,
+		dafty: func(calls account.Dafty, _ string) account.Dafty { return createWithoutDeadline{calls} }, play: leaderOversleeps,
 	}, finds: "paid twice|contract", where: "a leader that oversleeps"},
 	{name: "the clocks of two machines are a minute apart", mutation: mutation{skew: time.Minute, play: slowRequest}, finds: "paid twice|contract", where: "a slow request"},
 	{name: "Dafty's memory of a key is taken for longer than it is", mutation: mutation{patch: func(_ *v1alpha1.DaftyJob, patch map[string]any) bool {
@@ -62,7 +60,7 @@ var mutants = []mutant{
 		return false
 	}, play: longOutage}, finds: "paid twice", where: "an outage of 24 h"},
 	{name: "a timeout is taken for a refusal", mutation: mutation{
-		dafty: func(calls account.Dafty, _ string) account.Dafty { return refusesOnTimeout{calls} },
+		dafty: func(calls account.Dafty, _ string) account.Dafty { return refusedOnTimeout{calls} },
 	}, finds: "paid twice|false|left running"},
 	{name: "a refused repeat is taken for proof that the first request made no job", mutation: mutation{read: func(job *v1alpha1.DaftyJob) {
 		if s := job.Status.Submission; job.Status.InDoubt() {
@@ -110,17 +108,17 @@ var mutants = []mutant{
 		if job.DeletionTimestamp != nil && job.Spec.DeletionPolicy == v1alpha1.DeletionOrphan {
 			job.Spec.DesiredState = v1alpha1.DesiredCompleted
 		}
-	}, play: calledOffAndOrphaned}, finds: "left running", where: "called off, and orphaned"},
+	}, play: cancelledAndOrphaned}, finds: "left running", where: "called off, and orphaned"},
 	{name: "a deletion never gives up", mutation: mutation{deletionTimeout: forever}, finds: "stuck"},
 	{name: "a cancel is taken for done, and nobody is asked", mutation: mutation{
-		dafty: func(calls account.Dafty, _ string) account.Dafty { return cancelsNothing{calls} },
+		dafty: func(calls account.Dafty, _ string) account.Dafty { return cancelledWithoutCall{calls} },
 	}, finds: "left running|stuck|false"},
-	{name: "answers wake nobody", mutation: mutation{deaf: true}, finds: "stuck|left running"},
+	{name: "answers wake nobody", mutation: mutation{dropWakes: true}, finds: "stuck|left running"},
 	{name: "a lost connection is taken for a failed job", mutation: mutation{
-		dafty: func(calls account.Dafty, _ string) account.Dafty { return failsOnTrouble{calls} },
+		dafty: func(calls account.Dafty, _ string) account.Dafty { return failedOnError{calls} },
 	}, finds: "false|left running"},
 	{name: "a 5xx is taken for a 404", mutation: mutation{
-		dafty: func(calls account.Dafty, _ string) account.Dafty { return absentOnTrouble{calls} },
+		dafty: func(calls account.Dafty, _ string) account.Dafty { return notFoundOnError{calls} },
 	}, finds: "false|left running"},
 	{name: "a final phase isn't heeded", mutation: mutation{read: func(job *v1alpha1.DaftyJob) {
 		if job.Status.Phase.Final() {
@@ -148,7 +146,7 @@ var mutants = []mutant{
 	{name: "the deadline isn't heeded", mutation: mutation{read: func(job *v1alpha1.DaftyJob) {
 		job.Spec.ActiveDeadlineSeconds = nil
 	}}, finds: "left running"},
-	{name: "nobody sees what becomes of the ConfigMap of a result", mutation: mutation{unwatched: true, play: resultDeleted}, finds: "false", where: "a result that is deleted"},
+	{name: "nobody sees what becomes of the ConfigMap of a result", mutation: mutation{noResultWatch: true, play: resultDeleted}, finds: "false", where: "a result that is deleted"},
 	{name: "ResultStored stays True", mutation: mutation{patch: func(_ *v1alpha1.DaftyJob, patch map[string]any) bool {
 		status, _ := patch["status"].(map[string]any)
 		conditions, _ := status["conditions"].([]any)
@@ -191,7 +189,7 @@ var mutants = []mutant{
 		return false
 	}}, finds: "false"},
 	{name: "the refusal of one form of an image is final", mutation: mutation{
-		dafty: func(calls account.Dafty, _ string) account.Dafty { return blamesPrompt{calls} }, play: formRefused,
+		dafty: func(calls account.Dafty, _ string) account.Dafty { return promptBlamed{calls} }, play: formRefused,
 	}, finds: "stuck", where: "a url that Dafty can't fetch"},
 	{name: "each form of an image goes under the same key", mutation: mutation{request: func(req *http.Request) {
 		if key, _, is := strings.Cut(req.Header.Get("Idempotency-Key"), ".form-"); is {
@@ -202,11 +200,11 @@ var mutants = []mutant{
 		req.Header.Set("User-Agent", "dafty-operator "+req.Header.Get("X-Api-Key"))
 	}}, finds: "leaked"},
 	{name: "the API key is in an error", mutation: mutation{
-		dafty: func(calls account.Dafty, apiKey string) account.Dafty { return tellsKey{calls, apiKey} },
+		dafty: func(calls account.Dafty, apiKey string) account.Dafty { return keyInErrors{calls, apiKey} },
 	}, finds: "leaked"},
 }
 
-// TestMutations sees to it that the judge finds each, and that docs/reliability.md tells which history it was.
+// TestMutations checks that an invariant finds each mutant, and that docs/reliability.md has the history that did.
 func TestMutations(t *testing.T) {
 	mutants := slices.Concat(mutants, refusalMutants)
 	const page, head = "../../docs/reliability.md", "| broken on purpose | found as | by |"
@@ -221,7 +219,7 @@ func TestMutations(t *testing.T) {
 			t.Run(m.name, func(t *testing.T) {
 				t.Parallel()
 				// The page stays as it is while what it says still finds it.
-				for _, seed := range append(m.toldSeed(told), seeds...) {
+				for _, seed := range append(m.documentedSeed(told), seeds...) {
 					if invariant, problem := m.find(t, seed); invariant != "" {
 						t.Logf("seed %d: %s", seed, problem)
 						table[i] = m.row(invariant, seed)
@@ -237,7 +235,7 @@ func TestMutations(t *testing.T) {
 	}
 }
 
-// seeds are those of the histories of a short form, as many as it takes.
+// seeds are tried in turn until a history finds the mutant.
 var seeds = func() (all []uint64) {
 	for seed := range uint64(1500) {
 		all = append(all, seed)
@@ -254,8 +252,8 @@ func (m mutant) row(invariant string, seed uint64) string {
 	return fmt.Sprintf("| %s | %s | %s |", m.name, invariant, where)
 }
 
-// toldSeed is the seed that the table has for the mutant, none where it has no row.
-func (m mutant) toldSeed(page string) []uint64 {
+// documentedSeed is the seed that the table has for the mutant, none where it has no row.
+func (m mutant) documentedSeed(page string) []uint64 {
 	found := regexp.MustCompile(`(?m)^\| ` + regexp.QuoteMeta(m.name) + ` \|.*seed (\d+) \|$`).FindStringSubmatch(page)
 	if found == nil {
 		return nil
@@ -267,7 +265,7 @@ func (m mutant) toldSeed(page string) []uint64 {
 	return []uint64{seed}
 }
 
-// find plays a history, and gives the first problem in it that the mutation is to cause.
+// find plays a history, and returns the first problem in it that the mutation should cause.
 func (m mutant) find(t *testing.T, seed uint64) (invariant, problem string) {
 	t.Helper()
 	h := draw(seed)
@@ -284,153 +282,9 @@ func (m mutant) find(t *testing.T, seed uint64) (invariant, problem string) {
 	return "", ""
 }
 
-// leaderOversleeps stops the leader between its write-ahead and its POST until another leader repeats it.
-func leaderOversleeps(w *world) {
-	pause := w.chance.between(44*time.Second, time.Minute, "the leader oversleeps")
-	stopLeaderAt(w, "before", pause)
-	w.begin(image)
-	w.pass(pause + 3*time.Minute)
-}
-
-// crashWithin has the operator crash while Dafty works on its request.
-func crashWithin(w *world) {
-	w.watch = func(moment string) {
-		if moment == "within" {
-			w.watch = nil
-			w.leader.crash("within its request")
-		}
-	}
-	w.begin(image)
-	w.pass(5 * time.Minute)
-}
-
-// deletedInDoubt has an object deleted while the answer to its request is lost, and the operator crash.
-func deletedInDoubt(w *world) {
-	w.meet(hangAfter)
-	w.begin(image)
-	w.pass(6 * time.Second)
-	w.do(func() {
-		w.deleteOne()
-		w.leader.crash("in doubt")
-	})
-	w.pass(5 * time.Minute)
-}
-
-// calledOffAndOrphaned has a job called off and its object, which would leave it running, deleted at once.
-func calledOffAndOrphaned(w *world) {
-	w.begin(orphan)
-	w.pass(queued)
-	w.do(func() {
-		w.cancelOne()
-		w.deleteOne()
-	})
-	w.pass(5 * time.Minute)
-}
-
-// slowRequest has a leader stop while its request is on its way, and the request take long.
-func slowRequest(w *world) {
-	w.do(func() { w.weather = faults{faults: []fault{slow}, odds: 8, until: time.Now().Add(time.Minute)} })
-	w.begin(image)
-	w.pass(500 * time.Millisecond)
-	w.do(func() { w.leader.pause(2 * time.Minute) })
-	w.pass(5 * time.Minute)
-}
-
-// repeatRefused has the answer to a request lost, and its repeats refused for a while.
-func repeatRefused(w *world) {
-	w.meet(hangAfter)
-	w.begin(image)
-	w.pass(20 * time.Second)
-	w.do(func() {
-		w.weather = faults{faults: []fault{tooMany}, odds: 8, until: time.Now().Add(time.Minute)}
-	})
-	w.pass(5 * time.Minute)
-}
-
-// rotatedInDoubt has the answer to a request lost, and then the key rotated.
-func rotatedInDoubt(w *world) {
-	w.meet(hangAfter)
-	w.begin(image)
-	w.pass(20 * time.Second)
-	w.do(func() { w.cluster.putSecret(keyTwo) })
-	w.pass(5 * time.Minute)
-}
-
 // submissionOf is the submission in a patch, nil where it has none.
 func submissionOf(patch map[string]any) map[string]any {
 	status, _ := patch["status"].(map[string]any)
 	submission, _ := status["submission"].(map[string]any)
 	return submission
-}
-
-// endless makes creates that are never given up.
-type endless struct{ account.Dafty }
-
-func (c endless) Create(ctx context.Context, create dafty.Create, key string) (*dafty.Job, error) {
-	return c.Dafty.Create(context.WithoutCancel(ctx), create, key)
-}
-
-// sendsAgain repeats a create whose connection broke, while the server may still work on the first.
-type sendsAgain struct{ account.Dafty }
-
-func (c sendsAgain) Create(ctx context.Context, create dafty.Create, key string) (*dafty.Job, error) {
-	job, err := c.Dafty.Create(ctx, create, key)
-	if e := dafty.AsError(err); e != nil && e.Kind == dafty.KindUnavailable && e.Status == 0 && ctx.Err() == nil {
-		return c.Dafty.Create(ctx, create, key)
-	}
-	return job, err
-}
-
-// tellsKey has the API key in its errors.
-type tellsKey struct {
-	account.Dafty
-	apiKey string
-}
-
-func (c tellsKey) Create(ctx context.Context, create dafty.Create, key string) (*dafty.Job, error) {
-	job, err := c.Dafty.Create(ctx, create, key)
-	if e := dafty.AsError(err); e != nil {
-		e.Message += " (sent with " + c.apiKey + ")"
-		return nil, e
-	}
-	return job, nil
-}
-
-// cancelsNothing says of a job that its cancel has ended it, and asks nobody.
-type cancelsNothing struct{ account.Dafty }
-
-func (c cancelsNothing) Cancel(_ context.Context, id string) (*dafty.Job, error) {
-	return &dafty.Job{Id: id, Status: dafty.Failed}, nil
-}
-
-// refusesOnTimeout takes a create without an answer for one that was refused.
-type refusesOnTimeout struct{ account.Dafty }
-
-func (c refusesOnTimeout) Create(ctx context.Context, create dafty.Create, key string) (*dafty.Job, error) {
-	job, err := c.Dafty.Create(ctx, create, key)
-	if e := dafty.AsError(err); e != nil && e.Kind == dafty.KindUnavailable {
-		return nil, &dafty.CallError{Kind: dafty.KindRateLimit, Message: "taken for a refusal"}
-	}
-	return job, err
-}
-
-// failsOnTrouble takes a look that failed for a job that failed.
-type failsOnTrouble struct{ account.Dafty }
-
-func (c failsOnTrouble) Job(ctx context.Context, id string, wait bool) (*dafty.Job, error) {
-	if job, err := c.Dafty.Job(ctx, id, wait); err == nil {
-		return job, nil
-	}
-	return &dafty.Job{Id: id, Status: dafty.Failed}, nil
-}
-
-// absentOnTrouble takes a look that failed for a job that isn't there.
-type absentOnTrouble struct{ account.Dafty }
-
-func (c absentOnTrouble) Job(ctx context.Context, id string, wait bool) (*dafty.Job, error) {
-	job, err := c.Dafty.Job(ctx, id, wait)
-	if err != nil {
-		return nil, &dafty.CallError{Kind: dafty.KindNotFound, Message: "taken for absent"}
-	}
-	return job, nil
 }

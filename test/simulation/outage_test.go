@@ -7,29 +7,30 @@ import (
 	"dafty.ai/dafty-operator/api/v1alpha1"
 )
 
-// longOutage has a request reach Dafty and its answer lost, and nothing of Dafty heard until
+// longOutage loses the answer of a request that reached Dafty, and lets nothing of Dafty be heard until
 // it has forgotten the request's key.
-func longOutage(w *world) {
-	w.meet(hangAfter)
-	w.begin(image)
-	w.pass(8 * time.Second)
-	w.do(func() {
-		w.weather = faults{faults: []fault{refused, hang, badGateway}, odds: 8, until: time.Now().Add(24*time.Hour + 30*time.Minute)}
+func longOutage(e *env) {
+	e.injectFault(hangAfter)
+	e.create(image)
+	e.advance(8 * time.Second)
+	e.do(func() {
+		e.daftyFaults = faults{kinds: []fault{refused, hang, badGateway}, odds: 8, until: time.Now().Add(24*time.Hour + 30*time.Minute)}
 	})
-	w.pass(25 * time.Hour)
+	e.advance(25 * time.Hour)
 }
 
-// TestLongOutage sees to it that a request is never repeated once Dafty may have forgotten its
-// key: a person is asked to look.
+// TestLongOutage checks that a request is never repeated once Dafty may have forgotten its
+// key: a user is asked to look.
 func TestLongOutage(t *testing.T) {
+	t.Parallel()
 	for seed := range uint64(10) {
 		o := draw(seed).options
 		o.processing = forever
-		r := run(t, o, func(w *world) {
-			longOutage(w)
-			w.do(func() {
-				if got := readyOf(w.cluster.get("one")).Reason; got != v1alpha1.ReasonSubmissionUnknown {
-					w.judge.find("stuck: after the outage it is %s", got)
+		r := run(t, o, func(e *env) {
+			longOutage(e)
+			e.do(func() {
+				if got := readyOf(e.api.get("one")).Reason; got != v1alpha1.ReasonSubmissionUnknown {
+					e.invariants.violated("stuck: after the outage it is %s", got)
 				}
 			})
 		})

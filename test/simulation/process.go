@@ -4,15 +4,12 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"runtime/debug"
 	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/util/workqueue"
-	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
@@ -22,9 +19,9 @@ import (
 )
 
 // process is one run of the operator, from its start to its crash. Its fields are guarded by
-// the world's lock.
+// env.mu.
 type process struct {
-	w *world
+	env *env
 	// slot is where it runs ("A", "B"); id tells the runs apart ("A1", "A2").
 	slot, id string
 	// skew is how far its clock is off, within what the design allows for.
@@ -38,26 +35,26 @@ type process struct {
 	onResume []func()
 	leading  bool
 
-	view       *view
-	results    *resultView
+	jobs       *jobCache
+	results    *resultCache
 	queue      *queue
 	reconciler *controller.Reconciler
 }
 
 // start runs a new process in a slot. Like any that starts, it knows nothing.
-func (w *world) start(slot string) {
-	w.starts++
-	p := &process{w: w, slot: slot, id: fmt.Sprintf("%s%d", slot, w.starts)}
-	p.skew = w.chance.between(0, maxSkew, slot+" skew")
+func (e *env) start(slot string) {
+	e.starts++
+	p := &process{env: e, slot: slot, id: fmt.Sprintf("%s%d", slot, e.starts)}
+	p.skew = e.random.between(0, maxSkew, slot+" skew")
 	if slot == "B" {
-		p.skew += w.mutation.skew
+		p.skew += e.mutation.skew
 	}
 	p.ctx, p.stop = context.WithCancel(log.IntoContext(context.Background(), newLogger(p)))
 	p.queue = newQueue(p)
-	p.results = newResultView(p)
+	p.results = newResultCache(p)
 	client := func(apiKey string) account.Dafty {
-		var calls account.Dafty = dafty.New(daftyURL, apiKey, "dafty-operator/simulation", doer{p})
-		if mutate := w.mutation.dafty; mutate != nil {
+		var calls account.Dafty = dafty.New(daftyURL, apiKey, "dafty-operator/simulation", network{p})
+		if mutate := e.mutation.dafty; mutate != nil {
 			calls = mutate(calls, apiKey)
 		}
 		return calls
@@ -65,13 +62,13 @@ func (w *world) start(slot string) {
 	registry := account.NewRegistry(p.ctx, account.Config{Client: client, Wake: p.wake, Sender: p.id, Now: processClock{p}.Now})
 	p.reconciler = &controller.Reconciler{
 		Client: apiClient{p: p}, Live: liveReader{p: p}, Recorder: recorder{p}, Accounts: registry, Clock: processClock{p},
-		DeletionTimeout: cmp.Or(w.mutation.deletionTimeout, deletionTimeout), Results: p.results,
+		DeletionTimeout: cmp.Or(e.mutation.deletionTimeout, deletionTimeout), Results: p.results,
 	}
-	w.trace.add(p.id, "starts")
-	p.view = newView(p)
-	w.processes = append(w.processes, p)
-	slices.SortFunc(w.processes, func(a, b *process) int { return int(a.slot[0]) - int(b.slot[0]) })
-	w.standFor(p)
+	e.trace.add(p.id, "starts")
+	p.jobs = newJobCache(p)
+	e.processes = append(e.processes, p)
+	slices.SortFunc(e.processes, func(a, b *process) int { return int(a.slot[0]) - int(b.slot[0]) })
+	e.acquireFreeLease(p)
 }
 
 // crash ends the process at once. Whatever of it is still on its way has no effect from here
@@ -80,14 +77,14 @@ func (p *process) crash(why string) {
 	if p.dead {
 		return
 	}
-	w := p.w
-	w.trace.add(p.id, "crashes: %s", why)
+	e := p.env
+	e.trace.add(p.id, "crashes: %s", why)
 	p.dead = true
 	p.stop()
-	w.processes = slices.DeleteFunc(w.processes, func(other *process) bool { return other == p })
-	w.vacate(p)
-	back := w.chance.between(100*time.Millisecond, 20*time.Second, p.id+" starts anew")
-	w.after(back, func() { w.start(p.slot) })
+	e.processes = slices.DeleteFunc(e.processes, func(other *process) bool { return other == p })
+	e.stopRenewing(p)
+	back := e.random.between(100*time.Millisecond, 20*time.Second, p.id+" starts anew")
+	e.afterFunc(back, func() { e.start(p.slot) })
 }
 
 func (p *process) paused() bool { return p.resumed != nil }
@@ -98,45 +95,45 @@ func (p *process) whenResumed(f func()) { p.onResume = append(p.onResume, f) }
 // pause stops the process where it is, and lets it go on later with what it was doing. Its
 // timers go on, as those of a stopped process do.
 func (p *process) pause(d time.Duration) {
-	if p.dead || p.paused() || p.w.healed {
+	if p.dead || p.paused() || p.env.healed {
 		return
 	}
-	p.w.trace.add(p.id, "is paused for %s", d.Round(time.Millisecond))
+	p.env.trace.add(p.id, "is paused for %s", d.Round(time.Millisecond))
 	p.resumed = make(chan struct{})
-	p.w.overslept.from = time.Now()
-	p.w.vacate(p)
-	p.w.after(d, p.resume)
+	p.env.lastPause.from = time.Now()
+	p.env.stopRenewing(p)
+	p.env.afterFunc(d, p.resume)
 }
 
 func (p *process) resume() {
 	if p.dead || !p.paused() {
 		return
 	}
-	p.w.trace.add(p.id, "goes on")
+	p.env.trace.add(p.id, "goes on")
 	close(p.resumed)
 	p.resumed = nil
-	p.w.overslept.to = time.Now()
+	p.env.lastPause.to = time.Now()
 	wait := time.Duration(0)
 	for _, f := range p.onResume {
 		// In order, while what was stopped in its tracks goes on.
-		wait += p.w.chance.between(time.Millisecond, 100*time.Millisecond, p.id+" catches up")
-		p.w.after(wait, func() {
+		wait += p.env.random.between(time.Millisecond, 100*time.Millisecond, p.id+" catches up")
+		p.env.afterFunc(wait, func() {
 			if !p.dead {
 				f()
 			}
 		})
 	}
 	p.onResume = nil
-	p.w.depose(p)
+	p.env.stepDown(p)
 }
 
 // gate lets pass what runs, holds what is paused, and turns back what is dead. It is called
 // without the lock.
 func (p *process) gate(what string) bool {
 	for {
-		p.w.mu.Lock()
+		p.env.mu.Lock()
 		dead, resumed := p.dead, p.resumed
-		p.w.mu.Unlock()
+		p.env.mu.Unlock()
 		if dead || resumed == nil {
 			return !dead
 		}
@@ -146,7 +143,7 @@ func (p *process) gate(what string) bool {
 			return false
 		}
 		// All that was held goes on at once, but not at the same nanosecond.
-		if !p.sleep(p.w.chance.between(time.Microsecond, 2*time.Millisecond, p.id+" goes on with "+what)) {
+		if !p.sleep(p.env.random.between(time.Microsecond, 2*time.Millisecond, p.id+" goes on with "+what)) {
 			return false
 		}
 	}
@@ -164,122 +161,38 @@ func (p *process) sleep(d time.Duration) bool {
 	}
 }
 
-// effect counts a write or a call that is about to have its effect, and is false where the
+// beginEffect counts a write or a call that is about to have its effect, and is false where the
 // process is dead, or is to crash just before it.
-func (p *process) effect(what string) (n int, alive bool) {
+func (p *process) beginEffect(what string) (n int, alive bool) {
 	if p.dead {
 		return 0, false
 	}
-	w := p.w
-	w.effects++
-	if w.crashAt.effect == w.effects && !w.crashAt.after {
-		w.crashed = true
-		p.crash(fmt.Sprintf("before effect %d: %s", w.effects, what))
-		return w.effects, false
+	e := p.env
+	e.effects++
+	if e.crashAt.effect == e.effects && !e.crashAt.after {
+		e.crashed = true
+		p.crash(fmt.Sprintf("before effect %d: %s", e.effects, what))
+		return e.effects, false
 	}
-	return w.effects, true
+	return e.effects, true
 }
 
-// done follows an effect, whose answer hasn't come back yet.
-func (p *process) done(n int) {
-	if w := p.w; w.crashAt.effect == n && w.crashAt.after && !p.dead {
-		w.crashed = true
+// endEffect follows an effect, whose answer hasn't come back yet.
+func (p *process) endEffect(n int) {
+	if e := p.env; e.crashAt.effect == n && e.crashAt.after && !p.dead {
+		e.crashed = true
 		p.crash(fmt.Sprintf("after effect %d", n))
 	}
 }
 
 // wake is how the accounts bring an object to be reconciled.
 func (p *process) wake(name types.NamespacedName) {
-	p.w.mu.Lock()
-	defer p.w.mu.Unlock()
-	if p.w.mutation.deaf {
+	p.env.mu.Lock()
+	defer p.env.mu.Unlock()
+	if p.env.mutation.dropWakes {
 		return
 	}
 	p.queue.add(name.Name, 0)
-}
-
-// queue is controller-runtime's work queue: an object is reconciled once at a time, at the
-// earliest of the times that were asked for, and after a failure later and later.
-type queue struct {
-	p             *process
-	due           map[string]time.Time
-	active, dirty map[string]bool
-	retries       workqueue.TypedRateLimiter[ctrl.Request]
-}
-
-func newQueue(p *process) *queue {
-	retries := controller.NewRateLimiter()
-	if most := p.w.mutation.maxRetry; most > 0 {
-		retries = workqueue.NewTypedItemExponentialFailureRateLimiter[ctrl.Request](5*time.Millisecond, most)
-	}
-	return &queue{p: p, due: map[string]time.Time{}, active: map[string]bool{}, dirty: map[string]bool{}, retries: retries}
-}
-
-func (q *queue) add(name string, after time.Duration) {
-	if q.p.dead {
-		return
-	}
-	w := q.p.w
-	at := time.Now().Add(after + w.chance.between(time.Microsecond, 5*time.Millisecond, q.p.id+" queue "+name))
-	if due, ok := q.due[name]; ok && due.Before(at) {
-		return
-	}
-	q.due[name] = at
-	w.after(time.Until(at), func() {
-		if q.due[name].Equal(at) {
-			delete(q.due, name)
-			q.ready(name)
-		}
-	})
-}
-
-func (q *queue) ready(name string) {
-	switch {
-	case q.p.dead || !q.p.leading:
-	case q.p.paused():
-		q.p.whenResumed(func() { q.add(name, 0) })
-	case q.active[name]:
-		q.dirty[name] = true
-	default:
-		q.active[name] = true
-		go q.work(name)
-	}
-}
-
-func (q *queue) work(name string) {
-	result, err := q.p.reconcile(name)
-	if !q.p.gate("the end of a reconcile of " + name) {
-		return
-	}
-	q.p.w.mu.Lock()
-	defer q.p.w.mu.Unlock()
-	delete(q.active, name)
-	if q.dirty[name] {
-		delete(q.dirty, name)
-		q.add(name, 0)
-	}
-	switch {
-	case err != nil:
-		q.add(name, q.retries.When(request(name)))
-	default:
-		q.retries.Forget(request(name))
-		if result.RequeueAfter > 0 {
-			q.add(name, result.RequeueAfter)
-		}
-	}
-}
-
-func request(name string) ctrl.Request {
-	return ctrl.Request{NamespacedName: types.NamespacedName{Namespace: namespace, Name: name}}
-}
-
-func (p *process) reconcile(name string) (result ctrl.Result, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			p.w.judge.find("panic in a reconcile: %v\n%s", r, debug.Stack())
-		}
-	}()
-	return p.reconciler.Reconcile(p.ctx, request(name))
 }
 
 // processClock is a process's own, which is off a little, and with the whole cluster's where
@@ -287,9 +200,9 @@ func (p *process) reconcile(name string) (result ctrl.Result, err error) {
 type processClock struct{ p *process }
 
 func (c processClock) Now() time.Time {
-	c.p.w.mu.Lock()
-	defer c.p.w.mu.Unlock()
-	return time.Now().Add(c.p.skew + c.p.w.clockOff)
+	c.p.env.mu.Lock()
+	defer c.p.env.mu.Unlock()
+	return time.Now().Add(c.p.skew + c.p.env.clockOff)
 }
 
 func (c processClock) Since(t time.Time) time.Duration { return c.Now().Sub(t) }
@@ -299,19 +212,19 @@ type recorder struct{ p *process }
 
 // Eventf implements events.EventRecorder.
 func (r recorder) Eventf(regarding, _ runtime.Object, kind, reason, _, note string, args ...any) {
-	w := r.p.w
-	w.mu.Lock()
-	defer w.mu.Unlock()
+	e := r.p.env
+	e.mu.Lock()
+	defer e.mu.Unlock()
 	if r.p.dead {
 		return
 	}
 	job, message := regarding.(*v1alpha1.DaftyJob), fmt.Sprintf(note, args...)
 	if kind == corev1.EventTypeWarning {
-		w.trace.add(r.p.id, "warns of %s: %s", job.Name, reason)
+		e.trace.add(r.p.id, "warns of %s: %s", job.Name, reason)
 	}
-	if slices.Contains(w.mutation.mute, reason) {
+	if slices.Contains(e.mutation.muted, reason) {
 		return
 	}
-	w.judge.toldRefusal(r.p, job, reason, message)
-	w.judge.told(job, reason, message)
+	e.invariants.noteRefusalEvent(r.p, job, reason, message)
+	e.invariants.checkEvent(job, reason, message)
 }

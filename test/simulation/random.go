@@ -14,16 +14,16 @@ type random struct {
 	drawn map[string]uint64
 }
 
-func newChance(seed uint64) *random { return &random{seed: seed, drawn: map[string]uint64{}} }
+func newRandom(seed uint64) *random { return &random{seed: seed, drawn: map[string]uint64{}} }
 
-// roll is the next number drawn for what.
-func (c *random) roll(what string) uint64 {
-	c.mu.Lock()
-	c.drawn[what]++
-	n := c.drawn[what]
-	c.mu.Unlock()
+// roll returns the next number drawn for what. What seeds mean depends on these strings: a better word for one changes them.
+func (r *random) roll(what string) uint64 {
+	r.mu.Lock()
+	r.drawn[what]++
+	n := r.drawn[what]
+	r.mu.Unlock()
 	// FNV-1a, then the finalizer of splitmix64: few instructions, and the same on any machine.
-	h := c.seed ^ 14695981039346656037
+	h := r.seed ^ 14695981039346656037
 	for i := range len(what) {
 		h = (h ^ uint64(what[i])) * 1099511628211
 	}
@@ -34,9 +34,9 @@ func (c *random) roll(what string) uint64 {
 }
 
 // oneIn is true for one draw in n.
-func (c *random) oneIn(n uint64, what string) bool { return c.roll(what)%n == 0 }
+func (r *random) oneIn(n uint64, what string) bool { return r.roll(what)%n == 0 }
 
 // between is a time from lo to hi, to the nanosecond: two of them are hardly ever equal.
-func (c *random) between(lo, hi time.Duration, what string) time.Duration {
-	return lo + time.Duration(c.roll(what)%uint64(hi-lo)) //nolint:gosec // hi is after lo.
+func (r *random) between(lo, hi time.Duration, what string) time.Duration {
+	return lo + time.Duration(r.roll(what)%uint64(hi-lo)) //nolint:gosec // hi is after lo.
 }

@@ -1,7 +1,6 @@
 package simulation
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -11,10 +10,6 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
-	"sigs.k8s.io/controller-runtime/pkg/client"
-
-	"dafty.ai/dafty-operator/api/v1alpha1"
 )
 
 // The kinds of the operator's writes.
@@ -31,7 +26,7 @@ type refusedWrites struct {
 	kinds []string
 	// object is the name of the one that is meant, empty where all are.
 	object string
-	// code is the answer's, 0 where there is none.
+	// code is the status code of the answer, 0 for no answer.
 	code  int
 	until time.Time
 }
@@ -42,8 +37,8 @@ var refusalCodes = []int{
 	http.StatusInternalServerError, http.StatusServiceUnavailable, http.StatusGatewayTimeout, 0,
 }
 
-// refuseWrites has the API server refuse some kinds of writes, of one object or of all.
-func refuseWrites(w *world, p picker) {
+// refuseWrites makes the API server refuse some kinds of writes, of one object or of all.
+func refuseWrites(e *env, p picker) {
 	all := []string{statusWrites, metadataWrites, deletions, configMapCreates, configMapPatches}
 	r := refusedWrites{kinds: pick(&p, []string{statusWrites}, []string{statusWrites}, []string{metadataWrites}, []string{metadataWrites},
 		[]string{statusWrites, metadataWrites}, []string{deletions}, []string{configMapCreates, configMapPatches}, all)}
@@ -52,13 +47,13 @@ func refuseWrites(w *world, p picker) {
 		r.object = p.job()
 	}
 	most := pick(&p, 10*time.Second, time.Minute, 4*time.Minute, 10*time.Minute, time.Hour)
-	w.refuse(r, most)
+	e.refuse(r, most)
 }
 
-func (w *world) refuse(r refusedWrites, during time.Duration) {
+func (e *env) refuse(r refusedWrites, during time.Duration) {
 	r.until = time.Now().Add(during)
-	w.trace.add("world", "the API server answers %d to writes of %s of %q, for %s", r.code, strings.Join(r.kinds, " and "), r.object, during)
-	w.refusals = append(w.refusals, r)
+	e.trace.add("env", "the API server answers %d to writes of %s of %q, for %s", r.code, strings.Join(r.kinds, " and "), r.object, during)
+	e.refusals = append(e.refusals, r)
 }
 
 // kindOf returns the kind of a write, and the name of its object.
@@ -74,22 +69,22 @@ func kindOf(what string) (kind, name string) {
 }
 
 // refused returns the API server's answer to a write that it refuses now, nil where it takes it. No two of them read alike.
-func (w *world) refused(p *process, what string) error {
+func (e *env) refused(p *process, what string) error {
 	kind, name := kindOf(what)
-	at := slices.IndexFunc(w.refusals, func(r refusedWrites) bool {
+	at := slices.IndexFunc(e.refusals, func(r refusedWrites) bool {
 		return time.Now().Before(r.until) && slices.Contains(r.kinds, kind) && (r.object == "" || r.object == name)
 	})
 	if at < 0 {
 		return nil
 	}
-	code := w.refusals[at].code
-	w.judge.refused(p, kind, name, code)
-	w.refusedCount++
-	w.trace.add(p.id, "%s: refused with %d", what, code)
-	if mutate := w.mutation.refusal; mutate != nil && kind == statusWrites {
+	code := e.refusals[at].code
+	e.invariants.checkRefusal(p, kind, name, code)
+	e.refusedCount++
+	e.trace.add(p.id, "%s: refused with %d", what, code)
+	if mutate := e.mutation.refusal; mutate != nil && kind == statusWrites {
 		return mutate(name)
 	}
-	words := fmt.Sprintf("denied by the policy of this cluster (request %d)", w.refusedCount)
+	words := fmt.Sprintf("denied by the policy of this cluster (request %d)", e.refusedCount)
 	switch code {
 	case 0:
 		return errors.New("dial tcp 10.0.0.1:443: connect: connection refused")
@@ -99,207 +94,4 @@ func (w *world) refused(p *process, what string) error {
 	return &apierrors.StatusError{ErrStatus: metav1.Status{
 		Status: metav1.StatusFailure, Code: int32(code), Reason: metav1.StatusReasonUnknown, Message: words, //nolint:gosec // Small.
 	}}
-}
-
-// liveReader reads past a process's cache.
-type liveReader struct {
-	client.Reader
-	p *process
-}
-
-// List implements client.Reader.
-func (l liveReader) List(_ context.Context, list client.ObjectList, opts ...client.ListOption) error {
-	o := (&client.ListOptions{}).ApplyOptions(opts)
-	name, _ := o.FieldSelector.RequiresExactMatch("metadata.name")
-	if err := (apiClient{p: l.p}).reads("list " + name); err != nil {
-		return err
-	}
-	w := l.p.w
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if job := w.cluster.get(name); job != nil && !w.mutation.blind {
-		jobs := list.(*v1alpha1.DaftyJobList)
-		jobs.Items = append(jobs.Items, *job.DeepCopy())
-	}
-	return nil
-}
-
-// refusedKey is a kind of write of an object by a process.
-type refusedKey struct {
-	process, kind string
-	uid           types.UID
-}
-
-// refusedSince is since when, and until when, it was refused.
-type refusedSince struct{ first, last time.Time }
-
-// untoldAfter is how long a write may be refused before the judge wants it told.
-const untoldAfter = 2 * time.Minute
-
-// refused holds against the events that what is refused for long is told.
-func (j *invariants) refused(p *process, kind, name string, code int) {
-	job, now := j.w.cluster.get(name), time.Now()
-	if job == nil || code == http.StatusNotFound || kind == configMapCreates || kind == configMapPatches {
-		return // that of results has a condition of its own
-	}
-	key := refusedKey{p.id, kind, job.UID}
-	since, met := j.refusedSince[key]
-	if !met || now.Sub(since.last) > time.Minute {
-		since.first = now
-	}
-	since.last = now
-	j.refusedSince[key] = since
-	// A conflict may as well be one.
-	if told := j.toldRefused[key]; !told && now.Sub(since.first) > untoldAfter && code != http.StatusConflict && !j.w.clocksJumped {
-		j.find("stuck: the %s of %s can't be written for %s, and nobody is told", kind, name, now.Sub(since.first))
-		j.toldRefused[key] = true
-	}
-}
-
-// unrecorded reports whether the cancel of a job left a process that is no more, and isn't on record: whoever comes after it
-// can't know.
-func (j *invariants) unrecorded(job *v1alpha1.DaftyJob) bool {
-	by := j.cancels[strings.ToLower(job.Status.JobID)].by
-	return by != "" && !j.recorded[job.UID] && (j.w.leader == nil || j.w.leader.id != by)
-}
-
-// toldRefusal notes an event that tells of a refusal. It tells of one write; which it is stands in its words.
-func (j *invariants) toldRefusal(p *process, job *v1alpha1.DaftyJob, reason, message string) {
-	if reason != v1alpha1.ReasonWriteRefused && reason != v1alpha1.ReasonWriteFailed {
-		return
-	}
-	kind := metadataWrites
-	switch {
-	case strings.HasPrefix(message, "the status "):
-		kind = statusWrites
-	case strings.HasPrefix(message, "this DaftyJob can't be deleted"):
-		kind = deletions
-	}
-	j.toldRefused[refusedKey{p.id, kind, job.UID}] = true
-}
-
-// cancelTry is a cancel that left a process.
-type cancelTry struct {
-	by string
-	at time.Time
-}
-
-// cancelTried notes a cancel that leaves a process, whether or not it arrives.
-func (j *invariants) cancelTried(p *process, req *http.Request) {
-	if path, ok := strings.CutSuffix(req.URL.Path, "/cancel"); ok {
-		id := strings.ToLower(path[strings.LastIndexByte(path, '/')+1:])
-		j.cancels[id] = cancelTry{by: p.id, at: time.Now()}
-	}
-}
-
-// givenUp holds an abandoned deletion against what was tried: where there was a key, the job's cancel was.
-func (j *invariants) givenUp(job *v1alpha1.DaftyJob, message string) {
-	id := job.Status.JobID
-	if id == "" || strings.Contains(message, "no API key") {
-		return
-	}
-	if tried, ok := j.cancels[strings.ToLower(id)]; !ok || tried.at.Before(job.DeletionTimestamp.Add(-time.Minute)) {
-		j.find("left running: the cancel of %s was given up, and was never tried: %s", job.Name, message)
-	}
-}
-
-// takenBack holds against the objects that nothing is said to be refused any more, once nothing is.
-func (j *invariants) takenBack() {
-	for _, job := range j.objects() {
-		if reason := readyOf(job).Reason; reason == v1alpha1.ReasonWriteRefused || reason == v1alpha1.ReasonWriteFailed {
-			j.find("false: %s is %s, and nothing is refused any more", job.Name, describe(job))
-		}
-	}
-}
-
-// refusedScenarios are those in which a job is called off, or is to begin, while the API server refuses writes.
-func refusedScenarios() []scenario {
-	var list []scenario
-	for _, refusal := range []struct {
-		name  string
-		kinds []string
-		code  int
-	}{
-		{"status by a policy", []string{statusWrites}, http.StatusUnprocessableEntity},
-		{"status by a webhook that is down", []string{statusWrites}, http.StatusInternalServerError},
-		{"status by a webhook's conflicts", []string{statusWrites}, http.StatusConflict},
-		{"all by a policy", []string{statusWrites, metadataWrites}, http.StatusUnprocessableEntity},
-		{"all without an answer", []string{statusWrites, metadataWrites}, 0},
-		{"metadata by a policy", []string{metadataWrites}, http.StatusUnprocessableEntity},
-		{"metadata by a webhook that is down", []string{metadataWrites}, http.StatusServiceUnavailable},
-	} {
-		refused := refusedWrites{kinds: refusal.kinds, code: refusal.code}
-		list = append(list,
-			scenario{"cancel while the API server refuses " + refusal.name, true, func(w *world) { calledOffRefused(w, refused, w.cancelOne) }},
-			scenario{"delete while the API server refuses " + refusal.name, true, func(w *world) { calledOffRefused(w, refused, w.deleteOne) }},
-		)
-	}
-	return append(list,
-		scenario{"deleted in doubt while the API server refuses status", true, func(w *world) {
-			w.meet(hangAfter)
-			w.begin(image)
-			w.pass(5 * time.Second)
-			w.do(func() {
-				w.refuse(refusedWrites{kinds: []string{statusWrites}, code: http.StatusUnprocessableEntity}, deletionTimeout+2*time.Minute)
-				w.deleteOne()
-			})
-			w.pass(deletionTimeout + 4*time.Minute)
-		}},
-		scenario{"the finalizer can't be added", false, finalizerRefused},
-		scenario{"the end can't be written for long", false, endRefused},
-	)
-}
-
-// calledOffRefused has a running job called off while writes are refused, for longer than a deletion waits.
-func calledOffRefused(w *world, refused refusedWrites, callOff func()) {
-	w.begin(image)
-	w.pass(queued)
-	w.do(func() {
-		w.refuse(refused, deletionTimeout+3*time.Minute)
-		callOff()
-	})
-	w.pass(3 * time.Minute)
-	w.do(w.wantStopped)
-	w.pass(deletionTimeout + 2*time.Minute)
-}
-
-// wantStopped is asked when whatever was called off has had time to be cancelled. Of a request in doubt nobody knows the job:
-// to repeat it takes a record, or two of them could be on their way at once.
-func (w *world) wantStopped() {
-	if slices.ContainsFunc(w.judge.objects(), func(job *v1alpha1.DaftyJob) bool { return job.Status.InDoubt() }) {
-		return
-	}
-	for _, what := range w.judge.unwanted() {
-		w.judge.find("left running: %s, while writes are refused", what)
-	}
-}
-
-// finalizerRefused has a policy refuse the finalizer of a new object for a while.
-func finalizerRefused(w *world) {
-	w.do(func() {
-		w.refuse(refusedWrites{kinds: []string{metadataWrites}, code: http.StatusUnprocessableEntity}, 4*time.Minute)
-	})
-	w.begin(image)
-	w.pass(3 * time.Minute)
-	w.do(func() {
-		if job := w.cluster.get("one"); job != nil && readyOf(job).Reason != v1alpha1.ReasonWriteRefused {
-			w.judge.find("stuck: one doesn't say that its finalizer is refused: %s", describe(job))
-		}
-	})
-	w.pass(2 * time.Minute)
-}
-
-// endRefused has the end of a job go unwritten for long, and then be written soon.
-func endRefused(w *world) {
-	w.begin(image)
-	w.pass(queued)
-	w.do(func() {
-		w.refuse(refusedWrites{kinds: []string{statusWrites}, code: http.StatusInternalServerError}, 10*time.Minute)
-	})
-	w.pass(10*time.Minute + 80*time.Second)
-	w.do(func() {
-		if job := w.cluster.get("one"); job != nil && !job.Status.Phase.Final() && len(w.judge.objects()) > 0 {
-			w.judge.find("stuck: one is %s, more than a minute after writes were taken again", describe(job))
-		}
-	})
 }

@@ -33,8 +33,8 @@ func shrink(h history, invariant string, tries int, play func(history) result) h
 			size /= 2
 		}
 	}
-	if simple := h; h.options.slots > 1 {
-		simple.options.slots = 1
+	if simple := h; h.options.replicas > 1 {
+		simple.options.replicas = 1
 		if fails(simple) {
 			h = simple
 		}

@@ -18,7 +18,7 @@ type trace struct {
 // line is one thing that happened.
 type line struct {
 	at   time.Duration
-	who  string // a process, "user", "world"
+	who  string // a process, "user", "tool", "api", "env"
 	what string
 }
 
@@ -29,8 +29,7 @@ func (t *trace) add(who, format string, args ...any) {
 	t.lines = append(t.lines, l)
 }
 
-// String is the trace for people: a line that comes again and again is told once, with how
-// often.
+// String returns the trace for people: a line that repeats is there once, with how often it came.
 func (t *trace) String() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // The readings of what Dafty leaves undocumented. The first of each group is
@@ -216,9 +217,11 @@ type VariantField struct {
 	Beyond   bool     // not a row of the table
 }
 
-// VariantFields lists the fields of [Variants] in their order.
-func VariantFields() []VariantField {
-	var fields []VariantField
+// VariantFields returns the fields of [Variants] in their order.
+func VariantFields() []VariantField { return slices.Clone(variantFields()) }
+
+// variantFields reads the tags once: a simulation makes thousands of simulators, and each checks its variants.
+var variantFields = sync.OnceValue(func() (fields []VariantField) {
 	for f := range reflect.TypeFor[Variants]().Fields() {
 		fields = append(fields, VariantField{
 			Name:     f.Tag.Get("variant"),
@@ -228,7 +231,7 @@ func VariantFields() []VariantField {
 		})
 	}
 	return fields
-}
+})
 
 // NamedVariants is one way to read the contract, named for a subtest.
 type NamedVariants struct {
@@ -241,7 +244,7 @@ type NamedVariants struct {
 // all other fields at their defaults. Tests run under each.
 func AllVariants() []NamedVariants {
 	all := []NamedVariants{{Name: "defaults", Variants: Variants{}.withDefaults()}}
-	for _, field := range VariantFields() {
+	for _, field := range variantFields() {
 		for _, reading := range field.Readings[1:] {
 			v := Variants{}.withDefaults()
 			if err := v.Set(field.Name, reading); err != nil {
@@ -255,7 +258,7 @@ func AllVariants() []NamedVariants {
 
 // Set gives the named field a reading; both as [VariantFields] tells them.
 func (v *Variants) Set(name, reading string) error {
-	for i, field := range VariantFields() {
+	for i, field := range variantFields() {
 		if field.Name != name {
 			continue
 		}
@@ -271,7 +274,7 @@ func (v *Variants) Set(name, reading string) error {
 // Readings gives each field's reading by name.
 func (v Variants) Readings() map[string]string {
 	readings := map[string]string{}
-	for i, field := range VariantFields() {
+	for i, field := range variantFields() {
 		readings[field.Name] = reflect.ValueOf(v).Field(i).String()
 	}
 	return readings
@@ -279,7 +282,7 @@ func (v Variants) Readings() map[string]string {
 
 // withDefaults fills empty fields with their first reading.
 func (v Variants) withDefaults() Variants {
-	for i, field := range VariantFields() {
+	for i, field := range variantFields() {
 		if f := reflect.ValueOf(&v).Elem().Field(i); f.String() == "" {
 			f.SetString(field.Readings[0])
 		}

@@ -1,0 +1,99 @@
+package simulation
+
+import (
+	"maps"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"dafty.ai/dafty-operator/api/v1alpha1"
+)
+
+// checkConfigMap checks each ConfigMap that the operator writes.
+func (inv *invariants) checkConfigMap(before, after *corev1.ConfigMap) {
+	owner := metav1.GetControllerOf(after)
+	if owner != nil {
+		inv.resultData[owner.UID] = after.Data
+	}
+	if owner == nil || inv.latest[owner.UID] == nil {
+		inv.violated("false: ConfigMap %s belongs to nobody", after.Name)
+		return
+	}
+	if before != nil && !metav1.IsControlledBy(before, inv.latest[owner.UID]) {
+		inv.checkTakeover(before, after)
+	}
+	if result := inv.latest[owner.UID].Status.Result; result != nil && len(result.Images) > 0 && after.Data["image_0_url"] != result.Images[0].URL {
+		inv.violated("false: ConfigMap %s says %q", after.Name, after.Data["image_0_url"])
+	}
+}
+
+// checkTakeover checks a ConfigMap that the operator takes for a DaftyJob's own: nobody else who is there may have it, and what somebody
+// else has put into it must not be lost.
+func (inv *invariants) checkTakeover(before, after *corev1.ConfigMap) {
+	if owner := metav1.GetControllerOf(before); owner != nil {
+		if job := inv.latest[owner.UID]; job == nil || !inv.gone(job) {
+			inv.violated("false: ConfigMap %s of another is changed", after.Name)
+		}
+	}
+	ours := labelled(before) && before.Annotations[v1alpha1.ResultOfAnnotation] == after.Annotations[v1alpha1.ResultOfAnnotation]
+	if !ours && !(maps.Equal(before.Data, after.Data) && len(before.BinaryData) == 0) {
+		inv.violated("false: what somebody put into ConfigMap %s is lost", after.Name)
+	}
+}
+
+// checkResults holds what DaftyJobs say of their ConfigMaps against these, at the end.
+func (inv *invariants) checkResults() {
+	for _, job := range inv.objects() {
+		name := job.Spec.ResultConfigMap
+		if name == "" || job.Status.Phase != v1alpha1.PhaseCompleted || job.Status.Result == nil || job.DeletionTimestamp != nil {
+			continue
+		}
+		configMap := inv.env.api.configMaps[name]
+		says := meta.FindStatusCondition(job.Status.Conditions, v1alpha1.ConditionResultStored)
+		switch {
+		case says == nil:
+			inv.violated("stuck: %s doesn't say whether its result is in ConfigMap %s", job.Name, name)
+		case says.Status == metav1.ConditionTrue && !rightResult(configMap, job):
+			inv.violated("false: %s says that its result is in ConfigMap %s, and it isn't", job.Name, name)
+		case says.Status != metav1.ConditionTrue && (configMap == nil || metav1.IsControlledBy(configMap, job)):
+			inv.violated("stuck: the result of %s isn't in ConfigMap %s: %s", job.Name, name, says.Message)
+		case says.Status != metav1.ConditionTrue && inv.adoptable(configMap, job):
+			inv.violated("stuck: ConfigMap %s has no owner, and is the one of %s: %s", name, job.Name, says.Message)
+		}
+	}
+}
+
+// adoptable reports whether a ConfigMap without an owner is to be taken for job's: it has what was written of its result, or was
+// written for the same job at Dafty.
+func (inv *invariants) adoptable(configMap *corev1.ConfigMap, job *v1alpha1.DaftyJob) bool {
+	if metav1.GetControllerOf(configMap) != nil {
+		return false
+	}
+	of := namespace + "/" + job.Name + ":" + job.Status.JobID
+	written := inv.resultData[job.UID]
+	return labelled(configMap) && configMap.Annotations[v1alpha1.ResultOfAnnotation] == of ||
+		len(written) > 0 && maps.Equal(configMap.Data, written) && hasResult(configMap, job)
+}
+
+// rightResult reports whether a ConfigMap is job's, and has its result and nothing else.
+func rightResult(configMap *corev1.ConfigMap, job *v1alpha1.DaftyJob) bool {
+	return labelled(configMap) && metav1.IsControlledBy(configMap, job) && hasResult(configMap, job)
+}
+
+// hasResult reports whether a ConfigMap has job's result and nothing else.
+func hasResult(configMap *corev1.ConfigMap, job *v1alpha1.DaftyJob) bool {
+	if configMap.Data[tamperedKey] != "" || len(configMap.BinaryData) > 0 {
+		return false
+	}
+	result := job.Status.Result
+	switch {
+	case len(result.Images) > 0:
+		return configMap.Data["image_0_url"] == result.Images[0].URL
+	case result.Video != nil:
+		return configMap.Data["video_url"] == result.Video.URL && configMap.Data["video_thumbnail_url"] == result.Video.ThumbnailURL
+	case result.Style != nil:
+		return configMap.Data["style_id"] == result.Style.ID
+	}
+	return true
+}

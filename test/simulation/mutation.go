@@ -1,0 +1,43 @@
+package simulation
+
+import (
+	"net/http"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"dafty.ai/dafty-operator/api/v1alpha1"
+	"dafty.ai/dafty-operator/internal/account"
+)
+
+// mutation breaks the operator on purpose, to see that an invariant finds it.
+type mutation struct {
+	// patch changes or drops what the operator writes of job.
+	patch func(job *v1alpha1.DaftyJob, patch map[string]any) (drop bool)
+	// read changes what the operator reads of job.
+	read func(job *v1alpha1.DaftyJob)
+	// readResult changes what the operator reads of a ConfigMap.
+	readResult func(*corev1.ConfigMap)
+	// request changes what the operator sends.
+	request func(*http.Request)
+	// dafty wraps the calls with an API key.
+	dafty func(calls account.Dafty, apiKey string) account.Dafty
+	// skew is added to the clock of slot B.
+	skew time.Duration
+	// deletionTimeout replaces the constant.
+	deletionTimeout time.Duration
+	// refusal replaces the error of a refused status write.
+	refusal func(name string) error
+	// noLiveReads makes reads past the cache find nothing.
+	noLiveReads bool
+	// muted are the reasons of events that never arrive.
+	muted []string
+	// maxRetry is the longest time between two tries of what fails.
+	maxRetry time.Duration
+	// dropWakes makes Dafty's answers wake nobody.
+	dropWakes bool
+	// noResultWatch makes changes of the ConfigMaps of results unseen.
+	noResultWatch bool
+	// play finds it, where that is rare in random histories.
+	play func(*env)
+}
