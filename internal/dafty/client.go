@@ -119,7 +119,7 @@ func loopback(host string) bool {
 // attempt. Any error is an *CallError; one for which Refused is false leaves open whether the
 // job was made.
 func (c *Client) Create(ctx context.Context, create Create, idempotencyKey string) (*Job, error) {
-	req, err := create.newRequest(c.server, &idempotencyKey)
+	req, err := create.newRequest(ctx, c.server, &idempotencyKey)
 	if err != nil {
 		return nil, &CallError{Kind: KindInvalid, Message: "the request can't be encoded: " + err.Error(), Unsent: true, cause: err}
 	}
@@ -133,12 +133,11 @@ func (c *Client) Create(ctx context.Context, create Create, idempotencyKey strin
 // Job asks for a job's state. With wait, Dafty holds the request until the job has ended, up
 // to about 55 s.
 func (c *Client) Job(ctx context.Context, id string, wait bool) (*Job, error) {
-	params, timeout := &GetJobParams{}, callTimeout
+	params, timeout := GetJobParams{}, callTimeout
 	if wait {
-		held := True
-		params.Wait, timeout = &held, waitTimeout
+		params.Wait, timeout = new(True), waitTimeout
 	}
-	req, err := NewGetJobRequest(c.server, id, params)
+	req, err := newGetJobRequest(ctx, c.server, id, params)
 	if err = sendable(id, err); err != nil {
 		return nil, &CallError{Kind: KindUnavailable, Message: "the job's id can't be sent: " + err.Error(), Unsent: true, cause: err}
 	}
@@ -159,7 +158,7 @@ func sendable(id string, err error) error {
 // Cancel cancels a job and answers with the job as it then stands, which need not have
 // ended yet.
 func (c *Client) Cancel(ctx context.Context, id string) (*Job, error) {
-	req, err := NewCancelJobRequest(c.server, id)
+	req, err := newCancelJobRequest(ctx, c.server, id)
 	if err = sendable(id, err); err != nil {
 		return nil, &CallError{Kind: KindUnavailable, Message: "the job's id can't be sent: " + err.Error(), Unsent: true, cause: err}
 	}

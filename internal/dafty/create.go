@@ -1,6 +1,9 @@
 package dafty
 
-import "net/http"
+import (
+	"context"
+	"net/http"
+)
 
 // Class is a kind of call that Dafty limits by itself, per API key and minute.
 type Class string
@@ -33,7 +36,7 @@ type Create interface {
 	// Class is the rate limit that the request counts against.
 	Class() Class
 
-	newRequest(server string, key *IdempotencyKey) (*http.Request, error)
+	newRequest(ctx context.Context, server string, key *IdempotencyKey) (*http.Request, error)
 }
 
 // Class implements Create.
@@ -57,30 +60,30 @@ func (VideoFramesRequest) Class() Class { return ClassVideoCreate }
 // Class implements Create.
 func (ExtractStyleRequest) Class() Class { return ClassStyleExtract }
 
-func (r GenerateImageRequest) newRequest(server string, key *IdempotencyKey) (*http.Request, error) {
-	return NewGenerateImageRequest(server, &GenerateImageParams{IdempotencyKey: key}, r)
+func (r GenerateImageRequest) newRequest(ctx context.Context, server string, key *IdempotencyKey) (*http.Request, error) {
+	return newGenerateImageRequest(ctx, server, GenerateImageParams{IdempotencyKey: key}, r)
 }
 
-func (r EditImageRequest) newRequest(server string, key *IdempotencyKey) (*http.Request, error) {
-	return NewEditImageRequest(server, &EditImageParams{IdempotencyKey: key}, r)
+func (r EditImageRequest) newRequest(ctx context.Context, server string, key *IdempotencyKey) (*http.Request, error) {
+	return newEditImageRequest(ctx, server, EditImageParams{IdempotencyKey: key}, r)
 }
 
-func (r ResizeImageRequest) newRequest(server string, key *IdempotencyKey) (*http.Request, error) {
-	return NewResizeImageRequest(server, &ResizeImageParams{IdempotencyKey: key}, r)
+func (r ResizeImageRequest) newRequest(ctx context.Context, server string, key *IdempotencyKey) (*http.Request, error) {
+	return newResizeImageRequest(ctx, server, ResizeImageParams{IdempotencyKey: key}, r)
 }
 
-func (r UpscaleImageRequest) newRequest(server string, key *IdempotencyKey) (*http.Request, error) {
-	return NewUpscaleImageRequest(server, &UpscaleImageParams{IdempotencyKey: key}, r)
+func (r UpscaleImageRequest) newRequest(ctx context.Context, server string, key *IdempotencyKey) (*http.Request, error) {
+	return newUpscaleImageRequest(ctx, server, UpscaleImageParams{IdempotencyKey: key}, r)
 }
 
-func (r ImageToVideoRequest) newRequest(server string, key *IdempotencyKey) (*http.Request, error) {
-	return NewImageToVideoRequest(server, &ImageToVideoParams{IdempotencyKey: key}, r)
+func (r ImageToVideoRequest) newRequest(ctx context.Context, server string, key *IdempotencyKey) (*http.Request, error) {
+	return newImageToVideoRequest(ctx, server, ImageToVideoParams{IdempotencyKey: key}, r)
 }
 
-func (r VideoFramesRequest) newRequest(server string, key *IdempotencyKey) (*http.Request, error) {
-	return NewVideoFramesRequest(server, &VideoFramesParams{IdempotencyKey: key}, r)
+func (r VideoFramesRequest) newRequest(ctx context.Context, server string, key *IdempotencyKey) (*http.Request, error) {
+	return newVideoFramesRequest(ctx, server, VideoFramesParams{IdempotencyKey: key}, r)
 }
 
-func (r ExtractStyleRequest) newRequest(server string, key *IdempotencyKey) (*http.Request, error) {
-	return NewExtractStyleRequest(server, &ExtractStyleParams{IdempotencyKey: key}, r)
+func (r ExtractStyleRequest) newRequest(ctx context.Context, server string, key *IdempotencyKey) (*http.Request, error) {
+	return newExtractStyleRequest(ctx, server, ExtractStyleParams{IdempotencyKey: key}, r)
 }

@@ -18,11 +18,11 @@ const PageSize = 50
 
 // List gives a page of the jobs that now have a status. cursor is the Next of the page before, empty for the first.
 func (c *Client) List(ctx context.Context, status JobStatus, cursor string) (*JobPage, error) {
-	params := &ListJobsParams{Status: &status, Limit: new(PageSize)}
+	params := ListJobsParams{Status: &status, Limit: new(PageSize)}
 	if cursor != "" {
 		params.Cursor = &cursor
 	}
-	req, err := NewListJobsRequest(c.server, params)
+	req, err := newListJobsRequest(ctx, c.server, params)
 	if err != nil {
 		return nil, &CallError{Kind: KindUnavailable, Message: "the request can't be encoded: " + err.Error(), Unsent: true, cause: err}
 	}

@@ -44,7 +44,7 @@ func ImageType(content []byte) (string, bool) {
 // Reserve asks for a place for an upload, the first of its three steps. Put and Complete
 // follow.
 func (c *Client) Reserve(ctx context.Context, filename, contentType string) (*Reservation, error) {
-	req, err := NewCreateUploadRequest(c.server, CreateUploadJSONRequestBody{
+	req, err := newCreateUploadRequest(ctx, c.server, CreateUploadJSONRequestBody{
 		Filename: filename, ContentType: CreateUploadJSONBodyContentType(contentType),
 	})
 	if err != nil {
@@ -145,7 +145,7 @@ func (c *Client) allowsPlain(host string) bool {
 // Complete has Dafty judge the bytes that were sent, and gives the upload's id, which can
 // stand as a reference. What isn't a picture is refused as KindInvalid.
 func (c *Client) Complete(ctx context.Context, id string) (uploadID string, err error) {
-	req, err := NewCompleteUploadRequest(c.server, id)
+	req, err := newCompleteUploadRequest(ctx, c.server, id)
 	if err = sendable(id, err); err != nil {
 		return "", &CallError{Kind: KindUnavailable, Message: "the upload's id can't be sent: " + err.Error(), Unsent: true, cause: err}
 	}
