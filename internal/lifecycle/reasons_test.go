@@ -17,7 +17,7 @@ import (
 // reasonConstants are the Reason… and Event… constants of the API, as its source declares them.
 func reasonConstants(t *testing.T) map[string]*ast.ValueSpec {
 	t.Helper()
-	file, err := parser.ParseFile(token.NewFileSet(), "../../api/v1alpha1/conditions.go", nil, parser.ParseComments)
+	file, err := parser.ParseFile(token.NewFileSet(), "../../api/v1alpha1/condition_types.go", nil, parser.ParseComments)
 	if err != nil {
 		t.Fatal(err)
 	}
