@@ -42,7 +42,7 @@ const (
 
 	// DefaultSecretName is the Secret that holds the API key where the spec
 	// names none.
-	DefaultSecretName = "dafty-credentials" //nolint:gosec // the name of a Secret is none
+	DefaultSecretName = "dafty-credentials" //nolint:gosec // the name of a Secret, not its content
 
 	// DefaultSecretKey is the key within that Secret where the spec names none.
 	DefaultSecretKey = "apiKey"
@@ -296,28 +296,28 @@ type AnnotationValue string
 type Phase string
 
 const (
-	// PhasePending : nothing is submitted yet; the Ready condition says what it
+	// PhasePending means that nothing is submitted yet; the Ready condition says what it
 	// waits for.
 	PhasePending Phase = "Pending"
-	// PhaseSubmitting : the request is on its way to Dafty, or may have reached
+	// PhaseSubmitting means that the request is on its way to Dafty, or may have reached
 	// it.
 	PhaseSubmitting Phase = "Submitting"
-	// PhaseQueued : Dafty has accepted the job and hasn't started it.
+	// PhaseQueued means that Dafty has accepted the job and hasn't started it.
 	PhaseQueued Phase = "Queued"
-	// PhaseProcessing : Dafty is processing the job.
+	// PhaseProcessing means that Dafty is processing the job.
 	PhaseProcessing Phase = "Processing"
-	// PhaseCancelling : the job is being cancelled; Dafty hasn't confirmed it
+	// PhaseCancelling means that the job is being cancelled; Dafty hasn't confirmed it
 	// yet.
 	PhaseCancelling Phase = "Cancelling"
-	// PhaseCompleted : the result is in status.result. Final.
+	// PhaseCompleted means that the result is in status.result. Final.
 	PhaseCompleted Phase = "Completed"
-	// PhaseFailed : there will be no result; status.error says why. Final.
+	// PhaseFailed means that there will be no result; status.error says why. Final.
 	PhaseFailed Phase = "Failed"
-	// PhaseCancelled : the job was cancelled, as requested. Final.
+	// PhaseCancelled means that the job was cancelled, as requested. Final.
 	PhaseCancelled Phase = "Cancelled"
 )
 
-// Final says whether nothing changes any more after this phase.
+// Final reports whether nothing changes any more after this phase.
 func (p Phase) Final() bool {
 	return p == PhaseCompleted || p == PhaseFailed || p == PhaseCancelled
 }
@@ -511,12 +511,12 @@ type Submission struct {
 	Refusals int32 `json:"refusals,omitempty"`
 }
 
-// InDoubt says whether a request may have reached Dafty whose answer isn't known.
+// InDoubt reports whether a request may have reached Dafty whose answer isn't known.
 func (s *DaftyJobStatus) InDoubt() bool {
 	return s.JobID == "" && s.Submission != nil && s.Submission.IdempotencyKey != ""
 }
 
-// That a DaftyJob doesn't refer to itself is asked at its creation alone, as the request can't change later: a rule
+// That a DaftyJob doesn't refer to itself is only asked at its creation, as the request can't change later: a rule
 // of the whole object would be asked at each write, and could hold up a cancel.
 //
 // The category "all" is left out on purpose: kubectl delete all --all would cancel jobs that are paid for.

@@ -5,7 +5,7 @@ import (
 	"net/http"
 )
 
-// Class is a kind of call that Dafty limits by itself, per API key and minute.
+// Class is a kind of call with a rate limit of its own, per API key and minute.
 type Class string
 
 // The classes of Dafty's rate-limits page.
@@ -13,11 +13,11 @@ const (
 	ClassImageCreate  Class = "image_create"
 	ClassVideoCreate  Class = "video_create"
 	ClassStyleExtract Class = "style_extract"
-	ClassUpload       Class = "upload" // the reservations alone
+	ClassUpload       Class = "upload" // reservations only
 	ClassOther        Class = "other"
 )
 
-// CreateClass is the class of the creates that make jobs of this type, ClassOther where it isn't known.
+// CreateClass returns the class of the requests that make jobs of this type, ClassOther if the type is unknown.
 func (t JobType) CreateClass() Class {
 	switch t {
 	case ImageGenerate, ImageEdit, ImageResize, ImageUpscale:
@@ -31,9 +31,9 @@ func (t JobType) CreateClass() Class {
 	}
 }
 
-// Create is a request that makes a job, and costs money: one of the generated request types.
+// Create is a request that makes a job and costs money: one of the generated request types.
 type Create interface {
-	// Class is the rate limit that the request counts against.
+	// Class returns the rate limit that the request counts against.
 	Class() Class
 
 	newRequest(ctx context.Context, server string, key *IdempotencyKey) (*http.Request, error)

@@ -89,8 +89,8 @@ func TestReasons(t *testing.T) {
 		if name != "Reason"+value && name != "Event"+value {
 			t.Errorf("%s is called %q", name, value)
 		}
-		if doc := spec.Doc.Text(); !strings.HasPrefix(doc, name+" : ") || len(doc) < len(name)+20 {
-			t.Errorf("%s: its comment must begin with %q and say what to do", name, name+" : ")
+		if doc := spec.Doc.Text(); !strings.HasPrefix(doc, name+" means that ") || len(doc) < len(name)+len(" means that ")+17 {
+			t.Errorf("%s: its comment must begin with %q and say what to do", name, name+" means that ")
 		}
 		if !produced[value] {
 			t.Errorf("%s is in no row of the tables", name)
