@@ -118,7 +118,7 @@ func loopback(host string) bool {
 func (c *Client) Create(ctx context.Context, create Create, idempotencyKey string) (*Job, error) {
 	req, err := create.newRequest(ctx, c.server, &idempotencyKey)
 	if err != nil {
-		return nil, &CallError{Kind: KindInvalid, Message: "the request can't be encoded: " + err.Error(), Unsent: true, cause: err}
+		return nil, unsentError(KindInvalid, "the request can't be encoded", err)
 	}
 	// http.Transport repeats a request that has an Idempotency-Key by itself when a reused
 	// connection breaks, while the server may still work on the first: two requests in
@@ -135,7 +135,7 @@ func (c *Client) Job(ctx context.Context, id string, wait bool) (*Job, error) {
 	}
 	req, err := newGetJobRequest(ctx, c.server, id, params)
 	if err = sendable(id, err); err != nil {
-		return nil, &CallError{Kind: KindUnavailable, Message: "the job's id can't be sent: " + err.Error(), Unsent: true, cause: err}
+		return nil, unsentError(KindUnavailable, "the job's id can't be sent", err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
@@ -155,7 +155,7 @@ func sendable(id string, err error) error {
 func (c *Client) Cancel(ctx context.Context, id string) (*Job, error) {
 	req, err := newCancelJobRequest(ctx, c.server, id)
 	if err = sendable(id, err); err != nil {
-		return nil, &CallError{Kind: KindUnavailable, Message: "the job's id can't be sent: " + err.Error(), Unsent: true, cause: err}
+		return nil, unsentError(KindUnavailable, "the job's id can't be sent", err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()

@@ -83,6 +83,11 @@ type CallError struct {
 	cause error
 }
 
+// unsentError returns the error of a request that couldn't be made.
+func unsentError(kind Kind, what string, err error) *CallError {
+	return &CallError{Kind: kind, Message: what + ": " + err.Error(), Unsent: true, cause: err}
+}
+
 // Error implements error.
 func (e *CallError) Error() string {
 	if e.Status == 0 {

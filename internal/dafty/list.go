@@ -24,7 +24,7 @@ func (c *Client) List(ctx context.Context, status JobStatus, cursor string) (*Jo
 	}
 	req, err := newListJobsRequest(ctx, c.server, params)
 	if err != nil {
-		return nil, &CallError{Kind: KindUnavailable, Message: "the request can't be encoded: " + err.Error(), Unsent: true, cause: err}
+		return nil, unsentError(KindUnavailable, "the request can't be encoded", err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()

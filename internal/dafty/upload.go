@@ -44,7 +44,7 @@ func (c *Client) Reserve(ctx context.Context, filename, contentType string) (*Re
 		Filename: filename, ContentType: CreateUploadJSONBodyContentType(contentType),
 	})
 	if err != nil {
-		return nil, &CallError{Kind: KindUnavailable, Message: "the request can't be encoded: " + err.Error(), Unsent: true, cause: err}
+		return nil, unsentError(KindUnavailable, "the request can't be encoded", err)
 	}
 	var data struct {
 		ID  string `json:"uploadId"`
@@ -143,7 +143,7 @@ func (c *Client) allowsPlain(host string) bool {
 func (c *Client) Complete(ctx context.Context, id string) (uploadID string, err error) {
 	req, err := newCompleteUploadRequest(ctx, c.server, id)
 	if err = sendable(id, err); err != nil {
-		return "", &CallError{Kind: KindUnavailable, Message: "the upload's id can't be sent: " + err.Error(), Unsent: true, cause: err}
+		return "", unsentError(KindUnavailable, "the upload's id can't be sent", err)
 	}
 	var data struct {
 		ID string `json:"id"`
