@@ -134,7 +134,7 @@ func allTests(t *testing.T) string {
 // What the README says of reasons, events and metrics is so.
 func TestReadmeNames(t *testing.T) {
 	text := readme(t)
-	reasons, err := os.ReadFile("api/v1alpha1/conditions.go")
+	reasons, err := os.ReadFile("api/v1alpha1/condition_types.go")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -27,7 +27,7 @@ type rule struct {
 	}
 }
 
-// rules gives the alerts that a chart with these values has.
+// rules returns the alerts that a chart with these values has.
 func rules(t *testing.T, args ...string) rule {
 	t.Helper()
 	for _, object := range installtest.Objects(t, render(t, args...)) {

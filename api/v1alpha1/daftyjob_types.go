@@ -1,7 +1,6 @@
 package v1alpha1
 
 import (
-	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 )
@@ -43,7 +42,7 @@ const (
 
 	// DefaultSecretName is the Secret that holds the API key where the spec
 	// names none.
-	DefaultSecretName = "dafty-credentials" //nolint:gosec // the name of a Secret is none
+	DefaultSecretName = "dafty-credentials" //nolint:gosec // the name of a Secret, not its content
 
 	// DefaultSecretKey is the key within that Secret where the spec names none.
 	DefaultSecretKey = "apiKey"
@@ -292,423 +291,33 @@ type LabelValue string
 // +kubebuilder:validation:MaxLength=4096
 type AnnotationValue string
 
-// SecretKeyReference names one key of a Secret in the DaftyJob's namespace.
-type SecretKeyReference struct {
-	// name of the Secret. The default is dafty-credentials.
-	//
-	// +default="dafty-credentials"
-	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=253
-	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="must be the name of a Secret: lower-case letters, digits, '-' and '.', beginning and ending with a letter or digit"
-	// +optional
-	Name string `json:"name,omitempty"`
-
-	// key within the Secret whose value is the API key. The default is apiKey.
-	//
-	// +default="apiKey"
-	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=253
-	// +kubebuilder:validation:XValidation:rule="self.matches('^[-._a-zA-Z0-9]+$')",message="must be a key of a Secret: letters, digits, '-', '_' and '.'"
-	// +optional
-	Key string `json:"key,omitempty"`
-}
-
-// Prompt describes what to generate.
-//
-// A prompt of blanks alone would be paid for, and is surely a mistake.
-//
-// +kubebuilder:validation:MinLength=1
-// +kubebuilder:validation:MaxLength=2000
-// +kubebuilder:validation:XValidation:rule="self.trim().size() > 0",message="must say in words what to make, in 1 to 2000 characters"
-type Prompt string
-
-// NegativePrompt describes what to avoid.
-//
-// +kubebuilder:validation:MaxLength=1000
-type NegativePrompt string
-
-// Quality is the quality of an image.
-//
-// +kubebuilder:validation:Enum=low;medium;high
-type Quality string
-
-// ImageResolution is the size of an image.
-//
-// +kubebuilder:validation:Enum="1K";"2K";"4K"
-type ImageResolution string
-
-// VideoResolution is the size of a clip.
-//
-// +kubebuilder:validation:Enum="480p";"720p"
-type VideoResolution string
-
-// GenerateAspectRatio is width to height of a generated image.
-//
-// +kubebuilder:validation:Enum="1:1";"3:2";"2:3";"4:3";"3:4";"4:5";"5:4";"16:9";"9:16"
-type GenerateAspectRatio string
-
-// ResizeAspectRatio is width to height of a resized image.
-//
-// +kubebuilder:validation:Enum="1:1";"1:4";"1:8";"2:3";"3:2";"3:4";"4:1";"4:3";"4:5";"5:4";"8:1";"9:16";"16:9";"21:9"
-type ResizeAspectRatio string
-
-// FramesAspectRatio is width to height of a clip made from two frames.
-//
-// +kubebuilder:validation:Enum="16:9";"9:16";"4:3";"3:4";"1:1";"21:9";auto
-type FramesAspectRatio string
-
-// ImageGenerate is a request to make images from a prompt.
-type ImageGenerate struct {
-	// prompt describes the image: 1 to 2000 characters.
-	//
-	// +required
-	Prompt Prompt `json:"prompt,omitempty"`
-
-	// aspectRatio is width to height. Dafty's default is 1:1.
-	//
-	// +optional
-	AspectRatio GenerateAspectRatio `json:"aspectRatio,omitempty"`
-
-	// quality is the quality of the image. Dafty's default is medium. A higher
-	// quality costs more.
-	//
-	// +optional
-	Quality Quality `json:"quality,omitempty"`
-
-	// resolution is the size of the image. Dafty's default is 1K. A higher
-	// resolution costs more.
-	//
-	// +optional
-	Resolution ImageResolution `json:"resolution,omitempty"`
-
-	// style is the brand style to follow: any saved style of the account, such as
-	// the result of a styleExtract job.
-	//
-	// +optional
-	Style *StyleSource `json:"style,omitempty"`
-
-	// references are reference images: at most 4.
-	//
-	// +kubebuilder:validation:MaxItems=4
-	// +listType=atomic
-	// +optional
-	References []ImageReference `json:"references,omitzero"`
-
-	// variations is how many images to generate from the prompt: at least 1. The
-	// maximum is up to Dafty.
-	//
-	// +kubebuilder:validation:Minimum=1
-	// +optional
-	Variations *int32 `json:"variations,omitempty"`
-}
-
-// ImageEdit is a request to edit an image according to a prompt.
-type ImageEdit struct {
-	// image to edit. If it is the result of an edit itself, Dafty repeats the
-	// edits that led to it, and then makes the new one.
-	//
-	// +required
-	Image ImageTarget `json:"image,omitzero"`
-
-	// prompt says what to change: 1 to 2000 characters.
-	//
-	// +required
-	Prompt Prompt `json:"prompt,omitempty"`
-
-	// references are reference images: at most 4.
-	//
-	// +kubebuilder:validation:MaxItems=4
-	// +listType=atomic
-	// +optional
-	References []ImageReference `json:"references,omitzero"`
-}
-
-// ImageResize is a request to reframe an image.
-type ImageResize struct {
-	// image to reframe.
-	//
-	// +required
-	Image ImageTarget `json:"image,omitzero"`
-
-	// aspectRatio is width to height of the new image.
-	//
-	// +required
-	AspectRatio ResizeAspectRatio `json:"aspectRatio,omitempty"`
-
-	// resolution is the size of the new image. Without it, Dafty chooses. A
-	// higher resolution costs more.
-	//
-	// +optional
-	Resolution ImageResolution `json:"resolution,omitempty"`
-}
-
-// ImageUpscale is a request to raise an image's resolution.
-type ImageUpscale struct {
-	// image to upscale.
-	//
-	// +required
-	Image ImageTarget `json:"image,omitzero"`
-
-	// resolution is the size of the new image. Without it, Dafty chooses. A
-	// higher resolution costs more.
-	//
-	// +optional
-	Resolution ImageResolution `json:"resolution,omitempty"`
-}
-
-// ImageToVideo is a request to animate an image.
-type ImageToVideo struct {
-	// image to animate. The clip keeps its aspect ratio.
-	//
-	// +required
-	Image ImageReference `json:"image,omitzero"`
-
-	// prompt says what happens in the clip: 1 to 2000 characters.
-	//
-	// +required
-	Prompt Prompt `json:"prompt,omitempty"`
-
-	// duration of the clip in seconds: 1 to 15. Dafty's default is 6.
-	//
-	// +kubebuilder:validation:Minimum=1
-	// +kubebuilder:validation:Maximum=15
-	// +optional
-	Duration *int32 `json:"duration,omitempty"`
-
-	// resolution is the size of the clip. Dafty's default is 720p, which costs
-	// more than 480p.
-	//
-	// +optional
-	Resolution VideoResolution `json:"resolution,omitempty"`
-
-	// audio says whether the clip has sound. Dafty's default is true.
-	//
-	// +optional
-	Audio *bool `json:"audio,omitempty"`
-
-	// negativePrompt says what the clip must not show: at most 1000 characters.
-	//
-	// +optional
-	NegativePrompt *NegativePrompt `json:"negativePrompt,omitempty"`
-}
-
-// VideoFrames is a request to make a clip from a start frame and an end frame.
-type VideoFrames struct {
-	// startImage is the first frame.
-	//
-	// +required
-	StartImage ImageReference `json:"startImage,omitzero"`
-
-	// endImage is the last frame.
-	//
-	// +required
-	EndImage ImageReference `json:"endImage,omitzero"`
-
-	// prompt says what happens in the clip: 1 to 2000 characters.
-	//
-	// +required
-	Prompt Prompt `json:"prompt,omitempty"`
-
-	// duration of the clip in seconds: 4 to 15. Dafty's default is 6.
-	//
-	// +kubebuilder:validation:Minimum=4
-	// +kubebuilder:validation:Maximum=15
-	// +optional
-	Duration *int32 `json:"duration,omitempty"`
-
-	// resolution is the size of the clip. Dafty's default is 720p, which costs
-	// more than 480p.
-	//
-	// +optional
-	Resolution VideoResolution `json:"resolution,omitempty"`
-
-	// aspectRatio is width to height. Dafty's default is auto, which uses that of
-	// the start frame.
-	//
-	// +optional
-	AspectRatio FramesAspectRatio `json:"aspectRatio,omitempty"`
-
-	// audio says whether the clip has sound. Dafty's default is true.
-	//
-	// +optional
-	Audio *bool `json:"audio,omitempty"`
-
-	// negativePrompt says what the clip must not show: at most 1000 characters.
-	//
-	// +optional
-	NegativePrompt *NegativePrompt `json:"negativePrompt,omitempty"`
-}
-
-// StyleExtract is a request to extract a brand style from a web page.
-type StyleExtract struct {
-	// url of the web page, http or https: at most 2048 characters.
-	//
-	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=2048
-	// +kubebuilder:validation:XValidation:rule="isURL(self) && url(self).getScheme() in ['http', 'https'] && url(self).getHostname() != '' && !self.contains(' ')",message="must be the full http or https address of a web page, such as https://example.com/brand, with any blank written as %20"
-	// +required
-	URL string `json:"url,omitempty"`
-}
-
-// JobReference names an image that another DaftyJob of the namespace generates.
-type JobReference struct {
-	// name of the DaftyJob, in the same namespace. The job waits until that one
-	// completes, and fails if it fails, is cancelled, or is deleted before.
-	//
-	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=253
-	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="must be the name of a DaftyJob: lower-case letters, digits, '-' and '.', beginning and ending with a letter or digit"
-	// +required
-	Name string `json:"name,omitempty"`
-
-	// index of the variation, from 0. The default is 0.
-	//
-	// +default=0
-	// +kubebuilder:validation:Minimum=0
-	// +optional
-	Index int32 `json:"index,omitempty"`
-}
-
-// StyleJobReference names a brand style that another DaftyJob of the namespace extracts.
-type StyleJobReference struct {
-	// name of the DaftyJob, in the same namespace. The job waits until that one
-	// completes, and fails if it fails, is cancelled, or is deleted before.
-	//
-	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=253
-	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="must be the name of a DaftyJob: lower-case letters, digits, '-' and '.', beginning and ending with a letter or digit"
-	// +required
-	Name string `json:"name,omitempty"`
-}
-
-// ConfigMapKeyReference names one key of a ConfigMap in the DaftyJob's namespace, whose value
-// is an image.
-type ConfigMapKeyReference struct {
-	// name of the ConfigMap.
-	//
-	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=253
-	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="must be the name of a ConfigMap: lower-case letters, digits, '-' and '.', beginning and ending with a letter or digit"
-	// +required
-	Name string `json:"name,omitempty"`
-
-	// key within the ConfigMap, of binaryData or data.
-	//
-	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=253
-	// +kubebuilder:validation:XValidation:rule="self.matches('^[-._a-zA-Z0-9]+$')",message="must be a key of a ConfigMap: letters, digits, '-', '_' and '.'"
-	// +required
-	Key string `json:"key,omitempty"`
-}
-
-// The MaxLength of an id is wide so that a URL in its place gets the rule's message and not one about bytes.
-
-// ImageTarget names the image that an operation works on: exactly one field is given.
-//
-// +kubebuilder:validation:XValidation:rule="[has(self.id), has(self.jobRef)].filter(given, given).size() == 1",message="give exactly one of id (see status.result.images[].id of the job that made the image) or jobRef (the DaftyJob that makes it)"
-type ImageTarget struct {
-	// id of the image, a UUID: one variation's id, as status.result.images[].id
-	// of the DaftyJob that made it shows it, or that job's id, status.jobID,
-	// which stands for its first image. Dafty's documentation calls it either;
-	// with jobRef, the operator tries both.
-	//
-	// +kubebuilder:validation:MaxLength=2048
-	// +kubebuilder:validation:XValidation:rule="self.matches('^(?:[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[1-8][0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}|0{8}-0{4}-0{4}-0{4}-0{12}|[fF]{8}-[fF]{4}-[fF]{4}-[fF]{4}-[fF]{12})$')",message="must be a UUID of version 1 to 8, such as 5f0c4c3e-8b1d-4e43-9d9c-0d7a3a1c2b4f: see status.result.images[].id of the job that made the image, or its status.jobID"
-	// +optional
-	ID string `json:"id,omitempty"`
-
-	// jobRef is another DaftyJob of the namespace that makes the image. The
-	// variation's id is sent. If Dafty refuses that, and the index is 0, the
-	// job's id is sent.
-	//
-	// +optional
-	JobRef *JobReference `json:"jobRef,omitempty"`
-}
-
-// ImageReference names a reference image. Exactly one field is given.
-//
-// +kubebuilder:validation:XValidation:rule="[has(self.url), has(self.id), has(self.jobRef), has(self.configMapKeyRef)].filter(given, given).size() == 1",message="give exactly one of url (an https URL), id (of an upload or of the job that made an image), jobRef (the DaftyJob that makes the image) or configMapKeyRef (a picture in a ConfigMap)"
-type ImageReference struct {
-	// url of the image, https: at most 2048 characters. Dafty fetches it, and
-	// only from a public address: one within a cluster or a private network never
-	// works; use configMapKeyRef for such an image.
-	//
-	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=2048
-	// +kubebuilder:validation:XValidation:rule="isURL(self) && url(self).getScheme() == 'https' && url(self).getHostname() != '' && !self.contains(' ')",message="must be an https URL, such as https://example.com/logo.png, with any blank written as %20"
-	// +optional
-	URL string `json:"url,omitempty"`
-
-	// id of an upload (up_…) or of the job that made an image, which stands for
-	// its first image: at most 2048 characters. Whether Dafty takes one
-	// variation's id here isn't documented; url and jobRef name a variation.
-	//
-	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=2048
-	// +kubebuilder:validation:XValidation:rule="self.matches(r'^[^/\\s]+$')",message="must be the id of an upload or of a job, without '/' or blanks; a URL goes under url"
-	// +optional
-	ID string `json:"id,omitempty"`
-
-	// jobRef is another DaftyJob of the namespace that makes the image. The url
-	// of that image in the result is sent. If Dafty refuses that, the variation's
-	// id is sent; and if Dafty refuses that too, and the index is 0, the job's
-	// id. status.inputs shows which.
-	//
-	// +optional
-	JobRef *JobReference `json:"jobRef,omitempty"`
-
-	// configMapKeyRef is an image in a ConfigMap of the namespace: PNG, JPEG,
-	// GIF or WebP. It is uploaded to Dafty before the job is submitted.
-	//
-	// +optional
-	ConfigMapKeyRef *ConfigMapKeyReference `json:"configMapKeyRef,omitempty"`
-}
-
-// StyleSource names a brand style: exactly one field is given.
-//
-// +kubebuilder:validation:XValidation:rule="[has(self.id), has(self.jobRef)].filter(given, given).size() == 1",message="give exactly one of id (see status.result.style.id of the job that extracted the style) or jobRef (the DaftyJob that extracts it)"
-type StyleSource struct {
-	// id of the style, a UUID: of any saved style of the account. That of an
-	// extracted one is status.result.style.id of its DaftyJob.
-	//
-	// +kubebuilder:validation:MaxLength=2048
-	// +kubebuilder:validation:XValidation:rule="self.matches('^(?:[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[1-8][0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}|0{8}-0{4}-0{4}-0{4}-0{12}|[fF]{8}-[fF]{4}-[fF]{4}-[fF]{4}-[fF]{12})$')",message="must be a UUID of version 1 to 8, such as 5f0c4c3e-8b1d-4e43-9d9c-0d7a3a1c2b4f: see status.result.style.id of the job that extracted the style"
-	// +optional
-	ID string `json:"id,omitempty"`
-
-	// jobRef is another DaftyJob of the namespace that extracts the style.
-	//
-	// +optional
-	JobRef *StyleJobReference `json:"jobRef,omitempty"`
-}
-
 // Phase summarizes where a job is in its lifecycle.
 // +kubebuilder:validation:Enum=Pending;Submitting;Queued;Processing;Cancelling;Completed;Failed;Cancelled
 type Phase string
 
 const (
-	// PhasePending : nothing is submitted yet; the Ready condition says what it
+	// PhasePending means that nothing is submitted yet; the Ready condition says what it
 	// waits for.
 	PhasePending Phase = "Pending"
-	// PhaseSubmitting : the request is on its way to Dafty, or may have reached
+	// PhaseSubmitting means that the request is on its way to Dafty, or may have reached
 	// it.
 	PhaseSubmitting Phase = "Submitting"
-	// PhaseQueued : Dafty has accepted the job and hasn't started it.
+	// PhaseQueued means that Dafty has accepted the job and hasn't started it.
 	PhaseQueued Phase = "Queued"
-	// PhaseProcessing : Dafty is processing the job.
+	// PhaseProcessing means that Dafty is processing the job.
 	PhaseProcessing Phase = "Processing"
-	// PhaseCancelling : the job is being cancelled; Dafty hasn't confirmed it
+	// PhaseCancelling means that the job is being cancelled; Dafty hasn't confirmed it
 	// yet.
 	PhaseCancelling Phase = "Cancelling"
-	// PhaseCompleted : the result is in status.result. Final.
+	// PhaseCompleted means that the result is in status.result. Final.
 	PhaseCompleted Phase = "Completed"
-	// PhaseFailed : there will be no result; status.error says why. Final.
+	// PhaseFailed means that there will be no result; status.error says why. Final.
 	PhaseFailed Phase = "Failed"
-	// PhaseCancelled : the job was cancelled, as requested. Final.
+	// PhaseCancelled means that the job was cancelled, as requested. Final.
 	PhaseCancelled Phase = "Cancelled"
 )
 
-// Final says whether nothing changes any more after this phase.
+// Final reports whether nothing changes any more after this phase.
 func (p Phase) Final() bool {
 	return p == PhaseCompleted || p == PhaseFailed || p == PhaseCancelled
 }
@@ -853,79 +462,6 @@ type DaftyJobStatus struct {
 	Error *JobError `json:"error,omitempty"`
 }
 
-// Input is what one reference in the spec was resolved to.
-type Input struct {
-	// field of the spec, such as imageUpscale.image or
-	// imageGenerate.references[0].
-	//
-	// +required
-	Field string `json:"field"`
-
-	// source is what the field refers to, such as "DaftyJob spring-hero, image 0"
-	// or "ConfigMap brand, key logo.png".
-	//
-	// +optional
-	Source string `json:"source,omitempty"`
-
-	// uid of the DaftyJob that the field refers to. One that is created later
-	// under the same name is another.
-	//
-	// +optional
-	UID types.UID `json:"uid,omitempty"`
-
-	// id at Dafty of the image, upload or style, once it is known: of an image it
-	// names this variation.
-	//
-	// +optional
-	ID string `json:"id,omitempty"`
-
-	// url of the image in the result of the job that made it.
-	//
-	// +optional
-	URL string `json:"url,omitempty"`
-
-	// jobID is the id of the job at Dafty that made the image or style.
-	//
-	// +optional
-	JobID string `json:"jobID,omitempty"`
-
-	// sentAs says which of url, id and jobID the request holds: URL, ID or JobID.
-	// Empty: the id. An image that another DaftyJob made is referred to by its
-	// url, and an image to edit, resize or upscale is named by its id. Where
-	// Dafty refuses that, the next form is sent, each once, under an idempotency
-	// key of its own; jobID only for the image with the index 0.
-	//
-	// +optional
-	SentAs ReferenceForm `json:"sentAs,omitempty"`
-
-	// credentialsHash identifies the API key that an image was uploaded with, as
-	// submission.credentialsHash does: with another key it is uploaded again.
-	//
-	// +optional
-	CredentialsHash string `json:"credentialsHash,omitempty"`
-
-	// uploadedAt is when the image was uploaded, which may have been for another
-	// DaftyJob. If Dafty refuses a request with an upload that is older than this
-	// DaftyJob, the image is uploaded again, once.
-	//
-	// +optional
-	UploadedAt *metav1.Time `json:"uploadedAt,omitempty"`
-}
-
-// ReferenceForm is what a request names an image by.
-// +kubebuilder:validation:Enum=URL;ID;JobID
-type ReferenceForm string
-
-const (
-	// ReferenceURL is the url of the image in its job's result.
-	ReferenceURL ReferenceForm = "URL"
-	// ReferenceID is the id of the variation.
-	ReferenceID ReferenceForm = "ID"
-	// ReferenceJobID is the id of the job that made the image, which stands for
-	// its first one.
-	ReferenceJobID ReferenceForm = "JobID"
-)
-
 // Submission is an attempt to submit the job.
 type Submission struct {
 	// attempt counts from 1.
@@ -975,123 +511,12 @@ type Submission struct {
 	Refusals int32 `json:"refusals,omitempty"`
 }
 
-// InDoubt says whether a request may have reached Dafty whose answer isn't known.
+// InDoubt reports whether a request may have reached Dafty whose answer isn't known.
 func (s *DaftyJobStatus) InDoubt() bool {
 	return s.JobID == "" && s.Submission != nil && s.Submission.IdempotencyKey != ""
 }
 
-// JobResult is what a job generated.
-type JobResult struct {
-	// primary is the url of the first image or of the video, or the id of the
-	// style.
-	//
-	// +optional
-	Primary string `json:"primary,omitempty"`
-
-	// images that the job generated, one for each variation.
-	//
-	// +listType=atomic
-	// +optional
-	Images []Image `json:"images,omitempty"`
-
-	// video that the job generated.
-	//
-	// +optional
-	Video *Video `json:"video,omitempty"`
-
-	// style that the job extracted.
-	//
-	// +optional
-	Style *Style `json:"style,omitempty"`
-}
-
-// Image is one variation.
-type Image struct {
-	// id of the image, which other jobs can use.
-	//
-	// +required
-	ID string `json:"id"`
-
-	// url that the image is fetched from.
-	//
-	// +required
-	URL string `json:"url"`
-
-	// width in pixels, if Dafty reports it.
-	//
-	// +optional
-	Width *int32 `json:"width,omitempty"`
-
-	// height in pixels, if Dafty reports it.
-	//
-	// +optional
-	Height *int32 `json:"height,omitempty"`
-}
-
-// Video is a clip.
-type Video struct {
-	// id of the video, which is the id of the job at Dafty.
-	//
-	// +required
-	ID string `json:"id"`
-
-	// url that the clip is fetched from.
-	//
-	// +required
-	URL string `json:"url"`
-
-	// durationSeconds is the clip's length, if Dafty reports it.
-	//
-	// +optional
-	DurationSeconds *int32 `json:"durationSeconds,omitempty"`
-
-	// thumbnailUrl that a still of the clip is fetched from. It may appear only a
-	// short while after the job has completed.
-	//
-	// +optional
-	ThumbnailURL string `json:"thumbnailUrl,omitempty"`
-
-	// width in pixels, if Dafty reports it.
-	//
-	// +optional
-	Width *int32 `json:"width,omitempty"`
-
-	// height in pixels, if Dafty reports it.
-	//
-	// +optional
-	Height *int32 `json:"height,omitempty"`
-}
-
-// Style is an extracted brand style.
-type Style struct {
-	// id of the style, for imageGenerate's style.id.
-	//
-	// +required
-	ID string `json:"id"`
-}
-
-// JobError is why a job failed.
-type JobError struct {
-	// code is Dafty's, such as GENERATION_FAILED or VALIDATION_ERROR.
-	//
-	// +optional
-	Code string `json:"code,omitempty"`
-
-	// message says what went wrong.
-	//
-	// +optional
-	Message string `json:"message,omitempty"`
-
-	// details are the invalid fields and why, if Dafty names them.
-	//
-	// +kubebuilder:validation:Schemaless
-	// +kubebuilder:validation:Type=object
-	// +kubebuilder:pruning:PreserveUnknownFields
-	// +optional
-	Details *apiextensionsv1.JSON `json:"details,omitempty"`
-}
-
-// That a DaftyJob doesn't refer to itself is asked at its creation alone, as the request can't change later: a rule
+// That a DaftyJob doesn't refer to itself is only asked at its creation, as the request can't change later: a rule
 // of the whole object would be asked at each write, and could hold up a cancel.
 //
 // The category "all" is left out on purpose: kubectl delete all --all would cancel jobs that are paid for.

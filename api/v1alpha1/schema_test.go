@@ -54,7 +54,7 @@ type rule struct {
 
 func (r rule) String() string { return fmt.Sprintf("%s: %s: %s", r.path, r.reason, r.message) }
 
-// brokenBy says whether the problem is that of this rule.
+// brokenBy reports whether the problem is that of this rule.
 func (r rule) brokenBy(p problem) bool {
 	field, message := listIndex.ReplaceAllString(p.field, "[]"), listIndex.ReplaceAllString(p.message, "[]")
 	if r.path != field || r.reason != p.reason {

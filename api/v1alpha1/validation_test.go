@@ -82,7 +82,7 @@ type badManifest struct {
 	want   []problem
 }
 
-// send gives the manifest to the API server, which stores nothing of it.
+// send returns the manifest to the API server, which stores nothing of it.
 func (b badManifest) send(t testing.TB, env *kubetest.Env) error {
 	t.Helper()
 	given := b.given.DeepCopy()

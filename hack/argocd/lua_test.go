@@ -13,6 +13,7 @@ import (
 	"github.com/argoproj/argo-cd/gitops-engine/v3/pkg/health"
 	"github.com/argoproj/argo-cd/v3/pkg/apis/application/v1alpha1"
 	"github.com/argoproj/argo-cd/v3/util/lua"
+	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/yaml"
 )
@@ -73,12 +74,28 @@ func TestHealth(t *testing.T) {
 			if err != nil || openLibs {
 				t.Fatal(openLibs, err)
 			}
-			got, err := vm(t).ExecuteHealthLua(job, script)
-			if err != nil || got == nil || *got != *test.HealthStatus {
-				t.Errorf("%+v, %v; want %+v", got, err, test.HealthStatus)
+			for _, script := range []string{script, strict(script)} {
+				got, err := vm(t).ExecuteHealthLua(job, script)
+				if err != nil || got == nil || *got != *test.HealthStatus {
+					t.Errorf("%+v, %v; want %+v", got, err, test.HealthStatus)
+				}
 			}
 		})
 	}
+}
+
+// strict returns a health script that fails where the given one returns more than Argo CD reads, which it would leave out.
+func strict(script string) string {
+	return `local health = (function()
+` + script + `
+end)()
+for name, value in pairs(health) do
+  if type(value) ~= "string" or (name ~= "status" and name ~= "message") then
+    error(tostring(name) .. " isn't one of the strings status and message")
+  end
+end
+return health
+`
 }
 
 type actionTests struct {
@@ -125,8 +142,45 @@ func TestActionsOffered(t *testing.T) {
 	}
 }
 
+// definitions returns the names of the actions that argocd-cm has.
+func definitions(t *testing.T) []string {
+	t.Helper()
+	var setting v1alpha1.ResourceActions
+	unmarshal(t, read(t, config, "actions.yaml"), &setting)
+	names := make([]string, len(setting.Definitions))
+	for i, definition := range setting.Definitions {
+		names[i] = definition.Name
+	}
+	return names
+}
+
+// TestEveryActionIsOffered compares what is offered of a new DaftyJob, disabled or not, with what there is.
+func TestEveryActionIsOffered(t *testing.T) {
+	job := &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": "dafty.ai/v1alpha1", "kind": "DaftyJob", "metadata": map[string]any{}, "spec": map[string]any{},
+	}}
+	scripts, err := vm(t).GetResourceActionDiscovery(job)
+	if err != nil {
+		t.Fatal(err)
+	}
+	offers, err := vm(t).ExecuteResourceActionDiscovery(job, scripts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	offered := make([]string, len(offers))
+	for i, offer := range offers {
+		offered[i] = offer.Name
+	}
+	slices.Sort(offered)
+	if got := slices.Sorted(slices.Values(definitions(t))); !slices.Equal(got, offered) {
+		t.Errorf("there are the actions %q, and %q are offered", got, offered)
+	}
+}
+
 func TestActions(t *testing.T) {
+	var tested []string
 	for _, test := range readActionTests(t).ActionTests {
+		tested = append(tested, test.Action)
 		t.Run(test.Action+"/"+test.InputPath, func(t *testing.T) {
 			job, want := object(t, actions, test.InputPath), object(t, actions, test.ExpectedOutputPath)
 			action, err := vm(t).GetResourceAction(job, test.Action)
@@ -147,6 +201,18 @@ func TestActions(t *testing.T) {
 			if result.Modified {
 				t.Errorf("got  %s\nwant %s", result.PredictedLive, result.NormalizedLive)
 			}
+			// Argo CD's own tests don't see a field too many.
+			if got := impacted[0].UnstructuredObj.Object; !equality.Semantic.DeepEqual(got, want.Object) {
+				t.Errorf("got  %v\nwant %v", got, want.Object)
+			}
+			if unchanged := object(t, actions, test.InputPath); equality.Semantic.DeepEqual(want.Object, unchanged.Object) {
+				t.Errorf("%s of %s changes nothing", test.Action, test.InputPath)
+			}
 		})
+	}
+	for _, name := range definitions(t) {
+		if !slices.Contains(tested, name) {
+			t.Errorf("no test of the action %s", name)
+		}
 	}
 }

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// The go command heeds the replacements of the main module alone, so Argo CD's own have to be copied.
+// The go command heeds the replacements of the main module only, so Argo CD's own have to be copied.
 func TestTheReplacementsAreArgoCDs(t *testing.T) {
 	output, err := exec.CommandContext(t.Context(), "go", "list", "-m", "-f", "{{.Dir}}", "github.com/argoproj/argo-cd/v3").Output()
 	if err != nil {

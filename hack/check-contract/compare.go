@@ -12,17 +12,17 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 )
 
-// unused are the operations of our file that the operator never calls.
+// unused are the operations of our file that the operator never calls. oapi-codegen.yaml excludes them too.
 var unused = []string{"getAccount", "searchStyleAssets"}
 
-// comparison gathers differences.
+// comparison collects differences.
 type comparison struct{ found []string }
 
 func (c *comparison) note(at, format string, args ...any) {
 	c.found = append(c.found, at+": "+fmt.Sprintf(format, args...))
 }
 
-// compare returns what in their file differs from ours in what the operator uses: in the order of our paths.
+// compare returns the differences between their file and ours in what the operator uses, in the order of our paths.
 func compare(ours, theirs *openapi3.T) []string {
 	c := &comparison{}
 	if !hasKeyHeader(theirs) {
@@ -58,7 +58,7 @@ var (
 	basePath    = regexp.MustCompile(`^(/api)?(/v1)?$`)
 )
 
-// find gives their path, nil where there is none: its parameters may have other names, and it may begin with the base path.
+// find returns their path, or nil. Its parameters may have other names, and it may begin with the base path.
 func find(theirs *openapi3.T, path string) *openapi3.PathItem {
 	bare := placeholder.ReplaceAllString(path, "{}")
 	for candidate, item := range theirs.Paths.Map() {
@@ -127,7 +127,7 @@ func (c *comparison) body(at string, ours, theirs *openapi3.RequestBodyRef) {
 
 func (c *comparison) responses(at string, ours, theirs *openapi3.Responses) {
 	statuses := slices.SortedFunc(maps.Keys(ours.Map()), cmp.Compare)
-	// Which of several successes it is doesn't matter.
+	// Any of several successes will do.
 	succeeds := slices.ContainsFunc(statuses, func(s string) bool { return s[0] == '2' && theirs.Value(s) != nil })
 	if !succeeds && theirs.Value("2XX") == nil {
 		c.note(at, "no status of a success is documented that the operator knows (%s)", strings.Join(successes(statuses), " or "))
@@ -142,7 +142,7 @@ func (c *comparison) responses(at string, ours, theirs *openapi3.Responses) {
 		}
 		schema := jsonOf(other.Content)
 		if schema == nil && status[0] != '2' {
-			continue // the form of an error is told where Dafty tells one
+			continue // errors are only compared if Dafty documents their form
 		}
 		c.schema(at+": answer "+status, received, jsonOf(ours.Value(status).Value.Content), schema, 0)
 	}
@@ -152,7 +152,7 @@ func successes(statuses []string) []string {
 	return slices.DeleteFunc(slices.Clone(statuses), func(s string) bool { return s[0] != '2' })
 }
 
-// responseFor gives the response of a status, or of the range that it is in.
+// responseFor returns the response of a status, or of its range.
 func responseFor(responses *openapi3.Responses, status string) *openapi3.Response {
 	for _, key := range []string{status, status[:1] + "XX", "default"} {
 		if ref := responses.Value(key); ref != nil && ref.Value != nil && (key != "default" || status[0] != '2') {

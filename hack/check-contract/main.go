@@ -1,5 +1,5 @@
-// Command check-contract fetches the OpenAPI file that Dafty publishes, which needs no API key, and tells what in it differs
-// from internal/dafty/openapi.yaml, in all that the operator uses. It ends with 0 where nothing does, and with 1 otherwise.
+// Command check-contract fetches the OpenAPI file that Dafty publishes, which needs no API key, and prints how it differs from
+// internal/dafty/openapi.yaml in what the operator uses. It exits with 1 if there is any difference.
 package main
 
 import (
@@ -58,8 +58,8 @@ const (
 	maxFile  = 16 << 20 // bytes
 )
 
-// fetch reads an OpenAPI file of any version that kin-openapi reads, 3.0 and 3.1 among them. What it refers to outside of itself isn't
-// fetched.
+// fetch returns the OpenAPI file at a URL, of any version that kin-openapi reads, 3.0 and 3.1 among them. References to other
+// files aren't followed.
 func fetch(ctx context.Context, url string) (*openapi3.T, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()

@@ -10,7 +10,7 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 )
 
-// direction says who must bear what a schema allows.
+// direction is who sends the values of a schema.
 type direction bool
 
 const (
@@ -18,10 +18,10 @@ const (
 	received direction = true  // from Dafty
 )
 
-// maxDepth ends schemas that refer to themselves.
+// maxDepth bounds schemas that refer to themselves.
 const maxDepth = 12
 
-// schema compares what is at one place. What theirs has beyond ours is passed over where the operator needn't know it.
+// schema compares the schemas at one place. Additions that the operator needn't know are ignored.
 func (c *comparison) schema(at string, way direction, ourRef, theirRef *openapi3.SchemaRef, depth int) {
 	if ourRef == nil || depth > maxDepth {
 		return
@@ -32,7 +32,7 @@ func (c *comparison) schema(at string, way direction, ourRef, theirRef *openapi3
 	}
 	ours, theirs := flatten(ourRef), flatten(theirRef)
 	if ours.open {
-		return // we read nothing as certain there
+		return // all of it is read leniently
 	}
 	if theirs.union > 0 {
 		c.note(at, "it is one of %d forms, which can't be compared: look at it", theirs.union)
@@ -55,7 +55,7 @@ func (c *comparison) schema(at string, way direction, ourRef, theirRef *openapi3
 
 func (c *comparison) enum(at string, ours, theirs flat) {
 	if len(ours.known) > 0 && len(theirs.enum) > 0 {
-		ours.enum = ours.known // theirs says which there are, of a list that we take for open
+		ours.enum = ours.known // theirs closes a list that is open in ours
 	}
 	switch {
 	case len(ours.enum) == 0 && len(theirs.enum) > 0 && ours.kind != "boolean":
@@ -76,10 +76,10 @@ func without(from, these []string) []string {
 	return slices.DeleteFunc(slices.Clone(from), func(v string) bool { return slices.Contains(these, v) })
 }
 
-// bounds compares what a value must keep to. What we assume may be left open by Dafty.
+// bounds compares the bounds of a value. Dafty may leave out those that we assume.
 func (c *comparison) bounds(at string, way direction, ours, theirs flat) {
 	if way == received {
-		return // we read whatever comes
+		return // any value is read
 	}
 	for _, name := range slices.Sorted(maps.Keys(boundNames(ours, theirs))) {
 		is, must := theirs.bounds[name], ours.bounds[name]
@@ -113,7 +113,7 @@ func boundNames(all ...flat) map[string]bool {
 	return names
 }
 
-// samples tell patterns apart that are written otherwise and may mean the same.
+// samples are matched by both patterns, as different texts may mean the same.
 var samples = []string{
 	"5f0c4c3e-8b1d-4e43-9d9c-0d7a3a1c2b4f", "5F0C4C3E-8B1D-4E43-9D9C-0D7A3A1C2B4F",
 	"5f0c4c3e-8b1d-1e43-8d9c-0d7a3a1c2b4f", "5f0c4c3e-8b1d-7e43-ad9c-0d7a3a1c2b4f", "5f0c4c3e-8b1d-8e43-bd9c-0d7a3a1c2b4f",
@@ -122,7 +122,7 @@ var samples = []string{
 	"5f0c4c3e8b1d4e439d9c0d7a3a1c2b4f", "up_0123456789abcdef", "https://example.com/a.png", "http://example.com/a", "example", "a b", "",
 }
 
-// formats are those whose meaning can be tried.
+// formats are the patterns of formats that samples can be matched with.
 var formats = map[string]string{
 	"uuid": `^(?:[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[1-8][0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}|0{8}-0{4}-0{4}-0{4}-0{12}|[fF]{8}-[fF]{4}-[fF]{4}-[fF]{4}-[fF]{12})$`,
 	"uri":  `^[a-z]+://\S+$`,
@@ -198,7 +198,7 @@ func (c *comparison) properties(at string, way direction, ours, theirs flat, dep
 	}
 }
 
-// flat is a schema without allOf, and without the ways to write that null is allowed or that a value is one of some.
+// flat is a schema with allOf, nullable types and enums in one form.
 type flat struct {
 	kind       string
 	nullable   bool
@@ -212,7 +212,7 @@ type flat struct {
 	properties openapi3.Schemas
 	required   []string
 	items      *openapi3.SchemaRef
-	union      int // of how many forms it is one; 0: it is of one form
+	union      int // the number of alternative forms; 0 if there is only one
 }
 
 func flatten(ref *openapi3.SchemaRef) flat {
@@ -267,7 +267,7 @@ func (f *flat) add(ref *openapi3.SchemaRef, depth int) {
 	f.addForms(slices.Concat(s.AnyOf, s.OneOf), depth)
 }
 
-// addForms adds one of several forms: null beside one other, or values of one enum.
+// addForms adds the alternative forms: null beside another, or the values of an enum.
 func (f *flat) addForms(forms openapi3.SchemaRefs, depth int) {
 	var others openapi3.SchemaRefs
 	for _, form := range forms {

@@ -1,6 +1,6 @@
-// Command daftysim runs the simulated Dafty as a program of its own.
+// Command daftysim runs the simulated Dafty as a program.
 //
-// It prints the base URL of the API on a line of its own once it can be reached.
+// It prints the base URL of the API, on a line of its own, once it serves.
 // Its state is under /_sim/ of the same address; see package daftysim.
 package main
 
@@ -32,7 +32,7 @@ func main() {
 	}
 }
 
-// settings are what the flags say.
+// settings are the values of the flags.
 type settings struct {
 	listen  string
 	remote  bool
@@ -149,7 +149,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	case <-ctx.Done():
 	}
 
-	sim.Close() // what is held by wait=true would keep the server open
+	sim.Close() // ends requests with wait=true, which would keep the server open
 	grace, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	if err := server.Shutdown(grace); err != nil {

@@ -10,7 +10,7 @@ import (
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 )
 
-// root is the type that a manifest is of.
+// root is the type of a manifest.
 const root = "DaftyJob"
 
 const head = `# DaftyJob reference
@@ -21,7 +21,7 @@ by ` + "`make docs`" + `: change those, not this. [daftyjob.md](daftyjob.md) exp
 
 `
 
-// generate makes the page of a checkout.
+// generate returns the page of a checkout.
 func generate(checkout string) (string, error) {
 	s, err := read(checkout)
 	if err != nil {
@@ -47,7 +47,7 @@ func generate(checkout string) (string, error) {
 	return text.String(), nil
 }
 
-// writer walks through the types from the root, and writes of each where it is first met.
+// writer walks through the types from the root, and writes about each type where it is first met.
 type writer struct {
 	*source
 	// order of the types, and the places in the schema where each is met.
@@ -55,7 +55,7 @@ type writer struct {
 	met   map[string][]*apiextensionsv1.JSONSchemaProps
 }
 
-// meet notes a type and those of its fields.
+// meet adds a type and the types of its fields.
 func (w *writer) meet(name string, at *apiextensionsv1.JSONSchemaProps) {
 	if w.met[name] = append(w.met[name], at); len(w.met[name]) == 1 {
 		w.order = append(w.order, name)
@@ -67,7 +67,7 @@ func (w *writer) meet(name string, at *apiextensionsv1.JSONSchemaProps) {
 	}
 }
 
-// hasSection says whether a type is told of under its own name: structs, and choices whose values have a meaning each.
+// hasSection reports whether a type has a section: structs have, and enums with documented values.
 func (w *writer) hasSection(name string) bool {
 	return w.structs[name] != nil || len(w.valuesOf(name)) > 0
 }
@@ -112,7 +112,7 @@ func (w *writer) section(text *strings.Builder, name string) {
 		bounds := boundsOf(&property)
 		rules := rulesAt(&property)
 		if w.structs[each.of] != nil {
-			// What each place of the type asks for stands with the type.
+			// The rules of all places are listed with the type.
 			rules = slices.DeleteFunc(rules, func(message string) bool { return slices.Contains(w.rulesOf(each.of), message) })
 		}
 		fmt.Fprintf(text, "| %s | %s | %s | %s | %s |\n", shown, w.typeOf(each, &property), defaultOf(&property),
@@ -120,7 +120,7 @@ func (w *writer) section(text *strings.Builder, name string) {
 	}
 }
 
-// rulesOf are the messages of the rules that a type has wherever it is met.
+// rulesOf returns the messages of the rules that a type has at all its places.
 func (w *writer) rulesOf(name string) []string {
 	var common []string
 	for i, place := range w.met[name] {
@@ -133,7 +133,7 @@ func (w *writer) rulesOf(name string) []string {
 	return common
 }
 
-// rulesAt are the messages of the CEL rules at one place, each once.
+// rulesAt returns the messages of the CEL rules at one place, without duplicates.
 func rulesAt(schema *apiextensionsv1.JSONSchemaProps) []string {
 	var messages []string
 	for _, rule := range schema.XValidations {
@@ -173,7 +173,7 @@ func defaultOf(schema *apiextensionsv1.JSONSchemaProps) string {
 	return "`" + strings.Trim(string(schema.Default.Raw), `"`) + "`"
 }
 
-// boundsOf is what the API server asks of a value, but for its rules.
+// boundsOf returns the bounds of a value, apart from its CEL rules.
 func boundsOf(schema *apiextensionsv1.JSONSchemaProps) []string {
 	var bounds []string
 	if len(schema.Enum) > 0 {
@@ -209,7 +209,7 @@ func number[N int64 | float64](n *N) string {
 	return fmt.Sprintf("%.0f", float64(*n))
 }
 
-// group writes of constants that have no type: reasons lead to what to do about them.
+// group writes a table of constants without a type. Reasons have links to what to do about them.
 func (w *writer) group(text *strings.Builder, comment string, all []constant) {
 	_, rest, _ := strings.Cut(strings.TrimSpace(comment), ".")
 	fmt.Fprintf(text, "\n## %s\n", title(comment))
@@ -226,7 +226,7 @@ func (w *writer) group(text *strings.Builder, comment string, all []constant) {
 	}
 }
 
-// title is the first sentence of a comment.
+// title returns the first sentence of a comment.
 func title(comment string) string {
 	title, _, _ := strings.Cut(strings.TrimSpace(comment), ".")
 	return strings.Join(strings.Fields(title), " ")
@@ -240,7 +240,7 @@ func (w *writer) links(names []string) string {
 	return strings.Join(links, ", ")
 }
 
-// anchor is what a heading is linked to by.
+// anchor returns the anchor of a heading.
 func anchor(heading string) string {
 	return strings.Map(func(r rune) rune {
 		switch {
@@ -253,7 +253,7 @@ func anchor(heading string) string {
 	}, heading)
 }
 
-// cell makes text fit for a table: paragraphs become lines, and what would end the cell is written otherwise.
+// cell returns text as a cell of a table: with <br> for paragraphs, and escaped.
 func cell(text string) string {
 	var paragraphs []string
 	for paragraph := range strings.SplitSeq(strings.TrimSpace(text), "\n\n") {

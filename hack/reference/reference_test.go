@@ -87,7 +87,7 @@ func TestThePageTellsAll(t *testing.T) {
 
 func TestSentence(t *testing.T) {
 	for _, tt := range []struct{ name, comment, want string }{
-		{"PhaseQueued", "PhaseQueued : Dafty has the job\nand hasn't begun.\n", "Dafty has the job\nand hasn't begun."},
+		{"PhaseQueued", "PhaseQueued means that Dafty has the job\nand hasn't begun.\n", "Dafty has the job\nand hasn't begun."},
 		{"Image", "Image is one variation.\n+marker\n", "One variation."},
 		{"Image", "", ""},
 	} {

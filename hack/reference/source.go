@@ -16,18 +16,18 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// source is all that the reference is made of: the Go types, which have the names and the constants, and the schema, which
-// has what the API server goes by.
+// source is what the reference is made of: the Go types, for names and constants, and the schema, for what the API server
+// checks.
 type source struct {
 	structs map[string][]field
 	pkg     *doc.Package
 	schema  *apiextensionsv1.JSONSchemaProps
 }
 
-// field is one of a struct, by its name in manifests.
+// field is a field of a struct.
 type field struct {
 	name string
-	// of is the name of its type, or of what it lists.
+	// of is the name of its type, or of the type of its items.
 	of string
 }
 
@@ -97,7 +97,7 @@ func fieldsOf(object *ast.StructType) []field {
 		if each.Tag == nil {
 			continue
 		}
-		tag, _ := strconv.Unquote(each.Tag.Value) // the parser has seen to it
+		tag, _ := strconv.Unquote(each.Tag.Value) // the parser has checked it
 		name, _, _ := strings.Cut(reflect.StructTag(tag).Get("json"), ",")
 		if name != "" && name != "-" {
 			fields = append(fields, field{name, typeName(each.Type)})
@@ -106,7 +106,7 @@ func fieldsOf(object *ast.StructType) []field {
 	return fields
 }
 
-// typeName is the name of a type of the package, through pointers and lists; empty where it is none.
+// typeName returns the name of a type of the package, through pointers and lists, or "" for any other type.
 func typeName(expr ast.Expr) string {
 	switch expr := expr.(type) {
 	case *ast.Ident:
@@ -119,7 +119,7 @@ func typeName(expr ast.Expr) string {
 	return ""
 }
 
-// typeDoc is what the comment of a type says, without the name in front and without the markers.
+// typeDoc returns the comment of a type, without its name and the markers.
 func (s *source) typeDoc(name string) string {
 	for _, each := range s.pkg.Types {
 		if each.Name == name {
@@ -129,12 +129,12 @@ func (s *source) typeDoc(name string) string {
 	return ""
 }
 
-// constant is one that users meet.
+// constant is a constant that users meet.
 type constant struct {
 	name, value, says string
 }
 
-// valuesOf are the constants of a type.
+// valuesOf returns the constants of a type.
 func (s *source) valuesOf(name string) []constant {
 	for _, each := range s.pkg.Types {
 		if each.Name == name {
@@ -156,7 +156,7 @@ func constants(groups []*doc.Value) []constant {
 			if !ok || !each.Names[0].IsExported() {
 				continue
 			}
-			value, _ := strconv.Unquote(literal.Value) // the parser has seen to it
+			value, _ := strconv.Unquote(literal.Value) // the parser has checked it
 			name := each.Names[0].Name
 			all = append(all, constant{name, value, sentence(name, each.Doc.Text())})
 		}
@@ -164,7 +164,7 @@ func constants(groups []*doc.Value) []constant {
 	return all
 }
 
-// sentence takes the name that a Go comment begins with off it: "PhaseQueued : Dafty has the job" and "JobAnnotation holds".
+// sentence returns a Go comment without the name that it begins with: "PhaseQueued means that Dafty has the job" and "JobAnnotation holds".
 func sentence(name, comment string) string {
 	var lines []string
 	for line := range strings.Lines(comment) {
@@ -173,7 +173,7 @@ func sentence(name, comment string) string {
 		}
 	}
 	text := strings.TrimSpace(strings.TrimPrefix(strings.Join(lines, ""), name))
-	for _, word := range []string{":", "is ", "are "} {
+	for _, word := range []string{"means that ", "is ", "are "} {
 		text = strings.TrimSpace(strings.TrimPrefix(text, word))
 	}
 	if text == "" {

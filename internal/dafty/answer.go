@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// maxName bounds a job's id, status and type, in bytes: what is longer is none.
+// maxName bounds a job's id, status and type, in bytes. Nothing of Dafty's is longer.
 const maxName = 255
 
 // withoutSeconds is a form of date that Dafty may write, and that isn't RFC 3339.
@@ -51,7 +51,7 @@ func readJob(body []byte) (*Job, error) {
 	return &envelope.Data, nil
 }
 
-// answerError reads an answer that isn't 2xx.
+// answerError returns the error that an answer with another status than 2xx means.
 func answerError(resp *http.Response, body []byte) *CallError {
 	e := &CallError{Status: resp.StatusCode, RetryAfter: retryAfter(resp.Header)}
 	var envelope struct {
@@ -84,7 +84,7 @@ func statusText(status int) string {
 	return strconv.Itoa(status)
 }
 
-// shortened cuts a text that is longer than any message has reason to be.
+// shortened cuts a text to maxText.
 func shortened(text string) string {
 	if len(text) <= maxText {
 		return text
@@ -92,10 +92,10 @@ func shortened(text string) string {
 	return strings.ToValidUTF8(text[:maxText-len("…")], "") + "…"
 }
 
-// maxRetryAfter bounds what an answer can ask for, against a header that is garbage.
+// maxRetryAfter bounds what an answer can ask for, against garbage in a header.
 const maxRetryAfter = time.Hour
 
-// retryAfter reads the header in both of its forms (RFC 9110, 10.2.3).
+// retryAfter returns the value of the header Retry-After, in either form (RFC 9110, 10.2.3).
 func retryAfter(h http.Header) time.Duration {
 	value := strings.TrimSpace(h.Get("Retry-After"))
 	seconds, err := strconv.ParseInt(value, 10, 64)
@@ -107,7 +107,7 @@ func retryAfter(h http.Header) time.Duration {
 	if err != nil {
 		return 0
 	}
-	// Against the server's own clock where it says it, as ours may differ.
+	// By the server's own clock if the answer has it, as ours may differ.
 	now, err := http.ParseTime(h.Get("Date"))
 	if err != nil {
 		now = time.Now()

@@ -18,15 +18,13 @@ const (
 	// DefaultURL is where Dafty's API answers.
 	DefaultURL = "https://app.dafty.ai/api/v1"
 
-	// callTimeout bounds every call that Dafty answers at once.
+	// callTimeout bounds each call that Dafty answers at once.
 	callTimeout = 20 * time.Second
-	// waitTimeout bounds a held GET: Dafty holds it for up to about 55 s, and a slow network
-	// may add to that.
+	// waitTimeout bounds a GET with wait=true. Dafty holds it for up to about 55 s, and a slow network may add to that.
 	waitTimeout = 75 * time.Second
 	// maxBody bounds an answer. A job with four images has some 2 KB.
 	maxBody = 1 << 20
-	// maxHeader bounds the headers of an answer, and the first line with which a server that
-	// doesn't speak HTTP begins.
+	// maxHeader bounds the headers of an answer, and the first line of a server that doesn't speak HTTP.
 	maxHeader = 64 << 10
 	// maxText bounds each text of an answer that is shown to the user, in bytes.
 	maxText = 4 << 10
@@ -37,8 +35,8 @@ type Doer interface {
 	Do(*http.Request) (*http.Response, error)
 }
 
-// NewHTTPClient is the HTTP client for Dafty: one for the whole process, shared by all API
-// keys. It follows no redirect, so that a key goes to the configured URL and nowhere else.
+// NewHTTPClient returns the HTTP client for Dafty, one for the whole process and all API keys. It follows no redirect, so that
+// a key only goes to the configured URL.
 func NewHTTPClient() *http.Client {
 	dialer := &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}
 	return &http.Client{
@@ -53,8 +51,8 @@ func NewHTTPClient() *http.Client {
 			ExpectContinueTimeout: time.Second,
 
 			MaxResponseHeaderBytes: maxHeader,
-			// All calls may share one connection: if the network drops it without a word, every one
-			// of them would time out for as long as the kernel believes in it, a quarter of an hour.
+			// All calls may share one connection. If the network drops it silently, all of them would time out until the kernel
+			// gives it up, after a quarter of an hour.
 			HTTP2: &http.HTTP2Config{SendPingTimeout: 30 * time.Second, PingTimeout: 15 * time.Second},
 		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -71,8 +69,7 @@ type Client struct {
 	redact func(text string) string
 }
 
-// New makes a client for the API at baseURL (see CheckURL), which sends apiKey with each
-// request and names itself by userAgent.
+// New returns a client for the API at baseURL (see CheckURL), which sends apiKey and userAgent with each request.
 func New(baseURL, apiKey, userAgent string, httpClient Doer) *Client {
 	// The generated paths are relative to a base that ends in a slash.
 	return &Client{
@@ -84,8 +81,8 @@ func New(baseURL, apiKey, userAgent string, httpClient Doer) *Client {
 	}
 }
 
-// CheckURL says why a base URL can't be used. Plain http is refused where the address isn't
-// a loopback one, as it would show the API key to the network, unless allowInsecure is set.
+// CheckURL returns why a base URL can't be used, or nil. Plain http would show the API key to the network, so it is refused
+// unless the address is a loopback one or allowInsecure is set.
 func CheckURL(raw string, allowInsecure bool) error {
 	u, err := url.Parse(raw)
 	switch {
@@ -101,7 +98,8 @@ func CheckURL(raw string, allowInsecure bool) error {
 	case u.RawQuery != "" || u.Fragment != "":
 		return fmt.Errorf("the Dafty URL must have no query and no fragment: give a URL such as %s", DefaultURL)
 	case u.Scheme == "http" && !allowInsecure && !loopback(u.Hostname()):
-		return fmt.Errorf("the Dafty URL %s is plain http, which would show every API key to the network: use https, or --allow-insecure-dafty-url if you mean it", u.Redacted())
+		return fmt.Errorf("the Dafty URL %s is plain http, which would show every API key to the network: "+
+			"use https, or --allow-insecure-dafty-url if you mean it", u.Redacted())
 	}
 	return nil
 }
@@ -114,14 +112,13 @@ func loopback(host string) bool {
 	return ip != nil && ip.IsLoopback()
 }
 
-// Create asks for a job. A repeat with the same idempotency key answers with the first job.
-// The call ends with ctx, whose deadline the caller counts from its own record of the
-// attempt. Any error is an *CallError; one for which Refused is false leaves open whether the
-// job was made.
+// Create submits a job. A repeat with the same idempotency key returns the first job. The call ends with ctx, whose deadline
+// the caller counts from its own record of the attempt. Every error is a *CallError; unless it is Refused, the job may have
+// been made.
 func (c *Client) Create(ctx context.Context, create Create, idempotencyKey string) (*Job, error) {
-	req, err := create.newRequest(c.server, &idempotencyKey)
+	req, err := create.newRequest(ctx, c.server, &idempotencyKey)
 	if err != nil {
-		return nil, &CallError{Kind: KindInvalid, Message: "the request can't be encoded: " + err.Error(), Unsent: true, cause: err}
+		return nil, unsentError(KindInvalid, "the request can't be encoded", err)
 	}
 	// http.Transport repeats a request that has an Idempotency-Key by itself when a reused
 	// connection breaks, while the server may still work on the first: two requests in
@@ -130,25 +127,23 @@ func (c *Client) Create(ctx context.Context, create Create, idempotencyKey strin
 	return c.job(ctx, req, "")
 }
 
-// Job asks for a job's state. With wait, Dafty holds the request until the job has ended, up
-// to about 55 s.
+// Job returns the state of a job. With wait, Dafty holds the request until the job has ended, for up to about 55 s.
 func (c *Client) Job(ctx context.Context, id string, wait bool) (*Job, error) {
-	params, timeout := &GetJobParams{}, callTimeout
+	params, timeout := GetJobParams{}, callTimeout
 	if wait {
-		held := True
-		params.Wait, timeout = &held, waitTimeout
+		params.Wait, timeout = new(True), waitTimeout
 	}
-	req, err := NewGetJobRequest(c.server, id, params)
+	req, err := newGetJobRequest(ctx, c.server, id, params)
 	if err = sendable(id, err); err != nil {
-		return nil, &CallError{Kind: KindUnavailable, Message: "the job's id can't be sent: " + err.Error(), Unsent: true, cause: err}
+		return nil, unsentError(KindUnavailable, "the job's id can't be sent", err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	return c.job(ctx, req, id)
 }
 
-// sendable refuses an id that would make the path of another resource: it can come from an
-// annotation that a person wrote. Every other id is escaped.
+// sendable refuses an id that would make the path of another resource, as a person may have written it into an annotation.
+// Every other id is escaped.
 func sendable(id string, err error) error {
 	if id == "" || id == "." || id == ".." {
 		return fmt.Errorf("%q is none", id)
@@ -156,19 +151,18 @@ func sendable(id string, err error) error {
 	return err
 }
 
-// Cancel cancels a job and answers with the job as it then stands, which need not have
-// ended yet.
+// Cancel cancels a job and returns its state, which need not be final yet.
 func (c *Client) Cancel(ctx context.Context, id string) (*Job, error) {
-	req, err := NewCancelJobRequest(c.server, id)
+	req, err := newCancelJobRequest(ctx, c.server, id)
 	if err = sendable(id, err); err != nil {
-		return nil, &CallError{Kind: KindUnavailable, Message: "the job's id can't be sent: " + err.Error(), Unsent: true, cause: err}
+		return nil, unsentError(KindUnavailable, "the job's id can't be sent", err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	return c.job(ctx, req, id)
 }
 
-// job sends a request that is answered with a job; where wantID is known, with that one.
+// job sends a request whose answer is a job, of the id wantID unless that is empty.
 func (c *Client) job(ctx context.Context, req *http.Request, wantID string) (*Job, error) {
 	body, status, err := c.do(ctx, req)
 	if err != nil {
@@ -189,7 +183,7 @@ func (c *Client) job(ctx context.Context, req *http.Request, wantID string) (*Jo
 	return nil, &CallError{Kind: KindUnavailable, Status: status, Message: unreadable}
 }
 
-// do sends one request and gives the body of a 2xx answer; everything else is an *CallError.
+// do sends a request and returns the body and status of a 2xx answer. Everything else is a *CallError.
 func (c *Client) do(ctx context.Context, req *http.Request) ([]byte, int, error) {
 	req.Header.Set("X-Api-Key", c.key())
 	req.Header.Set("Accept", "application/json")
@@ -207,7 +201,8 @@ func (c *Client) do(ctx context.Context, req *http.Request) ([]byte, int, error)
 		return nil, resp.StatusCode, e
 	}
 	if len(body) > maxBody {
-		return nil, resp.StatusCode, &CallError{Kind: KindUnavailable, Status: resp.StatusCode, Message: fmt.Sprintf("Dafty's answer is longer than %d bytes", maxBody)}
+		message := fmt.Sprintf("Dafty's answer is longer than %d bytes", maxBody)
+		return nil, resp.StatusCode, &CallError{Kind: KindUnavailable, Status: resp.StatusCode, Message: message}
 	}
 	body = redactJSON(body, c.redact)
 	if resp.StatusCode >= 200 && resp.StatusCode < 300 {
@@ -216,7 +211,7 @@ func (c *Client) do(ctx context.Context, req *http.Request) ([]byte, int, error)
 	return nil, resp.StatusCode, answerError(resp, body)
 }
 
-// send sends one request. Where that fails, unsent says whether it surely never left.
+// send sends a request. If that fails, unsent reports whether the request certainly never left.
 func (c *Client) send(ctx context.Context, req *http.Request) (resp *http.Response, unsent bool, err error) {
 	// The hook runs on the transport's goroutine, possibly after Do has given up.
 	var connected atomic.Bool
@@ -232,8 +227,8 @@ func (c *Client) send(ctx context.Context, req *http.Request) (resp *http.Respon
 	return resp, !connected.Load(), err
 }
 
-// noAnswer describes a request to a server that got no answer. It keeps nothing of the error
-// but its text: a transport's error quotes what a server sent, the API key perhaps.
+// noAnswer returns the error of a request that a server didn't answer. It only keeps the redacted text of err, as a
+// transport's error may quote the API key from what a server sent.
 func (c *Client) noAnswer(server string, err error, unsent bool) *CallError {
 	e := &CallError{Kind: KindUnavailable, Message: server + " can't be reached", Unsent: unsent}
 	var (
@@ -255,8 +250,8 @@ func (c *Client) noAnswer(server string, err error, unsent bool) *CallError {
 	return e
 }
 
-// withoutAddresses drops the ends of a connection from its error: the local port is another
-// each time, and status would be written for nothing else.
+// withoutAddresses returns the error without the ends of its connection: the local port changes each time, and status would
+// be written just for that.
 func withoutAddresses(err error) error {
 	var op *net.OpError
 	if errors.As(err, &op) {

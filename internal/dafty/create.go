@@ -1,8 +1,11 @@
 package dafty
 
-import "net/http"
+import (
+	"context"
+	"net/http"
+)
 
-// Class is a kind of call that Dafty limits by itself, per API key and minute.
+// Class is a kind of call with a rate limit of its own, per API key and minute.
 type Class string
 
 // The classes of Dafty's rate-limits page.
@@ -10,11 +13,11 @@ const (
 	ClassImageCreate  Class = "image_create"
 	ClassVideoCreate  Class = "video_create"
 	ClassStyleExtract Class = "style_extract"
-	ClassUpload       Class = "upload" // the reservations alone
+	ClassUpload       Class = "upload" // reservations only
 	ClassOther        Class = "other"
 )
 
-// CreateClass is the class of the creates that make jobs of this type, ClassOther where it isn't known.
+// CreateClass returns the class of the requests that make jobs of this type, ClassOther if the type is unknown.
 func (t JobType) CreateClass() Class {
 	switch t {
 	case ImageGenerate, ImageEdit, ImageResize, ImageUpscale:
@@ -28,12 +31,12 @@ func (t JobType) CreateClass() Class {
 	}
 }
 
-// Create is a request that makes a job, and costs money: one of the generated request types.
+// Create is a request that makes a job and costs money: one of the generated request types.
 type Create interface {
-	// Class is the rate limit that the request counts against.
+	// Class returns the rate limit that the request counts against.
 	Class() Class
 
-	newRequest(server string, key *IdempotencyKey) (*http.Request, error)
+	newRequest(ctx context.Context, server string, key *IdempotencyKey) (*http.Request, error)
 }
 
 // Class implements Create.
@@ -57,30 +60,30 @@ func (VideoFramesRequest) Class() Class { return ClassVideoCreate }
 // Class implements Create.
 func (ExtractStyleRequest) Class() Class { return ClassStyleExtract }
 
-func (r GenerateImageRequest) newRequest(server string, key *IdempotencyKey) (*http.Request, error) {
-	return NewGenerateImageRequest(server, &GenerateImageParams{IdempotencyKey: key}, r)
+func (r GenerateImageRequest) newRequest(ctx context.Context, server string, key *IdempotencyKey) (*http.Request, error) {
+	return newGenerateImageRequest(ctx, server, GenerateImageParams{IdempotencyKey: key}, r)
 }
 
-func (r EditImageRequest) newRequest(server string, key *IdempotencyKey) (*http.Request, error) {
-	return NewEditImageRequest(server, &EditImageParams{IdempotencyKey: key}, r)
+func (r EditImageRequest) newRequest(ctx context.Context, server string, key *IdempotencyKey) (*http.Request, error) {
+	return newEditImageRequest(ctx, server, EditImageParams{IdempotencyKey: key}, r)
 }
 
-func (r ResizeImageRequest) newRequest(server string, key *IdempotencyKey) (*http.Request, error) {
-	return NewResizeImageRequest(server, &ResizeImageParams{IdempotencyKey: key}, r)
+func (r ResizeImageRequest) newRequest(ctx context.Context, server string, key *IdempotencyKey) (*http.Request, error) {
+	return newResizeImageRequest(ctx, server, ResizeImageParams{IdempotencyKey: key}, r)
 }
 
-func (r UpscaleImageRequest) newRequest(server string, key *IdempotencyKey) (*http.Request, error) {
-	return NewUpscaleImageRequest(server, &UpscaleImageParams{IdempotencyKey: key}, r)
+func (r UpscaleImageRequest) newRequest(ctx context.Context, server string, key *IdempotencyKey) (*http.Request, error) {
+	return newUpscaleImageRequest(ctx, server, UpscaleImageParams{IdempotencyKey: key}, r)
 }
 
-func (r ImageToVideoRequest) newRequest(server string, key *IdempotencyKey) (*http.Request, error) {
-	return NewImageToVideoRequest(server, &ImageToVideoParams{IdempotencyKey: key}, r)
+func (r ImageToVideoRequest) newRequest(ctx context.Context, server string, key *IdempotencyKey) (*http.Request, error) {
+	return newImageToVideoRequest(ctx, server, ImageToVideoParams{IdempotencyKey: key}, r)
 }
 
-func (r VideoFramesRequest) newRequest(server string, key *IdempotencyKey) (*http.Request, error) {
-	return NewVideoFramesRequest(server, &VideoFramesParams{IdempotencyKey: key}, r)
+func (r VideoFramesRequest) newRequest(ctx context.Context, server string, key *IdempotencyKey) (*http.Request, error) {
+	return newVideoFramesRequest(ctx, server, VideoFramesParams{IdempotencyKey: key}, r)
 }
 
-func (r ExtractStyleRequest) newRequest(server string, key *IdempotencyKey) (*http.Request, error) {
-	return NewExtractStyleRequest(server, &ExtractStyleParams{IdempotencyKey: key}, r)
+func (r ExtractStyleRequest) newRequest(ctx context.Context, server string, key *IdempotencyKey) (*http.Request, error) {
+	return newExtractStyleRequest(ctx, server, ExtractStyleParams{IdempotencyKey: key}, r)
 }

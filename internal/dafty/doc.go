@@ -1,7 +1,7 @@
-// Package dafty is the client of Dafty's API, and what its answers mean to a caller.
+// Package dafty is the client of Dafty's API.
 //
-// What it says of a failure is meant to be acted on: whether the request may have had its
-// effect, whose turn it is to do something, and when. It never retries by itself.
+// Its errors tell a caller what to do: whether the request may have had its effect, who has to act, and when. It never
+// retries by itself.
 package dafty
 
 import _ "embed"

@@ -8,31 +8,30 @@ import (
 	"time"
 )
 
-// Kind is what an error means, whatever call it answered.
+// Kind is what an error means, whatever the call.
 type Kind string
 
 const (
-	// KindInvalid : the request is wrong as it is (400 and its like).
+	// KindInvalid means that the request is wrong as it is (400 and its like).
 	KindInvalid Kind = "Invalid"
-	// KindUnauthorized : the API key is missing, malformed, revoked, expired or not allowed (401, 403).
+	// KindUnauthorized means that the API key is missing, malformed, revoked, expired or not allowed (401, 403).
 	KindUnauthorized Kind = "Unauthorized"
-	// KindInsufficientCredits : the account has too few credits (402).
+	// KindInsufficientCredits means that the account has too few credits (402).
 	KindInsufficientCredits Kind = "InsufficientCredits"
-	// KindSubscriptionRequired : the plan doesn't include this (402).
+	// KindSubscriptionRequired means that the plan doesn't include this (402).
 	KindSubscriptionRequired Kind = "SubscriptionRequired"
-	// KindNotFound : absent, or another account's (404).
+	// KindNotFound means that the resource is absent, or another account's (404).
 	KindNotFound Kind = "NotFound"
-	// KindConflict : the job's state forbids the call (409).
+	// KindConflict means that the job's state forbids the call (409).
 	KindConflict Kind = "Conflict"
-	// KindRateLimit : this minute's calls are used up (429).
+	// KindRateLimit means that this minute's calls are used up (429).
 	KindRateLimit Kind = "RateLimit"
-	// KindConcurrency : too many jobs are in flight (429).
+	// KindConcurrency means that too many jobs are in flight (429).
 	KindConcurrency Kind = "Concurrency"
-	// KindUsageLimit : the period's allowance is used up (429).
+	// KindUsageLimit means that the period's allowance is used up (429).
 	KindUsageLimit Kind = "UsageLimit"
-	// KindUnavailable : no answer, or none that can be understood: a timeout, a broken
-	// connection, a redirect, a 5xx, a body that isn't Dafty's. It proves nothing about the
-	// job: the request may have had its effect.
+	// KindUnavailable means that there is no answer that can be understood: a timeout, a broken connection, a redirect, a 5xx, a
+	// body that isn't Dafty's. The request may have had its effect.
 	KindUnavailable Kind = "Unavailable"
 )
 
@@ -40,17 +39,17 @@ const (
 type Advice string
 
 const (
-	// AdviceFix : the request can never succeed as it is.
+	// AdviceFix means that the request can never succeed as it is.
 	AdviceFix Advice = "Fix"
-	// AdviceAskPerson : it succeeds once a person has acted.
+	// AdviceAskPerson means that it succeeds once a person has acted.
 	AdviceAskPerson Advice = "AskPerson"
-	// AdviceWait : it succeeds after a while, at the earliest after RetryAfter.
+	// AdviceWait means that it succeeds after a while, at the earliest after RetryAfter.
 	AdviceWait Advice = "Wait"
-	// AdviceRetry : ask again with the same idempotency key or id.
+	// AdviceRetry means to ask again with the same idempotency key or id.
 	AdviceRetry Advice = "Retry"
 )
 
-// Advice tells what to do about errors of this kind.
+// Advice returns what to do about errors of this kind.
 func (k Kind) Advice() Advice {
 	switch k {
 	case KindInvalid, KindNotFound, KindConflict:
@@ -84,6 +83,11 @@ type CallError struct {
 	cause error
 }
 
+// unsentError returns the error of a request that couldn't be made.
+func unsentError(kind Kind, what string, err error) *CallError {
+	return &CallError{Kind: kind, Message: what + ": " + err.Error(), Unsent: true, cause: err}
+}
+
 // Error implements error.
 func (e *CallError) Error() string {
 	if e.Status == 0 {
@@ -95,11 +99,11 @@ func (e *CallError) Error() string {
 	return fmt.Sprintf("%s (%s, HTTP %d)", e.Message, e.Code, e.Status)
 }
 
-// Unwrap gives the context's error where the call ended with it, else nil.
+// Unwrap returns the context's error if the call ended with it, else nil.
 func (e *CallError) Unwrap() error { return e.cause }
 
-// Refused says whether a create that met this error has certainly made no job, so that
-// nothing was charged and a fresh idempotency key may follow.
+// Refused reports whether a create with this error has certainly made no job, so that nothing was charged and a new
+// idempotency key may follow.
 func (e *CallError) Refused() bool {
 	return e.Unsent || (e.Kind != KindUnavailable && e.Kind != KindConflict)
 }
@@ -128,9 +132,8 @@ func AsError(err error) *CallError {
 	return &CallError{Kind: KindUnavailable, Message: err.Error(), cause: err}
 }
 
-// kindOf reads a status and code. Only an answer in Dafty's own error form may end a job or
-// deny its existence: a proxy's page with the same status says nothing about it. Two answers
-// mean the same whoever gives them: 401, and 429.
+// kindOf returns what a status and a code mean. Only an answer in Dafty's own error form may end a job or deny that it exists,
+// as a proxy's page may have the same status. 401 and 429 mean the same whoever sends them.
 func kindOf(status int, code string, daftys bool) Kind {
 	switch {
 	case status == http.StatusUnauthorized:

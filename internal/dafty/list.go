@@ -5,26 +5,26 @@ import (
 	"encoding/json"
 )
 
-// JobPage is a page of the jobs that have a status, in an order of Dafty's own. Other people's may be among them.
+// JobPage is a page of the jobs that have a status, in no documented order. Jobs that others made may be among them.
 type JobPage struct {
-	// IDs are the jobs'.
+	// IDs are the ids of the jobs.
 	IDs []string
-	// Next asks for the page that follows, empty where this is the last.
+	// Next is the cursor of the next page, empty on the last.
 	Next string
 }
 
 // PageSize is how many jobs a page has, the most that Dafty allows.
 const PageSize = 50
 
-// List gives a page of the jobs that now have a status. cursor is the Next of the page before, empty for the first.
+// List returns a page of the jobs that now have a status. cursor is the Next of the previous page, empty for the first.
 func (c *Client) List(ctx context.Context, status JobStatus, cursor string) (*JobPage, error) {
-	params := &ListJobsParams{Status: &status, Limit: new(PageSize)}
+	params := ListJobsParams{Status: &status, Limit: new(PageSize)}
 	if cursor != "" {
 		params.Cursor = &cursor
 	}
-	req, err := NewListJobsRequest(c.server, params)
+	req, err := newListJobsRequest(ctx, c.server, params)
 	if err != nil {
-		return nil, &CallError{Kind: KindUnavailable, Message: "the request can't be encoded: " + err.Error(), Unsent: true, cause: err}
+		return nil, unsentError(KindUnavailable, "the request can't be encoded", err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()

@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// Rate is what an answer says of the API key's minute, for the class of its call (X-RateLimit-*).
+// Rate is the rate limit of the API key and the class of the call, as an answer tells it (X-RateLimit-*).
 type Rate struct {
-	// Limit is how many calls Dafty allows in a minute, 0 where the answer doesn't say.
+	// Limit is how many calls Dafty allows in a minute, 0 if unknown.
 	Limit int
 	// Remaining is how many of them are left, whoever used the key.
 	Remaining int
@@ -20,16 +20,16 @@ type Rate struct {
 
 type rateKey struct{}
 
-// WithRate makes a context whose calls write down what the answer says of the rate limit.
+// WithRate returns a context whose calls store the rate limit of the answer in the Rate.
 func WithRate(ctx context.Context) (context.Context, *Rate) {
 	rate := &Rate{}
 	return context.WithValue(ctx, rateKey{}, rate), rate
 }
 
-// maxRateLimit bounds what an answer can say of a limit, against a header that is garbage.
+// maxRateLimit bounds what an answer can say of a limit, against garbage in a header.
 const maxRateLimit = 10_000_000
 
-// noteRate reads the headers of an answer, if all three are there and make sense.
+// noteRate stores the rate limit of an answer in the context's Rate, if all three headers are there and make sense.
 func noteRate(ctx context.Context, h http.Header) {
 	rate, wanted := ctx.Value(rateKey{}).(*Rate)
 	if !wanted {

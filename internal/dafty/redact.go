@@ -7,12 +7,12 @@ import (
 	"strings"
 )
 
-// leastKey is the length from which on an API key is taken out of answers. What is shorter
-// is no key of Dafty's, and taking it out would spoil words and ids that happen to hold it.
+// leastKey is the shortest API key that is redacted. Dafty has none that is shorter, and redacting it would spoil words and ids
+// that happen to contain it.
 const leastKey = 8
 
-// redactor takes an API key out of texts, in each form that a server may quote it in: as it
-// is, as JSON, and as a part of a URL.
+// redactor returns a replacer of an API key in texts, in each form that a server may quote it in: as it is, as JSON, and as part
+// of a URL.
 func redactor(apiKey string) *strings.Replacer {
 	if len(apiKey) < leastKey {
 		return strings.NewReplacer()
@@ -32,7 +32,7 @@ func redactor(apiKey string) *strings.Replacer {
 	return strings.NewReplacer(forms...)
 }
 
-// redactJSON keeps an answer that repeats the API key from carrying it into status or a log.
+// redactJSON returns an answer without the API key, which would otherwise get into status or a log.
 func redactJSON(body []byte, redact func(string) string) []byte {
 	if !bytes.ContainsRune(body, '\\') {
 		return []byte(redact(string(body)))

@@ -53,7 +53,7 @@ func echoes(key string) map[string]string {
 	}
 }
 
-// shows says whether a text gives the key away, however it is spelled.
+// shows reports whether a text gives the key away, however it is spelled.
 func shows(text, key string) bool {
 	for _, form := range []string{key, quoted(key), strings.ReplaceAll(key, "/", `\/`), url.QueryEscape(key), url.PathEscape(key), fmt.Sprintf("%q", key)[1:]} {
 		if strings.Contains(text, strings.TrimSuffix(form, `"`)) {

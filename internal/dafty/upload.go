@@ -14,13 +14,11 @@ import (
 )
 
 const (
-	// putTimeout bounds the PUT of a picture: some MB, for which a line of 1 Mbit/s takes a
-	// minute or so.
+	// putTimeout bounds the PUT of an image: some MB, which take about a minute at 1 Mbit/s.
 	putTimeout = 2 * time.Minute
-	// maxUploadURL bounds the URL of a reservation, in bytes. A signed one can have some
-	// thousand.
+	// maxUploadURL bounds the URL of a reservation, in bytes. A signed URL can have some thousand.
 	maxUploadURL = 8 << 10
-	// storage is what takes the bytes. It is another server than Dafty's.
+	// storage is how messages name the server that takes the bytes, which isn't Dafty's.
 	storage = "the storage for uploads"
 
 	namesNoUpload = "Dafty's answer names no upload"
@@ -28,27 +26,25 @@ const (
 
 // Reservation is a place for the bytes of an upload.
 type Reservation struct {
-	// ID is the upload's.
+	// ID is the id of the upload.
 	ID string
 	// URL takes the bytes. Whoever knows it may write there.
 	URL string
 }
 
-// ImageType finds the media type of a picture from its bytes. It is false where they are none
-// of the kinds that Dafty takes.
+// ImageType returns the media type of an image, by its bytes, and whether Dafty takes images of that type.
 func ImageType(content []byte) (string, bool) {
 	found := http.DetectContentType(content)
 	return found, CreateUploadJSONBodyContentType(found).Valid()
 }
 
-// Reserve asks for a place for an upload, the first of its three steps. Put and Complete
-// follow.
+// Reserve reserves a place for an upload, the first of its three steps. Put and Complete follow.
 func (c *Client) Reserve(ctx context.Context, filename, contentType string) (*Reservation, error) {
-	req, err := NewCreateUploadRequest(c.server, CreateUploadJSONRequestBody{
+	req, err := newCreateUploadRequest(ctx, c.server, CreateUploadJSONRequestBody{
 		Filename: filename, ContentType: CreateUploadJSONBodyContentType(contentType),
 	})
 	if err != nil {
-		return nil, &CallError{Kind: KindUnavailable, Message: "the request can't be encoded: " + err.Error(), Unsent: true, cause: err}
+		return nil, unsentError(KindUnavailable, "the request can't be encoded", err)
 	}
 	var data struct {
 		ID  string `json:"uploadId"`
@@ -64,9 +60,9 @@ func (c *Client) Reserve(ctx context.Context, filename, contentType string) (*Re
 	return &Reservation{ID: data.ID, URL: data.URL}, nil
 }
 
-// Put sends the bytes of an upload to the URL of its reservation, with the media type that was
-// reserved. The URL is of another server, which is never sent the API key. What it refuses
-// says nothing about the key, and about the bytes only where it names their size or type: else the upload is to begin anew.
+// Put sends the bytes of an upload to the URL of its reservation, with the media type that was reserved. The URL is of another
+// server, which never gets the API key. KindInvalid means that the server refuses the size or the type of the bytes; after any
+// other refusal, the upload has to begin again with Reserve.
 func (c *Client) Put(ctx context.Context, to, contentType string, content []byte) error {
 	ctx, cancel := context.WithTimeout(ctx, putTimeout)
 	defer cancel()
@@ -79,7 +75,7 @@ func (c *Client) Put(ctx context.Context, to, contentType string, content []byte
 	if err != nil {
 		e := c.noAnswer(storage, err, unsent)
 		if !unsent && e.cause == nil {
-			// What came in place of an answer isn't quoted: it may repeat the URL's signature.
+			// The error isn't quoted, as it may repeat the URL's signature.
 			e.Message = storage + " gave no answer that can be read"
 		}
 		return e
@@ -101,7 +97,7 @@ func (c *Client) Put(ctx context.Context, to, contentType string, content []byte
 	return e
 }
 
-// RefusesUpload says that the error of an upload is a refusal, and not one for the moment.
+// RefusesUpload reports whether the error of an upload is a lasting refusal.
 func (e *CallError) RefusesUpload() bool {
 	switch e.Kind {
 	case KindNotFound, KindConflict:
@@ -110,12 +106,12 @@ func (e *CallError) RefusesUpload() bool {
 		forNow := []int{http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests}
 		return e.Status >= 400 && e.Status < 500 && !slices.Contains(forNow, e.Status)
 	default:
-		return false // which says itself what is to be done
+		return false // Advice tells what to do
 	}
 }
 
-// newPutRequest refuses a URL that would show the bytes to the network, or that isn't one. Its
-// errors quote no more of it than the host: the query holds a signature.
+// newPutRequest refuses a URL that is invalid or would show the bytes to the network. Its errors only quote the host of the URL,
+// as the query holds a signature.
 func (c *Client) newPutRequest(ctx context.Context, to string, content []byte) (*http.Request, error) {
 	u, err := url.Parse(to)
 	switch {
@@ -135,19 +131,19 @@ func (c *Client) newPutRequest(ctx context.Context, to string, content []byte) (
 	return req, nil
 }
 
-// allowsPlain says whether bytes may go to a host by plain http: where Dafty's own URL is plain http too, which the user has
+// allowsPlain reports whether bytes may go to a host by plain http: only if Dafty's own URL is plain http, which the user has
 // allowed (see CheckURL), and to this machine only if Dafty is on it.
 func (c *Client) allowsPlain(host string) bool {
 	base, err := url.Parse(c.server)
 	return err == nil && base.Scheme == "http" && (loopback(host) || !loopback(base.Hostname()))
 }
 
-// Complete has Dafty judge the bytes that were sent, and gives the upload's id, which can
-// stand as a reference. What isn't a picture is refused as KindInvalid.
+// Complete has Dafty check the bytes that were sent, and returns the upload's id, which can be used as a reference. Dafty refuses
+// what isn't an image as KindInvalid.
 func (c *Client) Complete(ctx context.Context, id string) (uploadID string, err error) {
-	req, err := NewCompleteUploadRequest(c.server, id)
+	req, err := newCompleteUploadRequest(ctx, c.server, id)
 	if err = sendable(id, err); err != nil {
-		return "", &CallError{Kind: KindUnavailable, Message: "the upload's id can't be sent: " + err.Error(), Unsent: true, cause: err}
+		return "", unsentError(KindUnavailable, "the upload's id can't be sent", err)
 	}
 	var data struct {
 		ID string `json:"id"`
@@ -162,7 +158,7 @@ func (c *Client) Complete(ctx context.Context, id string) (uploadID string, err 
 	return data.ID, nil
 }
 
-// upload sends a request about an upload, and reads the data of the answer.
+// upload sends a request about an upload, and decodes the data of the answer.
 func (c *Client) upload(ctx context.Context, req *http.Request, data any) (status int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()

@@ -296,7 +296,7 @@ func TestStorageThatDoesNotTakeTheBytes(t *testing.T) {
 	}
 }
 
-// showsSignature says whether a text gives the URL's signature away, however it is spelled.
+// showsSignature reports whether a text gives the URL's signature away, however it is spelled.
 func showsSignature(text string) bool {
 	plain, err := url.QueryUnescape(signature)
 	if err != nil {

@@ -1,4 +1,4 @@
-// Package lease is the lease of the leader election, and knows what a health check must know of it.
+// Package lease has the lease of the leader election, with a health check.
 package lease
 
 import (
@@ -18,17 +18,17 @@ import (
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
 )
 
-// grace is how long after the lease has expired a leader may take to end: it ends by itself, and at once.
+// grace is how long a leader may take to end after its lease has expired. It ends by itself, and at once.
 const grace = 20 * time.Second
 
-// podNamespace is there in every pod that has a service account.
+// podNamespace is a file of every pod that has a service account.
 const podNamespace = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
 
-// Timing is that of a leader election.
+// Timing is the timing of a leader election.
 type Timing struct {
 	// Duration is how long a standby waits for a leader that has stopped to renew.
 	Duration time.Duration
-	// RenewDeadline is how long a leader tries to renew before it gives up, and ends.
+	// RenewDeadline is how long a leader tries to renew before it ends.
 	RenewDeadline time.Duration
 	// RetryPeriod is the time between two tries to renew, or to get the lease.
 	RetryPeriod time.Duration
@@ -37,26 +37,28 @@ type Timing struct {
 // DefaultTiming is what Kubernetes' own controllers use.
 var DefaultTiming = Timing{Duration: 15 * time.Second, RenewDeadline: 10 * time.Second, RetryPeriod: 2 * time.Second}
 
-// jitter is by how much of it client-go lengthens a retry period.
+// jitter is the factor by which client-go may lengthen a retry period.
 const jitter = 1.2
 
-// Check says what is wrong with a timing, by the names of the flags.
+// Check returns what is wrong with a timing, by the names of the flags, or nil.
 func (t Timing) Check() error {
 	switch {
 	case t.RetryPeriod <= 0:
 		return errors.New("--leader-elect-retry-period must be more than 0, such as 2s")
 	case t.RenewDeadline <= time.Duration(jitter*float64(t.RetryPeriod)):
-		return fmt.Errorf("--leader-elect-renew-deadline (%s) must be more than %.1f times --leader-elect-retry-period (%s), as one try to renew may fail", t.RenewDeadline, jitter, t.RetryPeriod)
+		return fmt.Errorf("--leader-elect-renew-deadline (%s) must be more than %.1f times --leader-elect-retry-period (%s), as one try to renew may fail",
+			t.RenewDeadline, jitter, t.RetryPeriod)
 	case t.Duration < time.Second:
 		return fmt.Errorf("--leader-elect-lease-duration (%s) must be 1s or more: a lease counts whole seconds", t.Duration)
 	case t.Duration.Truncate(time.Second) <= t.RenewDeadline:
-		return fmt.Errorf("--leader-elect-lease-duration (%s, of which whole seconds count) must be more than --leader-elect-renew-deadline (%s): a leader must give up before another may take over", t.Duration, t.RenewDeadline)
+		return fmt.Errorf("--leader-elect-lease-duration (%s, of which whole seconds count) must be more than --leader-elect-renew-deadline (%s): "+
+			"a leader must give up before another may take over", t.Duration, t.RenewDeadline)
 	}
 	return nil
 }
 
-// Lease is what the manager elects by. controller-runtime has no place for client-go's own health check of a leader
-// election, so this one sees itself when the lease was last renewed.
+// Lease is the resource lock of the manager. controller-runtime has no place for client-go's own health check of a leader
+// election, so Lease records when it was last renewed.
 type Lease struct {
 	resourcelock.Interface
 	duration time.Duration
@@ -68,7 +70,7 @@ type Lease struct {
 	renewed time.Time
 }
 
-// New makes the lease of that name. Its namespace is the pod's own by default, and "default" outside a cluster.
+// New returns the lease of that name. Its namespace is the pod's own by default, and "default" outside a cluster.
 func New(config *rest.Config, namespace, name string, timing Timing) (*Lease, error) {
 	if namespace == "" {
 		namespace = "default"
@@ -89,10 +91,10 @@ func New(config *rest.Config, namespace, name string, timing Timing) (*Lease, er
 	return l, nil
 }
 
-// Record has the events of the leader election recorded. There are none before.
+// Record sets the recorder of the events of the leader election. Earlier events are dropped.
 func (l *Lease) Record(by resourcelock.EventRecorder) { l.recorder.Store(&by) }
 
-// recorder records events once the lease has a recorder, which the manager makes that the lease is an option of.
+// recorder records events once the lease has a recorder, which comes from the manager that is made with the lease.
 type recorder Lease
 
 // Eventf implements resourcelock.EventRecorder.
@@ -125,8 +127,8 @@ func (l *Lease) wrote(record resourcelock.LeaderElectionRecord, err error) {
 	l.leads, l.renewed = record.HolderIdentity == l.Identity(), time.Now()
 }
 
-// Healthy is a health check: a leader that can't renew its lease ends by itself. One that hasn't although another may lead
-// by now is stuck, and is to be ended from outside. One that stands by is healthy.
+// Healthy is a health check. A leader that can't renew its lease ends by itself. If it hasn't, although another may lead by now,
+// it is stuck and has to be killed. A standby is healthy.
 func (l *Lease) Healthy(*http.Request) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()

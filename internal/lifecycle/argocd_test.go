@@ -47,6 +47,6 @@ func argoHealth(t *testing.T, job *v1alpha1.DaftyJob) string {
 	if err := json.Unmarshal(content, &object); err != nil {
 		t.Fatal(err)
 	}
-	_, health := argolua.Run(t, string(script), object)
+	health := argolua.Run(t, string(script), object)
 	return health.RawGetString("status").String()
 }

@@ -17,7 +17,7 @@ import (
 // reasonConstants are the Reason… and Event… constants of the API, as its source declares them.
 func reasonConstants(t *testing.T) map[string]*ast.ValueSpec {
 	t.Helper()
-	file, err := parser.ParseFile(token.NewFileSet(), "../../api/v1alpha1/conditions.go", nil, parser.ParseComments)
+	file, err := parser.ParseFile(token.NewFileSet(), "../../api/v1alpha1/condition_types.go", nil, parser.ParseComments)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,8 +89,8 @@ func TestReasons(t *testing.T) {
 		if name != "Reason"+value && name != "Event"+value {
 			t.Errorf("%s is called %q", name, value)
 		}
-		if doc := spec.Doc.Text(); !strings.HasPrefix(doc, name+" : ") || len(doc) < len(name)+20 {
-			t.Errorf("%s: its comment must begin with %q and say what to do", name, name+" : ")
+		if doc := spec.Doc.Text(); !strings.HasPrefix(doc, name+" means that ") || len(doc) < len(name)+len(" means that ")+17 {
+			t.Errorf("%s: its comment must begin with %q and say what to do", name, name+" means that ")
 		}
 		if !produced[value] {
 			t.Errorf("%s is in no row of the tables", name)

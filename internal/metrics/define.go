@@ -7,17 +7,17 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 )
 
-// Definition is what a metric is. The table of docs/metrics.md is made from them.
+// Definition describes a metric. The table of docs/metrics.md is made of the definitions.
 type Definition struct {
-	// Name is the metric's, Type what Prometheus takes it for.
+	// Name is the name of the metric, and Type its type for Prometheus.
 	Name, Type string
 	// Labels are the names of its labels.
 	Labels []string
-	// Help says what it tells.
+	// Help is the help text of the metric.
 	Help string
 }
 
-// Definitions are all metrics of the operator itself.
+// Definitions has all metrics of the operator itself.
 func Definitions() []Definition { return slices.Clone(definitions) }
 
 var definitions []Definition
@@ -26,8 +26,8 @@ func define(kind, name, help string, labels []string) {
 	definitions = append(definitions, Definition{Name: name, Type: kind, Labels: labels, Help: help})
 }
 
-// counter defines a counter. Its series are there from the start, at 0, for all of the values that its labels are known
-// to have, as nobody can be told of an increase to 1 from nothing.
+// counter defines a counter. All series with known label values begin at 0, as no increase can be seen from an absent series
+// to 1.
 func counter(name, help string, labels []string, known ...[]string) *prometheus.CounterVec {
 	define("counter", name, help, labels)
 	c := prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
@@ -52,7 +52,7 @@ func gauge(name, help string, labels ...string) *prometheus.Desc {
 	return prometheus.NewDesc(name, help, labels, nil)
 }
 
-// combinations are all that can be made of one value of each label.
+// combinations returns all combinations of one value of each label.
 func combinations(values ...[]string) [][]string {
 	all := [][]string{nil}
 	for _, choices := range values {

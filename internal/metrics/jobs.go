@@ -14,23 +14,23 @@ import (
 	"dafty.ai/dafty-operator/internal/lifecycle"
 )
 
-// jobs counts DaftyJobs by what the informer tells of them. It keeps none of them, as an informer tells of each change
-// what the object was before; only of those that Dafty has it keeps since when.
+// jobs counts DaftyJobs from the events of an informer. An event of a change has the previous object too, so no objects are
+// kept, except for when jobs were sent to Dafty.
 type jobs struct {
 	mu    sync.Mutex
 	count counts
 	sent  map[kubetypes.UID]sent
 }
 
-// counts are how many DaftyJobs there are of a kind, and of those that have not ended, for a reason.
+// counts has the number of DaftyJobs by kind, and of those that have not ended by reason.
 type counts struct {
 	kinds   map[kind]int
 	reasons map[string]int
-	// oldest is for how long Dafty has had the job that it has had longest, by phase.
+	// oldest is how long ago the oldest job at Dafty was sent, by phase.
 	oldest map[v1alpha1.Phase]time.Duration
 }
 
-// kind is what is counted as one.
+// kind is what DaftyJobs are counted by.
 type kind struct{ phase, jobType string }
 
 // sent is a job that Dafty has, or may be getting.
@@ -39,7 +39,7 @@ type sent struct {
 	since time.Time
 }
 
-// noCounts has each series that there always is.
+// noCounts returns counts with each series that always exists, at 0.
 func noCounts() counts {
 	c := counts{kinds: map[kind]int{}, reasons: map[string]int{}, oldest: map[v1alpha1.Phase]time.Duration{}}
 	for _, labels := range combinations(phases, types) {
@@ -54,7 +54,7 @@ func noCounts() counts {
 	return c
 }
 
-// add takes in what else there is.
+// add adds other counts.
 func (c *counts) add(more counts) {
 	for kind, n := range more.kinds {
 		c.kinds[kind] += n
@@ -123,7 +123,7 @@ func kindOf(job *v1alpha1.DaftyJob) kind {
 		k.phase = string(v1alpha1.PhasePending)
 	}
 	if k.jobType == "" {
-		// A spec without a request is of no type that is known.
+		// A spec without a request has no known type.
 		k.jobType = string(lifecycle.JobType(&job.Spec))
 	}
 	if !slices.Contains(types, k.jobType) {
@@ -132,7 +132,7 @@ func kindOf(job *v1alpha1.DaftyJob) kind {
 	return k
 }
 
-// reasonOf is why a job has not ended.
+// reasonOf returns why a job has not ended.
 func reasonOf(job *v1alpha1.DaftyJob) string {
 	ready := meta.FindStatusCondition(job.Status.Conditions, v1alpha1.ConditionReady)
 	switch {
@@ -145,7 +145,7 @@ func reasonOf(job *v1alpha1.DaftyJob) string {
 	}
 }
 
-// sentAt is when a job was first sent to Dafty, zero where Dafty surely has none that runs.
+// sentAt returns when a job was first sent to Dafty, zero if no job of it can be running there.
 func sentAt(status *v1alpha1.DaftyJobStatus) time.Time {
 	switch {
 	case !slices.Contains(withDafty, status.Phase):

@@ -1,5 +1,5 @@
-// Package metrics defines the operator's own metrics, which docs/metrics.md lists. No label holds anything that comes
-// from an API key but account, a short hash with a salt that is another in each process.
+// Package metrics defines the operator's own metrics, which docs/metrics.md lists. No label depends on an API key, except for
+// account: a short hash with a salt that differs in each process.
 package metrics
 
 import (
@@ -15,23 +15,23 @@ import (
 	"dafty.ai/dafty-operator/internal/dafty"
 )
 
-// The operations of dafty_api_requests_total.
+// Operations of dafty_api_requests_total.
 const (
-	// OperationCreate : a job is submitted.
+	// OperationCreate means that a job is submitted.
 	OperationCreate = "create"
-	// OperationJob : a job is looked at once.
+	// OperationJob means that a job is looked at once.
 	OperationJob = "job"
-	// OperationWait : a job's end is waited for in a request that Dafty holds.
+	// OperationWait means that a job's end is waited for in a request that Dafty holds.
 	OperationWait = "wait"
-	// OperationList : jobs are listed, page by page.
+	// OperationList means that jobs are listed, page by page.
 	OperationList = "list"
-	// OperationCancel : a job is cancelled.
+	// OperationCancel means that a job is cancelled.
 	OperationCancel = "cancel"
-	// OperationReserve : a place for an upload is asked for.
+	// OperationReserve means that a place for an upload is asked for.
 	OperationReserve = "reserve"
-	// OperationPut : the bytes of an upload are sent to the storage, which isn't Dafty itself.
+	// OperationPut means that the bytes of an upload are sent to the storage, which isn't Dafty itself.
 	OperationPut = "put"
-	// OperationComplete : Dafty judges the bytes of an upload.
+	// OperationComplete means that Dafty judges the bytes of an upload.
 	OperationComplete = "complete"
 )
 
@@ -40,12 +40,12 @@ const (
 	refused  = "refused"
 	unknown  = "unknown"
 	failed   = "error"
-	// other stands for all values that this version doesn't know, so that they are bounded.
+	// other stands for all values that this version doesn't know, to bound the number of series.
 	other = "other"
-	// noAnswer and givenUp are the codes of calls that have none.
+	// noAnswer and givenUp are the codes of calls without an answer.
 	noAnswer = "none"
 	givenUp  = "given_up"
-	// noReason is of a turn that was there at once, and of a DaftyJob that nobody has looked at.
+	// noReason is the reason of a turn without a wait, and of a DaftyJob that isn't reconciled yet.
 	noReason = "None"
 )
 
@@ -55,7 +55,7 @@ var (
 		string(v1alpha1.PhaseProcessing), string(v1alpha1.PhaseCancelling),
 		string(v1alpha1.PhaseCompleted), string(v1alpha1.PhaseFailed), string(v1alpha1.PhaseCancelled),
 	}
-	// withDafty are those of a job that Dafty has, or may be getting.
+	// withDafty are the phases of a job that Dafty has, or may be getting.
 	withDafty = []v1alpha1.Phase{v1alpha1.PhaseSubmitting, v1alpha1.PhaseQueued, v1alpha1.PhaseProcessing, v1alpha1.PhaseCancelling}
 	// reasons are why a DaftyJob may not have ended.
 	reasons = []string{
@@ -106,16 +106,19 @@ var (
 // The metrics, in the order of docs/metrics.md.
 var (
 	jobsDesc = gauge("dafty_jobs",
-		"DaftyJobs in the cluster by phase (see docs/lifecycle.md) and type (Dafty's word for the operation, such as image.generate). One without status counts as Pending.",
+		"DaftyJobs in the cluster by phase (see docs/lifecycle.md) and type (Dafty's word for the operation, such as image.generate). One without "+
+			"status counts as Pending.",
 		"phase", "type")
 	unfinishedDesc = gauge("dafty_jobs_unfinished",
-		"DaftyJobs that have not ended, by the reason of their Ready condition, which says what they wait for (see docs/lifecycle.md); None, where the operator hasn't looked at them yet; other, a reason that this version doesn't know.",
+		"DaftyJobs that have not ended, by the reason of their Ready condition, which says what they wait for (see docs/lifecycle.md); None, where "+
+			"the operator hasn't looked at them yet; other, a reason that this version doesn't know.",
 		"reason")
 	oldestJobDesc = gauge("dafty_jobs_oldest_age_seconds",
 		"Time since the first submission of the DaftyJob that was submitted longest ago, of those that Dafty has or may be getting, by phase; 0 where there is none.",
 		"phase")
 	submissions = counter("dafty_submissions_total",
-		"Requests for a job, repeats included. result: accepted, where Dafty has the job; refused, where this request surely made none; unknown, where its answer never came or can't be read, and it is repeated with the same key.",
+		"Requests for a job, repeats included. result: accepted, where Dafty has the job; refused, where this request surely made none; unknown, "+
+			"where its answer never came or can't be read, and it is repeated with the same key.",
 		[]string{"type", "result"}, combinations(types, []string{accepted, refused, unknown})...)
 	cancels = counter("dafty_cancels_total",
 		"Requests to cancel a job. result: accepted by Dafty, which is not yet the job's end (see dafty_jobs_ended_total), or error, after which it is asked again.",
@@ -130,16 +133,22 @@ var (
 		"Time until a DaftyJob's final phase was written. Dafty doesn't tell when a job ended: it is measured from the arrival of the answer that said so.",
 		[]float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 15, 60})
 	requests = counter("dafty_api_requests_total",
-		"Calls to Dafty. operation: create, job (one look), wait (a look that Dafty holds until the job's end, up to 55 s), list (one page), cancel, and reserve, put and complete, the steps of an upload, of which put goes to the storage that Dafty names. code: the HTTP status (202 for each create that succeeded and 200 for any other call); none, where no answer came; given_up, where the operator ended the call itself, as it does with a held one when the job is cancelled; other, a status that isn't HTTP's.",
+		"Calls to Dafty. operation: create, job (one look), wait (a look that Dafty holds until the job's end, up to 55 s), list (one page), cancel, "+
+			"and reserve, put and complete, the steps of an upload, of which put goes to the storage that Dafty names. code: the HTTP status (202 for "+
+			"each create that succeeded and 200 for any other call); none, where no answer came; given_up, where the operator ended the call itself, as "+
+			"it does with a held one when the job is cancelled; other, a status that isn't HTTP's.",
 		[]string{"operation", "code"}, combinations(operations, []string{"401", "429", "500", "502", "503", "504", noAnswer, givenUp})...)
 	requestDuration = histogram("dafty_api_request_duration_seconds",
 		"Time until a call to Dafty was answered or failed; of all but those that were given up.",
 		[]float64{.01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 20, 30, 45, 54, 60}, "operation")
 	waits = histogram("dafty_wait_seconds",
-		"Time from a submission's joining of its API key's queue to its turn. reason: what it waited for last, RateLimit only where it was for nothing else: Concurrency, UsageLimit, InsufficientCredits, SubscriptionRequired, Unauthorized, Unavailable; None, where its turn was there at once.",
+		"Time from a submission's joining of its API key's queue to its turn. reason: what it waited for last, RateLimit only where it was for "+
+			"nothing else: Concurrency, UsageLimit, InsufficientCredits, SubscriptionRequired, Unauthorized, Unavailable; None, where its turn was there "+
+			"at once.",
 		[]float64{.1, 1, 3, 10, 30, 60, 120, 300, 900, 1800, 3600, 10800}, "class", "reason")
 	remainingDesc = gauge("dafty_rate_limit_remaining",
-		"Calls that an API key has left in its minute, as Dafty said last. account: a short hash of the key that is another after each restart; its series go a minute or so after its last job.",
+		"Calls that an API key has left in its minute, as Dafty said last. account: a short hash of the key that is another after each restart; its "+
+			"series go a minute or so after its last job.",
 		"account", "class")
 	queueDesc = gauge("dafty_queue_length",
 		"Submissions that wait for their turn, of all API keys.",
@@ -162,7 +171,7 @@ func init() {
 	endToStatus.WithLabelValues()
 }
 
-// success is the code that Dafty's contract has for an operation that succeeded.
+// success is the status of a successful call, by operation, from Dafty's contract.
 func success(operation string) string {
 	if operation == OperationCreate {
 		return strconv.Itoa(http.StatusAccepted)
@@ -170,7 +179,7 @@ func success(operation string) string {
 	return strconv.Itoa(http.StatusOK)
 }
 
-// RecordCall counts a call to Dafty that took so long. err is nil where it succeeded.
+// RecordCall counts a call to Dafty and measures how long it took. err is nil if it succeeded.
 func RecordCall(operation string, took time.Duration, err *dafty.CallError) {
 	code := success(operation)
 	switch {
@@ -210,7 +219,7 @@ func RecordCancel(err *dafty.CallError) {
 	cancels.WithLabelValues(accepted).Inc()
 }
 
-// RecordQueueWait measures how long a submission waited for its turn. why is what for, empty where the turn was there at once.
+// RecordQueueWait measures how long a submission waited for its turn. why is what it waited for, empty if it didn't.
 func RecordQueueWait(class dafty.Class, why dafty.Kind, wait time.Duration) {
 	reason := string(why)
 	if why == "" {
@@ -220,7 +229,7 @@ func RecordQueueWait(class dafty.Class, why dafty.Kind, wait time.Duration) {
 }
 
 // RecordFinished counts a DaftyJob that has ended with the status that was just written. told is when Dafty's answer arrived
-// that the job has ended, zero where the end rests on another.
+// that the job has ended, zero if it ended for another reason.
 func RecordFinished(before v1alpha1.Phase, status *v1alpha1.DaftyJobStatus, told time.Time) {
 	if before.Final() || !status.Phase.Final() {
 		return
@@ -235,10 +244,10 @@ func RecordFinished(before v1alpha1.Phase, status *v1alpha1.DaftyJobStatus, told
 	}
 }
 
-// RecordAbandoned counts a DaftyJob that was let go although its job may still run.
+// RecordAbandoned counts a DaftyJob that was removed although its job may still run.
 func RecordAbandoned() { abandoned.WithLabelValues().Inc() }
 
-// typeOf is Dafty's word for what is asked for.
+// typeOf returns the type of the job that a request makes.
 func typeOf(create dafty.Create) string {
 	switch create.(type) {
 	case dafty.GenerateImageRequest:

@@ -15,38 +15,38 @@ import (
 	"dafty.ai/dafty-operator/internal/dafty"
 )
 
-// Load is how much there is to do with all API keys at one moment.
+// Load is the load of all API keys at one moment.
 type Load struct {
-	// Classes are by class of call.
+	// Classes is the load by class of call.
 	Classes map[dafty.Class]ClassLoad
-	// Held is how many requests Dafty holds.
+	// Held is how many requests with wait=true Dafty holds.
 	Held int
-	// Remaining is what is left of the minutes of the API keys, where Dafty has said so.
+	// Remaining is how many calls are left in the minute of each API key, as far as Dafty has said so.
 	Remaining map[Minute]int
 }
 
-// ClassLoad is the part of a class of call.
+// ClassLoad is the load of a class of call.
 type ClassLoad struct {
-	// Waiting is how many submissions wait for their turn, Oldest how long one of them has at the most.
+	// Waiting is how many submissions wait for their turn, and Oldest how long the first of them has waited.
 	Waiting int
 	Oldest  time.Duration
 	// InFlight is how many jobs Dafty has, or may be getting.
 	InFlight int
 }
 
-// Minute is that of an API key, for a class of call.
+// Minute is the minute of an API key, for a class of call.
 type Minute struct {
 	// Account is a short name for the API key, made up by this process.
 	Account string
 	Class   dafty.Class
 }
 
-// NewLoad is that of no account.
+// NewLoad returns the load of no account.
 func NewLoad() Load {
 	return Load{Classes: map[dafty.Class]ClassLoad{}, Remaining: map[Minute]int{}}
 }
 
-// Add takes in what else there is.
+// Add adds another load.
 func (l *Load) Add(more Load) {
 	for class, other := range more.Classes {
 		sum := l.Classes[class]
@@ -66,26 +66,25 @@ func (l *Load) Add(more Load) {
 	}
 }
 
-// Accounts are all API keys in use.
+// Accounts has the load of all API keys in use.
 type Accounts interface {
-	// Load is asked for at each scrape.
+	// Load returns the present load. It is called at each scrape.
 	Load() Load
 }
 
-// Running is what an operator at work shows at each scrape. It is to be run by the manager, so that one that stands by
-// shows nothing of it.
+// Running collects the metrics of a leader at each scrape. The manager runs it, so that a standby has none of them.
 type Running struct {
 	cache    cache.Cache
 	accounts Accounts
 	jobs     *jobs
 }
 
-// NewRunning shows the DaftyJobs of a cache, and the accounts.
+// NewRunning returns a Running for the DaftyJobs of a cache and for the accounts.
 func NewRunning(cache cache.Cache, accounts Accounts) *Running {
 	return &Running{cache: cache, accounts: accounts, jobs: newJobs()}
 }
 
-// Start implements manager.Runnable. It shows nothing before all DaftyJobs are counted.
+// Start implements manager.Runnable. There are no metrics before all DaftyJobs are counted.
 func (r *Running) Start(ctx context.Context) error {
 	informer, err := r.cache.GetInformer(ctx, &v1alpha1.DaftyJob{})
 	if err != nil {
@@ -109,7 +108,7 @@ func (r *Running) Describe(to chan<- *prometheus.Desc) { describe(to) }
 // Collect implements prometheus.Collector.
 func (r *Running) Collect(to chan<- prometheus.Metric) { collect(to, r) }
 
-// shown are the operators at work in this process: one, but for tests.
+// shown are the leaders in this process: one, except in tests.
 var shown = func() *operators {
 	all := &operators{running: map[*Running]bool{}}
 	metrics.Registry.MustRegister(all)
@@ -121,7 +120,7 @@ type operators struct {
 	running map[*Running]bool
 }
 
-// add shows one more, until remove is called.
+// add adds a leader, until remove is called.
 func (o *operators) add(r *Running) (remove func()) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -155,7 +154,7 @@ func describe(to chan<- *prometheus.Desc) {
 	}
 }
 
-// collect shows the sum of them.
+// collect sends the sum of all leaders.
 func collect(to chan<- prometheus.Metric, all ...*Running) {
 	show := func(desc *prometheus.Desc, value float64, labels ...string) {
 		to <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value, labels...)

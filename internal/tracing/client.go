@@ -11,16 +11,16 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// Client makes a span of each request to Dafty, and to where it has uploads sent.
+// Client makes a span of each request to Dafty and to the storage for uploads.
 //
-// It isn't otelhttp: that shows a request's whole URL, and whoever has the URL of an upload may write there. Nor are
-// requests told the trace they belong to: those who get them are another company, and its contract has no place for it.
+// otelhttp would show the whole URL of a request, and the URL of an upload is a secret. Requests have no trace header, as they
+// go to another company, whose contract has none.
 type Client struct {
 	next *http.Client
 	base *url.URL
 }
 
-// NewClient makes the requests of next visible, those below baseURL with their paths.
+// NewClient returns a client that sends requests by next. Spans of requests below baseURL have the path.
 func NewClient(next *http.Client, baseURL string) *Client {
 	base, err := url.Parse(strings.TrimRight(baseURL, "/"))
 	if err != nil {
@@ -72,8 +72,8 @@ func (c *Client) Do(req *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// route is the path below the base with its id left out, and the id where it is a job's. It is empty elsewhere: the path of
-// an upload's URL is a secret too.
+// route returns the path below the base without its id, and the id if it is a job's. It returns "" for other URLs, as the path
+// of an upload's URL is a secret too.
 func (c *Client) route(u *url.URL) (route, jobID string) {
 	if u.Scheme != c.base.Scheme || u.Host != c.base.Host {
 		return "", ""

@@ -13,7 +13,7 @@ import (
 	"dafty.ai/dafty-operator/api/v1alpha1"
 )
 
-// The attributes that no convention has a name for.
+// Attributes that no convention has a name for.
 const (
 	nameKey        = attribute.Key("daftyjob.name")
 	uidKey         = attribute.Key("daftyjob.uid")
@@ -28,20 +28,20 @@ const (
 	sizeKey        = attribute.Key("dafty.upload.size")
 )
 
-// The names of the spans that aren't a call's.
+// Names of the spans that aren't calls.
 const (
 	reconcileSpan = "reconcile"
 	queueSpan     = "wait for a turn"
 	uploadSpan    = "upload"
 )
 
-// Reconcile begins the span of one reconcile.
+// Reconcile starts the span of a reconcile.
 func Reconcile(ctx context.Context, name types.NamespacedName) (context.Context, trace.Span) {
 	return tracer().Start(ctx, reconcileSpan, trace.WithAttributes(semconv.K8SNamespaceName(name.Namespace), nameKey.String(name.Name)))
 }
 
-// Decided tells the reconcile's span what was decided about a job that was in phase before. A later decision of the same
-// reconcile takes the place of an earlier one.
+// Decided adds to the span of the reconcile what was decided about a job that was in phase before. A later decision of the same
+// reconcile replaces an earlier one.
 func Decided(ctx context.Context, job *v1alpha1.DaftyJob, before v1alpha1.Phase, step string) {
 	span := trace.SpanFromContext(ctx)
 	if !span.IsRecording() {
@@ -58,7 +58,7 @@ func Decided(ctx context.Context, job *v1alpha1.DaftyJob, before v1alpha1.Phase,
 	}
 }
 
-// Failed tells the span that its work failed, and how, but not in the words of an error: they may quote anything.
+// Failed marks the span as failed, with the type of the error: its text may quote anything.
 func Failed(span trace.Span, err error) {
 	if err != nil && span.IsRecording() {
 		span.SetAttributes(semconv.ErrorTypeKey.String(failure(err)))
@@ -66,7 +66,7 @@ func Failed(span trace.Span, err error) {
 	}
 }
 
-// Waited is the span of a submission's wait for its turn, from joined to taken. why is what it waited for, empty where it
+// Waited makes the span of a submission's wait for its turn, from joined to taken. why is what it waited for, empty if it
 // didn't have to.
 func Waited(parent trace.SpanContext, class, why string, joined, taken time.Time) {
 	if !parent.IsSampled() {
@@ -80,7 +80,7 @@ func Waited(parent trace.SpanContext, class, why string, joined, taken time.Time
 	span.End(trace.WithTimestamp(taken))
 }
 
-// Upload begins the span of the upload of a picture. Its steps are calls.
+// Upload starts the span of the upload of an image. Its calls have spans of their own.
 func Upload(ctx context.Context, mediaType string, size int) (context.Context, trace.Span) {
 	return tracer().Start(ctx, uploadSpan, trace.WithAttributes(mediaTypeKey.String(mediaType), sizeKey.Int(size)))
 }

@@ -1,5 +1,5 @@
-// Package tracing tells of the operator's work as OpenTelemetry traces, where the standard environment variables ask for it.
-// Without them there is no exporter, and each span is none.
+// Package tracing makes OpenTelemetry traces of the operator's work, if the standard environment variables ask for it. Without
+// them, spans are no-ops.
 package tracing
 
 import (
@@ -23,29 +23,32 @@ import (
 )
 
 const (
-	// service is the name under which the spans are shown, unless OTEL_SERVICE_NAME gives another.
+	// service is the service name of the spans, unless OTEL_SERVICE_NAME is set.
 	service = "dafty-operator"
-	// scope names who made the spans.
+	// scope is the instrumentation scope of the spans.
 	scope = "dafty.ai/dafty-operator"
-	// flushFor is how long the last spans may take to leave at the end of the process.
+	// flushFor bounds the export of the last spans at the end of the process.
 	flushFor = 3 * time.Second
 )
 
-// tracer makes spans. It is asked for each time, so that it is always the present provider's.
+// tracer returns the tracer of the current provider.
 func tracer() trace.Tracer { return otel.GetTracerProvider().Tracer(scope) }
 
-// Start begins to export spans, if the environment asks for it (docs/observability.md). stop sends those that are left, for a
-// few seconds at most. What goes wrong with the exporter is told by log, and nobody waits for it.
+// Start begins to export spans, if the environment asks for it (docs/observability.md). stop exports those that are left, for
+// flushFor at most. Errors of the exporter are logged, and nothing waits for it.
 //
 // autoexport of OpenTelemetry's contrib packages would do the same, but brings the exporters of metrics and logs with it.
 func Start(ctx context.Context, version string, log logr.Logger) (stop func(), err error) {
+	switch wanted, err := wanted(); {
+	case err != nil:
+		return nil, err
+	case !wanted:
+		otel.SetTracerProvider(noop.NewTracerProvider())
+		return func() {}, nil
+	}
 	exporter, err := newExporter(ctx)
 	if err != nil {
 		return nil, err
-	}
-	if exporter == nil {
-		otel.SetTracerProvider(noop.NewTracerProvider())
-		return func() {}, nil
 	}
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) {
 		log.Info("traces can't be exported; jobs aren't affected", "cause", err.Error())
@@ -53,10 +56,10 @@ func Start(ctx context.Context, version string, log logr.Logger) (stop func(), e
 	about, err := resource.New(ctx,
 		resource.WithTelemetrySDK(), resource.WithHost(),
 		resource.WithAttributes(semconv.ServiceName(service), semconv.ServiceVersion(version)),
-		resource.WithFromEnv(), // the last word
+		resource.WithFromEnv(), // last, so that it overrides the others
 	)
 	if err != nil {
-		// The rest of it is good.
+		// The rest of the resource can be used.
 		log.Info("a part of what describes this process in traces isn't known", "cause", err.Error())
 	}
 	provider := sdktrace.NewTracerProvider(sdktrace.WithBatcher(exporter), sdktrace.WithResource(about))
@@ -71,24 +74,27 @@ func Start(ctx context.Context, version string, log logr.Logger) (stop func(), e
 	}, nil
 }
 
-// newExporter reads the variables that choose an exporter; nil is for none. Where it exports to, how spans are sampled and
-// batched, and what else is set by standard variables is read by the SDK itself.
-func newExporter(ctx context.Context) (*otlptrace.Exporter, error) {
+// wanted reports whether the environment asks for traces.
+func wanted() (bool, error) {
 	if strings.EqualFold(os.Getenv("OTEL_SDK_DISABLED"), "true") {
-		return nil, nil //nolint:nilnil // None is what is asked for.
+		return false, nil
 	}
 	switch name := os.Getenv("OTEL_TRACES_EXPORTER"); name {
 	case "none":
-		return nil, nil //nolint:nilnil // As above.
+		return false, nil
 	case "":
 		// The specification has otlp for the default. Off is the default here, until there is somewhere to send to.
-		if os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT") == "" && os.Getenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") == "" {
-			return nil, nil //nolint:nilnil // As above.
-		}
+		return os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT") != "" || os.Getenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") != "", nil
 	case "otlp":
+		return true, nil
 	default:
-		return nil, fmt.Errorf("OTEL_TRACES_EXPORTER is %q; otlp and none are known", name)
+		return false, fmt.Errorf("OTEL_TRACES_EXPORTER is %q; otlp and none are known", name)
 	}
+}
+
+// newExporter returns an exporter of the protocol that the environment names. All other standard variables are read by the SDK
+// itself: where to send spans, and how to sample and batch them.
+func newExporter(ctx context.Context) (*otlptrace.Exporter, error) {
 	variable := "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"
 	if os.Getenv(variable) == "" {
 		variable = "OTEL_EXPORTER_OTLP_PROTOCOL"
@@ -103,7 +109,7 @@ func newExporter(ctx context.Context) (*otlptrace.Exporter, error) {
 	}
 }
 
-// failure is a span's error.type: never an error's text, which may quote what a server sent.
+// failure returns the error.type of a span. The text of an error is never in a span, as it may quote what a server sent.
 func failure(err error) string {
 	var timeout interface{ Timeout() bool }
 	switch {

@@ -1,4 +1,5 @@
-// Package argolua runs the scripts that Argo CD takes for a kind, for tests.
+// Package argolua runs the health script that Argo CD takes for a kind, for tests of the lifecycle. What the scripts do is
+// tested by Argo CD's own code, in the module hack/argocd.
 package argolua
 
 import (
@@ -10,8 +11,8 @@ import (
 )
 
 // Run runs a script as util/lua of Argo CD v3 does, with one second of time. Argo CD opens the libraries package, base, table
-// and a cut-down os; without os, less works here than there. The module hack/argocd does the same with Argo CD's own code.
-func Run(t *testing.T, script string, job map[string]any) (*lua.LState, *lua.LTable) {
+// and a cut-down os; without os, less works here than there.
+func Run(t *testing.T, script string, job map[string]any) *lua.LTable {
 	t.Helper()
 	l := lua.NewState(lua.Options{SkipOpenLibs: true})
 	t.Cleanup(l.Close)
@@ -23,7 +24,7 @@ func Run(t *testing.T, script string, job map[string]any) (*lua.LState, *lua.LTa
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
 	l.SetContext(ctx)
-	l.SetGlobal("obj", ToLua(l, job))
+	l.SetGlobal("obj", toLua(l, job))
 	if err := l.DoString(script); err != nil {
 		t.Fatal(err)
 	}
@@ -31,22 +32,22 @@ func Run(t *testing.T, script string, job map[string]any) (*lua.LState, *lua.LTa
 	if !ok {
 		t.Fatalf("the script returned a %s; Argo CD wants a table", l.Get(-1).Type())
 	}
-	return l, table
+	return table
 }
 
-// ToLua is a value of an object as scripts see it.
-func ToLua(l *lua.LState, value any) lua.LValue {
+// toLua returns a value of an object as scripts see it.
+func toLua(l *lua.LState, value any) lua.LValue {
 	switch value := value.(type) {
 	case map[string]any:
 		table := l.NewTable()
 		for k, v := range value {
-			table.RawSetString(k, ToLua(l, v))
+			table.RawSetString(k, toLua(l, v))
 		}
 		return table
 	case []any:
 		table := l.NewTable()
 		for _, v := range value {
-			table.Append(ToLua(l, v))
+			table.Append(toLua(l, v))
 		}
 		return table
 	case string:

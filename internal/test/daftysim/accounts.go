@@ -31,8 +31,8 @@ type apiKey struct {
 	active   []*job             // may hold ended ones until somebody looks
 }
 
-// AddAccount adds an account, or to an account of that name: its keys, images
-// and styles join those there, its balance is set anew.
+// AddAccount adds an account. If there is one of that name, keys, images and
+// styles are added to it, and its balance is set.
 func (s *Simulator) AddAccount(a Account) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -63,8 +63,8 @@ func (s *Simulator) addAccount(a Account) *account {
 	return acc
 }
 
-// orDefault reads an option whose zero means "not said" and whose negative
-// means none.
+// orDefault returns the value of an option: zero means the default, and a
+// negative value zero.
 func orDefault(n, value int) int {
 	switch {
 	case n == 0:
@@ -85,8 +85,7 @@ func (s *Simulator) addKey(acc *account, key string) {
 	s.keys[key] = k
 }
 
-// AddKey gives an account one more key, from now on. An account that doesn't
-// exist is made.
+// AddKey adds a key to an account, which is made if it doesn't exist.
 func (s *Simulator) AddKey(accountName, apiKey string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -109,7 +108,7 @@ func (s *Simulator) RevokeKey(key string) {
 	}
 }
 
-// AccountOf tells which account a key belongs to, "" where it is unknown.
+// AccountOf returns the account that a key belongs to, "" if it is unknown.
 func (s *Simulator) AccountOf(apiKey string) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -123,7 +122,7 @@ func (s *Simulator) accountName(key string) string {
 	return ""
 }
 
-// change applies f to an account; one that doesn't exist is made.
+// change applies f to an account, which is made if it doesn't exist.
 func (s *Simulator) change(name string, f func(*account)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -155,7 +154,7 @@ func (s *Simulator) SetSubscribed(name string, subscribed bool) {
 	s.change(name, func(a *account) { a.unsubscribed = !subscribed })
 }
 
-// Credits is the named account's balance, in CU.
+// Credits returns the named account's balance, in CU.
 func (s *Simulator) Credits(name string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -172,7 +171,7 @@ func (s *Simulator) SetCeilings(c Ceilings) {
 	s.opts.Ceilings = c
 }
 
-// presentedKey reads the key of a request: x-api-key is preferred.
+// presentedKey returns the key of a request, preferably of x-api-key.
 func presentedKey(h http.Header) string {
 	if key := h.Get("X-Api-Key"); key != "" {
 		return key
@@ -184,7 +183,7 @@ func presentedKey(h http.Header) string {
 	return ""
 }
 
-// authenticate finds the key of a request. The caller holds the lock.
+// authenticate returns the key of a request. The caller holds the lock.
 func (s *Simulator) authenticate(key string) *apiKey {
 	k := s.keys[key]
 	switch {
@@ -202,7 +201,7 @@ func (s *Simulator) authenticate(key string) *apiKey {
 	}
 }
 
-// running drops the key's ended jobs and gives those in flight.
+// running drops the key's ended jobs and returns those in flight.
 func (s *Simulator) running(k *apiKey) []*job {
 	k.active = slices.DeleteFunc(k.active, func(j *job) bool {
 		s.advance(j)

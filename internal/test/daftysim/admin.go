@@ -10,10 +10,10 @@ import (
 // adminPath is where [Options.Admin] serves the simulator's own state.
 const adminPath = "/_sim/"
 
-// serveAdmin is for people and scripts on the same machine. It is not part of
-// Dafty.
+// serveAdmin serves people and scripts on the same machine. Dafty has nothing
+// like it.
 func (s *Simulator) serveAdmin(w http.ResponseWriter, r *http.Request) {
-	// A browser names the page that sends it; no page has business here.
+	// Requests of web pages, which have an Origin, are refused.
 	host, _, err := net.SplitHostPort(r.RemoteAddr)
 	if ip := net.ParseIP(host); err != nil || ip == nil || !ip.IsLoopback() || r.Header.Get("Origin") != "" {
 		http.Error(w, "the admin endpoints are for this machine alone", http.StatusForbidden)
@@ -86,7 +86,7 @@ func (s *Simulator) adminRoutes() *http.ServeMux {
 	return mux
 }
 
-// ok is the answer where there is nothing to tell.
+// ok sends an answer without data.
 type ok struct{}
 
 func writeJSON(w http.ResponseWriter, value any) {
@@ -128,7 +128,7 @@ func (s *Simulator) adminVariants(r *http.Request) (any, error) {
 	return v.Readings(), nil
 }
 
-// adminAccount changes what of an account the body names.
+// adminAccount changes those fields of an account that the body has.
 func (s *Simulator) adminAccount(r *http.Request) (any, error) {
 	var body struct {
 		Account    string `json:"account"`

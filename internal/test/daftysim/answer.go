@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// answer is one HTTP answer, whole, so that a fault can still spoil it.
+// answer is a complete HTTP answer, which a fault can still spoil.
 type answer struct {
 	status int
 	header http.Header
@@ -17,7 +17,7 @@ type answer struct {
 	gone   bool // the client left, or the simulator closed, before there was anything to say
 }
 
-// refusal is an error as Dafty words it.
+// refusal is an error in Dafty's form.
 type refusal struct {
 	status     int
 	code       string
@@ -92,7 +92,7 @@ type (
 	}
 )
 
-// absent is how what isn't there is shown: left out, or null.
+// absent is how an absent value is shown: left out, or as null.
 func (n Nulls) absent() json.RawMessage {
 	if n == NullsNull {
 		return json.RawMessage("null")
@@ -100,7 +100,7 @@ func (n Nulls) absent() json.RawMessage {
 	return nil
 }
 
-// size is a width, a height or a duration, where one is told.
+// size is a width, a height or a duration, which may be absent.
 func (n Nulls) size(value int) *int {
 	if n == NullsNull {
 		return nil
@@ -108,7 +108,7 @@ func (n Nulls) size(value int) *int {
 	return &value
 }
 
-// write is a date as a job shows it.
+// write returns a date as a job shows it.
 func (c CreatedAt) write(t time.Time) string {
 	switch c {
 	case CreatedAtMinutes:
@@ -159,7 +159,7 @@ func (s *Simulator) refuse(r *refusal) answer {
 	return a
 }
 
-// write sends the answer; where there is none, it drops the connection.
+// write sends the answer, or drops the connection if there is none.
 func (a answer) write(w http.ResponseWriter) {
 	if a.gone {
 		panic(http.ErrAbortHandler) // to return would answer an empty 200

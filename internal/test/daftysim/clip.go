@@ -98,7 +98,7 @@ func (r *reduction) apply(img *image.RGBA) *image.Paletted {
 }
 
 // medianCut splits the colours into at most n groups of which none spreads far,
-// and gives the middle of each.
+// and returns the middle of each.
 func medianCut(colours []color.RGBA, n int) []color.RGBA {
 	groups := [][]color.RGBA{colours}
 	for len(groups) < n {

@@ -32,7 +32,7 @@ func (c rgb) mix(d rgb, t float64) rgb {
 	return rgb{c.r + (d.r-c.r)*t, c.g + (d.g-c.g)*t, c.b + (d.b-c.b)*t}
 }
 
-// screen is the colour as a screen takes it, each channel from 0 to 255.
+// screen returns the colour in sRGB, each channel from 0 to 255.
 func (c rgb) screen() rgb { return rgb{encode(c.r), encode(c.g), encode(c.b)} }
 
 func encode(x float64) float64 {
@@ -50,7 +50,7 @@ func (c rgb) rgba() color.RGBA {
 
 func hex(c color.RGBA) string { return fmt.Sprintf("#%02x%02x%02x", c.R, c.G, c.B) }
 
-// dice gives numbers from 0 to 1 that depend on the text alone.
+// dice returns a source of numbers from 0 to 1 that only depend on the text.
 func dice(text string) func() float64 {
 	h := fnv.New64a()
 	_, _ = h.Write([]byte(text))
@@ -64,7 +64,7 @@ func dice(text string) func() float64 {
 	}
 }
 
-// palette is what a card is painted with.
+// palette has the colours of a card.
 type palette struct{ from, to, glow, ember, leaf rgb }
 
 func paletteOf(text string, index int) palette {
@@ -85,7 +85,7 @@ func paletteOf(text string, index int) palette {
 	}
 }
 
-// swatches are the colours of a style.
+// swatches returns the colours of a style.
 func swatches(text string) []color.RGBA {
 	p := paletteOf(text, 0)
 	return []color.RGBA{p.from.rgba(), p.to.rgba(), p.glow.rgba(), p.ember.rgba(), p.leaf.rgba()}

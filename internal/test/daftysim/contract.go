@@ -64,7 +64,7 @@ var loadContract = sync.OnceValue(func() *contract {
 	return c
 })
 
-// openAPIJSON is the file as Dafty serves it.
+// openAPIJSON returns the file as Dafty serves it.
 var openAPIJSON = sync.OnceValue(func() []byte {
 	doc, err := openapi3.NewLoader().LoadFromData(dafty.OpenAPI)
 	if err != nil {
@@ -87,7 +87,7 @@ func closeObjects(schema *openapi3.Schema) {
 	}
 }
 
-// match finds the operation of a path below the base path. Where only the
+// match returns the operation of a path below the base path. If only the
 // method is wrong, known is true and op nil.
 func (c *contract) match(method, path string) (op *operation, params map[string]string, known bool) {
 	segments := strings.Split(strings.TrimPrefix(path, "/"), "/")
@@ -121,13 +121,13 @@ func (op *operation) params(segments []string) (map[string]string, bool) {
 	return params, true
 }
 
-// creates tells whether the operation makes a job, and so takes an
+// creates reports whether the operation makes a job, and so takes an
 // Idempotency-Key.
 func (op *operation) creates() bool {
 	return op.route.Operation.Parameters.GetByInAndName(openapi3.ParameterInHeader, "Idempotency-Key") != nil
 }
 
-// documents tells whether the contract knows the status for the operation.
+// documents reports whether the contract knows the status for the operation.
 func (op *operation) documents(status int) bool {
 	return op.route.Operation.Responses.Status(status) != nil
 }
@@ -136,7 +136,7 @@ var uuidPattern = regexp.MustCompile(`^(?:[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[1-8][0-
 
 var datePattern = regexp.MustCompile(`^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d+)?)?Z$`)
 
-// formats are those of the contract that kin-openapi leaves unchecked.
+// formats are the formats of the contract that kin-openapi doesn't check.
 var formats = openapi3.WithStringFormatValidators(map[string]openapi3.StringFormatValidator{
 	"uuid": openapi3.NewCallbackValidator(func(s string) error {
 		if !uuidPattern.MatchString(s) {
@@ -169,7 +169,7 @@ var validation = &openapi3filter.Options{
 }
 
 func init() {
-	// Keys are checked by the accounts; the filter wants a function all the same.
+	// Keys are checked by the accounts; the filter needs a function.
 	validation.AuthenticationFunc = openapi3filter.NoopAuthenticationFunc
 }
 
@@ -185,8 +185,8 @@ func (f fieldErrors) String() string {
 	return strings.Join(parts, "; ")
 }
 
-// checkRequest tells what breaks the contract (fields), what of it no careful
-// client would send (violations), and whether a path parameter is at fault.
+// checkRequest returns the fields that break the contract, those of them that no
+// careful client would send (violations), and whether a path parameter is wrong.
 func checkRequest(op *operation, r *http.Request, body []byte, params map[string]string) (fields fieldErrors, violations []string, badPath bool) {
 	fields = fieldErrors{}
 	operation := op.route.Operation
@@ -265,10 +265,10 @@ func walk(err error, field string, visit func(field string, err error)) {
 	}
 }
 
-// checkAnswer tells how one of the simulator's own answers breaks the contract.
-// Statuses that no page has for the operation (any documented error, and the 409
-// and 422 of variants) are held against the schema of errors. open passes over a status or
-// type that the contract lacks, which one variant shows.
+// checkAnswer returns how one of the simulator's own answers breaks the contract.
+// Statuses that the contract lacks for the operation, as those of faults and
+// variants, are checked against the schema of errors. open allows a job's status
+// or type that the contract lacks, which one variant shows.
 func (c *contract) checkAnswer(op *operation, r *http.Request, a answer, open bool) []string {
 	var broken []string
 	note := func(field string, err error) {

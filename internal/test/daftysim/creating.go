@@ -5,8 +5,7 @@ import (
 	"strings"
 )
 
-// createRequest holds the fields of all creates; the contract says which of
-// them came.
+// createRequest has the fields of all creates.
 type createRequest struct {
 	Prompt      string   `json:"prompt"`
 	AspectRatio string   `json:"aspectRatio"`
@@ -27,7 +26,7 @@ const (
 	usageRetryAfter      = 60 // seconds
 )
 
-// create makes a job, or tells why not.
+// create makes a job, or refuses.
 func (s *Simulator) create(c *call) answer {
 	var req createRequest
 	if err := unmarshal(c.body, &req); err != nil {
@@ -49,7 +48,7 @@ func (s *Simulator) refuseCreate(c *call, r *refusal) answer {
 	return s.refuse(r)
 }
 
-// tryCreate judges what no schema can, takes the price and makes the job.
+// tryCreate checks what no schema can, charges the price and makes the job.
 func (s *Simulator) tryCreate(c *call, req createRequest) (*job, *refusal) {
 	acc := c.key.account
 	sp, r := s.specify(c, req)
@@ -97,7 +96,7 @@ func (s *Simulator) price(op Operation, sp spec) int {
 	}
 }
 
-// atCeiling tells whether one more job of the class would be too many.
+// atCeiling reports whether one more job of the class would be too many.
 func (s *Simulator) atCeiling(k *apiKey, class Class) bool {
 	ceiling := map[Class]int{ClassImages: s.opts.Ceilings.Images, ClassVideos: s.opts.Ceilings.Videos, ClassStyles: s.opts.Ceilings.Styles}[class]
 	if ceiling == 0 {
@@ -118,7 +117,7 @@ func (s *Simulator) atCeiling(k *apiKey, class Class) bool {
 	return inFlight >= ceiling
 }
 
-// fails tells whether a prompt asks for its job to fail.
+// fails reports whether a prompt asks for its job to fail.
 func (s *Simulator) fails(prompt string) bool { return strings.Contains(prompt, s.opts.FailWord) }
 
 // specify checks what the request refers to and works out its result's shape.

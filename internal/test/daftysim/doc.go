@@ -5,8 +5,8 @@
 //
 // It is strict where Dafty may be lenient. Every request and every answer is
 // checked against the OpenAPI file; what a careful client would never do is
-// answered as Dafty would and also written down, see [Simulator.Violations].
-// Whatever can go wrong on the way is had by [Simulator.Inject].
+// answered as Dafty would and also recorded, see [Simulator.Violations].
+// [Simulator.Inject] makes calls go wrong.
 //
 // No state changes by itself: a job's state is computed from the clock when
 // somebody looks, so the simulator runs no goroutine of its own, and works with

@@ -76,7 +76,7 @@ type Fault struct {
 	For      time.Duration     `json:"-"`              // "for" in JSON, as "1.5s"
 }
 
-// jsonFault writes durations as people do.
+// jsonFault has durations in the form of Go, such as 1.5s.
 type jsonFault struct {
 	plainFault
 	For string `json:"for,omitempty"`
@@ -84,7 +84,7 @@ type jsonFault struct {
 
 type plainFault Fault
 
-// MarshalJSON leaves the API key out: a rule is shown, the key is not.
+// MarshalJSON leaves the API key out.
 func (f Fault) MarshalJSON() ([]byte, error) {
 	if f.APIKey != "" {
 		f.APIKey = "(key)"
@@ -96,11 +96,11 @@ func (f Fault) MarshalJSON() ([]byte, error) {
 	return json.Marshal(j)
 }
 
-// UnmarshalJSON reads what the admin endpoint takes.
+// UnmarshalJSON reads a rule from the admin endpoint.
 func (f *Fault) UnmarshalJSON(data []byte) error {
 	var j jsonFault
 	decoder := json.NewDecoder(bytes.NewReader(data))
-	decoder.DisallowUnknownFields() // a rule that says something else than was meant is worse than none
+	decoder.DisallowUnknownFields() // a typo would make another rule
 	if err := decoder.Decode(&j); err != nil {
 		return err
 	}
@@ -121,7 +121,9 @@ type fault struct {
 	seen, used int
 }
 
-var faultKinds = []FaultKind{FaultAnswer, FaultHang, FaultResetBefore, FaultResetAfter, FaultGarbage, FaultTruncate, FaultRedirect, FaultHuge, FaultSlow, FaultDelay}
+var faultKinds = []FaultKind{
+	FaultAnswer, FaultHang, FaultResetBefore, FaultResetAfter, FaultGarbage, FaultTruncate, FaultRedirect, FaultHuge, FaultSlow, FaultDelay,
+}
 
 func (f Fault) validate() error {
 	if f.Kind != "" && !slices.Contains(faultKinds, f.Kind) {
@@ -130,7 +132,7 @@ func (f Fault) validate() error {
 	return nil
 }
 
-// Inject adds a rule after those there, and gives its number. It panics on a
+// Inject adds a rule after the others, and returns its number. It panics on a
 // kind that doesn't exist.
 func (s *Simulator) Inject(f Fault) int {
 	if err := f.validate(); err != nil {
@@ -154,7 +156,7 @@ func (s *Simulator) ClearFaults(ids ...int) {
 	})
 }
 
-// PendingFaults gives the rules that are not used up, by number.
+// PendingFaults returns the rules that are not used up, by number.
 func (s *Simulator) PendingFaults() map[int]Fault {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -165,7 +167,7 @@ func (s *Simulator) PendingFaults() map[int]Fault {
 	return pending
 }
 
-// befall finds the rule that takes a request. The caller holds the lock.
+// befall returns the rule that takes a request. The caller holds the lock.
 func (s *Simulator) befall(c *call) *Fault {
 	for i, f := range s.faults {
 		if !f.matches(c) {
@@ -197,7 +199,7 @@ func (f *fault) matches(c *call) bool {
 	return f.Match(r)
 }
 
-// suffer plays a fault out.
+// suffer applies a fault to a request.
 func (s *Simulator) suffer(w http.ResponseWriter, c *call, f *Fault) {
 	ctx := c.req.Context()
 	if f.Effect && f.Kind != FaultTruncate && f.Kind != FaultSlow && f.Kind != FaultDelay && f.Kind != FaultResetAfter {
@@ -258,7 +260,7 @@ func (s *Simulator) suffer(w http.ResponseWriter, c *call, f *Fault) {
 
 const garbage = "<html><head><title>Just a moment…</title></head><body><h1>Bad gateway</h1></body></html>\n"
 
-// endless reads as the letter a for ever.
+// endless is a reader of the letter a, without end.
 type endless struct{}
 
 func (endless) Read(p []byte) (int, error) {
@@ -268,7 +270,7 @@ func (endless) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// spoilt is the answer that a rule words itself.
+// spoilt returns the answer of a rule.
 func (f *Fault) spoilt(status int, body []byte) answer {
 	a := answer{status: status, header: http.Header{"Content-Type": {"application/json"}}, body: body}
 	if f.Status != 0 {
@@ -287,7 +289,7 @@ func (s *Simulator) faultBody(f *Fault) []byte {
 	return s.refuse(&refusal{code: orString(f.Code, "INTERNAL_ERROR"), message: orString(f.Message, "Something went wrong")}).body
 }
 
-// success is the status of a request that went well.
+// success returns the status of a successful request.
 func (c *call) success() int {
 	if c.op != nil && c.op.creates() {
 		return http.StatusAccepted

@@ -163,13 +163,7 @@ func TestTransportRepeatsByItself(t *testing.T) {
 	defer server.Close()
 	equal(t, "status", roundTrip(t.Context(), t, server, "first").status, 202)
 	server.Inject(Fault{Kind: FaultResetAfter})
-	r := newRequest(t, "POST", server.URL+"/images/generate", fields{"prompt": "A cat"})
-	idempotent("k")(r)
-	response, err := server.Client().Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	read(response)
+	createOver(t, server)
 	requests := server.Requests()
 	equal(t, "requests", len(requests), 3)
 	equal(t, "fault", requests[1].Fault, FaultResetAfter)

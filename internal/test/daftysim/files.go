@@ -9,7 +9,7 @@ import (
 	"sync"
 )
 
-// getFile serves what results point at: pictures, clips, styles and uploads.
+// getFile serves the files of results: pictures, clips, styles and uploads.
 func (s *Simulator) getFile(c *call) answer {
 	name := strings.TrimPrefix(c.req.URL.Path, filesPath)
 	contentType, paint := s.file(name)
@@ -23,8 +23,8 @@ func (s *Simulator) getFile(c *call) answer {
 	}
 }
 
-// file tells what a name stands for and how its bytes are made; nothing is
-// drawn before somebody looks.
+// file returns the media type of a name and how its bytes are made: nothing is
+// drawn before it is requested.
 func (s *Simulator) file(name string) (contentType string, paint func() []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -96,7 +96,7 @@ func styleFile(id, source string) []byte {
 	return append(bytes.TrimSpace(body), '\n')
 }
 
-// galleryBytes bounds what is kept of drawn files.
+// galleryBytes bounds the cache of drawn files.
 const galleryBytes = 64 << 20
 
 // gallery draws each file once, one at a time as a 4K picture takes some 40 MB

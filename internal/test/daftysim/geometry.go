@@ -17,13 +17,13 @@ func longSide(resolution string) int {
 	}
 }
 
-// frame is the size of the given ratio ("16:9") and longer side.
+// frame returns the size of the given ratio ("16:9") and longer side.
 func frame(ratio string, long int) (width, height int) {
 	w, h := parseRatio(ratio)
 	return scaled(w, h, long)
 }
 
-// videoFrame is the size of a clip: "720p" tells its shorter side. Clips have
+// videoFrame returns the size of a clip: "720p" is its shorter side. Clips have
 // even sides, as codecs want them.
 func videoFrame(ratio, resolution string) (width, height int) {
 	short := 720
@@ -40,7 +40,7 @@ func videoFrame(ratio, resolution string) (width, height int) {
 	return short, even(float64(short) / aspect)
 }
 
-// scaled is the shape of w × h with the given longer side.
+// scaled returns w × h scaled to the given longer side.
 func scaled(w, h, long int) (width, height int) {
 	side := func(of, longest int) int {
 		return max(1, int(math.Round(float64(long)*float64(of)/float64(longest))))
@@ -49,8 +49,8 @@ func scaled(w, h, long int) (width, height int) {
 	return side(w, longest), side(h, longest)
 }
 
-// parseRatio reads "16:9"; the contract was checked, so what it can't read is
-// square.
+// parseRatio reads "16:9". It takes anything else for 1:1, as the contract was
+// checked.
 func parseRatio(ratio string) (w, h int) {
 	if _, err := fmt.Sscanf(ratio, "%d:%d", &w, &h); err != nil || w < 1 || h < 1 {
 		return 1, 1

@@ -52,7 +52,7 @@ func (s *Simulator) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.send(w, c, s.effect(c), "")
 }
 
-// receive takes a request in: who sent it, what it is for, what it breaks.
+// receive finds out who sent a request, what it asks for, and what it breaks.
 func (s *Simulator) receive(r *http.Request, body []byte) *call {
 	c := &call{
 		req: r, query: r.URL.Query(), body: body, base: baseOf(r),
@@ -91,7 +91,7 @@ func (s *Simulator) receive(r *http.Request, body []byte) *call {
 	return c
 }
 
-// inspect writes down what no careful client sends, whatever the answer. The
+// inspect records what no careful client sends, whatever the answer. The
 // caller holds the lock.
 func (s *Simulator) inspect(c *call, api bool) {
 	h := c.req.Header
@@ -156,7 +156,7 @@ func (s *Simulator) effect(c *call) answer {
 	return a
 }
 
-// shownByHand tells whether ShowStatus may have put a status into the answer.
+// shownByHand reports whether ShowStatus may have put a status into the answer.
 func (s *Simulator) shownByHand(c *call) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -206,7 +206,7 @@ func (s *Simulator) serveAPI(c *call) answer {
 	}
 }
 
-// checkContract holds the request against the OpenAPI file.
+// checkContract checks the request against the OpenAPI file.
 func (s *Simulator) checkContract(c *call) *refusal {
 	fields, violations, badPath := checkRequest(c.op, c.req, c.body, c.params)
 	s.mu.Lock()
@@ -236,7 +236,7 @@ func (s *Simulator) send(w http.ResponseWriter, c *call, a answer, kind FaultKin
 	a.write(w)
 }
 
-// baseOf is where the client finds us.
+// baseOf returns the scheme and host that the client used.
 func baseOf(r *http.Request) string {
 	scheme := "http"
 	if r.TLS != nil || r.Header.Get("X-Forwarded-Proto") == "https" {

@@ -65,7 +65,7 @@ func newHarness(t *testing.T, change func(*Options)) *harness {
 	return h
 }
 
-// takeViolations gives the violations that a test meant to happen.
+// takeViolations returns the violations that a test meant to happen.
 func (h *harness) takeViolations() []string {
 	v := h.Violations()
 	h.ForgetViolations()

@@ -17,7 +17,7 @@ type record struct {
 // asked is what of a request a repeat has in common with the first attempt.
 func (c *call) asked() string { return string(c.op.id) + " " + string(c.body) }
 
-// recall gives what the key stands for now. The caller holds the lock.
+// recall returns what the key stands for now. The caller holds the lock.
 func (s *Simulator) recall(k *apiKey, idempotencyKey string) *record {
 	r := k.held[idempotencyKey]
 	if r != nil && !s.now().Before(r.expires) {
@@ -27,8 +27,8 @@ func (s *Simulator) recall(k *apiKey, idempotencyKey string) *record {
 	return r
 }
 
-// remember holds a key for 24 h, for whoever comes first: where two creates ran
-// truly in parallel, both made a job, and the key stands for the earlier one.
+// remember stores a key for 24 h. If two creates ran truly in parallel, both made
+// a job, and the key stands for the earlier one.
 // The caller holds the lock.
 func (s *Simulator) remember(k *apiKey, idempotencyKey string, r *record) {
 	if idempotencyKey == "" || s.recall(k, idempotencyKey) != nil {
@@ -38,7 +38,7 @@ func (s *Simulator) remember(k *apiKey, idempotencyKey string, r *record) {
 	k.held[idempotencyKey] = r
 }
 
-// rememberRefusal holds a refusal where the variant has it so.
+// rememberRefusal stores a refusal, under [RefusedKeySame].
 func (s *Simulator) rememberRefusal(c *call, r *refusal) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -72,8 +72,8 @@ func (s *Simulator) repeat(c *call) answer {
 	return s.data(202, shown)
 }
 
-// enter notes a create on the wire. Another with the same key still being there
-// is what a careful client never lets happen. The caller holds the lock.
+// enter records a create on the wire. A careful client never has two of the same
+// key there. The caller holds the lock.
 func (s *Simulator) enter(c *call) (leave func()) {
 	if c.idempotencyKey == "" {
 		return func() {}

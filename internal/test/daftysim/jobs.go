@@ -25,7 +25,7 @@ type job struct {
 
 	state                      string
 	created, started, finished time.Time
-	startDue, finishDue        time.Time // zero: moved by hand alone
+	startDue, finishDue        time.Time // zero: only moved by hand
 	price, cancelPrice         int
 	refund                     int // of the price
 
@@ -40,7 +40,7 @@ type job struct {
 	changed chan struct{} // made by the first who waits
 }
 
-// spec is what of a request its result depends on.
+// spec is the part of a request that its result depends on.
 type spec struct {
 	prompt        string
 	width, height int
@@ -72,7 +72,7 @@ func jobType(op Operation, derived DerivedType) string {
 	}
 }
 
-// jobNow is the time that jobs live by.
+// jobNow returns the time by which jobs change.
 func (s *Simulator) jobNow() time.Time {
 	if !s.heldAt.IsZero() {
 		return s.heldAt.Add(-s.holding)
@@ -102,7 +102,7 @@ func (s *Simulator) newJob(acc *account, key *apiKey, op Operation, sp spec) *jo
 	return j
 }
 
-// advance brings a job to where it is by now. The caller holds the lock.
+// advance updates a job to its present state. The caller holds the lock.
 func (s *Simulator) advance(j *job) {
 	now := s.jobNow()
 	due := func(t time.Time) bool { return !t.IsZero() && !now.Before(t) }
@@ -124,7 +124,7 @@ func (s *Simulator) begin(j *job, at time.Time) {
 	j.state, j.started = StatusProcessing, at
 }
 
-// end settles a job for good and makes its results.
+// end ends a job and makes its results.
 func (s *Simulator) end(j *job, completed bool, at time.Time) {
 	j.finished = at
 	if !completed {
@@ -145,7 +145,7 @@ func (s *Simulator) end(j *job, completed bool, at time.Time) {
 	}
 }
 
-// next is when a job will change by itself, on the clock.
+// next returns when a job will change by itself, on the clock.
 func (s *Simulator) next(j *job) (time.Time, bool) {
 	due := j.finishDue
 	if j.state == StatusPending && !j.cancelAsked {
@@ -163,13 +163,13 @@ func (s *Simulator) moved(j *job) {
 	s.happened()
 }
 
-// readable tells whether the API still knows the job.
+// readable reports whether the API still knows the job.
 func (s *Simulator) readable(j *job) bool {
 	return s.opts.Variants.JobRetention != JobRetentionLimited || !j.terminal() ||
 		s.now().Before(j.finished.Add(s.opts.JobsReadableFor))
 }
 
-// find gives an account's job, brought up to now. The caller holds the lock.
+// find returns an account's job, updated to its present state. The caller holds the lock.
 func (s *Simulator) find(acc *account, id string) (*job, *refusal) {
 	j := s.jobs[canonical(id)]
 	if j != nil {
@@ -181,7 +181,7 @@ func (s *Simulator) find(acc *account, id string) (*job, *refusal) {
 	return j, nil
 }
 
-// cancel asks a job to end, and tells how that goes.
+// cancel answers a request to cancel a job.
 func (s *Simulator) cancel(c *call) answer {
 	s.mu.Lock()
 	j, r := s.find(c.key.account, c.params["id"])
@@ -241,7 +241,7 @@ func (s *Simulator) cancelFound(j *job) *refusal {
 	return nil
 }
 
-// Outcome is how a job ends by hand.
+// Outcome is how [Simulator.Finish] ends a job.
 type Outcome string
 
 // The outcomes of [Simulator.Finish].
@@ -301,7 +301,7 @@ func (s *Simulator) Finish(id string, outcome Outcome) error {
 	})
 }
 
-// FinishAll ends every job that still runs, and tells how many.
+// FinishAll ends every job that still runs, and returns how many.
 func (s *Simulator) FinishAll(outcome Outcome) int {
 	n := 0
 	for _, e := range s.Running() {
@@ -318,8 +318,8 @@ func (s *Simulator) RaceCancel(id string) error {
 	return s.byHand(id, func(j *job) error { j.races = true; return nil })
 }
 
-// ShowStatus makes a job read with the status given, which the contract need
-// not know, until it is given "".
+// ShowStatus makes a job show a status, which the contract need not have, until
+// it is called with "".
 func (s *Simulator) ShowStatus(id, status string) error {
 	return s.byHand(id, func(j *job) error {
 		j.shown, s.statusesShown = status, true
@@ -378,7 +378,7 @@ type PersonJob struct {
 }
 
 // AddJob makes a job as a person would, without an API key: it is free here,
-// and part of no key's list. It gives the job's id.
+// and part of no key's list. It returns the job's id.
 func (s *Simulator) AddJob(accountName string, p PersonJob) string {
 	var id string
 	s.change(accountName, func(a *account) {

@@ -2,7 +2,7 @@ package daftysim
 
 import "time"
 
-// Entry is one job as the books have it. It never holds an API key.
+// Entry is a job in the ledger. It never holds an API key.
 type Entry struct {
 	JobID          string    `json:"jobId"`
 	Account        string    `json:"account"`
@@ -20,7 +20,7 @@ type Entry struct {
 	Finished       time.Time `json:"finished,omitzero"` // zero: it still runs
 }
 
-// Terminal tells whether the job has ended.
+// Terminal reports whether the job has ended.
 func (e Entry) Terminal() bool { return e.Status == StatusCompleted || e.Status == StatusFailed }
 
 func (j *job) entry() Entry {
@@ -47,13 +47,13 @@ func (s *Simulator) entries(keep func(*job) bool) []Entry {
 	return entries
 }
 
-// Ledger gives every job ever made, in order.
+// Ledger returns every job ever made, in order.
 func (s *Simulator) Ledger() []Entry { return s.entries(func(*job) bool { return true }) }
 
-// Running gives the jobs that haven't ended.
+// Running returns the jobs that haven't ended.
 func (s *Simulator) Running() []Entry { return s.entries(func(j *job) bool { return !j.terminal() }) }
 
-// Job gives one job's entry.
+// Job returns one job's entry.
 func (s *Simulator) Job(id string) (Entry, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -65,10 +65,10 @@ func (s *Simulator) Job(id string) (Entry, bool) {
 	return j.entry(), true
 }
 
-// Paid is what the job cost in all, in CU.
+// Paid returns what the job cost in all, in CU.
 func (e Entry) Paid() int { return e.Charge - e.Refund + e.CancelCharge }
 
-// Charges sums what each account has paid, in CU, creates and cancels together.
+// Charges returns what each account has paid, in CU, for creates and cancels.
 func (s *Simulator) Charges() map[string]int {
 	charges := map[string]int{}
 	for _, e := range s.Ledger() {

@@ -54,22 +54,21 @@ type Options struct {
 	// Manual keeps every job where it is until [Simulator.Start] or
 	// [Simulator.Finish] moves it.
 	Manual bool
-	// PendingFor and ProcessingFor tell how long a job stays in each state. Nil:
+	// PendingFor and ProcessingFor return how long a job stays in each state. Nil:
 	// 1 s and 3 s; see [Fixed] and [PerOperation].
 	PendingFor, ProcessingFor func(Operation) time.Duration
 	// CancelSettles is how long a cancelled job stays as it was under
 	// [AfterCancelLater]. 0: 2 s.
 	CancelSettles time.Duration
-	// CancelRaceWindow makes a cancel that comes at most so long before the
-	// job's completion meet it, see [CancelRace]. 0: only where
-	// [Simulator.RaceCancel] says so.
+	// CancelRaceWindow is how long before a job's completion a cancel races with
+	// it, see [CancelRace]. 0: only after [Simulator.RaceCancel].
 	CancelRaceWindow time.Duration
 	// ThumbnailAfter is how long a completed video's thumbnailUrl is null.
 	ThumbnailAfter time.Duration
-	// WaitFor bounds how long wait=true is held. 0: 55 s.
+	// WaitFor bounds how long a request with wait=true is held. 0: 55 s.
 	WaitFor time.Duration
-	// JobsReadableFor counts from a job's end, under [JobRetentionLimited].
-	// 0: 1 h.
+	// JobsReadableFor is how long a job can be read after its end, under
+	// [JobRetentionLimited]. 0: 1 h.
 	JobsReadableFor time.Duration
 	// FailWord in a prompt makes its job fail. "": "[fail]".
 	FailWord string
@@ -81,7 +80,7 @@ type Options struct {
 	// Prices are what creates and cancels cost, in credit units (CU).
 	Prices Prices
 
-	// Variants settle what Dafty leaves undocumented.
+	// Variants decide what Dafty leaves undocumented.
 	Variants Variants
 
 	// StrictRequests also counts every other request that breaks the contract's
@@ -93,7 +92,7 @@ type Options struct {
 	// none.
 	RequestLog int
 
-	// Admin serves the simulator's state under /_sim/, to loopback clients alone.
+	// Admin serves the simulator's state under /_sim/, to loopback clients only.
 	Admin bool
 }
 
@@ -114,23 +113,23 @@ type Account struct {
 	Styles []Style
 }
 
-// Image is one that an account has without having made it here.
+// Image is an image that an account has from elsewhere.
 type Image struct {
 	ID            string // a UUID; "": drawn
 	Width, Height int    // 0: 1024
 	Prompt        string // what its picture shows
 }
 
-// Style is one that an account has without having extracted it here.
+// Style is a style that an account has from elsewhere.
 type Style struct {
 	ID   string // a UUID; "": drawn
 	Name string
 }
 
 const (
-	// DefaultCredits is the balance of an account that isn't given one.
+	// DefaultCredits is the balance of an account without one of its own.
 	DefaultCredits = 1_000_000
-	// DefaultFailWord makes a job fail whose prompt holds it.
+	// DefaultFailWord is the word in a prompt that makes its job fail.
 	DefaultFailWord = "[fail]"
 
 	keyHeldFor     = 24 * time.Hour // docs: "within about 24 h"
@@ -164,21 +163,21 @@ func (p Prices) withDefaults() Prices {
 }
 
 // Ceilings bound the jobs that are in flight at once; 0 is no bound. Dafty
-// documents that there are such ceilings and that video's is lower, not where
-// they are.
+// documents that there are such ceilings and that video's is lower, but not their
+// values.
 type Ceilings struct {
 	Images, Videos, Styles int
 	// PerAccount counts the jobs of all of an account's keys together.
 	PerAccount bool
 }
 
-// Fixed gives every operation the same duration.
+// Fixed returns the same duration for every operation.
 func Fixed(d time.Duration) func(Operation) time.Duration {
 	return func(Operation) time.Duration { return d }
 }
 
-// PerOperation gives each operation its own duration, and those not named the
-// fallback.
+// PerOperation returns the duration of each operation, and fallback for those
+// without one.
 func PerOperation(durations map[Operation]time.Duration, fallback time.Duration) func(Operation) time.Duration {
 	return func(op Operation) time.Duration {
 		if d, ok := durations[op]; ok {

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// picture is one image of an account: a variation that a job made, one given
-// from the start, or one uploaded.
+// picture is an image of an account: a variation that a job made, an upload, or
+// one that was added.
 type picture struct {
 	id            string
 	op            Operation // "": given from the start
@@ -16,12 +16,12 @@ type picture struct {
 	width, height int
 }
 
-// filesPath is where results are served, beside the API and without a key.
+// filesPath is the path of results, beside the API and without a key.
 const filesPath = "/files/"
 
 func (p *picture) path() string { return filesPath + p.id + ".png" }
 
-// ratio is the picture's shape, "16:9" where it isn't known.
+// ratio returns the aspect ratio, "16:9" if it isn't known.
 func (p *picture) ratio() string {
 	if p == nil || p.width == 0 || p.height == 0 {
 		return "16:9"
@@ -29,11 +29,11 @@ func (p *picture) ratio() string {
 	return fmt.Sprintf("%d:%d", p.width, p.height)
 }
 
-// canonical is the form in which ids are kept: a UUID may come in capitals.
+// canonical returns an id as it is stored: a UUID may come in capitals.
 func canonical(id string) string { return strings.ToLower(id) }
 
-// AddImage gives an account an image that it hasn't made here, and its id. The
-// account is made where it doesn't exist.
+// AddImage adds an image to an account, which is made if it doesn't exist, and
+// returns the image's id.
 func (s *Simulator) AddImage(accountName string, image Image) string {
 	var id string
 	s.change(accountName, func(a *account) { id = s.addImage(a, image) })
@@ -55,8 +55,8 @@ func (s *Simulator) addImage(a *account, image Image) string {
 	return id
 }
 
-// AddStyle gives an account a style that it hasn't extracted here, and its id.
-// The account is made where it doesn't exist.
+// AddStyle adds a style to an account, which is made if it doesn't exist, and
+// returns the style's id.
 func (s *Simulator) AddStyle(accountName string, style Style) string {
 	var id string
 	s.change(accountName, func(a *account) { id = s.addStyle(a, style) })
@@ -72,7 +72,7 @@ func (s *Simulator) addStyle(a *account, style Style) string {
 	return id
 }
 
-// target finds the image that an imageId names. The caller holds the lock.
+// target returns the image that an imageId names. The caller holds the lock.
 func (s *Simulator) target(acc *account, id string) (*picture, *refusal) {
 	byJob := s.opts.Variants.ImageID == ImageIDJob || s.opts.Variants.ImageID == ImageIDJob400
 	if p := acc.pictures[canonical(id)]; p != nil && (p.job == "" || !byJob) {
@@ -87,7 +87,7 @@ func (s *Simulator) target(acc *account, id string) (*picture, *refusal) {
 	return nil, notFound("Image %s was not found", id)
 }
 
-// firstOf is the first image of a completed job.
+// firstOf returns the first image of a completed job.
 func (s *Simulator) firstOf(acc *account, jobID string) *picture {
 	j := s.jobs[canonical(jobID)]
 	if j == nil || j.account != acc {

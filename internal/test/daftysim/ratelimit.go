@@ -18,7 +18,7 @@ const (
 	ClassOther   Class = "other" // reads, lists, waits, cancels and the rest
 )
 
-// classOf tells the class by which an operation is limited.
+// classOf returns the class of an operation.
 func classOf(op Operation) Class {
 	switch op {
 	case GenerateImage, EditImage, ResizeImage, UpscaleImage:
@@ -84,13 +84,13 @@ type window struct {
 	taken []time.Time
 }
 
-// rate is what a window says about itself.
+// rate is the state of a window.
 type rate struct {
 	limit, remaining int
 	reset            time.Duration
 }
 
-// look drops what left the window and tells how it stands.
+// look drops what left the window and returns its state.
 func (w *window) look(now time.Time, limit int, kind RateWindow) rate {
 	oldest := now.Add(-time.Minute) // a request leaves the sliding window after a whole minute
 	if kind == RateWindowFixed {
@@ -112,7 +112,7 @@ func (w *window) look(now time.Time, limit int, kind RateWindow) rate {
 	return r
 }
 
-// take counts one request where the limit allows it.
+// take counts a request if the limit allows it.
 func (w *window) take(now time.Time, limit int, kind RateWindow) (rate, bool) {
 	r := w.look(now, limit, kind)
 	if r.remaining == 0 {
@@ -129,12 +129,12 @@ func (r rate) write(h http.Header) {
 	h.Set("X-RateLimit-Reset", strconv.Itoa(seconds(r.reset)))
 }
 
-// seconds rounds up: a client that waits so long has surely waited enough.
+// seconds rounds up, so that a client waits long enough.
 func seconds(d time.Duration) int {
 	return int((d + time.Second - 1) / time.Second)
 }
 
-// limited counts the call against its key's limit and tells whether it is over.
+// limited counts the call against its key's limit and reports whether it is over.
 // The caller holds the lock.
 func (s *Simulator) limited(c *call, count bool) (over bool) {
 	class := classOf(c.op.id)

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// showNew is a job as the answer to its create shows it.
+// showNew returns a job as the answer to its create shows it.
 func (s *Simulator) showNew(j *job) wireJob {
 	shown := wireJob{ID: j.id, Type: jobType(j.op, s.opts.Variants.DerivedType), Status: StatusPending, CreatedAt: s.opts.Variants.CreatedAt.write(j.created)}
 	if s.opts.Variants.UnknownJob == UnknownJobType {
@@ -20,7 +20,7 @@ func (s *Simulator) showNew(j *job) wireJob {
 	return shown
 }
 
-// show is a job as it stands. The caller holds the lock and has advanced it.
+// show returns a job as it stands. The caller holds the lock and has advanced it.
 func (s *Simulator) show(j *job, base string, result bool) wireJob {
 	shown := s.showNew(j)
 	shown.Status = s.status(j)
@@ -44,7 +44,7 @@ func (s *Simulator) status(j *job) string {
 	}
 }
 
-// halfway tells whether a processing job has half of its time behind it.
+// halfway reports whether a processing job has half of its time behind it.
 func (s *Simulator) halfway(j *job) bool {
 	if j.finishDue.IsZero() {
 		return false
@@ -82,7 +82,10 @@ func (s *Simulator) result(j *job, base string) *wireResult {
 		}
 		return r
 	case ClassVideos:
-		v := &wireVideo{ID: j.id, URL: base + filesPath + j.id + ".gif", DurationSeconds: n.size(j.spec.duration), Width: n.size(j.spec.width), Height: n.size(j.spec.height)}
+		v := &wireVideo{
+			ID: j.id, URL: base + filesPath + j.id + ".gif",
+			DurationSeconds: n.size(j.spec.duration), Width: n.size(j.spec.width), Height: n.size(j.spec.height),
+		}
 		if !s.now().Before(j.finished.Add(s.opts.ThumbnailAfter)) {
 			thumbnail := base + filesPath + j.id + ".png"
 			v.ThumbnailURL = &thumbnail
@@ -93,8 +96,8 @@ func (s *Simulator) result(j *job, base string) *wireResult {
 	}
 }
 
-// getJob answers one job; with wait=true once it has ended, the wait is over or
-// the client has left.
+// getJob answers a job, with wait=true once it has ended, the wait is over or the
+// client has left.
 func (s *Simulator) getJob(ctx context.Context, c *call) answer {
 	deadline := s.now()
 	if c.query.Get("wait") == "true" {
@@ -135,8 +138,8 @@ func (s *Simulator) getJob(ctx context.Context, c *call) answer {
 	}
 }
 
-// sleepUntil returns at the given time of the clock or when early is closed;
-// false where the client left or the simulator closed.
+// sleepUntil returns at the given time of the clock or when early is closed, and
+// false if the client left or the simulator closed.
 func (s *Simulator) sleepUntil(ctx context.Context, wake time.Time, early <-chan struct{}) bool {
 	timer := s.clock.NewTimer(wake.Sub(s.now()))
 	defer timer.Stop()
@@ -155,8 +158,8 @@ func (s *Simulator) sleepUntil(ctx context.Context, wake time.Time, early <-chan
 	return true
 }
 
-// listJobs answers one page. A cursor is the place of the last job shown among
-// all of its account's, so that new jobs don't shift a page.
+// listJobs answers a page. A cursor is the index of the last job shown among all
+// jobs of its account, so that new jobs don't shift a page.
 func (s *Simulator) listJobs(c *call) answer {
 	limit := 20
 	if l := c.query.Get("limit"); l != "" {

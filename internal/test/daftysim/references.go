@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// resolve finds what a reference stands for: an upload or an earlier image of
+// resolve returns what a reference stands for: an upload or an earlier image of
 // the account, by a form that the variants take, or any https URL with a public
 // address, of which nothing is known (a nil picture). The caller holds the lock.
 func (s *Simulator) resolve(c *call, field, reference string) (*picture, *refusal) {
@@ -64,7 +64,7 @@ func (s *Simulator) resolveURL(c *call, field, reference string, u *url.URL) (*p
 	return nil, nil
 }
 
-// public tells whether a host may be asked for an image: none within a cluster
+// public reports whether a host may be asked for an image: none within a cluster
 // or a private network is.
 func public(host string) bool {
 	if ip := net.ParseIP(host); ip != nil {

@@ -15,8 +15,8 @@ import (
 	"golang.org/x/image/vector"
 )
 
-// card is the picture that stands for a generated one: it shows what was asked
-// for, on colours that follow from the prompt.
+// card is the picture in place of a generated one. It shows the request, on
+// colours that follow from the prompt.
 type card struct {
 	width, height int
 	prompt        string
@@ -146,7 +146,7 @@ func ring(img *image.RGBA, cx, cy, r, thick, opacity float64) {
 	}
 }
 
-// write puts the words on.
+// write draws the texts.
 func (c card) write(img draw.Image) {
 	w, h := float64(c.width), float64(c.height)
 	short, long, mean := min(w, h), max(w, h), math.Sqrt(w*h)

@@ -37,7 +37,7 @@ type Request struct {
 // Body is what a client sent. In JSON it is text, as most bodies are.
 type Body []byte
 
-// MarshalText gives the body as it is.
+// MarshalText returns the body as it is.
 func (b Body) MarshalText() ([]byte, error) { return b, nil }
 
 // UnmarshalText takes a body as it is.
@@ -46,10 +46,10 @@ func (b *Body) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// Done tells whether the request was answered or given up.
+// Done reports whether the request was answered or given up.
 func (r Request) Done() bool { return !r.Answered.IsZero() }
 
-// IdempotencyKey is the header of that name.
+// IdempotencyKey returns the header of that name.
 func (r Request) IdempotencyKey() string { return r.Header.Get("Idempotency-Key") }
 
 // requestLog remembers the last requests, up to a bound.
@@ -75,7 +75,7 @@ func (l *requestLog) last() []*Request {
 	return l.entries[max(0, len(l.entries)-max(l.bound, 0)):]
 }
 
-// arrive writes a request down. The caller holds the lock.
+// arrive records a request. The caller holds the lock.
 func (s *Simulator) arrive(c *call) {
 	c.logged = &Request{Time: s.now(), Method: c.req.Method, Operation: c.operation, Size: len(c.body)}
 	if c.key != nil {
@@ -89,8 +89,8 @@ func (s *Simulator) arrive(c *call) {
 	s.happened()
 }
 
-// done notes what became of a request, before its answer is sent: who has the
-// answer finds it in the log.
+// done records what became of a request, before its answer is sent, so that a
+// client with the answer finds it in the log.
 func (s *Simulator) done(c *call, status int, kind FaultKind) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -105,7 +105,7 @@ func (s *Simulator) done(c *call, status int, kind FaultKind) {
 // maxLoggedBody leaves the bytes of uploads out of the log.
 const maxLoggedBody = 64 << 10
 
-// content gives the header and the body as they may be kept.
+// content returns the header and the body without secrets and large bytes.
 func (c *call) content() (http.Header, Body) {
 	header := make(http.Header, len(c.req.Header))
 	for name, values := range c.req.Header {
@@ -131,7 +131,7 @@ func (c *call) redact(text string) string {
 	return strings.ReplaceAll(text, c.presented, orString(c.logged.Account, "unknown"))
 }
 
-// Requests gives the remembered requests in order of arrival.
+// Requests returns the remembered requests in order of arrival.
 func (s *Simulator) Requests() []Request {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -143,7 +143,7 @@ func (s *Simulator) Requests() []Request {
 	return requests
 }
 
-// RequestCount is how many requests came since the start, remembered or not.
+// RequestCount returns how many requests came since the start, remembered or not.
 func (s *Simulator) RequestCount() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -157,7 +157,7 @@ func (s *Simulator) ForgetRequests() {
 	s.log.entries = nil
 }
 
-// WaitForRequest gives the first remembered request that match accepts, waiting
+// WaitForRequest returns the first remembered request that match accepts, waiting
 // until there is one. It is asked about each request when it arrives (Done is
 // false, Status 0) and again once it is done with; match must not call the
 // simulator.
@@ -175,10 +175,10 @@ func (s *Simulator) WaitForRequest(ctx context.Context, match func(Request) bool
 	return found, err
 }
 
-// maxViolations bounds what a client gone wild can fill.
+// maxViolations bounds the record of violations.
 const maxViolations = 1000
 
-// violate writes down what a careful client never does. The caller holds the
+// violate records what a careful client never does. The caller holds the
 // lock.
 func (s *Simulator) violate(c *call, format string, args ...any) {
 	what := fmt.Sprintf("%s %s: ", c.req.Method, c.req.URL.Path) + fmt.Sprintf(format, args...)
@@ -190,7 +190,7 @@ func (s *Simulator) violate(c *call, format string, args ...any) {
 	}
 }
 
-// Violations tells what clients did that a careful one never does, and where
+// Violations returns what clients did that a careful one never does, and where
 // the simulator's own answers broke the contract. Tests end with none.
 func (s *Simulator) Violations() []string {
 	s.mu.Lock()

@@ -19,14 +19,14 @@ type Server struct {
 	close  func()
 }
 
-// Serve puts a simulator on a free port of the loopback interface.
+// Serve serves a simulator on a free port of the loopback interface.
 func Serve(s *Simulator) *Server {
 	server := httptest.NewServer(s)
 	return &Server{Simulator: s, URL: server.URL + BasePath, client: server.Client(), close: server.Close}
 }
 
-// ServeInMemory puts a simulator on pipes: it can be reached by the server's own
-// client and transport alone, and works inside a testing/synctest bubble, where
+// ServeInMemory serves a simulator on pipes: it can only be reached by the
+// server's own client and transport, and works inside a testing/synctest bubble, where
 // real sockets would keep time from going on.
 func ServeInMemory(s *Simulator) *Server {
 	pipes := &pipeListener{conns: make(chan net.Conn), closed: make(chan struct{})}
@@ -53,7 +53,7 @@ func ServeInMemory(s *Simulator) *Server {
 // [http.Transport]'s habits.
 func (s *Server) Client() *http.Client { return s.client }
 
-// Close lets go of all held requests and ends the server.
+// Close ends all held requests and the server.
 func (s *Server) Close() {
 	s.Simulator.Close()
 	s.client.CloseIdleConnections()

@@ -76,7 +76,7 @@ func New(opts Options) *Simulator {
 	return s
 }
 
-// Close lets go of every request that is held, by wait=true or by a fault. The
+// Close ends every request that is held, by wait=true or by a fault. The
 // simulator's state can still be read.
 func (s *Simulator) Close() {
 	s.mu.Lock()
@@ -108,7 +108,7 @@ func (s *Simulator) variants() Variants {
 
 func (s *Simulator) now() time.Time { return s.clock.Now() }
 
-// Held is how many requests wait=true holds at present.
+// Held returns how many requests wait=true holds at present.
 func (s *Simulator) Held() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -141,8 +141,8 @@ func (s *Simulator) uuid() string {
 }
 
 // WaitUntil returns once cond holds. It is asked again whenever a request
-// arrives, is held or is answered and whenever a job is moved by hand; what the
-// clock alone changes wakes nobody. The error is the context's.
+// arrives, is held or is answered and whenever a job is moved by hand, but not when
+// only the clock changes. The error is the context's.
 func (s *Simulator) WaitUntil(ctx context.Context, cond func() bool) error {
 	for {
 		s.mu.Lock()

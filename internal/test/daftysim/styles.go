@@ -7,7 +7,7 @@ import (
 	"slices"
 )
 
-// asset is what a style search finds.
+// asset is a result of a style search.
 type asset struct {
 	ID         string  `json:"id"`
 	Name       string  `json:"name"`
@@ -15,8 +15,11 @@ type asset struct {
 	Similarity float64 `json:"similarity"`
 }
 
-// assetNames are what every style here is linked to.
-var assetNames = []string{"logo", "logo, dark", "icon", "hero banner", "product shot", "team portrait", "pattern", "typeface sheet", "colour card", "packaging", "storefront", "social post"}
+// assetNames are the names of the assets of every style.
+var assetNames = []string{
+	"logo", "logo, dark", "icon", "hero banner", "product shot", "team portrait", "pattern", "typeface sheet", "colour card", "packaging",
+	"storefront", "social post",
+}
 
 // searchStyleAssets answers made-up assets, always the same for the same style
 // and query.
@@ -61,8 +64,7 @@ func (s *Simulator) searchStyleAssets(c *call) answer {
 	return s.data(200, assets)
 }
 
-// getAccount answers what an account may want to know of itself. The fields are
-// not documented.
+// getAccount answers the state of an account. Its fields are not documented.
 func (s *Simulator) getAccount(c *call) answer {
 	s.mu.Lock()
 	a := c.key.account

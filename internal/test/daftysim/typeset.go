@@ -117,7 +117,7 @@ func (s sized) wrap(text string, room float64) []string {
 	return lines
 }
 
-// prefix is how many bytes of a word fit, at least one rune.
+// prefix returns how many bytes of a word fit, at least one rune.
 func (s sized) prefix(word string, room float64) int {
 	width, n := 0.0, 0
 	for i, r := range word {
@@ -130,7 +130,7 @@ func (s sized) prefix(word string, room float64) int {
 	return n
 }
 
-// fit finds the largest size at which the text fills no more than the box, and
+// fit returns the largest size at which the text fills no more than the box, and
 // its lines there; at the smallest size what is too much is left out.
 func fit(t *typeface, text string, width, height, smallest, largest float64) (float64, []string) {
 	for size := largest; ; size *= 0.94 {

@@ -21,7 +21,7 @@ const (
 	uploadPrefix = "up_"
 )
 
-// upload is one reserved, perhaps filled, perhaps complete image.
+// upload is an image that is reserved, filled or complete.
 type upload struct {
 	id          string
 	account     *account
@@ -67,7 +67,7 @@ func (s *Simulator) createUpload(c *call) answer {
 	}{u.id, c.base + storagePath + u.id + "?signature=" + u.signature, seconds(uploadHeldFor)})
 }
 
-// putUpload is storage's side: it knows signatures, not accounts.
+// putUpload is the storage, which knows signatures, but no accounts.
 func (s *Simulator) putUpload(c *call) answer {
 	plain := func(status int, why string) answer {
 		return answer{status: status, header: http.Header{"Content-Type": {"text/plain; charset=utf-8"}}, body: []byte(why)}
@@ -99,7 +99,7 @@ func (s *Simulator) DropUploads() {
 	}
 }
 
-// completeUpload judges the bytes themselves, not what they are called.
+// completeUpload checks the bytes, whatever their name and type.
 func (s *Simulator) completeUpload(c *call) answer {
 	s.mu.Lock()
 	u := c.key.account.uploads[c.params["id"]]

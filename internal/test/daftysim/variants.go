@@ -22,22 +22,22 @@ type (
 	CancelError string
 	// RepeatAnswer is what a repeated Idempotency-Key is answered.
 	RepeatAnswer string
-	// RepeatCounts says whether a repeat counts against the create limit.
+	// RepeatCounts is whether a repeat counts against the create limit.
 	RepeatCounts string
 	// RefusedKey is what a key does whose first attempt was refused.
 	RefusedKey string
 	// RateWindow is how a minute is counted.
 	RateWindow string
-	// RateHeaders says which answers carry X-RateLimit-*.
+	// RateHeaders is which answers carry X-RateLimit-*.
 	RateHeaders string
-	// LimitRetryAfter says whether CONCURRENT_LIMIT_REACHED and
+	// LimitRetryAfter is whether CONCURRENT_LIMIT_REACHED and
 	// USAGE_LIMIT_EXCEEDED carry Retry-After.
 	LimitRetryAfter string
 	// ListOrder is the order of GET /jobs.
 	ListOrder string
-	// ListResult says whether GET /jobs shows results.
+	// ListResult is whether GET /jobs shows results.
 	ListResult string
-	// ListScope says whose jobs GET /jobs shows.
+	// ListScope is whose jobs GET /jobs shows.
 	ListScope string
 	// JobRetention is how long a job stays readable after its end.
 	JobRetention string
@@ -46,14 +46,14 @@ type (
 	ImageID string
 	// DerivedType is the type of a resize or an upscale.
 	DerivedType string
-	// References says what stands as a reference besides an https URL and an
+	// References is what stands as a reference besides an https URL and an
 	// upload. Ids given by [Image] are accepted under any reading.
 	References string
 	// CancelCharge is what a cancel costs once the job processes.
 	CancelCharge string
 	// OtherBody is what an Idempotency-Key does that comes with another body.
 	OtherBody string
-	// Nulls says how a nextCursor, details, a size or a duration is shown that
+	// Nulls is how a nextCursor, details, a size or a duration is shown that
 	// isn't there.
 	Nulls string
 	// VariationBound is how many variations one create may ask for.
@@ -62,11 +62,11 @@ type (
 	UnknownJob string
 	// UploadStatus is the status of a reserved upload.
 	UploadStatus string
-	// ExtraFields says whether answers hold fields that the contract lacks.
+	// ExtraFields is whether answers hold fields that the contract lacks.
 	ExtraFields string
 	// ErrorBody is how much of an error is told: only the message is certain.
 	ErrorBody string
-	// ResultURL says whether Dafty can fetch the url of a result as a reference.
+	// ResultURL is whether Dafty can fetch the url of a result as a reference.
 	ResultURL string
 	// CreatedAt is how a job's date is written.
 	CreatedAt string
@@ -120,7 +120,7 @@ const (
 	JobRetentionLimited JobRetention = "limited" // 404 once Options.JobsReadableFor passed
 
 	ImageIDVariation ImageID = "variation"
-	ImageIDJob       ImageID = "job"     // a job's id alone; it names its first image
+	ImageIDJob       ImageID = "job"     // only a job's id; it names its first image
 	ImageIDEither    ImageID = "either"  // both
 	ImageIDJob400    ImageID = "job-400" // as job, and any other id is refused as invalid
 
@@ -130,7 +130,7 @@ const (
 	ReferencesAny       References = "any"       // all of those below
 	ReferencesVariation References = "variation" // a variation's id, or the url of a result
 	ReferencesJob       References = "job"       // a job's id, for its first image, or the url of a result
-	ReferencesURL       References = "url"       // the url of a result alone
+	ReferencesURL       References = "url"       // only the url of a result
 
 	CancelChargeRefunded CancelCharge = "refunded" // the price is given back, and the cancel charged
 	CancelChargeKept     CancelCharge = "kept"     // the price is kept, and the cancel charged too
@@ -174,7 +174,7 @@ const (
 	UnknownTypeSuffix = ".v2"
 )
 
-// Variants says how the simulator reads what Dafty leaves undocumented: one
+// Variants is how the simulator reads what Dafty leaves undocumented: one
 // field for each question that its pages leave open, and those marked as beyond
 // for what the OpenAPI file leaves open and a client must bear. A field left empty
 // takes its first reading.
@@ -240,7 +240,7 @@ type NamedVariants struct {
 	Beyond   bool // it departs from the defaults in a field that is no row of the table
 }
 
-// AllVariants gives the defaults, then each reading of each field alone with
+// AllVariants returns the defaults, then each other reading of each field, with
 // all other fields at their defaults. Tests run under each.
 func AllVariants() []NamedVariants {
 	all := []NamedVariants{{Name: "defaults", Variants: Variants{}.withDefaults()}}
@@ -256,7 +256,7 @@ func AllVariants() []NamedVariants {
 	return all
 }
 
-// Set gives the named field a reading; both as [VariantFields] tells them.
+// Set sets the reading of a field, by the names in [VariantFields].
 func (v *Variants) Set(name, reading string) error {
 	for i, field := range variantFields() {
 		if field.Name != name {
@@ -271,7 +271,7 @@ func (v *Variants) Set(name, reading string) error {
 	return fmt.Errorf("no variant is named %q", name)
 }
 
-// Readings gives each field's reading by name.
+// Readings returns the readings by the name of the field.
 func (v Variants) Readings() map[string]string {
 	readings := map[string]string{}
 	for i, field := range variantFields() {

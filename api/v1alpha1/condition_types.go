@@ -24,129 +24,129 @@ const (
 
 // Reasons of the conditions and of the events. Each says what the user should do.
 const (
-	// ReasonSubmitting : the request is being sent to Dafty, or its answer isn't known yet. Nothing to do.
+	// ReasonSubmitting means that the request is being sent to Dafty, or its answer isn't known yet. Nothing to do.
 	ReasonSubmitting = "Submitting"
-	// ReasonSubmitted : Dafty has accepted the job; of the Submitted condition only. Nothing to do.
+	// ReasonSubmitted means that Dafty has accepted the job; of the Submitted condition only. Nothing to do.
 	ReasonSubmitted = "Submitted"
-	// ReasonQueued : Dafty has accepted the job and hasn't started it, which can take long for a
+	// ReasonQueued means that Dafty has accepted the job and hasn't started it, which can take long for a
 	// clip. Nothing to do.
 	ReasonQueued = "Queued"
-	// ReasonProcessing : Dafty is processing the job. Nothing to do.
+	// ReasonProcessing means that Dafty is processing the job. Nothing to do.
 	ReasonProcessing = "Processing"
-	// ReasonCancelling : the job is being cancelled, and Dafty hasn't confirmed it yet. Nothing to do.
+	// ReasonCancelling means that the job is being cancelled, and Dafty hasn't confirmed it yet. Nothing to do.
 	ReasonCancelling = "Cancelling"
-	// ReasonCompleted : the result is in status.result.
+	// ReasonCompleted means that the result is in status.result.
 	ReasonCompleted = "Completed"
-	// ReasonCancelled : the job was cancelled, as requested.
+	// ReasonCancelled means that the job was cancelled, as requested.
 	ReasonCancelled = "Cancelled"
-	// ReasonCancelledBeforeSubmission : the job was cancelled before it was submitted to Dafty;
+	// ReasonCancelledBeforeSubmission means that the job was cancelled before it was submitted to Dafty;
 	// nothing was paid for.
 	ReasonCancelledBeforeSubmission = "CancelledBeforeSubmission"
-	// ReasonAlreadyCancelled : the job was cancelled, which can't be undone, and spec.desiredState asks for
+	// ReasonAlreadyCancelled means that the job was cancelled, which can't be undone, and spec.desiredState asks for
 	// something else by now. Set it to Cancelled in the manifest, or create another DaftyJob under a new name.
 	ReasonAlreadyCancelled = "AlreadyCancelled"
-	// ReasonCompletedBeforeCancel : the job completed before the cancel reached it; it was paid
+	// ReasonCompletedBeforeCancel means that the job completed before the cancel reached it; it was paid
 	// for, and its result is in status.result.
 	ReasonCompletedBeforeCancel = "CompletedBeforeCancel"
-	// ReasonSuspended : the job isn't submitted, as requested. To resume it, set spec.desiredState to
+	// ReasonSuspended means that the job isn't submitted, as requested. To resume it, set spec.desiredState to
 	// Completed; it isn't enough to remove it.
 	ReasonSuspended = "Suspended"
 
-	// ReasonWaitingForDependency : a DaftyJob or ConfigMap that the spec refers to isn't there, or
+	// ReasonWaitingForDependency means that a DaftyJob or ConfigMap that the spec refers to isn't there, or
 	// hasn't completed; the message names it. Create it if it is missing.
 	ReasonWaitingForDependency = "WaitingForDependency"
-	// ReasonDependencyCycle : DaftyJobs refer to each other in a cycle, which the message shows.
+	// ReasonDependencyCycle means that DaftyJobs refer to each other in a cycle, which the message shows.
 	// Delete one of them; those that refer to it fail, and can be created again without the cycle.
 	ReasonDependencyCycle = "DependencyCycle"
-	// ReasonUploading : an image from a ConfigMap is being uploaded to Dafty. Nothing to do.
+	// ReasonUploading means that an image from a ConfigMap is being uploaded to Dafty. Nothing to do.
 	ReasonUploading = "Uploading"
-	// ReasonUnusableFile : the key of a ConfigMap that the spec refers to holds no image that Dafty
+	// ReasonUnusableFile means that the key of a ConfigMap that the spec refers to holds no image that Dafty
 	// accepts, or the upload of the image is refused again and again; the message says which. Fix the
 	// cause; the job continues by itself.
 	ReasonUnusableFile = "UnusableFile"
-	// ReasonBackingOff : the job failed at Dafty, and is retried at status.nextAttemptAt. Nothing
+	// ReasonBackingOff means that the job failed at Dafty, and is retried at status.nextAttemptAt. Nothing
 	// to do; cancel the job to prevent the retry.
 	ReasonBackingOff = "BackingOff"
-	// ReasonAlreadyAdopted : another DaftyJob of the namespace follows the job of spec.adoptJobID.
+	// ReasonAlreadyAdopted means that another DaftyJob of the namespace follows the job of spec.adoptJobID.
 	// Delete this one, or the other.
 	ReasonAlreadyAdopted = "AlreadyAdopted"
 
-	// ReasonWaitingForCredentials : the Secret, or the key in it, isn't there. Create it; the
+	// ReasonWaitingForCredentials means that the Secret, or the key in it, isn't there. Create it; the
 	// message names it.
 	ReasonWaitingForCredentials = "WaitingForCredentials"
-	// ReasonCredentialsRejected : Dafty doesn't accept the API key. Put a valid one into the
+	// ReasonCredentialsRejected means that Dafty doesn't accept the API key. Put a valid one into the
 	// Secret that the message names.
 	ReasonCredentialsRejected = "CredentialsRejected"
-	// ReasonWaitingForRateLimit : the API key's calls for this minute are used up: those that
+	// ReasonWaitingForRateLimit means that the API key's calls for this minute are used up: those that
 	// create such jobs, uploads, or all others. Nothing to do; the job continues by itself.
 	ReasonWaitingForRateLimit = "WaitingForRateLimit"
-	// ReasonWaitingForConcurrency : as many jobs are in flight as the plan allows. Nothing to
+	// ReasonWaitingForConcurrency means that as many jobs are in flight as the plan allows. Nothing to
 	// do; the job continues when one of them ends.
 	ReasonWaitingForConcurrency = "WaitingForConcurrency"
-	// ReasonInsufficientCredits : the account has too few credits for this job. Buy some, and the
+	// ReasonInsufficientCredits means that the account has too few credits for this job. Buy some, and the
 	// job continues by itself; or cancel it. A cheaper one may still be accepted.
 	ReasonInsufficientCredits = "InsufficientCredits"
-	// ReasonSubscriptionRequired : the account's plan doesn't include this operation. Subscribe, and
+	// ReasonSubscriptionRequired means that the account's plan doesn't include this operation. Subscribe, and
 	// the job continues by itself; or cancel it.
 	ReasonSubscriptionRequired = "SubscriptionRequired"
-	// ReasonUsageLimitExceeded : the period's allowance is used up. Wait for the next period or
+	// ReasonUsageLimitExceeded means that the period's allowance is used up. Wait for the next period or
 	// upgrade the plan; the job continues by itself.
 	ReasonUsageLimitExceeded = "UsageLimitExceeded"
-	// ReasonAPIUnavailable : Dafty can't be reached, or its answer can't be understood. The request
+	// ReasonAPIUnavailable means that Dafty can't be reached, or its answer can't be understood. The request
 	// is repeated; if this persists, check the network and Dafty's status page.
 	ReasonAPIUnavailable = "APIUnavailable"
-	// ReasonWriteRefused : the API server refuses a write of the operator, as a policy, a webhook or a
+	// ReasonWriteRefused means that the API server refuses a write of the operator, as a policy, a webhook or a
 	// role has it; the message says which. Have it let the operator's writes pass; the write is retried.
 	ReasonWriteRefused = "WriteRefused"
-	// ReasonWriteFailed : a write of the operator fails, and is retried; a job at Dafty continues
+	// ReasonWriteFailed means that a write of the operator fails, and is retried; a job at Dafty continues
 	// meanwhile. If it lasts, look at the API server and its webhooks, or at the policy in the message.
 	ReasonWriteFailed = "WriteFailed"
-	// ReasonSubmissionUnknown : a request was sent, its answer never came, and it can't be repeated
+	// ReasonSubmissionUnknown means that a request was sent, its answer never came, and it can't be repeated
 	// safely any more, or Dafty refuses its idempotency key as that of another request; it may have
 	// been paid for. Look for the job at Dafty: the message has one
 	// command for the case that Dafty has the job, and one for the case that it hasn't.
 	ReasonSubmissionUnknown = "SubmissionUnknown"
 
-	// ReasonInvalidRequest : Dafty refuses the request as invalid; status.error says which field
+	// ReasonInvalidRequest means that Dafty refuses the request as invalid; status.error says which field
 	// and why. Create a corrected DaftyJob under a new name.
 	ReasonInvalidRequest = "InvalidRequest"
-	// ReasonGenerationFailed : Dafty could not make the image or video; status.error says why.
+	// ReasonGenerationFailed means that Dafty could not make the image or video; status.error says why.
 	ReasonGenerationFailed = "GenerationFailed"
-	// ReasonExtractionFailed : Dafty could not extract the style; status.error says why.
+	// ReasonExtractionFailed means that Dafty could not extract the style; status.error says why.
 	ReasonExtractionFailed = "ExtractionFailed"
-	// ReasonDependencyFailed : a DaftyJob that the spec refers to failed, was cancelled, or was deleted
+	// ReasonDependencyFailed means that a DaftyJob that the spec refers to failed, was cancelled, or was deleted
 	// before it completed. Create that one and this one again.
 	ReasonDependencyFailed = "DependencyFailed"
-	// ReasonInvalidReference : a DaftyJob that the spec refers to has completed, but its result has no
+	// ReasonInvalidReference means that a DaftyJob that the spec refers to has completed, but its result has no
 	// such image or style; the message says what it has. Create a corrected DaftyJob under a new name.
 	ReasonInvalidReference = "InvalidReference"
-	// ReasonDeadlineExceeded : the job took longer than spec.activeDeadlineSeconds and was cancelled, or wasn't
+	// ReasonDeadlineExceeded means that the job took longer than spec.activeDeadlineSeconds and was cancelled, or wasn't
 	// submitted within spec.startingDeadlineSeconds and wasn't paid for; the message says which. Create it again
 	// under a new name, with a longer deadline, if it is still wanted.
 	ReasonDeadlineExceeded = "DeadlineExceeded"
-	// ReasonJobNotFound : Dafty doesn't know the job any more. Its result, if there is one, can
+	// ReasonJobNotFound means that Dafty doesn't know the job any more. Its result, if there is one, can
 	// only be found on Dafty's own web page.
 	ReasonJobNotFound = "JobNotFound"
 )
 
 // Reasons of the ResultStored condition.
 const (
-	// ReasonStored : the result is in the ConfigMap.
+	// ReasonStored means that the result is in the ConfigMap.
 	ReasonStored = "Stored"
-	// ReasonNotStored : the ConfigMap can't be written; the message says why and what to do. The
+	// ReasonNotStored means that the ConfigMap can't be written; the message says why and what to do. The
 	// write is retried, at least every 30 seconds.
 	ReasonNotStored = "NotStored"
 )
 
 // Reasons of events only.
 const (
-	// EventJobOrphaned : the DaftyJob was deleted with the policy Orphan; its job continues at
+	// EventJobOrphaned means that the DaftyJob was deleted with the policy Orphan; its job continues at
 	// Dafty and is paid for.
 	EventJobOrphaned = "JobOrphaned"
-	// EventCancelAbandoned : the DaftyJob was removed although its cancel isn't confirmed. The
+	// EventCancelAbandoned means that the DaftyJob was removed although its cancel isn't confirmed. The
 	// job may still run and cost; cancel it at Dafty.
 	EventCancelAbandoned = "CancelAbandoned"
-	// EventResultRestored : the ConfigMap of the result was deleted or changed, or had lost its
+	// EventResultRestored means that the ConfigMap of the result was deleted or changed, or had lost its
 	// owner, and is as it should be again. Nothing to do.
 	EventResultRestored = "ResultRestored"
 )

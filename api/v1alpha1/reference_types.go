@@ -1,0 +1,232 @@
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// SecretKeyReference names one key of a Secret in the DaftyJob's namespace.
+type SecretKeyReference struct {
+	// name of the Secret. The default is dafty-credentials.
+	//
+	// +default="dafty-credentials"
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="must be the name of a Secret: lower-case letters, digits, '-' and '.', beginning and ending with a letter or digit"
+	// +optional
+	Name string `json:"name,omitempty"`
+
+	// key within the Secret whose value is the API key. The default is apiKey.
+	//
+	// +default="apiKey"
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[-._a-zA-Z0-9]+$')",message="must be a key of a Secret: letters, digits, '-', '_' and '.'"
+	// +optional
+	Key string `json:"key,omitempty"`
+}
+
+// JobReference names an image that another DaftyJob of the namespace generates.
+type JobReference struct {
+	// name of the DaftyJob, in the same namespace. The job waits until that one
+	// completes, and fails if it fails, is cancelled, or is deleted before.
+	//
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="must be the name of a DaftyJob: lower-case letters, digits, '-' and '.', beginning and ending with a letter or digit"
+	// +required
+	Name string `json:"name,omitempty"`
+
+	// index of the variation, from 0. The default is 0.
+	//
+	// +default=0
+	// +kubebuilder:validation:Minimum=0
+	// +optional
+	Index int32 `json:"index,omitempty"`
+}
+
+// StyleJobReference names a brand style that another DaftyJob of the namespace extracts.
+type StyleJobReference struct {
+	// name of the DaftyJob, in the same namespace. The job waits until that one
+	// completes, and fails if it fails, is cancelled, or is deleted before.
+	//
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="must be the name of a DaftyJob: lower-case letters, digits, '-' and '.', beginning and ending with a letter or digit"
+	// +required
+	Name string `json:"name,omitempty"`
+}
+
+// ConfigMapKeyReference names one key of a ConfigMap in the DaftyJob's namespace, whose value
+// is an image.
+type ConfigMapKeyReference struct {
+	// name of the ConfigMap.
+	//
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="must be the name of a ConfigMap: lower-case letters, digits, '-' and '.', beginning and ending with a letter or digit"
+	// +required
+	Name string `json:"name,omitempty"`
+
+	// key within the ConfigMap, of binaryData or data.
+	//
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[-._a-zA-Z0-9]+$')",message="must be a key of a ConfigMap: letters, digits, '-', '_' and '.'"
+	// +required
+	Key string `json:"key,omitempty"`
+}
+
+// The MaxLength of an id is wide so that a URL in its place gets the rule's message and not one about bytes.
+
+// ImageTarget names the image that an operation works on: exactly one field is given.
+//
+// +kubebuilder:validation:XValidation:rule="[has(self.id), has(self.jobRef)].filter(given, given).size() == 1",message="give exactly one of id (see status.result.images[].id of the job that made the image) or jobRef (the DaftyJob that makes it)"
+type ImageTarget struct {
+	// id of the image, a UUID: one variation's id, as status.result.images[].id
+	// of the DaftyJob that made it shows it, or that job's id, status.jobID,
+	// which stands for its first image. Dafty's documentation calls it either;
+	// with jobRef, the operator tries both.
+	//
+	// +kubebuilder:validation:MaxLength=2048
+	// +kubebuilder:validation:XValidation:rule="self.matches('^(?:[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[1-8][0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}|0{8}-0{4}-0{4}-0{4}-0{12}|[fF]{8}-[fF]{4}-[fF]{4}-[fF]{4}-[fF]{12})$')",message="must be a UUID of version 1 to 8, such as 5f0c4c3e-8b1d-4e43-9d9c-0d7a3a1c2b4f: see status.result.images[].id of the job that made the image, or its status.jobID"
+	// +optional
+	ID string `json:"id,omitempty"`
+
+	// jobRef is another DaftyJob of the namespace that makes the image. The
+	// variation's id is sent. If Dafty refuses that, and the index is 0, the
+	// job's id is sent.
+	//
+	// +optional
+	JobRef *JobReference `json:"jobRef,omitempty"`
+}
+
+// ImageReference names a reference image. Exactly one field is given.
+//
+// +kubebuilder:validation:XValidation:rule="[has(self.url), has(self.id), has(self.jobRef), has(self.configMapKeyRef)].filter(given, given).size() == 1",message="give exactly one of url (an https URL), id (of an upload or of the job that made an image), jobRef (the DaftyJob that makes the image) or configMapKeyRef (a picture in a ConfigMap)"
+type ImageReference struct {
+	// url of the image, https: at most 2048 characters. Dafty fetches it, and
+	// only from a public address: one within a cluster or a private network never
+	// works; use configMapKeyRef for such an image.
+	//
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=2048
+	// +kubebuilder:validation:XValidation:rule="isURL(self) && url(self).getScheme() == 'https' && url(self).getHostname() != '' && !self.contains(' ')",message="must be an https URL, such as https://example.com/logo.png, with any blank written as %20"
+	// +optional
+	URL string `json:"url,omitempty"`
+
+	// id of an upload (up_…) or of the job that made an image, which stands for
+	// its first image: at most 2048 characters. Whether Dafty takes one
+	// variation's id here isn't documented; url and jobRef name a variation.
+	//
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=2048
+	// +kubebuilder:validation:XValidation:rule="self.matches(r'^[^/\\s]+$')",message="must be the id of an upload or of a job, without '/' or blanks; a URL goes under url"
+	// +optional
+	ID string `json:"id,omitempty"`
+
+	// jobRef is another DaftyJob of the namespace that makes the image. The url
+	// of that image in the result is sent. If Dafty refuses that, the variation's
+	// id is sent; and if Dafty refuses that too, and the index is 0, the job's
+	// id. status.inputs shows which.
+	//
+	// +optional
+	JobRef *JobReference `json:"jobRef,omitempty"`
+
+	// configMapKeyRef is an image in a ConfigMap of the namespace: PNG, JPEG,
+	// GIF or WebP. It is uploaded to Dafty before the job is submitted.
+	//
+	// +optional
+	ConfigMapKeyRef *ConfigMapKeyReference `json:"configMapKeyRef,omitempty"`
+}
+
+// StyleSource names a brand style: exactly one field is given.
+//
+// +kubebuilder:validation:XValidation:rule="[has(self.id), has(self.jobRef)].filter(given, given).size() == 1",message="give exactly one of id (see status.result.style.id of the job that extracted the style) or jobRef (the DaftyJob that extracts it)"
+type StyleSource struct {
+	// id of the style, a UUID: of any saved style of the account. That of an
+	// extracted one is status.result.style.id of its DaftyJob.
+	//
+	// +kubebuilder:validation:MaxLength=2048
+	// +kubebuilder:validation:XValidation:rule="self.matches('^(?:[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[1-8][0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}|0{8}-0{4}-0{4}-0{4}-0{12}|[fF]{8}-[fF]{4}-[fF]{4}-[fF]{4}-[fF]{12})$')",message="must be a UUID of version 1 to 8, such as 5f0c4c3e-8b1d-4e43-9d9c-0d7a3a1c2b4f: see status.result.style.id of the job that extracted the style"
+	// +optional
+	ID string `json:"id,omitempty"`
+
+	// jobRef is another DaftyJob of the namespace that extracts the style.
+	//
+	// +optional
+	JobRef *StyleJobReference `json:"jobRef,omitempty"`
+}
+
+// Input is what one reference in the spec was resolved to.
+type Input struct {
+	// field of the spec, such as imageUpscale.image or
+	// imageGenerate.references[0].
+	//
+	// +required
+	Field string `json:"field"`
+
+	// source is what the field refers to, such as "DaftyJob spring-hero, image 0"
+	// or "ConfigMap brand, key logo.png".
+	//
+	// +optional
+	Source string `json:"source,omitempty"`
+
+	// uid of the DaftyJob that the field refers to. One that is created later
+	// under the same name is another.
+	//
+	// +optional
+	UID types.UID `json:"uid,omitempty"`
+
+	// id at Dafty of the image, upload or style, once it is known: of an image it
+	// names this variation.
+	//
+	// +optional
+	ID string `json:"id,omitempty"`
+
+	// url of the image in the result of the job that made it.
+	//
+	// +optional
+	URL string `json:"url,omitempty"`
+
+	// jobID is the id of the job at Dafty that made the image or style.
+	//
+	// +optional
+	JobID string `json:"jobID,omitempty"`
+
+	// sentAs says which of url, id and jobID the request holds: URL, ID or JobID.
+	// Empty: the id. An image that another DaftyJob made is referred to by its
+	// url, and an image to edit, resize or upscale is named by its id. Where
+	// Dafty refuses that, the next form is sent, each once, under an idempotency
+	// key of its own; jobID only for the image with the index 0.
+	//
+	// +optional
+	SentAs ReferenceForm `json:"sentAs,omitempty"`
+
+	// credentialsHash identifies the API key that an image was uploaded with, as
+	// submission.credentialsHash does: with another key it is uploaded again.
+	//
+	// +optional
+	CredentialsHash string `json:"credentialsHash,omitempty"`
+
+	// uploadedAt is when the image was uploaded, which may have been for another
+	// DaftyJob. If Dafty refuses a request with an upload that is older than this
+	// DaftyJob, the image is uploaded again, once.
+	//
+	// +optional
+	UploadedAt *metav1.Time `json:"uploadedAt,omitempty"`
+}
+
+// ReferenceForm is what a request names an image by.
+// +kubebuilder:validation:Enum=URL;ID;JobID
+type ReferenceForm string
+
+const (
+	// ReferenceURL is the url of the image in its job's result.
+	ReferenceURL ReferenceForm = "URL"
+	// ReferenceID is the id of the variation.
+	ReferenceID ReferenceForm = "ID"
+	// ReferenceJobID is the id of the job that made the image, which stands for
+	// its first one.
+	ReferenceJobID ReferenceForm = "JobID"
+)
