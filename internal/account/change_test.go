@@ -98,7 +98,7 @@ func TestNoChangeAsksNothing(t *testing.T) {
 		seen := w.made("seen", "k")
 		time.Sleep(time.Minute)
 		w.submit(w.made("first", "k"), image)
-		time.Sleep(askEvery)
+		time.Sleep(earlyProbeInterval)
 		old := w.tracker("old", "k")
 		old.SetVersion("1")
 		seen.SetVersion("1")

@@ -12,6 +12,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"dafty.ai/dafty-operator/internal/account/ratelimit"
 	"dafty.ai/dafty-operator/internal/dafty"
 	"dafty.ai/dafty-operator/internal/lifecycle"
 )
@@ -32,6 +33,20 @@ func until(hold *lifecycle.Block) time.Duration {
 		return 0
 	}
 	return time.Until(hold.Until)
+}
+
+// taken returns how many creates of images a minute has had, and uses up the rest of it.
+func taken(a *Account) int {
+	left := 0
+	for {
+		_, block, _ := a.gate.Claim(ratelimit.Submission{
+			By: &ratelimit.Caller{}, Class: dafty.ClassImageCreate, Key: fmt.Sprint("taken-", left), Urgency: ratelimit.AtOnce,
+		})
+		if block != nil {
+			return DefaultLimits[dafty.ClassImageCreate] - left
+		}
+		left++
+	}
 }
 
 func TestHoldsLengthen(t *testing.T) {
@@ -61,7 +76,7 @@ func TestHoldsLengthen(t *testing.T) {
 				w.dafty("k").onCreate(refuses(tt.err))
 				if tt.err.Kind == dafty.KindUnauthorized {
 					w.submit(w.tracker("prober-0", "k"), image) // once is no verdict
-					time.Sleep(secondAsk)
+					time.Sleep(secondSubmission)
 				}
 				for i, want := range tt.waits {
 					// Each time another: the last one to be refused lets the others go first.
@@ -104,7 +119,7 @@ func TestHoldsByClass(t *testing.T) {
 				w.dafty("k").onCreate(refuses(refusal(tt.kind)))
 				w.submit(w.tracker("first", "k"), video)
 				if tt.kind == dafty.KindUnauthorized {
-					time.Sleep(secondAsk) // once is no verdict
+					time.Sleep(secondSubmission) // once is no verdict
 					w.submit(w.tracker("first", "k"), video)
 				}
 				got := strings.TrimSpace(claimed(image, w.tracker("image", "k")) + " " + claimed(video, w.tracker("video", "k")))
@@ -181,12 +196,12 @@ func TestOneTriesAndTheOthersWait(t *testing.T) {
 		{"there is no room for it, and a job ends", refusal(dafty.KindConcurrency), func(w *world, a *Tracker) {
 			a.Submit(image, submission(a))
 			synctest.Wait()
-			w.registry.accounts[a.secret.id].ended(a, dafty.ClassImageCreate)
+			a.secret.finished(&a.caller, dafty.ClassImageCreate)
 		}, "a b", "b"},
 		{"there is no room for it, and a job of another class ends", refusal(dafty.KindConcurrency), func(w *world, a *Tracker) {
 			a.Submit(image, submission(a))
 			synctest.Wait()
-			w.registry.accounts[a.secret.id].ended(a, dafty.ClassVideoCreate)
+			a.secret.finished(&a.caller, dafty.ClassVideoCreate)
 		}, "a", ""},
 		{"it meets something else than room", refusal(dafty.KindConcurrency), func(w *world, a *Tracker) {
 			w.dafty("k").onCreate(refuses(refusal(dafty.KindInvalid)))
@@ -564,8 +579,8 @@ func TestTurnsThatAreNotUsed(t *testing.T) {
 		taken int
 	}{
 		{"tried again at once", func(*world, *Tracker) {}, true, 1},
-		{"tried again soon", func(*world, *Tracker) { time.Sleep(claimLife - 1) }, true, 1},
-		{"tried again after a while", func(*world, *Tracker) { time.Sleep(claimLife) }, true, 2},
+		{"tried again soon", func(*world, *Tracker) { time.Sleep(ratelimit.ClaimLife - 1) }, true, 1},
+		{"tried again after a while", func(*world, *Tracker) { time.Sleep(ratelimit.ClaimLife) }, true, 2},
 		{"suspended, and released while others are held", func(w *world, _ *Tracker) {
 			time.Sleep(time.Hour)
 			w.dafty("k").onCreate(refuses(refusal(dafty.KindInsufficientCredits)))
@@ -577,7 +592,7 @@ func TestTurnsThatAreNotUsed(t *testing.T) {
 			inWorld(t, func(t *testing.T, w *world) {
 				tracker := w.tracker("a", "k")
 				first := tracker.secret
-				w.registry.retain(first)
+				w.registry.accounts.retain(first)
 				if claimed(image, tracker) == "" {
 					t.Fatal("no turn")
 				}
@@ -585,12 +600,10 @@ func TestTurnsThatAreNotUsed(t *testing.T) {
 				if goes := claimed(image, tracker) != ""; goes != tt.goes {
 					t.Errorf("goes: %t, want %t", goes, tt.goes)
 				}
-				turns := &first.classes[dafty.ClassImageCreate].limiter.window
-				turns.next(time.Now(), 0)
-				if got := len(turns.taken); got != tt.taken {
+				if got := taken(first); got != tt.taken {
 					t.Errorf("%d turns are taken, want %d", got, tt.taken)
 				}
-				if other := tracker.secret; other != first && len(other.classes[dafty.ClassImageCreate].limiter.window.taken) != 1 {
+				if other := tracker.secret; other != first && taken(other) != 1 {
 					t.Error("the other key's turn isn't counted")
 				}
 			})

@@ -240,9 +240,9 @@ func TestDrainAndCancels(t *testing.T) {
 		sent, waits := w.tracker("sent", "k"), w.tracker("waits", "k")
 		sent.Cancel(jobID)
 		synctest.Wait()
-		a := w.registry.acquire("k")
-		a.take(DefaultLimits[dafty.ClassOther])
-		w.registry.release(a)
+		a := w.registry.accounts.acquire("k")
+		w.take(a, DefaultLimits[dafty.ClassOther]-1) // all but that of the cancel
+		w.registry.accounts.release(a)
 		waits.Cancel(jobID)
 		synctest.Wait()
 

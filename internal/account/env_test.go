@@ -15,8 +15,21 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
+	"dafty.ai/dafty-operator/internal/account/poll"
 	"dafty.ai/dafty-operator/internal/dafty"
 	"dafty.ai/dafty-operator/internal/lifecycle"
+)
+
+// The times that packages ratelimit and poll keep.
+const (
+	probeTimeout       = time.Minute
+	probeGrace         = 5 * time.Second
+	earlyProbeInterval = 5 * time.Second
+	secondSubmission   = 2 * time.Second
+	rateLimitPause     = 10 * time.Second
+	maxProbe           = 10 * time.Minute
+	nextProbe          = 15 * time.Second
+	sweepInterval      = 8 * time.Second
 )
 
 // Every test here runs in virtual time, and fails where a goroutine is left at its end.
@@ -66,10 +79,13 @@ func (w *world) wake(name types.NamespacedName) {
 	for _, t := range w.registry.trackers {
 		trackers = append(trackers, t)
 	}
-	for _, a := range w.registry.accounts {
-		a.quietAt()
-	}
 	w.registry.mu.Unlock()
+	w.registry.accounts.mu.Lock()
+	for _, a := range w.registry.accounts.byID {
+		a.gate.QuietAt()
+		a.poller.LongPolls()
+	}
+	w.registry.accounts.mu.Unlock()
 	for _, t := range trackers {
 		t.Known()
 	}
@@ -137,9 +153,9 @@ func (w *world) forget(name string) {
 
 // accounts is how many the registry holds.
 func (w *world) accounts() int {
-	w.registry.mu.Lock()
-	defer w.registry.mu.Unlock()
-	return len(w.registry.accounts)
+	w.registry.accounts.mu.Lock()
+	defer w.registry.accounts.mu.Unlock()
+	return len(w.registry.accounts.byID)
 }
 
 // fakeDafty answers as it is told to, and keeps account of what was asked. Without an answer
@@ -386,7 +402,7 @@ var (
 func submission(t *Tracker) *v1alpha1.Submission {
 	now := metav1.Now()
 	return &v1alpha1.Submission{
-		Attempt: 1, IdempotencyKey: string(t.uid) + "-1", StartedAt: &now, SentAt: &now,
+		Attempt: 1, IdempotencyKey: string(t.caller.UID) + "-1", StartedAt: &now, SentAt: &now,
 		CredentialsHash: t.Known().Credentials.Secret,
 	}
 }
@@ -410,14 +426,15 @@ func (w *world) submit(t *Tracker, create dafty.Create) {
 }
 
 // alone says that no other process used a key a minute ago.
-func (w *world) alone() { w.registry.before = w.began }
+func (w *world) alone() { w.registry.accounts.previousUntil = w.began }
 
 // take uses so many of the minute's other calls.
-func (a *Account) take(calls int) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	for range calls {
-		a.classes[dafty.ClassOther].limiter.acquire(time.Now(), 0)
+func (w *world) take(a *Account, calls int) {
+	w.t.Helper()
+	for i := range calls {
+		if turn, _ := a.gate.TryAcquire(dafty.ClassOther, 0, true); turn == nil {
+			w.t.Fatalf("the minute has %d calls", i)
+		}
 	}
 }
 
@@ -452,6 +469,6 @@ func pass(ctx context.Context, d time.Duration) {
 
 // settle waits until the watchers have reacted.
 func settle() {
-	time.Sleep(gather)
+	time.Sleep(poll.Debounce)
 	synctest.Wait()
 }

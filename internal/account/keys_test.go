@@ -12,12 +12,13 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
+	"dafty.ai/dafty-operator/internal/account/ratelimit"
 	"dafty.ai/dafty-operator/internal/dafty"
 	"dafty.ai/dafty-operator/internal/lifecycle"
 )
 
-// shared is a submission under a key of the user's own.
-func shared(t *Tracker) *v1alpha1.Submission {
+// sharedKey is a submission under a key of the user's own.
+func sharedKey(t *Tracker) *v1alpha1.Submission {
 	s := submission(t)
 	s.IdempotencyKey = "spring-1"
 	return s
@@ -47,21 +48,21 @@ func TestSameKeyWaits(t *testing.T) {
 					return job(dafty.Pending), tt.answer
 				})
 				first, second, other := w.tracker("first", "k"), w.tracker("second", "k"), w.tracker("other", "another")
-				s := shared(first)
+				s := sharedKey(first)
 				if hold := first.Claim(image, s, false); hold != nil {
 					t.Fatalf("held: %+v", hold)
 				}
-				if hold := second.Claim(image, shared(second), false); hold == nil || !hold.SameKey || until(hold) != claimLife {
+				if hold := second.Claim(image, sharedKey(second), false); hold == nil || !hold.SameKey || until(hold) != ratelimit.ClaimLife {
 					t.Errorf("a second claim of the key: %+v", hold)
 				}
 				first.Submit(image, s)
 				synctest.Wait()
 				for range 2 {
-					if hold := second.Claim(image, shared(second), false); hold == nil || !hold.SameKey || until(hold) != lifecycle.RepeatAfter {
+					if hold := second.Claim(image, sharedKey(second), false); hold == nil || !hold.SameKey || until(hold) != lifecycle.RepeatAfter {
 						t.Errorf("while the first is on its way: %+v", hold)
 					}
 				}
-				if hold := other.Claim(image, shared(other), false); hold != nil {
+				if hold := other.Claim(image, sharedKey(other), false); hold != nil {
 					t.Errorf("of another API key: %+v", hold)
 				}
 				w.woken()
@@ -69,12 +70,12 @@ func TestSameKeyWaits(t *testing.T) {
 				if got, want := w.woken(), map[bool]int{true: 2, false: 1}[tt.woken]; len(got) != want {
 					t.Errorf("woken: %v", got)
 				}
-				hold := second.Claim(image, shared(second), false)
+				hold := second.Claim(image, sharedKey(second), false)
 				if (hold != nil && hold.SameKey) != (tt.waits > 0) || tt.waits > 0 && until(hold) != tt.waits {
 					t.Errorf("after the answer: %+v", hold)
 				}
 				time.Sleep(tt.waits)
-				if hold := second.Claim(image, shared(second), false); hold != nil && hold.SameKey {
+				if hold := second.Claim(image, sharedKey(second), false); hold != nil && hold.SameKey {
 					t.Errorf("after all: %+v", hold)
 				}
 			})
@@ -102,7 +103,7 @@ func TestSameKeyIsRecalled(t *testing.T) {
 		record := &v1alpha1.Submission{Attempt: 1, IdempotencyKey: "spring-1", StartedAt: &sent, SentAt: &sent, CredentialsHash: Hash("uid-first", "k")}
 		w.registry.Recall([]Recalled{{UID: "uid-first", Submission: record, Class: dafty.ClassImageCreate}})
 		second := w.tracker("second", "k")
-		if hold := second.Claim(image, shared(second), false); hold == nil || !hold.SameKey || until(hold) != lifecycle.RepeatAfter-20*time.Second {
+		if hold := second.Claim(image, sharedKey(second), false); hold == nil || !hold.SameKey || until(hold) != lifecycle.RepeatAfter-20*time.Second {
 			t.Errorf("held: %+v", hold)
 		}
 		if hold := w.tracker("first", "k").Claim(image, record, false); hold != nil && hold.SameKey {
@@ -155,14 +156,14 @@ func TestSameKeyOfATurnThatIsUsedAgain(t *testing.T) {
 		w.alone()
 		most := w.parallel("k", 5*time.Second)
 		first, second := w.tracker("first", "k"), w.tracker("second", "k")
-		_ = first.Claim(image, shared(first), false)
-		time.Sleep(claimLife - time.Second)
-		s := shared(first)
+		_ = first.Claim(image, sharedKey(first), false)
+		time.Sleep(ratelimit.ClaimLife - time.Second)
+		s := sharedKey(first)
 		if hold := first.Claim(image, s, false); hold != nil {
 			t.Fatalf("held: %+v", hold)
 		}
 		time.Sleep(2 * time.Second) // the write takes a moment
-		if hold := second.Claim(image, shared(second), false); hold == nil || !hold.SameKey {
+		if hold := second.Claim(image, sharedKey(second), false); hold == nil || !hold.SameKey {
 			t.Errorf("beside it: %+v", hold)
 		}
 		first.Submit(image, s)
@@ -174,10 +175,10 @@ func TestSameKeyOfATurnThatIsUsedAgain(t *testing.T) {
 		third := w.tracker("third", "k")
 		_ = third.Claim(image, submission(third), false)
 		time.Sleep(20 * time.Second) // the two are spread
-		if hold := second.Claim(image, shared(second), false); hold != nil {
+		if hold := second.Claim(image, sharedKey(second), false); hold != nil {
 			t.Fatalf("held: %+v", hold)
 		}
-		if hold := third.Claim(image, shared(third), false); hold == nil || !hold.SameKey {
+		if hold := third.Claim(image, sharedKey(third), false); hold == nil || !hold.SameKey {
 			t.Errorf("by a turn for another key: %+v", hold)
 		}
 	})
@@ -190,22 +191,22 @@ func TestSameKeyOfALapsedTurn(t *testing.T) {
 		w.alone()
 		most := w.parallel("k", 10*time.Second)
 		first, second := w.tracker("first", "k"), w.tracker("second", "k")
-		late := shared(first)
+		late := sharedKey(first)
 		_ = first.Claim(image, late, false)
-		time.Sleep(claimLife + time.Second)
-		s := shared(second)
+		time.Sleep(ratelimit.ClaimLife + time.Second)
+		s := sharedKey(second)
 		if hold := second.Claim(image, s, false); hold != nil {
 			t.Fatalf("held: %+v", hold)
 		}
 		second.Submit(image, s)
 		synctest.Wait()
-		late = shared(first)
+		late = sharedKey(first)
 		first.Submit(image, late)
 		synctest.Wait()
 		if err := first.Known().Submission.Err; err == nil || !err.Unsent {
 			t.Errorf("the late one: %+v", err)
 		}
-		if hold := first.Claim(image, shared(first), false); hold == nil || !hold.SameKey {
+		if hold := first.Claim(image, sharedKey(first), false); hold == nil || !hold.SameKey {
 			t.Errorf("and again: %+v", hold)
 		}
 		time.Sleep(time.Minute)
@@ -223,12 +224,12 @@ func TestAtOnceBesideOthers(t *testing.T) {
 		if hold := tracker.Claim(image, submission(tracker), false); hold != nil {
 			t.Fatalf("held: %+v", hold)
 		}
-		a, taken := tracker.secret, tracker.claimed.at
-		a.sends(tracker, dafty.ClassImageCreate, tracker.claimed.key)
+		by := ratelimit.Submission{By: &tracker.caller, Class: dafty.ClassImageCreate, Key: tracker.claimed.key}
+		turn, _ := tracker.secret.gate.Submit(by, tracker.claimed.at, time.Now().Add(lifecycle.RepeatAfter))
 		tracker.claimed = claim{}
 		time.Sleep(time.Second)
 		rate := dafty.Rate{Limit: 20, Remaining: 15, Reset: 50 * time.Second} // 4 calls more than this one
-		a.submitted(tracker, dafty.ClassImageCreate, taken, rate, refusal(dafty.KindInsufficientCredits), false)
+		turn.OnResponse(rate, refusal(dafty.KindInsufficientCredits), false).Wake()
 		if hold := other.Claim(image, repeated(other), false); hold == nil || hold.Kind != dafty.KindRateLimit {
 			t.Errorf("a repeat isn't spread: %+v", hold)
 		}
@@ -246,17 +247,17 @@ func TestSameKeyLeavesTheQueue(t *testing.T) {
 		refused, first, second, third := w.tracker("refused", "k"), w.tracker("first", "k"), w.tracker("second", "k"), w.tracker("third", "k")
 		w.submit(refused, image)
 		for _, waits := range []*Tracker{first, second} {
-			_ = waits.Claim(image, shared(waits), false)
+			_ = waits.Claim(image, sharedKey(waits), false)
 		}
 		_ = third.Claim(image, submission(third), false)
 		time.Sleep(5 * time.Second) // the hold's
 		w.dafty("k").onCreate(func(ctx context.Context, _ string) (*dafty.Job, error) { <-ctx.Done(); return nil, ctx.Err() })
-		s := shared(first)
+		s := sharedKey(first)
 		if hold := first.Claim(image, s, false); hold != nil {
 			t.Fatalf("held: %+v", hold)
 		}
 		w.woken()
-		if hold := second.Claim(image, shared(second), false); hold == nil || !hold.SameKey {
+		if hold := second.Claim(image, sharedKey(second), false); hold == nil || !hold.SameKey {
 			t.Errorf("beside it: %+v", hold)
 		}
 		if woken := w.woken(); !slices.Equal(woken, []string{"third"}) {

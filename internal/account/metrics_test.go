@@ -99,28 +99,6 @@ func TestQueueMetrics(t *testing.T) {
 	})
 }
 
-// What a submission waited for is the last that wasn't the rate limit: that one meets whoever goes on.
-func TestWaitReasons(t *testing.T) {
-	for _, row := range []struct {
-		given []dafty.Kind
-		then  dafty.Kind
-	}{
-		{nil, ""},
-		{[]dafty.Kind{dafty.KindRateLimit}, dafty.KindRateLimit},
-		{[]dafty.Kind{dafty.KindRateLimit, dafty.KindConcurrency}, dafty.KindConcurrency},
-		{[]dafty.Kind{dafty.KindConcurrency, dafty.KindRateLimit, dafty.KindRateLimit}, dafty.KindConcurrency},
-		{[]dafty.Kind{dafty.KindConcurrency, dafty.KindInsufficientCredits}, dafty.KindInsufficientCredits},
-	} {
-		w := queued{}
-		for _, kind := range row.given {
-			w.waits(time.Now(), kind)
-		}
-		if w.why != row.then {
-			t.Errorf("%v: %q, want %q", row.given, w.why, row.then)
-		}
-	}
-}
-
 // A job that is submitted, watched, and ends.
 func TestJobMetrics(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
@@ -262,7 +240,7 @@ func TestAThousandAccounts(t *testing.T) {
 				key(n), `"` + hex.EncodeToString(plain[:])[:6] + `"`, `"` + Hash(uid(n), key(n))[:6] + `"`,
 			} {
 				// By chance it may be another's.
-				if strings.Contains(text, secret) && (len(secret) > 8 || label(registry.salt, key(n)) == secret[1:7]) {
+				if strings.Contains(text, secret) && (len(secret) > 8 || label(registry.accounts.salt, key(n)) == secret[1:7]) {
 					t.Errorf("%s is in the metrics", secret)
 				}
 			}
@@ -281,7 +259,7 @@ func TestAThousandAccounts(t *testing.T) {
 // Each process has names of its own for the keys.
 func TestAccountLabels(t *testing.T) {
 	one, two := NewRegistry(t.Context(), Config{}), NewRegistry(t.Context(), Config{})
-	if one.salt == two.salt || len(one.salt) < 20 || one.salt == one.config.Sender {
+	if one.accounts.salt == two.accounts.salt || len(one.accounts.salt) < 20 || one.accounts.salt == one.config.Sender {
 		t.Error("the salt can be known")
 	}
 	first := label("a", "key")

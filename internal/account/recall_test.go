@@ -54,7 +54,7 @@ func TestRecall(t *testing.T) {
 				for i := range tt.old {
 					old = append(old, recalledSubmission(i, tt.key, tt.ago, tt.class))
 				}
-				w.registry.before = time.Time{} // As in a process that has just begun.
+				w.registry.accounts.previousUntil = time.Time{} // As in a process that has just begun.
 				w.registry.Recall(old)
 				w.tracker("first", "elsewhere") // Another key is used at once.
 				time.Sleep(tt.after)
@@ -83,7 +83,7 @@ func TestRecall(t *testing.T) {
 // Each place of the minute is free again when its submission is a minute old.
 func TestRecalledSubmissionsLeaveOneByOne(t *testing.T) {
 	inWorldWithLimits(t, Limits{dafty.ClassImageCreate: 3}, func(t *testing.T, w *world) {
-		w.registry.before = time.Time{}
+		w.registry.accounts.previousUntil = time.Time{}
 		w.registry.Recall([]Recalled{ // as they come, in no order
 			recalledSubmission(1, "k", 30*time.Second, dafty.ClassImageCreate),
 			recalledSubmission(2, "k", 50*time.Second, dafty.ClassImageCreate),

@@ -38,12 +38,12 @@ func TestOneRefusalOfTheKeyHoldsNobody(t *testing.T) {
 			t.Fatalf("it isn't known to be the first: %+v", call)
 		}
 		hold := odd.Claim(image, submission(odd), false)
-		if hold == nil || !hold.Once || hold.Kind != dafty.KindUnauthorized || until(hold) != secondAsk {
+		if hold == nil || !hold.Once || hold.Kind != dafty.KindUnauthorized || until(hold) != secondSubmission {
 			t.Errorf("whoever met it: %+v", hold)
 		}
 		w.submit(other, image)
 		w.submit(w.tracker("video", "k"), video)
-		time.Sleep(secondAsk)
+		time.Sleep(secondSubmission)
 		w.submit(odd, image)
 		if call := odd.Known().Submission; call.Err != nil || call.KeyRefusals != 0 {
 			t.Errorf("the second try: %+v", call)
@@ -65,7 +65,7 @@ func TestARefusalOfTheKeyThatRepeats(t *testing.T) {
 			t.Fatal("two at the same moment hold others back")
 		}
 		third.Withdraw()
-		time.Sleep(secondAsk)
+		time.Sleep(secondSubmission)
 		w.submit(first, image)
 		if got := first.Known().Submission.KeyRefusals; got != 2 {
 			t.Errorf("refused %d times in a row", got)
@@ -87,7 +87,7 @@ func TestAKeyThatIsKnownToBeRefused(t *testing.T) {
 		w.dafty("k").onCreate(refuses(badKey))
 		first, next := w.tracker("first", "k"), w.tracker("next", "k")
 		w.submit(first, image)
-		time.Sleep(secondAsk)
+		time.Sleep(secondSubmission)
 		w.submit(first, image)
 		time.Sleep(time.Minute)
 		w.submit(next, image)
@@ -115,7 +115,7 @@ func TestOnlyOneIsRefused(t *testing.T) {
 			}
 			return job(dafty.Pending), nil
 		})
-		for i, want := range []time.Duration{secondAsk, 15 * time.Second, 30 * time.Second, time.Minute} {
+		for i, want := range []time.Duration{secondSubmission, 15 * time.Second, 30 * time.Second, time.Minute} {
 			w.submit(odd, image)
 			w.submit(w.tracker(fmt.Sprint("other-", i), "k"), image)
 			if got := odd.Known().Submission.KeyRefusals; got != i+1 {
@@ -239,15 +239,14 @@ func TestAKeyRefusalOfWhoeverIsGone(t *testing.T) {
 			<-answer
 			return nil, badKey
 		})
+		gone := w.tracker("gone", "k")
 		a := w.tracker("other", "k").secret
-		w.submit(w.tracker("gone", "k"), image)
+		w.submit(gone, image)
 		w.forget("gone")
 		close(answer)
 		synctest.Wait()
-		a.mu.Lock()
-		defer a.mu.Unlock()
-		if n := len(a.refusals.by); n > 0 {
-			t.Errorf("%d DaftyJobs that are gone are remembered", n)
+		if n := a.gate.KeyRefusals(&gone.caller); n > 0 {
+			t.Errorf("%d refusals of a DaftyJob that is gone are remembered", n)
 		}
 	})
 }

@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"dafty.ai/dafty-operator/internal/account/ratelimit"
 	"dafty.ai/dafty-operator/internal/dafty"
 )
 
@@ -188,7 +189,7 @@ func TestLooksForAThumbnailAreNotUrgent(t *testing.T) {
 		time.Sleep(2 * time.Minute)
 		tracker.LookForThumbnail(jobID)
 		time.Sleep(4 * time.Second)
-		tracker.secret.take(40 - spareForLooks)
+		w.take(tracker.secret, 40-ratelimit.ReservedForLooks)
 		time.Sleep(50 * time.Second)
 		if got := w.dafty("k").asked(); len(got) > 0 {
 			t.Errorf("asked: %v", got)

@@ -15,6 +15,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"dafty.ai/dafty-operator/internal/account/ratelimit"
 	"dafty.ai/dafty-operator/internal/dafty"
 	"dafty.ai/dafty-operator/internal/lifecycle"
 )
@@ -294,7 +295,7 @@ func TestLooksKeepTheLimitAndLeaveRoom(t *testing.T) {
 			trackers[i].Follow(jobID, dafty.ClassImageCreate)
 		}
 		time.Sleep(59 * time.Second)
-		if got := len(w.dafty("k").asked()); got < 120-spareForLooks || got > 120-spareForCancels {
+		if got := len(w.dafty("k").asked()); got < 120-ratelimit.ReservedForLooks || got > 120-ratelimit.ReservedForCancels {
 			t.Errorf("%d calls in the first minute", got)
 		}
 		time.Sleep(2 * time.Minute)
@@ -304,17 +305,17 @@ func TestLooksKeepTheLimitAndLeaveRoom(t *testing.T) {
 				last++
 			}
 		}
-		if last > 120-spareForLooks || last < 100-spareForLooks {
+		if last > 120-ratelimit.ReservedForLooks || last < 100-ratelimit.ReservedForLooks {
 			t.Errorf("%d calls in the third minute", last)
 		}
 		for _, tracker := range trackers[:20] {
 			tracker.Cancel(jobID)
 		}
-		if got := w.dafty("k").count("cancel"); got < spareForLooks {
+		if got := w.dafty("k").count("cancel"); got < ratelimit.ReservedForLooks {
 			t.Errorf("%d cancels go at once", got)
 		}
 		time.Sleep(2 * time.Second)
-		if got := w.dafty("k").count("cancel"); got != 20-spareForLooks {
+		if got := w.dafty("k").count("cancel"); got != 20-ratelimit.ReservedForLooks {
 			t.Errorf("%d cancels go before other calls", got)
 		}
 	})
@@ -1057,7 +1058,7 @@ func TestKeyIsNotPrinted(t *testing.T) {
 		const key = "dk_live_0a1b2c3d4e5f"
 		tracker := w.tracker("a", key)
 		w.submit(tracker, image)
-		for _, value := range []any{tracker, tracker.secret, w.registry, tracker.Known(), &w.registry.accounts} {
+		for _, value := range []any{tracker, tracker.secret, w.registry, tracker.Known(), w.registry.accounts, &w.registry.accounts.byID} {
 			for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x"} {
 				if text := fmt.Sprintf(verb, value); strings.Contains(text, key) || strings.Contains(text, fmt.Sprintf("%x", key)) {
 					t.Errorf("%s of %T shows the key: %s", verb, value, text)

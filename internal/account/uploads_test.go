@@ -20,6 +20,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"k8s.io/apimachinery/pkg/types"
 
+	"dafty.ai/dafty-operator/internal/account/ratelimit"
 	"dafty.ai/dafty-operator/internal/dafty"
 	"dafty.ai/dafty-operator/internal/lifecycle"
 	"dafty.ai/dafty-operator/internal/test/daftysim"
@@ -264,7 +265,7 @@ func TestUploadFailures(t *testing.T) {
 // Only refusals in a row are a person's to mend.
 func TestRefusedUploadsAreCounted(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
-		u, asks := newUploads(), w.tracker("a", "k")
+		u, asks := newUploads(), &ratelimit.Caller{}
 		away, refused := refusal(dafty.KindUnavailable), &dafty.CallError{Kind: dafty.KindUnavailable, Status: 403}
 		away.Status = 500
 		for i, step := range []struct {
@@ -313,7 +314,7 @@ func TestUploadsOutliveTheirAccount(t *testing.T) {
 			if n := w.accounts(); n > 0 {
 				t.Fatalf("%d accounts are left", n)
 			}
-			if n := len(w.registry.uploads); n != 1 {
+			if n := len(w.registry.accounts.uploads); n != 1 {
 				t.Errorf("uploads of %d accounts are remembered", n)
 			}
 			again := w.tracker("first", "k")
@@ -386,7 +387,7 @@ func TestContentsAreNotKept(t *testing.T) {
 
 // The newest contents are remembered. Who asked for one that is forgotten knows no more of it, and asks anew.
 func TestRememberedContents(t *testing.T) {
-	u, t0 := newUploads(), &Tracker{}
+	u, t0 := newUploads(), &ratelimit.Caller{}
 	end := func(digest string, err *dafty.CallError) {
 		t.Helper()
 		if begin, _ := u.ask(t0, digest); begin == nil {
@@ -494,7 +495,7 @@ func TestUploadsLeaveCallsToCancels(t *testing.T) {
 	inWorldWithLimits(t, Limits{dafty.ClassOther: 40}, func(t *testing.T, w *world) {
 		w.alone()
 		tracker := w.tracker("a", "k")
-		tracker.secret.take(40 - spareForLooks)
+		w.take(tracker.secret, 40-ratelimit.ReservedForLooks)
 		tracker.Upload(file("logo"))
 		tracker.Cancel(jobID)
 		if got := steps(w.dafty("k")); got != "cancel reserve put" && got != "reserve put cancel" && got != "reserve cancel put" {
