@@ -81,7 +81,7 @@ func (t *Tracker) onCancelled(a *Account, call *lifecycle.CancelCall, job *dafty
 	case end:
 		t.unfollow()
 	case t.following != nil:
-		t.following.target.LookNow()
+		t.following.account.poller.LookNow(t.following.target)
 	}
 	t.mu.Unlock()
 	if end {

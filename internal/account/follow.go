@@ -14,12 +14,6 @@ import (
 // what passes has passed, and early enough that a key that was revoked shows within 15 s.
 const secondLook = 3 * time.Second
 
-// following is the polling of a tracker's job with an account.
-type following struct {
-	account *Account
-	target  *poll.Target
-}
-
 // Follow looks at the job until it has ended.
 func (t *Tracker) Follow(jobID string, class dafty.Class) {
 	t.mu.Lock()
@@ -85,7 +79,7 @@ func (t follower) OnLook(target *poll.Target, look poll.Look) {
 	}
 	a, cancelling := f.account, t.cancel != nil
 	if look.Err != nil {
-		target.Again(time.Now().Add(t.onFailedLook(a, look.Err)), cancelling)
+		a.poller.Again(target, time.Now().Add(t.onFailedLook(a, look.Err)), cancelling)
 		t.mu.Unlock()
 		t.wake()
 		return
@@ -96,11 +90,11 @@ func (t follower) OnLook(target *poll.Target, look poll.Look) {
 	t.setLastUsed(a)
 	if end {
 		if !cancelling {
-			target.EndedByItself(look.Job)
+			a.poller.EndedByItself(target, look.Job)
 		}
 		t.unfollow()
 	} else {
-		target.GoesOn(look, cancelling)
+		a.poller.GoOn(target, look, cancelling)
 	}
 	t.mu.Unlock()
 	if end {

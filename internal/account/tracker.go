@@ -7,6 +7,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/types"
 
+	"dafty.ai/dafty-operator/internal/account/poll"
 	"dafty.ai/dafty-operator/internal/account/ratelimit"
 	"dafty.ai/dafty-operator/internal/dafty"
 	"dafty.ai/dafty-operator/internal/lifecycle"
@@ -84,6 +85,12 @@ type claim struct {
 	class   dafty.Class
 	at      time.Time
 	key     string
+}
+
+// following is the polling of a tracker's job with an account.
+type following struct {
+	account *Account
+	target  *poll.Target
 }
 
 func newTracker(s *shared, name types.NamespacedName, uid types.UID, created time.Time) *Tracker {

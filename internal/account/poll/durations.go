@@ -3,8 +3,6 @@ package poll
 import (
 	"slices"
 	"time"
-
-	"dafty.ai/dafty-operator/internal/dafty"
 )
 
 const (
@@ -20,14 +18,6 @@ const (
 // long poll for each job is best spent on those that may end within one.
 type durations struct {
 	took []time.Duration // oldest first
-}
-
-// durationsOf returns those of a class.
-func (p *Poller) durationsOf(class dafty.Class) *durations {
-	if p.durations[class] == nil {
-		p.durations[class] = &durations{}
-	}
-	return p.durations[class]
 }
 
 // add notes that a job took so long.

@@ -23,9 +23,9 @@ func (p *Poller) next(now time.Time) (call func(), at time.Time) {
 	d := &decision{Poller: p, plan: p.plan(now), now: now, at: now.Add(time.Minute)}
 	due, idle := d.candidates()
 	if due != nil {
-		return d.look(due), d.at
+		return d.tryLook(due), d.at
 	}
-	order := []func() func(){func() func() { return d.longPoll(idle) }, d.list}
+	order := []func() func(){func() func() { return d.tryLongPoll(idle) }, d.tryList}
 	if d.plan.crowded {
 		order[0], order[1] = order[1], order[0]
 	}
@@ -52,7 +52,7 @@ func (d *decision) candidates() (due, idle *Target) {
 				idle = t
 			}
 		case t.LookAt.IsZero():
-			likely := t.mayEnd(d.now, d.plan.ages[t.Class])
+			likely := d.mayEnd(t, d.now, d.plan.ages[t.Class])
 			if likely > 0 && (idle == nil || likely > likeliest || likely == likeliest && t.before(idle)) {
 				idle, likeliest = t, likely
 			}
@@ -81,7 +81,7 @@ func (d *decision) acquire(reserved int, long bool) *ratelimit.Turn {
 	return turn
 }
 
-func (d *decision) look(t *Target) func() {
+func (d *decision) tryLook(t *Target) func() {
 	reserved := ratelimit.ReservedForLooks
 	if t.Urgent {
 		reserved = ratelimit.ReservedForCancels
@@ -91,10 +91,10 @@ func (d *decision) look(t *Target) func() {
 		return nil
 	}
 	t.busy = true
-	return func() { t.look(turn, d.now) }
+	return func() { d.look(t, turn, d.now) }
 }
 
-func (d *decision) longPoll(t *Target) func() {
+func (d *decision) tryLongPoll(t *Target) func() {
 	if t == nil || d.longPolls >= d.plan.longPolls {
 		return nil
 	}
@@ -111,10 +111,10 @@ func (d *decision) longPoll(t *Target) func() {
 	t.busy = true
 	ctx, release := context.WithCancel(t.ctx)
 	t.release = release
-	return func() { t.longPoll(ctx, turn, d.now) }
+	return func() { d.longPoll(ctx, t, turn, d.now) }
 }
 
-func (d *decision) list() func() {
+func (d *decision) tryList() func() {
 	if !d.sweepDue() {
 		return nil
 	}

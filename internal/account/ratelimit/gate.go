@@ -33,22 +33,6 @@ func New(limits map[dafty.Class]int, previousUntil time.Time) *Gate {
 	return g
 }
 
-// Recall counts a submission that a process before this one made, or may have made, at a time, and leases its idempotency key
-// until its request has surely passed.
-func (g *Gate) Recall(s Submission, at, until time.Time) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	c := g.classes[s.Class]
-	if c == nil {
-		return
-	}
-	c.limiter.recall(at)
-	if s.Key != "" {
-		// It may still be on its way, and another Caller may have the same key.
-		g.leases.acquire(s.By.UID, s.Key, until, time.Now())
-	}
-}
-
 // Enter counts a job of a Caller among those that Dafty has.
 func (g *Gate) Enter(by *Caller, name dafty.Class) {
 	g.mu.Lock()

@@ -7,56 +7,8 @@ import (
 	"dafty.ai/dafty-operator/internal/dafty"
 )
 
-const (
-	// rateLimitPause is how long a class pauses after a 429 without Retry-After.
-	rateLimitPause = 10 * time.Second
-	// sightingLife is how long others who use the key are reckoned with after they were last noticed: a whole window, and the
-	// time until the next answer.
-	sightingLife = WindowLength + 15*time.Second
-	// guessLife is the same where a refusal tells of them, and nothing else does: each costs one.
-	guessLife = 5 * time.Minute
-	// fresh is how old an answer's word on what is left may be. That of a long poll is a minute old.
-	fresh = 5 * time.Second
-)
-
-// sighting is how many calls of a minute others had used when an answer came.
-type sighting struct {
-	at    time.Time
-	calls int
-	// life is how long it is reckoned with.
-	life time.Duration
-}
-
-// usedByPrevious returns how many calls of the previous process may still count: as many as it could make, evenly spread.
-func (l *limiter) usedByPrevious(now time.Time) int {
-	left := l.previousUntil.Sub(now)
-	if left <= 0 {
-		return 0
-	}
-	return int(float64(l.documented-min(ReservedForLooks, l.documented/2)) * float64(left) / float64(WindowLength))
-}
-
-// usedByOthers returns how many calls of a minute others were seen to use.
-func (l *limiter) usedByOthers(now time.Time) int {
-	l.others = slices.DeleteFunc(l.others, func(s sighting) bool { return now.Sub(s.at) >= s.life })
-	most := 0
-	for _, s := range l.others {
-		most = max(most, s.calls)
-	}
-	return most
-}
-
-// keepLate keeps the calls that leave the window for as long as an answer may speak of them: what it says was so before
-// it came.
-func (l *limiter) keepLate(now time.Time) {
-	l.late = slices.DeleteFunc(l.late, func(at time.Time) bool { return now.Sub(at) >= WindowLength+fresh })
-	for _, at := range l.window.taken {
-		if now.Sub(at) < WindowLength {
-			break
-		}
-		l.late = append(l.late, at)
-	}
-}
+// rateLimitPause is how long a class pauses after a 429 without Retry-After.
+const rateLimitPause = 10 * time.Second
 
 // onResponse learns from the answer to a call that was sent. err is nil where it succeeded.
 func (l *limiter) onResponse(taken, now time.Time, rate dafty.Rate, err *dafty.CallError) {
@@ -76,7 +28,7 @@ func (l *limiter) observe(taken, now time.Time, rate dafty.Rate, err *dafty.Call
 	case told:
 		l.learn(taken, now, rate, refused)
 	case refused:
-		l.others = append(l.others, sighting{at: now, calls: l.usedByOthers(now) + 1, life: guessLife})
+		l.others = append(l.others, sighting{at: now, calls: l.others.used(now) + 1, life: guessLife})
 	}
 	if refused {
 		l.pause(err, now)
@@ -95,7 +47,7 @@ func (l *limiter) learn(taken, now time.Time, rate dafty.Rate, refused bool) {
 	// answer came.
 	began := taken.Add(rate.Reset - WindowLength - time.Second)
 	own := 0
-	for _, at := range slices.Concat(l.late, l.window.taken) {
+	for _, at := range slices.Concat(l.window.late, l.window.taken) {
 		if at.After(began) {
 			own++
 		}
@@ -117,10 +69,4 @@ func (l *limiter) pause(err *dafty.CallError, now time.Time) {
 	if until := now.Add(wait); until.After(l.paused) {
 		l.paused = until
 	}
-}
-
-// recall counts a call that a process before this one made, or may have made.
-func (l *limiter) recall(at time.Time) {
-	i, _ := slices.BinarySearchFunc(l.window.taken, at, time.Time.Compare)
-	l.window.taken = slices.Insert(l.window.taken, i, at)
 }

@@ -5,15 +5,19 @@ import (
 	"time"
 )
 
-// solo is how long the first call after a quiet minute goes alone: its answer tells what others have used.
-const solo = 2 * time.Second
+const (
+	// ReservedForCancels is how many calls of a minute are left for cancels by all others, and ReservedForLooks how many for
+	// cancels and looks at jobs that are ending: a flood of other calls never keeps those waiting.
+	ReservedForCancels = 6
+	ReservedForLooks   = ReservedForCancels + 3
+	// solo is how long the first call after a quiet minute goes alone: its answer tells what others have used.
+	solo = 2 * time.Second
+)
 
 // limiter spreads the calls of one class over an API key's minutes, so that none is refused and none is given away: by its own
 // count, which is all there is where Dafty says nothing; and by what Dafty's answers say of all who use the key.
 type limiter struct {
 	window window
-	// late are the calls that left the window a moment ago.
-	late []time.Time
 	// documented is the limit where Dafty says none.
 	documented int
 	// limit is the one that Dafty said last, 0 where it has said none.
@@ -27,7 +31,7 @@ type limiter struct {
 	left      int
 	leftUntil time.Time
 	// others is how much of a minute others were seen to use.
-	others []sighting
+	others sightings
 	// previousUntil is until when calls of the process before this one may still count, where they aren't on record.
 	previousUntil time.Time
 
@@ -56,10 +60,19 @@ func (l *limiter) bound(now time.Time) int {
 	if limit == 0 {
 		limit = l.documented - l.usedByPrevious(now)
 	}
-	if others := l.usedByOthers(now); others > 0 {
+	if others := l.others.used(now); others > 0 {
 		limit -= others + 1 // one more: they may come at any moment
 	}
 	return max(1, limit)
+}
+
+// usedByPrevious returns how many calls of the previous process may still count: as many as it could make, evenly spread.
+func (l *limiter) usedByPrevious(now time.Time) int {
+	left := l.previousUntil.Sub(now)
+	if left <= 0 {
+		return 0
+	}
+	return int(float64(l.documented-min(ReservedForLooks, l.documented/2)) * float64(left) / float64(WindowLength))
 }
 
 // next returns the earliest time at which a call may go after so many that go before it, or that room is to be left for.
@@ -70,7 +83,7 @@ func (l *limiter) unspread(now time.Time) time.Time { return l.earliest(now, 0, 
 
 func (l *limiter) earliest(now time.Time, before int, spread bool) time.Time {
 	l.window.limit = l.bound(now)
-	l.keepLate(now)
+	l.window.keepLate(now)
 	at := l.window.next(now, before)
 	if free := l.window.limit - len(l.window.taken); spread && before >= free {
 		// Those before it will be spread.

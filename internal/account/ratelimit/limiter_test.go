@@ -285,7 +285,7 @@ func TestPaceSeesNobodyWhoIsNotThere(t *testing.T) {
 			way := time.Duration(rapid.IntRange(1, 500).Draw(t, "way in ms")) * time.Millisecond
 			events = append(events, event{at: now.Add(way), taken: now, counts: true})
 			slices.SortStableFunc(events, func(a, b event) int { return a.at.Compare(b.at) })
-			if n := p.usedByOthers(now); n > 0 {
+			if n := p.others.used(now); n > 0 {
 				t.Fatalf("%d calls of others are seen", n)
 			}
 		}

@@ -2,8 +2,6 @@ package ratelimit
 
 import (
 	"time"
-
-	"dafty.ai/dafty-operator/internal/dafty"
 )
 
 // Submit notes that a submission leaves whose claim was taken at claimed. It returns nil where it may not: its claim may have
@@ -38,33 +36,18 @@ func (g *Gate) KeyRefusals(by *Caller) int {
 	return 0
 }
 
-// onSubmission learns from the answer to a submission. One that was given up tells nothing of Dafty.
-func (g *Gate) onSubmission(t *Turn, rate dafty.Rate, err *dafty.CallError, givenUp bool) Callers {
-	now, c := time.Now(), g.classes[t.class]
-	c.limiter.onResponse(t.at, now, rate, err)
-	c.concurrency.onResponse(t.by, err, now)
-	wake := g.releaseProbes(t.by)
-	confirmed := g.refusals.onResponse(t.by, err, g.breaker != nil && g.breaker.kind == dafty.KindUnauthorized, now)
-	switch {
-	case err == nil:
-		wake = c.accepted(now)
-		if g.breaker != nil {
-			g.breaker = nil
-			wake = g.waiting()
-		}
-	case givenUp, err.Kind == dafty.KindRateLimit:
-	case err.Kind == dafty.KindUnauthorized && !confirmed:
-	case err.Kind == dafty.KindConcurrency, err.Kind == dafty.KindSubscriptionRequired:
-		// Only of this class: fewer videos than images may run, and a plan may lack one of them.
-		c.breaker = c.breaker.refuse(t.by, err, t.at, now)
-		wake = nil
-	case err.Kind.Advice() == dafty.AdviceAskPerson, err.Kind == dafty.KindUsageLimit,
-		err.Kind == dafty.KindUnavailable && err.Unsent:
-		g.breaker = g.breaker.refuse(t.by, err, t.at, now)
-		wake = nil
+// Recall counts a submission that a process before this one made, or may have made, at a time, and leases its idempotency key
+// until its request has surely passed.
+func (g *Gate) Recall(s Submission, at, until time.Time) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	c := g.classes[s.Class]
+	if c == nil {
+		return
 	}
-	if len(wake) == 0 {
-		wake = g.movedUp(c, now)
+	c.limiter.window.recall(at)
+	if s.Key != "" {
+		// It may still be on its way, and another Caller may have the same key.
+		g.leases.acquire(s.By.UID, s.Key, until, time.Now())
 	}
-	return wake
 }

@@ -2,17 +2,14 @@ package ratelimit
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"dafty.ai/dafty-operator/internal/dafty"
 )
 
-const (
-	// ReservedForCancels is how many calls of a minute are left for cancels by all others, and ReservedForLooks how many for
-	// cancels and looks at jobs that are ending: a flood of other calls never keeps those waiting.
-	ReservedForCancels = 6
-	ReservedForLooks   = ReservedForCancels + 3
-)
+// cancelQueueCheck is how often a cancel looks whether its turn has come sooner than it was told, as others have left.
+const cancelQueueCheck = 5 * time.Second
 
 // Turn is a call's share of the minute. A nil Turn is of a call that counts against no limit.
 type Turn struct {
@@ -23,25 +20,6 @@ type Turn struct {
 	long bool
 	// by is set for a submission.
 	by *Caller
-}
-
-// OnResponse ends the turn, and learns from the answer to its call. givenUp is set where the call was ended by this process.
-func (t *Turn) OnResponse(rate dafty.Rate, err *dafty.CallError, givenUp bool) Callers {
-	if t == nil {
-		return nil
-	}
-	t.gate.mu.Lock()
-	defer t.gate.mu.Unlock()
-	limiter := &t.gate.classes[t.class].limiter
-	switch {
-	case t.by != nil:
-		return t.gate.onSubmission(t, rate, err, givenUp)
-	case t.long:
-		limiter.observe(t.at, time.Now(), rate, err)
-	default:
-		limiter.onResponse(t.at, time.Now(), rate, err)
-	}
-	return nil
 }
 
 // Acquire waits for the turn of a call that isn't a submission, leaving so many reserved calls of its class's minute. It fails
@@ -97,4 +75,43 @@ func (g *Gate) Bound(now time.Time, name dafty.Class) int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.classes[name].limiter.bound(now)
+}
+
+// AcquireForCancel waits for the turn of a cancel. again is set where it was tried before. It fails when ctx ends.
+func (g *Gate) AcquireForCancel(ctx context.Context, again bool) (*Turn, error) {
+	g.mu.Lock()
+	cancel := g.cancels.join(again)
+	g.mu.Unlock()
+	for {
+		if err := ctx.Err(); err != nil {
+			g.mu.Lock()
+			g.cancels.remove(cancel)
+			g.mu.Unlock()
+			return nil, err
+		}
+		turn, at := g.tryCancel(cancel)
+		if turn != nil {
+			return turn, nil
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(min(time.Until(at), cancelQueueCheck)):
+		}
+	}
+}
+
+// tryCancel takes the turn of a cancel in the queue, or returns when it comes.
+func (g *Gate) tryCancel(cancel *queuedCancel) (turn *Turn, at time.Time) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	now, c := time.Now(), g.classes[dafty.ClassOther]
+	before := slices.Index(g.cancels.waiting, cancel)
+	if cancel.again {
+		before += min(ReservedForLooks, c.limiter.bound(now)/2)
+	}
+	if block := c.rateBlock(now, before); block != nil {
+		return nil, block.Until
+	}
+	g.cancels.remove(cancel)
+	return g.take(c, dafty.ClassOther, false, now), now
 }
