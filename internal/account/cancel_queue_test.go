@@ -14,7 +14,7 @@ import (
 // confirm one, and no minute has more calls than it may.
 func TestCancelsOfManyDeletions(t *testing.T) {
 	limits := Limits{dafty.ClassOther: 20}
-	inWorldWithLimits(t, limits, func(t *testing.T, w *world) {
+	inEnvWithLimits(t, limits, func(t *testing.T, w *env) {
 		w.dafty("a").onCancel(func(context.Context) (*dafty.Job, error) { return job(dafty.Processing), nil }) // it ends later
 		w.tracker("first", "a")
 		time.Sleep(2 * time.Minute) // nothing of a process before counts
@@ -55,7 +55,7 @@ func TestCancelsOfManyDeletions(t *testing.T) {
 
 // A cancel is known to be sent, and tried, once it was; one that is given up leaves the line-up.
 func TestACancelThatWaits(t *testing.T) {
-	inWorldWithLimits(t, Limits{dafty.ClassOther: 1}, func(t *testing.T, w *world) {
+	inEnvWithLimits(t, Limits{dafty.ClassOther: 1}, func(t *testing.T, w *env) {
 		time.Sleep(2 * time.Minute)
 		one, two := w.tracker("one", "a"), w.tracker("two", "a")
 		one.Cancel(jobID)
@@ -79,7 +79,7 @@ func TestACancelThatWaits(t *testing.T) {
 
 // Cancels that are tried again, as of jobs that have ended, don't keep the looks waiting that tell so.
 func TestCancelsThatAreTriedAgainLeaveRoomForLooks(t *testing.T) {
-	inWorldWithLimits(t, Limits{dafty.ClassOther: 20}, func(t *testing.T, w *world) {
+	inEnvWithLimits(t, Limits{dafty.ClassOther: 20}, func(t *testing.T, w *env) {
 		w.dafty("a").onCancel(func(context.Context) (*dafty.Job, error) {
 			return nil, &dafty.CallError{Kind: dafty.KindConflict, Status: 409, Message: "the job has ended"}
 		})

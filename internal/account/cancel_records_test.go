@@ -24,7 +24,7 @@ func TestItsOwnCancelIsRemembered(t *testing.T) {
 		{"for its user, and past its deadline", []func(*Tracker, string){user, overdue}, lifecycle.CancelForUser},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			inWorld(t, func(t *testing.T, w *world) {
+			inEnv(t, func(t *testing.T, w *env) {
 				w.alone()
 				w.dafty("k").onLook(func(context.Context, bool) (*dafty.Job, error) { return job(dafty.Processing), nil })
 				w.dafty("k").onCancel(func(context.Context) (*dafty.Job, error) { return job(dafty.Processing), nil }) // it ends later

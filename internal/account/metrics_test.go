@@ -25,7 +25,7 @@ import (
 
 // None of these tests is parallel: counters are those of the whole process.
 
-// shown is what an operator with these accounts shows.
+// shown returns what an operator with these accounts shows.
 func shown(t *testing.T, r *Registry) metricstest.Scrape {
 	t.Helper()
 	synctest.Wait()
@@ -34,7 +34,7 @@ func shown(t *testing.T, r *Registry) metricstest.Scrape {
 	return metricstest.Read(t, registry)
 }
 
-// counted is what this process has counted.
+// counted returns what this process has counted.
 func counted(t *testing.T) metricstest.Scrape {
 	t.Helper()
 	synctest.Wait()
@@ -52,11 +52,11 @@ func wantSeries(t *testing.T, scrape metricstest.Scrape, want map[string]float64
 
 // A queue is as long as there are submissions that wait, and as old as the oldest of them.
 func TestQueueMetrics(t *testing.T) {
-	inWorldWithLimits(t, Limits{dafty.ClassVideoCreate: 1}, func(t *testing.T, w *world) {
+	inEnvWithLimits(t, Limits{dafty.ClassVideoCreate: 1}, func(t *testing.T, w *env) {
 		before := counted(t)
 		w.submit(w.tracker("a", "key"), video)
 		b, c := w.tracker("b", "key"), w.tracker("c", "key")
-		hold := b.Claim(video, submission(b), false)
+		block := b.Claim(video, submission(b), false)
 		time.Sleep(10 * time.Second)
 		c.Claim(video, submission(c), false)
 		wantSeries(t, shown(t, w.registry), map[string]float64{
@@ -66,7 +66,7 @@ func TestQueueMetrics(t *testing.T) {
 			`dafty_queue_length{class="image_create"}`:             0,
 			`dafty_queue_oldest_age_seconds{class="image_create"}`: 0,
 		})
-		time.Sleep(time.Until(hold.Until))
+		time.Sleep(time.Until(block.Until))
 		w.submit(b, video)
 		wantSeries(t, shown(t, w.registry), map[string]float64{
 			`dafty_queue_length{class="video_create"}`:   1,
@@ -101,7 +101,7 @@ func TestQueueMetrics(t *testing.T) {
 
 // A job that is submitted, watched, and ends.
 func TestJobMetrics(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inEnv(t, func(t *testing.T, w *env) {
 		before := counted(t)
 		end := make(chan struct{})
 		w.dafty("key").onLook(holds(end))
@@ -138,9 +138,9 @@ func TestJobMetrics(t *testing.T) {
 	})
 }
 
-// A cancel overtakes the held request, which is no call that failed.
+// A cancel overtakes the long poll, which is no call that failed.
 func TestCancelMetrics(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inEnv(t, func(t *testing.T, w *env) {
 		w.dafty("key").onLook(holds(nil))
 		tracker := w.tracker("a", "key")
 		w.submit(tracker, image)
@@ -201,8 +201,8 @@ func TestAThousandAccounts(t *testing.T) {
 			tracker := registry.Tracker(name(n), uid(n), time.Time{})
 			tracker.SetAPIKey(key(n))
 			s := submission(tracker)
-			if hold := tracker.Claim(image, s, false); hold != nil {
-				t.Fatalf("%d is held: %+v", n, hold)
+			if block := tracker.Claim(image, s, false); block != nil {
+				t.Fatalf("%d is held: %+v", n, block)
 			}
 			tracker.Submit(image, s)
 		}

@@ -14,7 +14,7 @@ import (
 	"dafty.ai/dafty-operator/internal/test/daftysim"
 )
 
-// Used alone, a key is never over its limits, however many jobs there are; nor after a restart, when another process
+// Used by nobody else, a key is never over its limits, however many jobs there are; nor after a restart, when another process
 // has used the minute.
 func TestAKeyUsedAloneIsNeverRefused(t *testing.T) {
 	for _, jobs := range []int{1, 20, 100, 600} {
@@ -121,8 +121,8 @@ func TestSomebodyElseUsesTheKey(t *testing.T) {
 	})
 }
 
-// A hundred jobs are as many as can be held with the calls of a minute: the end of each is known at once.
-func TestAHundredJobsAreHeld(t *testing.T) {
+// A hundred jobs are as many as can have a long poll with the calls of a minute: the end of each is known at once.
+func TestAHundredJobsHaveLongPolls(t *testing.T) {
 	eachReading(t, daftysim.Options{}, func(t *testing.T, s *simulation) {
 		const jobs, span = 100, 25 * time.Minute
 		s.spread(jobs, 100*time.Minute)
@@ -148,7 +148,7 @@ func TestAHundredJobsAreHeld(t *testing.T) {
 	})
 }
 
-// A hundred jobs that take 5 minutes each, so that 20 end and 20 begin in a minute: the calls for a held request each
+// A hundred jobs that take 5 minutes each, so that 20 end and 20 begin in a minute: the calls for a long poll each
 // don't quite suffice. None may be forgotten over that.
 func TestAHundredJobsThatChange(t *testing.T) {
 	eachReading(t, daftysim.Options{}, func(t *testing.T, s *simulation) {
@@ -168,8 +168,8 @@ func TestAHundredJobsThatChange(t *testing.T) {
 	})
 }
 
-// A hundred jobs that take 2 to 3 minutes each want more held requests than a minute has. Once it is known how long
-// they take, none is spent on one that can't end while it is held.
+// A hundred jobs that take 2 to 3 minutes each want more long polls than a minute has. Once it is known how long
+// they take, none is spent on one that can't end within it.
 func TestAHundredJobsOfMinutes(t *testing.T) {
 	eachReading(t, daftysim.Options{}, func(t *testing.T, s *simulation) {
 		const jobs, learnt, span = 100, 5 * time.Minute, 12 * time.Minute
@@ -238,7 +238,7 @@ func TestAHundredJobsFromTheStart(t *testing.T) {
 	}
 }
 
-// Six hundred jobs are far more than can be held.
+// Six hundred jobs are far more than can have a long poll.
 func TestSixHundredJobsAreListed(t *testing.T) {
 	eachReading(t, daftysim.Options{}, func(t *testing.T, s *simulation) {
 		const jobs, span = 600, 6 * time.Minute
@@ -394,7 +394,7 @@ func TestListsThatFail(t *testing.T) {
 	})
 }
 
-// waits is as holds is, of a job that doesn't begin.
+// waits is like holds, for a job that doesn't begin.
 func waits(end <-chan struct{}) func(context.Context, bool) (*dafty.Job, error) {
 	return func(ctx context.Context, wait bool) (*dafty.Job, error) {
 		answer, err := holds(end)(ctx, wait)
@@ -407,7 +407,7 @@ func waits(end <-chan struct{}) func(context.Context, bool) (*dafty.Job, error) 
 
 // Where a list fails, the next look at it is a backoff later; where it is well again, it is as before.
 func TestListsAreBackedOff(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inEnv(t, func(t *testing.T, w *env) {
 		w.alone()
 		w.dafty("k").onLook(waits(nil))
 		w.dafty("k").list = func(dafty.JobStatus, string) (*dafty.JobPage, error) {
@@ -436,7 +436,7 @@ func TestListsAreBackedOff(t *testing.T) {
 		if len(gaps) > 15 || slices.Max(gaps) < 55 {
 			t.Errorf("lists are as many seconds apart: %v", gaps)
 		}
-		if got := w.woken(); len(got) != 1 { // By the held request; a list that fails is no news.
+		if got := w.woken(); len(got) != 1 { // By the long poll; a list that fails is no news.
 			t.Errorf("woken %d times", len(got))
 		}
 	})
@@ -444,7 +444,7 @@ func TestListsAreBackedOff(t *testing.T) {
 
 // A list whose cursors never end costs no more than the minute has, and holds up nothing else.
 func TestListsThatNeverEnd(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inEnv(t, func(t *testing.T, w *env) {
 		end := make(chan struct{})
 		w.dafty("k").onLook(waits(end))
 		w.dafty("k").list = func(_ dafty.JobStatus, cursor string) (*dafty.JobPage, error) {
@@ -480,7 +480,7 @@ func TestListsThatNeverEnd(t *testing.T) {
 	})
 }
 
-// A cancel waits for nothing, and the looks that confirm it come before all others: also while the lists and held
+// A cancel waits for nothing, and the looks that confirm it come before all others: also while the lists and long
 // requests have used all that they may.
 func TestCancelsComeFirst(t *testing.T) {
 	inSimulation(t, daftysim.Options{Variants: daftysim.Variants{AfterCancel: daftysim.AfterCancelLater}, CancelSettles: 3 * time.Second}, func(t *testing.T, s *simulation) {

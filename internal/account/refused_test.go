@@ -23,10 +23,10 @@ func refusesOnce(number int) func(context.Context, string) (*dafty.Job, error) {
 	}
 }
 
-// One refusal of the key among many creates that are accepted holds nobody back but for the one that met it, and that one
+// One refusal of the key among many creates that are accepted blocks nobody but the one that met it, and that one
 // for seconds.
-func TestOneRefusalOfTheKeyHoldsNobody(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+func TestOneRefusalOfTheKeyBlocksNobody(t *testing.T) {
+	inEnv(t, func(t *testing.T, w *env) {
 		w.alone()
 		w.warm("k")
 		time.Sleep(time.Second)
@@ -37,9 +37,9 @@ func TestOneRefusalOfTheKeyHoldsNobody(t *testing.T) {
 		if call := odd.Known().Submission; call.Err == nil || call.KeyRefusals != 1 {
 			t.Fatalf("it isn't known to be the first: %+v", call)
 		}
-		hold := odd.Claim(image, submission(odd), false)
-		if hold == nil || !hold.Once || hold.Kind != dafty.KindUnauthorized || until(hold) != secondSubmission {
-			t.Errorf("whoever met it: %+v", hold)
+		block := odd.Claim(image, submission(odd), false)
+		if block == nil || !block.Once || block.Kind != dafty.KindUnauthorized || until(block) != secondSubmission {
+			t.Errorf("whoever met it: %+v", block)
 		}
 		w.submit(other, image)
 		w.submit(w.tracker("video", "k"), video)
@@ -53,7 +53,7 @@ func TestOneRefusalOfTheKeyHoldsNobody(t *testing.T) {
 
 // A key that is refused again seconds later is refused: everybody waits, and is told.
 func TestARefusalOfTheKeyThatRepeats(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inEnv(t, func(t *testing.T, w *env) {
 		w.alone()
 		w.warm("k")
 		time.Sleep(time.Second)
@@ -62,7 +62,7 @@ func TestARefusalOfTheKeyThatRepeats(t *testing.T) {
 		w.submit(first, image)
 		w.submit(second, image) // at the same moment
 		if claimed(image, third) == "" {
-			t.Fatal("two at the same moment hold others back")
+			t.Fatal("two at the same moment block others")
 		}
 		third.Withdraw()
 		time.Sleep(secondSubmission)
@@ -71,8 +71,8 @@ func TestARefusalOfTheKeyThatRepeats(t *testing.T) {
 			t.Errorf("refused %d times in a row", got)
 		}
 		for _, tracker := range []*Tracker{first, second, w.tracker("fourth", "k")} {
-			if hold := tracker.Claim(image, submission(tracker), false); hold == nil || hold.Once || hold.Kind != dafty.KindUnauthorized {
-				t.Errorf("%s: %+v", tracker.name.Name, hold)
+			if block := tracker.Claim(image, submission(tracker), false); block == nil || block.Once || block.Kind != dafty.KindUnauthorized {
+				t.Errorf("%s: %+v", tracker.name.Name, block)
 			}
 		}
 	})
@@ -80,7 +80,7 @@ func TestARefusalOfTheKeyThatRepeats(t *testing.T) {
 
 // While it is known that the key is refused, the first try of another DaftyJob confirms it.
 func TestAKeyThatIsKnownToBeRefused(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inEnv(t, func(t *testing.T, w *env) {
 		w.alone()
 		w.warm("k")
 		time.Sleep(time.Second)
@@ -95,8 +95,8 @@ func TestAKeyThatIsKnownToBeRefused(t *testing.T) {
 			t.Errorf("refused %d times", got)
 		}
 		other := w.tracker("other", "k")
-		if hold := other.Claim(image, submission(other), false); until(hold) != 2*time.Minute {
-			t.Errorf("others: %+v", hold)
+		if block := other.Claim(image, submission(other), false); until(block) != 2*time.Minute {
+			t.Errorf("others: %+v", block)
 		}
 	})
 }
@@ -104,7 +104,7 @@ func TestAKeyThatIsKnownToBeRefused(t *testing.T) {
 // Where only the requests of one DaftyJob are refused, as those of a kind that the key isn't allowed, the others go on, and
 // that one is told, and asks less and less often.
 func TestOnlyOneIsRefused(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inEnv(t, func(t *testing.T, w *env) {
 		w.alone()
 		w.warm("k")
 		time.Sleep(time.Second)
@@ -121,9 +121,9 @@ func TestOnlyOneIsRefused(t *testing.T) {
 			if got := odd.Known().Submission.KeyRefusals; got != i+1 {
 				t.Errorf("refused %d times, want %d", got, i+1)
 			}
-			hold := odd.Claim(image, submission(odd), false)
-			if hold == nil || hold.Once != (i == 0) || until(hold) != want {
-				t.Errorf("after %d refusals: %+v", i+1, hold)
+			block := odd.Claim(image, submission(odd), false)
+			if block == nil || block.Once != (i == 0) || until(block) != want {
+				t.Errorf("after %d refusals: %+v", i+1, block)
 			}
 			time.Sleep(want)
 		}
@@ -145,7 +145,7 @@ func TestOneOddLook(t *testing.T) {
 		{"told to wait", &dafty.CallError{Kind: dafty.KindUnauthorized, Status: 401, RetryAfter: 5 * time.Second}, 5 * time.Second},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			inWorld(t, func(t *testing.T, w *world) {
+			inEnv(t, func(t *testing.T, w *env) {
 				w.alone()
 				odd := true
 				w.dafty("k").lists(dafty.Processing)
@@ -179,7 +179,7 @@ func TestOneOddLook(t *testing.T) {
 
 // Refusals of the key count although other trouble comes in between.
 func TestRefusalsOfTheKeyBetweenOtherTrouble(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inEnv(t, func(t *testing.T, w *env) {
 		w.alone()
 		n := 0
 		w.dafty("k").onLook(func(context.Context, bool) (*dafty.Job, error) {
@@ -202,7 +202,7 @@ func TestRefusalsOfTheKeyBetweenOtherTrouble(t *testing.T) {
 // A cancel that meets one refusal of the key goes out once more within a second or two, with the same key, although another
 // is at hand.
 func TestOneOddCancel(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inEnv(t, func(t *testing.T, w *env) {
 		w.alone()
 		tracker := w.tracker("a", "old")
 		tracker.Follow(jobID, dafty.ClassImageCreate)
@@ -230,7 +230,7 @@ func TestOneOddCancel(t *testing.T) {
 
 // Whoever is gone before its answer comes leaves nothing behind.
 func TestAKeyRefusalOfWhoeverIsGone(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inEnv(t, func(t *testing.T, w *env) {
 		w.alone()
 		w.warm("k")
 		time.Sleep(time.Second)

@@ -37,7 +37,7 @@ const (
 type simulation struct {
 	t   *testing.T
 	sim *daftysim.Simulator
-	// operators are the processes, the last one is that which runs.
+	// operators are the processes, of which the last one runs.
 	operators []*operator
 
 	mu     sync.Mutex
@@ -136,7 +136,7 @@ func (s *simulation) start() {
 	s.operators = append(s.operators, o)
 }
 
-// restart has another process take over. What it has to go by is on record alone.
+// restart has another process take over. All that it has to go by is on record.
 func (s *simulation) restart() {
 	before := s.operator()
 	before.stop()
@@ -159,7 +159,7 @@ func (s *simulation) restart() {
 
 func (s *simulation) now() time.Duration { return time.Since(s.began) }
 
-// way is how long a request or an answer travels.
+// way returns how long a request or an answer travels.
 func (s *simulation) way() time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -213,7 +213,7 @@ func (s *simulation) serve(req *http.Request, by string) (resp *http.Response, e
 	return recorder.Result(), nil
 }
 
-// arrives notes a request, and gives its number.
+// arrives notes a request, and returns its number.
 func (s *simulation) arrives(req *http.Request, by string) int {
 	what := "look"
 	switch {
@@ -238,7 +238,7 @@ func (s *simulation) arrives(req *http.Request, by string) int {
 	return len(s.calls) - 1
 }
 
-// arrived are the requests of a span that a test asks for: what is "" for all but creates.
+// arrived returns the requests of a span that a test asks for: what is "" for all but creates.
 func (s *simulation) arrived(what string, from, to time.Duration) (calls []arrival) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -260,7 +260,7 @@ func refused(calls []arrival) (n int) {
 	return n
 }
 
-// most is how many there are in the fullest minute.
+// most returns how many there are in the fullest minute.
 func most(calls []arrival) (n int) {
 	for i := range calls {
 		j := i
@@ -373,12 +373,12 @@ func (o *operator) submit(t *Tracker, l *life) bool {
 	}
 	before := o.woken(l.name)
 	for {
-		hold := t.Claim(image, s, false)
+		block := t.Claim(image, s, false)
 		l.claims++
-		if hold == nil {
+		if block == nil {
 			break
 		}
-		if !o.waits(l.name, hold.Until) {
+		if !o.waits(l.name, block.Until) {
 			return false
 		}
 	}
@@ -434,7 +434,7 @@ func (o *operator) woken(name string) int {
 	return o.wakes[name]
 }
 
-// another is a create of somebody else with the key, and says what it was answered.
+// another sends a create of somebody else with the key, and returns the status of the answer.
 func (s *simulation) another(n int) int {
 	pass(s.operator().ctx, s.way())
 	resp, err := s.serve(s.foreign(n), "another") //nolint:bodyclose // It is in memory.
@@ -488,7 +488,7 @@ func (s *simulation) seed(jobs int) {
 	}
 }
 
-// spread is how long jobs take that were seeded, and then that follow them: so that as many end each minute.
+// spread sets how long the seeded jobs take, and those that follow them, so that as many end each minute.
 func (s *simulation) spread(jobs int, each time.Duration) {
 	n := 0
 	s.processing = func() time.Duration {
@@ -499,7 +499,7 @@ func (s *simulation) spread(jobs int, each time.Duration) {
 	}
 }
 
-// lags are how long after a job's begin or its end the operator knew it, for those of a span.
+// lags returns how long after a job's begin or its end the operator knew it, for those of a span.
 func (s *simulation) lags(from, to time.Duration) (begins, ends []time.Duration) {
 	entries := map[string]daftysim.Entry{}
 	for _, e := range s.sim.Ledger() {
@@ -531,7 +531,7 @@ func (s *simulation) lags(from, to time.Duration) (begins, ends []time.Duration)
 	return begins, ends
 }
 
-// earliest is the first that is known.
+// earliest returns the first that is known.
 func earliest(a, b time.Duration) time.Duration {
 	if a != 0 && (b == 0 || a < b) {
 		return a
@@ -539,7 +539,7 @@ func earliest(a, b time.Duration) time.Duration {
 	return b
 }
 
-// percentile is the value that so many of a hundred don't exceed.
+// percentile returns the value that so many of a hundred don't exceed.
 func percentile(sorted []time.Duration, p int) time.Duration {
 	if len(sorted) == 0 {
 		return 0
@@ -547,7 +547,7 @@ func percentile(sorted []time.Duration, p int) time.Duration {
 	return sorted[(len(sorted)*p+99)/100-1]
 }
 
-// readings are the ways to count a minute and to tell of it.
+// readings returns the ways to count a minute and to tell of it.
 func readings() (all []daftysim.Variants) {
 	for _, window := range []daftysim.RateWindow{daftysim.RateWindowFixed, daftysim.RateWindowSliding} {
 		for _, headers := range []daftysim.RateHeaders{daftysim.RateHeadersAlways, daftysim.RateHeadersOn429, daftysim.RateHeadersNever} {
@@ -576,14 +576,14 @@ func (s *simulation) life(name string) *life {
 	return s.lives[name]
 }
 
-// endOf is when the operator knew of a job's end, 0 where it doesn't.
+// endOf returns when the operator knew of a job's end, 0 where it doesn't.
 func (s *simulation) endOf(l *life) time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return l.ended
 }
 
-// wrong are the jobs whose DaftyJobs said something of them before it was true.
+// wrong returns the jobs whose DaftyJobs said something of them before it was true.
 func (s *simulation) wrong() (names []string) {
 	entries := map[string]daftysim.Entry{}
 	for _, e := range s.sim.Ledger() {

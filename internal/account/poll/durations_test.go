@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-func TestLasting(t *testing.T) {
+func TestDurations(t *testing.T) {
 	const s = time.Second
 	// One of 100 s, 101 s … 163 s each.
 	var spread []time.Duration
@@ -23,7 +23,7 @@ func TestLasting(t *testing.T) {
 		{"too little known", spread[:fewToTell-1], 0, 1, nil},
 		{"just enough known", spread[:fewToTell], 0, 0, nil},
 		{"young", spread, 40 * s, 0, nil},
-		{"the first may end while it is held", spread, 41 * s, 1.0 / remembered, nil},
+		{"the first may end within a long poll", spread, 41 * s, 1.0 / remembered, nil},
 		{"half may", spread, 69 * s, 31.0 / remembered, nil},
 		{"all that are as old may", spread, 120 * s, 1, nil},
 		{"older than any", spread, 300 * s, 1, nil},

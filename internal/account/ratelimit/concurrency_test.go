@@ -11,7 +11,7 @@ func refusal(kind dafty.Kind) *dafty.CallError {
 	return &dafty.CallError{Kind: kind, Status: 429, Message: "no"}
 }
 
-// filled is a room with so many jobs in flight, and the next one that asked.
+// filled returns a concurrency with so many jobs in flight, and whose they are.
 func filled(jobs int) (*concurrency, []*Caller) {
 	r := newConcurrency()
 	callers := make([]*Caller, jobs)
@@ -24,13 +24,13 @@ func filled(jobs int) (*concurrency, []*Caller) {
 }
 
 // What becomes of a ceiling that was learnt with three jobs in flight, when a fourth was refused.
-func TestRoom(t *testing.T) {
+func TestConcurrency(t *testing.T) {
 	m := firstProbe
 	retryAfter := refusal(dafty.KindConcurrency)
 	retryAfter.RetryAfter = 4 * m
 	for _, tt := range []struct {
 		name string
-		// then is what happens from the refusal on, at the time that it gives.
+		// then is what happens from the refusal on, and it returns when.
 		then func(r *concurrency, in []*Caller, now time.Time) time.Time
 		full bool
 		wait time.Duration // until the next try, where it is full
@@ -122,7 +122,7 @@ func TestRoom(t *testing.T) {
 }
 
 // Several that are refused together, as they were on their way together, are one lesson.
-func TestRoomRefusalsAtOnceCountOnce(t *testing.T) {
+func TestConcurrencyRefusalsAtOnceCountOnce(t *testing.T) {
 	now := time.Now()
 	r, _ := filled(3)
 	var sent []*Caller

@@ -10,7 +10,7 @@ import (
 	"dafty.ai/dafty-operator/internal/dafty"
 )
 
-// paced is a pace that has made so many calls, each answered at once without a word on the minute.
+// paced returns a limiter that has had so many calls, each answered at once without a word on the minute.
 func paced(limit int, scarce bool, calls int, now time.Time) *limiter {
 	fresh := newLimiter(limit, scarce)
 	p := &fresh
@@ -32,7 +32,7 @@ func rate(limit, remaining int, reset time.Duration) dafty.Rate {
 }
 
 // What an answer teaches: how many calls a minute has, and when the next may go.
-func TestPaceLearnsFromAnswers(t *testing.T) {
+func TestLimiterLearnsFromAnswers(t *testing.T) {
 	s := time.Second
 	limited := func(retryAfter time.Duration) *dafty.CallError {
 		err := refusal(dafty.KindRateLimit)
@@ -82,7 +82,7 @@ func TestPaceLearnsFromAnswers(t *testing.T) {
 }
 
 // Remaining 0 is heeded although there is room by our own count.
-func TestPaceWaitsForTheReset(t *testing.T) {
+func TestLimiterWaitsForTheReset(t *testing.T) {
 	now := time.Now()
 	p := paced(120, false, 0, now)
 	goes(p, now, 0)
@@ -99,7 +99,7 @@ func TestPaceWaitsForTheReset(t *testing.T) {
 }
 
 // A pause is never shortened by a later answer.
-func TestPaceKeepsTheLongestPause(t *testing.T) {
+func TestLimiterKeepsTheLongestPause(t *testing.T) {
 	now := time.Now()
 	p := paced(20, false, 2, now)
 	for _, wait := range []time.Duration{40 * time.Second, 5 * time.Second} {
@@ -111,8 +111,8 @@ func TestPaceKeepsTheLongestPause(t *testing.T) {
 	}
 }
 
-// Requests that are held were counted when they came: an answer's word on what is left includes them already.
-func TestPaceCountsHeldRequestsOnce(t *testing.T) {
+// Long polls were counted when they came: an answer's word on what is left includes them already.
+func TestLimiterCountsLongPollsOnce(t *testing.T) {
 	began := time.Now()
 	p := paced(120, false, 0, began)
 	for range 100 {
@@ -127,7 +127,7 @@ func TestPaceCountsHeldRequestsOnce(t *testing.T) {
 }
 
 // Somebody else is reckoned with until 75 s after the last sign.
-func TestPaceNoticesOthersAndForgetsThem(t *testing.T) {
+func TestLimiterNoticesOthersAndForgetsThem(t *testing.T) {
 	began := time.Now()
 	p := paced(20, true, 1, began)
 	for _, tt := range []struct {
@@ -157,7 +157,7 @@ func TestPaceNoticesOthersAndForgetsThem(t *testing.T) {
 }
 
 // The first call after a quiet minute goes alone, until it is answered or for 2 s.
-func TestPaceSendsOneAhead(t *testing.T) {
+func TestLimiterSendsOneAhead(t *testing.T) {
 	began := time.Now()
 	p := paced(20, true, 0, began)
 	if got := p.next(began, 0); got != began {
@@ -185,7 +185,7 @@ func TestPaceSendsOneAhead(t *testing.T) {
 }
 
 // What is more than the limit is spread over the minute, and what is less isn't.
-func TestPaceSpreadsWhatIsTooMuch(t *testing.T) {
+func TestLimiterSpreadsWhatIsTooMuch(t *testing.T) {
 	now := time.Now()
 	p := paced(20, true, 0, now)
 	var gone []time.Duration
@@ -222,9 +222,9 @@ func TestPaceSpreadsWhatIsTooMuch(t *testing.T) {
 	}
 }
 
-// Whoever uses a key alone, and is told so by each answer, sees nobody else, and is never over the limit: however long
+// Who is the only one to use a key, and is told so by each answer, sees nobody else, and is never over the limit: however long
 // the answers take, and whichever way the minute is counted.
-func TestPaceSeesNobodyWhoIsNotThere(t *testing.T) {
+func TestLimiterSeesNobodyWhoIsNotThere(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		limit := rapid.IntRange(1, 20).Draw(t, "limit")
 		fixed := rapid.Bool().Draw(t, "fixed window")
