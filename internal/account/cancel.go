@@ -9,15 +9,6 @@ import (
 	"dafty.ai/dafty-operator/internal/lifecycle"
 )
 
-// MarkAbandoned notes that a deletion has given up the job's cancel, and says whether that is news.
-func (t *Tracker) MarkAbandoned() bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	before := t.gaveUp
-	t.gaveUp = true
-	return !before
-}
-
 // Cancel cancels the job, as its user asked. Whether it has ended is for the looks to tell.
 func (t *Tracker) Cancel(jobID string) { t.cancelFor(jobID, lifecycle.CancelForUser) }
 
@@ -28,8 +19,8 @@ func (t *Tracker) cancelFor(jobID string, cause lifecycle.CancelCause) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.turnTo(jobID)
-	a := t.caller(true)
-	if a == nil || t.closed || t.registry.draining() || t.knowsEnd(jobID) || t.cancel != nil && !t.cancel.Done {
+	a := t.accountOfJob(true)
+	if a == nil || t.closed || t.shared.draining() || t.knowsEnd(jobID) || t.cancel != nil && !t.cancel.Done {
 		return
 	}
 	t.owes = true
@@ -41,15 +32,15 @@ func (t *Tracker) cancelFor(jobID string, cause lifecycle.CancelCause) {
 		}
 	}
 	t.cancel = call
-	go t.cancelJob(t.call(t.ctx), t.registry.retain(a), jobID, cause, call, call.Tries > 0)
+	go t.cancelJob(t.callContext.into(t.ctx), t.shared.accounts.retain(a), jobID, cause, call, call.Tries > 0)
 }
 
 func (t *Tracker) cancelJob(ctx context.Context, a *Account, jobID string, cause lifecycle.CancelCause, call *lifecycle.CancelCall, again bool) {
-	defer t.registry.release(a)
+	defer t.shared.accounts.release(a)
 	waiting, giveUp := context.WithCancel(ctx)
-	defer context.AfterFunc(t.registry.open, giveUp)()
+	defer context.AfterFunc(t.shared.open, giveUp)()
 	defer giveUp()
-	taken, err := a.acquireForCancel(waiting, again)
+	turn, err := a.gate.AcquireForCancel(waiting, again)
 	t.mu.Lock()
 	if err != nil {
 		t.settle() // nothing was sent: the next process cancels it
@@ -59,27 +50,28 @@ func (t *Tracker) cancelJob(ctx context.Context, a *Account, jobID string, cause
 	call.Sent, t.cancelSent = true, t.cancelSent || strings.EqualFold(t.followed, jobID)
 	t.mu.Unlock()
 	// Before it leaves, as others may read of its effect before its answer is here.
-	before, already := t.registry.cancelOf(jobID)
-	t.registry.setCancel(jobID, cancelledBy{t.uid, cause}.after(before))
-	ctx, rate := dafty.WithRate(ctx)
-	job, err := a.client.Cancel(ctx, jobID)
-	callErr := dafty.AsError(err)
-	if callErr != nil && (callErr.Unsent || callErr.Kind != dafty.KindUnavailable) && !already {
-		t.registry.unsetCancel(jobID) // it had no effect
+	before, already := t.shared.cancels.get(jobID)
+	t.shared.cancels.set(jobID, cancelledBy{t.caller.UID, cause}.after(before))
+	job, failure := a.client.Cancel(ctx, turn, jobID)
+	if failure != nil && (failure.Unsent || failure.Kind != dafty.KindUnavailable) && !already {
+		t.shared.cancels.remove(jobID) // it had no effect
 	}
-	a.onResponse(dafty.ClassOther, taken, *rate, callErr)
+	t.onCancelled(a, call, job, failure)
+}
 
+// onCancelled keeps the answer to a cancel.
+func (t *Tracker) onCancelled(a *Account, call *lifecycle.CancelCall, job *dafty.Job, failure *dafty.CallError) {
 	t.mu.Lock()
 	end := false
-	call.Done, call.At, call.Err = true, time.Now(), callErr
+	call.Done, call.At, call.Err = true, time.Now(), failure
 	call.Tries++
 	switch {
-	case callErr == nil:
+	case failure == nil:
 		_, end = t.observe(job)
 		t.setLastUsed(a)
 		call.Failures = 0
-	case callErr.Kind == dafty.KindUnauthorized:
-		t.refusedKey(a)
+	case failure.Kind == dafty.KindUnauthorized:
+		t.doubt(a)
 		call.Failures++
 	default:
 		call.Failures++
@@ -87,13 +79,13 @@ func (t *Tracker) cancelJob(ctx context.Context, a *Account, jobID string, cause
 	class := t.class
 	switch {
 	case end:
-		t.stopPolling()
-	case t.poll != nil:
-		t.poll.lookNow()
+		t.unfollow()
+	case t.following != nil:
+		t.following.account.poller.LookNow(t.following.target)
 	}
 	t.mu.Unlock()
 	if end {
-		a.ended(t, class)
+		a.finished(&t.caller, class)
 	}
 	t.wake()
 }

@@ -3,7 +3,6 @@ package account
 import (
 	"context"
 	"fmt"
-	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,7 +14,7 @@ import (
 // confirm one, and no minute has more calls than it may.
 func TestCancelsOfManyDeletions(t *testing.T) {
 	limits := Limits{dafty.ClassOther: 20}
-	inWorldWithLimits(t, limits, func(t *testing.T, w *world) {
+	inEnvWithLimits(t, limits, func(t *testing.T, w *env) {
 		w.dafty("a").onCancel(func(context.Context) (*dafty.Job, error) { return job(dafty.Processing), nil }) // it ends later
 		w.tracker("first", "a")
 		time.Sleep(2 * time.Minute) // nothing of a process before counts
@@ -54,24 +53,9 @@ func TestCancelsOfManyDeletions(t *testing.T) {
 	})
 }
 
-// What was never tried goes before what is tried again.
-func TestTheLineup(t *testing.T) {
-	var l cancelQueue
-	again := l.join(true)
-	first := l.join(false)
-	second := l.join(false)
-	if !slices.Equal(l.waiting, []*cancelTurn{first, second, again}) {
-		t.Errorf("the order is %v", l.waiting)
-	}
-	l.remove(first)
-	if !slices.Equal(l.waiting, []*cancelTurn{second, again}) {
-		t.Errorf("the order is %v", l.waiting)
-	}
-}
-
 // A cancel is known to be sent, and tried, once it was; one that is given up leaves the line-up.
 func TestACancelThatWaits(t *testing.T) {
-	inWorldWithLimits(t, Limits{dafty.ClassOther: 1}, func(t *testing.T, w *world) {
+	inEnvWithLimits(t, Limits{dafty.ClassOther: 1}, func(t *testing.T, w *env) {
 		time.Sleep(2 * time.Minute)
 		one, two := w.tracker("one", "a"), w.tracker("two", "a")
 		one.Cancel(jobID)
@@ -86,15 +70,16 @@ func TestACancelThatWaits(t *testing.T) {
 		}
 		w.forget("two")
 		synctest.Wait()
-		if waiting := one.secret.cancels.waiting; len(waiting) != 0 {
-			t.Errorf("%d wait on", len(waiting))
+		time.Sleep(time.Minute)
+		if turn, _ := one.secret.gate.TryAcquire(dafty.ClassOther, 0, false); turn == nil {
+			t.Error("it waits on")
 		}
 	})
 }
 
 // Cancels that are tried again, as of jobs that have ended, don't keep the looks waiting that tell so.
 func TestCancelsThatAreTriedAgainLeaveRoomForLooks(t *testing.T) {
-	inWorldWithLimits(t, Limits{dafty.ClassOther: 20}, func(t *testing.T, w *world) {
+	inEnvWithLimits(t, Limits{dafty.ClassOther: 20}, func(t *testing.T, w *env) {
 		w.dafty("a").onCancel(func(context.Context) (*dafty.Job, error) {
 			return nil, &dafty.CallError{Kind: dafty.KindConflict, Status: 409, Message: "the job has ended"}
 		})

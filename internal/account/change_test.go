@@ -12,8 +12,8 @@ import (
 	"dafty.ai/dafty-operator/internal/dafty"
 )
 
-// made is the tracker of a DaftyJob that was created just now.
-func (w *world) made(name, key string) *Tracker {
+// made returns the tracker of a DaftyJob that was created just now.
+func (w *env) made(name, key string) *Tracker {
 	t := w.registry.Tracker(types.NamespacedName{Namespace: "ns", Name: name}, types.UID("uid-"+name), time.Now())
 	t.SetAPIKey(key)
 	t.SetSecretVersion("1")
@@ -38,20 +38,20 @@ var mendedKinds = []dafty.Kind{dafty.KindInsufficientCredits, dafty.KindSubscrip
 // What a person does after they have mended the account has the DaftyJob that it is about ask at once, and if it is accepted,
 // the others follow.
 func TestAChangeAsksAtOnce(t *testing.T) {
-	for name, change := range map[string]func(w *world, waiting *Tracker) *Tracker{
-		"a new DaftyJob": func(w *world, _ *Tracker) *Tracker { return w.made("new", "k") },
-		"a waiting one is touched": func(_ *world, waiting *Tracker) *Tracker {
+	for name, change := range map[string]func(w *env, waiting *Tracker) *Tracker{
+		"a new DaftyJob": func(w *env, _ *Tracker) *Tracker { return w.made("new", "k") },
+		"a waiting one is touched": func(_ *env, waiting *Tracker) *Tracker {
 			waiting.SetVersion("2")
 			return waiting
 		},
-		"the Secret is touched": func(_ *world, waiting *Tracker) *Tracker {
+		"the Secret is touched": func(_ *env, waiting *Tracker) *Tracker {
 			waiting.SetSecretVersion("2")
 			return waiting
 		},
 	} {
 		for _, kind := range mendedKinds {
 			t.Run(name+", "+string(kind), func(t *testing.T) {
-				inWorld(t, func(t *testing.T, w *world) {
+				inEnv(t, func(t *testing.T, w *env) {
 					w.alone()
 					w.warm("k")
 					mended := false
@@ -60,15 +60,15 @@ func TestAChangeAsksAtOnce(t *testing.T) {
 					for range 6 { // until it is asked seldom
 						w.submit(waiting[0], image)
 						time.Sleep(time.Second)
-						if hold := waiting[1].Claim(image, submission(waiting[1]), false); hold != nil {
-							time.Sleep(until(hold))
+						if block := waiting[1].Claim(image, submission(waiting[1]), false); block != nil {
+							time.Sleep(until(block))
 						}
 						waiting[1].Withdraw()
 					}
 					w.submit(waiting[0], image)
 					time.Sleep(time.Second)
-					if hold := waiting[1].Claim(image, submission(waiting[1]), false); until(hold) < 4*time.Minute {
-						t.Fatalf("held: %+v", hold)
+					if block := waiting[1].Claim(image, submission(waiting[1]), false); until(block) < 4*time.Minute {
+						t.Fatalf("held: %+v", block)
 					}
 					if waiting[2].Claim(image, submission(waiting[2]), false) == nil {
 						t.Fatal("not held")
@@ -91,14 +91,14 @@ func TestAChangeAsksAtOnce(t *testing.T) {
 // What changes nothing asks nobody: a DaftyJob that is old when it is first seen, as all are after a restart, and one that
 // is told to be as it was.
 func TestNoChangeAsksNothing(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inEnv(t, func(t *testing.T, w *env) {
 		w.alone()
 		w.warm("k")
 		w.dafty("k").onCreate(refuses(refusal(dafty.KindInsufficientCredits)))
 		seen := w.made("seen", "k")
 		time.Sleep(time.Minute)
 		w.submit(w.made("first", "k"), image)
-		time.Sleep(askEvery)
+		time.Sleep(earlyProbeInterval)
 		old := w.tracker("old", "k")
 		old.SetVersion("1")
 		seen.SetVersion("1")
@@ -113,7 +113,7 @@ func TestNoChangeAsksNothing(t *testing.T) {
 func TestAChangeMendsNoCeiling(t *testing.T) {
 	for _, err := range []*dafty.CallError{refusal(dafty.KindConcurrency), dialFailure} {
 		t.Run(string(err.Kind), func(t *testing.T) {
-			inWorld(t, func(t *testing.T, w *world) {
+			inEnv(t, func(t *testing.T, w *env) {
 				w.alone()
 				w.warm("k")
 				w.dafty("k").onCreate(refuses(err))
@@ -135,15 +135,15 @@ func TestAChangeMendsNoCeiling(t *testing.T) {
 // A thousand DaftyJobs that are created while there are no credits don't make a thousand requests: they ask one after the
 // other, and only those that came after the request before was let go.
 func TestNoStampede(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inEnv(t, func(t *testing.T, w *env) {
 		w.alone()
 		w.warm("k")
 		enough := false
 		w.dafty("k").onCreate(refusedUntil(&enough, dafty.KindInsufficientCredits))
 		drive := func(tracker *Tracker) {
 			for !tracker.accepted() {
-				if hold := tracker.Claim(image, submission(tracker), false); hold != nil {
-					w.waits(tracker.name.Name, hold)
+				if block := tracker.Claim(image, submission(tracker), false); block != nil {
+					w.waits(tracker.name.Name, block)
 					continue
 				}
 				tracker.Submit(image, submission(tracker))
@@ -187,7 +187,7 @@ func TestNoStampede(t *testing.T) {
 	})
 }
 
-// accepted says whether Dafty has taken the job.
+// accepted reports whether Dafty has taken the job.
 func (t *Tracker) accepted() bool {
 	known := t.Known()
 	return known.Submission != nil && known.Submission.Done && known.Submission.Err == nil

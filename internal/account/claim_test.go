@@ -12,11 +12,12 @@ import (
 
 	"pgregory.net/rapid"
 
+	"dafty.ai/dafty-operator/internal/account/ratelimit"
 	"dafty.ai/dafty-operator/internal/dafty"
 	"dafty.ai/dafty-operator/internal/lifecycle"
 )
 
-// claimed claims a turn for each by name, and says who got one.
+// claimed claims a turn for each, and returns the names of those who got one.
 func claimed(create dafty.Create, trackers ...*Tracker) (names string) {
 	var got []string
 	for _, t := range trackers {
@@ -27,14 +28,28 @@ func claimed(create dafty.Create, trackers ...*Tracker) (names string) {
 	return strings.Join(got, " ")
 }
 
-func until(hold *lifecycle.Block) time.Duration {
-	if hold == nil {
+func until(block *lifecycle.Block) time.Duration {
+	if block == nil {
 		return 0
 	}
-	return time.Until(hold.Until)
+	return time.Until(block.Until)
 }
 
-func TestHoldsLengthen(t *testing.T) {
+// taken returns how many creates of images a minute has had, and uses up the rest of it.
+func taken(a *Account) int {
+	left := 0
+	for {
+		_, block, _ := a.gate.Claim(ratelimit.Submission{
+			By: &ratelimit.Caller{}, Class: dafty.ClassImageCreate, Key: fmt.Sprint("taken-", left), Urgency: ratelimit.AtOnce,
+		})
+		if block != nil {
+			return DefaultLimits[dafty.ClassImageCreate] - left
+		}
+		left++
+	}
+}
+
+func TestBlocksLengthen(t *testing.T) {
 	s, m := time.Second, time.Minute
 	after := func(kind dafty.Kind, d time.Duration) *dafty.CallError {
 		err := refusal(kind)
@@ -57,19 +72,19 @@ func TestHoldsLengthen(t *testing.T) {
 		{"told to wait for room", after(dafty.KindConcurrency, 90*s), []time.Duration{90 * s, 90 * s}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			inWorld(t, func(t *testing.T, w *world) {
+			inEnv(t, func(t *testing.T, w *env) {
 				w.dafty("k").onCreate(refuses(tt.err))
 				if tt.err.Kind == dafty.KindUnauthorized {
 					w.submit(w.tracker("prober-0", "k"), image) // once is no verdict
-					time.Sleep(secondAsk)
+					time.Sleep(secondSubmission)
 				}
 				for i, want := range tt.waits {
 					// Each time another: the last one to be refused lets the others go first.
 					prober, next := w.tracker(fmt.Sprint("prober-", i), "k"), w.tracker("next", "k")
 					w.submit(prober, image)
-					hold := next.Claim(image, submission(next), false)
-					if hold == nil || hold.Kind != tt.err.Kind || hold.Message != tt.err.Error() || until(hold) != want {
-						t.Fatalf("refusal %d: held %+v for %v, want %v", i+1, hold, until(hold), want)
+					block := next.Claim(image, submission(next), false)
+					if block == nil || block.Kind != tt.err.Kind || block.Message != tt.err.Error() || until(block) != want {
+						t.Fatalf("refusal %d: held %+v for %v, want %v", i+1, block, until(block), want)
 					}
 					time.Sleep(want - time.Nanosecond)
 					if got := claimed(image, next); got != "" {
@@ -83,7 +98,7 @@ func TestHoldsLengthen(t *testing.T) {
 }
 
 // What a refusal says of others: who waits besides those of the same class.
-func TestHoldsByClass(t *testing.T) {
+func TestBlocksByClass(t *testing.T) {
 	for _, tt := range []struct {
 		kind dafty.Kind
 		goes string
@@ -100,11 +115,11 @@ func TestHoldsByClass(t *testing.T) {
 		{dafty.KindUnavailable, "image video"}, // with an answer, or after the request was sent
 	} {
 		t.Run(string(tt.kind), func(t *testing.T) {
-			inWorld(t, func(t *testing.T, w *world) {
+			inEnv(t, func(t *testing.T, w *env) {
 				w.dafty("k").onCreate(refuses(refusal(tt.kind)))
 				w.submit(w.tracker("first", "k"), video)
 				if tt.kind == dafty.KindUnauthorized {
-					time.Sleep(secondAsk) // once is no verdict
+					time.Sleep(secondSubmission) // once is no verdict
 					w.submit(w.tracker("first", "k"), video)
 				}
 				got := strings.TrimSpace(claimed(image, w.tracker("image", "k")) + " " + claimed(video, w.tracker("video", "k")))
@@ -119,8 +134,8 @@ func TestHoldsByClass(t *testing.T) {
 	}
 }
 
-// heldWorld has "first" refused, and a, b and c waiting until the hold's time is up.
-func heldWorld(w *world, err *dafty.CallError) (a, b, c *Tracker) {
+// blockedEnv has "first" refused, and a, b and c waiting until the block's time is up.
+func blockedEnv(w *env, err *dafty.CallError) (a, b, c *Tracker) {
 	w.dafty("k").onCreate(refuses(err))
 	w.submit(w.tracker("first", "k"), image)
 	a, b, c = w.tracker("a", "k"), w.tracker("b", "k"), w.tracker("c", "k")
@@ -137,65 +152,65 @@ func TestOneTriesAndTheOthersWait(t *testing.T) {
 		name string
 		err  *dafty.CallError
 		// then is what becomes of the one that tries.
-		then func(w *world, a *Tracker)
+		then func(w *env, a *Tracker)
 		// woken are those that hear of it at once.
 		woken string
 		// goes are those that may go after.
 		goes string
 	}{
-		{"it is accepted", refusal(dafty.KindInsufficientCredits), func(w *world, a *Tracker) {
+		{"it is accepted", refusal(dafty.KindInsufficientCredits), func(w *env, a *Tracker) {
 			w.dafty("k").onCreate(accepts)
 			a.Submit(image, submission(a))
 		}, "a b c", "b c"},
-		{"it is refused again", refusal(dafty.KindInsufficientCredits), func(_ *world, a *Tracker) {
+		{"it is refused again", refusal(dafty.KindInsufficientCredits), func(_ *env, a *Tracker) {
 			a.Submit(image, submission(a))
 		}, "a", ""},
-		{"it is refused for itself", refusal(dafty.KindInsufficientCredits), func(w *world, a *Tracker) {
+		{"it is refused for itself", refusal(dafty.KindInsufficientCredits), func(w *env, a *Tracker) {
 			w.dafty("k").onCreate(refuses(refusal(dafty.KindInvalid)))
 			a.Submit(image, submission(a))
 		}, "a b", "b"},
-		{"it is in doubt", refusal(dafty.KindInsufficientCredits), func(w *world, a *Tracker) {
+		{"it is in doubt", refusal(dafty.KindInsufficientCredits), func(w *env, a *Tracker) {
 			w.dafty("k").onCreate(refuses(refusal(dafty.KindUnavailable)))
 			a.Submit(image, submission(a))
 		}, "a b", "b"},
-		{"it is deleted", refusal(dafty.KindInsufficientCredits), func(w *world, _ *Tracker) { w.forget("a") }, "b", "b"},
-		{"its key changes", refusal(dafty.KindInsufficientCredits), func(_ *world, a *Tracker) { a.SetAPIKey("other") }, "b", "b"},
-		{"its Secret goes", refusal(dafty.KindInsufficientCredits), func(_ *world, a *Tracker) { a.SetAPIKey("") }, "b", "b"},
-		{"it is suspended and never comes back", refusal(dafty.KindInsufficientCredits), func(*world, *Tracker) {
+		{"it is deleted", refusal(dafty.KindInsufficientCredits), func(w *env, _ *Tracker) { w.forget("a") }, "b", "b"},
+		{"its key changes", refusal(dafty.KindInsufficientCredits), func(_ *env, a *Tracker) { a.SetAPIKey("other") }, "b", "b"},
+		{"its Secret goes", refusal(dafty.KindInsufficientCredits), func(_ *env, a *Tracker) { a.SetAPIKey("") }, "b", "b"},
+		{"it is suspended and never comes back", refusal(dafty.KindInsufficientCredits), func(*env, *Tracker) {
 			time.Sleep(probeTimeout)
 		}, "", "b"},
-		{"it is deleted on the way", refusal(dafty.KindInsufficientCredits), func(w *world, a *Tracker) {
+		{"it is deleted on the way", refusal(dafty.KindInsufficientCredits), func(w *env, a *Tracker) {
 			w.dafty("k").onCreate(func(ctx context.Context, _ string) (*dafty.Job, error) { <-ctx.Done(); return nil, dialFailure })
 			a.Submit(image, submission(a))
 			synctest.Wait()
 			w.forget("a")
 		}, "a b", "b"},
 
-		{"there is room for it", refusal(dafty.KindConcurrency), func(w *world, a *Tracker) {
+		{"there is room for it", refusal(dafty.KindConcurrency), func(w *env, a *Tracker) {
 			w.dafty("k").onCreate(accepts)
 			a.Submit(image, submission(a))
 		}, "a b", "b"},
-		{"there is no room for it", refusal(dafty.KindConcurrency), func(_ *world, a *Tracker) {
+		{"there is no room for it", refusal(dafty.KindConcurrency), func(_ *env, a *Tracker) {
 			a.Submit(image, submission(a))
 		}, "a", ""},
-		{"there is no room for it, and a job ends", refusal(dafty.KindConcurrency), func(w *world, a *Tracker) {
+		{"there is no room for it, and a job ends", refusal(dafty.KindConcurrency), func(w *env, a *Tracker) {
 			a.Submit(image, submission(a))
 			synctest.Wait()
-			w.registry.accounts[a.secret.id].ended(a, dafty.ClassImageCreate)
+			a.secret.finished(&a.caller, dafty.ClassImageCreate)
 		}, "a b", "b"},
-		{"there is no room for it, and a job of another class ends", refusal(dafty.KindConcurrency), func(w *world, a *Tracker) {
+		{"there is no room for it, and a job of another class ends", refusal(dafty.KindConcurrency), func(w *env, a *Tracker) {
 			a.Submit(image, submission(a))
 			synctest.Wait()
-			w.registry.accounts[a.secret.id].ended(a, dafty.ClassVideoCreate)
+			a.secret.finished(&a.caller, dafty.ClassVideoCreate)
 		}, "a", ""},
-		{"it meets something else than room", refusal(dafty.KindConcurrency), func(w *world, a *Tracker) {
+		{"it meets something else than room", refusal(dafty.KindConcurrency), func(w *env, a *Tracker) {
 			w.dafty("k").onCreate(refuses(refusal(dafty.KindInvalid)))
 			a.Submit(image, submission(a))
 		}, "a b", "b"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			inWorld(t, func(t *testing.T, w *world) {
-				a, b, c := heldWorld(w, tt.err)
+			inEnv(t, func(t *testing.T, w *env) {
+				a, b, c := blockedEnv(w, tt.err)
 				if got := claimed(image, a, b, c); got != "a" {
 					t.Fatalf("%q try, want a alone", got)
 				}
@@ -216,9 +231,9 @@ func TestOneTriesAndTheOthersWait(t *testing.T) {
 
 // With room for one more at a time, all get in one after the other, each woken by the one
 // before it.
-func TestRoomIsTriedOneByOne(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
-		a, b, c := heldWorld(w, refusal(dafty.KindConcurrency))
+func TestConcurrencyIsProbedOneByOne(t *testing.T) {
+	inEnv(t, func(t *testing.T, w *env) {
+		a, b, c := blockedEnv(w, refusal(dafty.KindConcurrency))
 		w.dafty("k").onCreate(accepts)
 		for i, tracker := range []*Tracker{a, b, c} {
 			w.submit(tracker, image)
@@ -228,14 +243,14 @@ func TestRoomIsTriedOneByOne(t *testing.T) {
 			}
 		}
 		if got := claimed(image, w.tracker("d", "k"), w.tracker("e", "k")); got != "d e" {
-			t.Errorf("%q may go: the hold outlives its queue", got)
+			t.Errorf("%q may go: the block outlives its queue", got)
 		}
 	})
 }
 
 // Jobs that were on their way when the first was refused are no further tries.
 func TestRefusalsAtOnceCountOnce(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inEnv(t, func(t *testing.T, w *env) {
 		w.warm("k")
 		w.dafty("k").onCreate(func(context.Context, string) (*dafty.Job, error) {
 			time.Sleep(time.Second)
@@ -253,9 +268,9 @@ func TestRefusalsAtOnceCountOnce(t *testing.T) {
 	})
 }
 
-// A job that alone is refused, as the plan has no credits for what it costs, lets others go.
+// A job that is the only one refused, as the plan has no credits for what it costs, lets others go.
 func TestTheRefusedLetsOthersTryFirst(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inEnv(t, func(t *testing.T, w *env) {
 		w.dafty("k").onCreate(refuses(refusal(dafty.KindInsufficientCredits)))
 		dear, cheap := w.tracker("dear", "k"), w.tracker("cheap", "k")
 		w.submit(dear, video)
@@ -271,7 +286,7 @@ func TestTheRefusedLetsOthersTryFirst(t *testing.T) {
 		}
 	})
 	t.Run("but not for ever", func(t *testing.T) {
-		inWorld(t, func(t *testing.T, w *world) {
+		inEnv(t, func(t *testing.T, w *env) {
 			w.dafty("k").onCreate(refuses(refusal(dafty.KindInsufficientCredits)))
 			dear, cheap := w.tracker("dear", "k"), w.tracker("cheap", "k")
 			w.submit(dear, video)
@@ -283,7 +298,7 @@ func TestTheRefusedLetsOthersTryFirst(t *testing.T) {
 		})
 	})
 	t.Run("nor where it is alone", func(t *testing.T) {
-		inWorld(t, func(t *testing.T, w *world) {
+		inEnv(t, func(t *testing.T, w *env) {
 			w.dafty("k").onCreate(refuses(refusal(dafty.KindInsufficientCredits)))
 			dear := w.tracker("dear", "k")
 			w.submit(dear, video)
@@ -300,7 +315,7 @@ func TestRateLimitPausesTheClassForAllOfTheKey(t *testing.T) {
 		retryAfter time.Duration
 		want       time.Duration
 	}{{0, rateLimitPause}, {42 * time.Second, 42 * time.Second}, {time.Hour, time.Hour}} {
-		inWorld(t, func(t *testing.T, w *world) {
+		inEnv(t, func(t *testing.T, w *env) {
 			err := refusal(dafty.KindRateLimit)
 			err.RetryAfter = tt.retryAfter
 			w.dafty("k").onCreate(refuses(err))
@@ -311,8 +326,8 @@ func TestRateLimitPausesTheClassForAllOfTheKey(t *testing.T) {
 				if s == "repeat" {
 					sub = repeated(next)
 				}
-				if hold := next.Claim(image, sub, false); hold == nil || hold.Kind != dafty.KindRateLimit || until(hold) != tt.want {
-					t.Errorf("%s: got %+v for %v, want %v", s, hold, until(hold), tt.want)
+				if block := next.Claim(image, sub, false); block == nil || block.Kind != dafty.KindRateLimit || until(block) != tt.want {
+					t.Errorf("%s: got %+v for %v, want %v", s, block, until(block), tt.want)
 				}
 			}
 			time.Sleep(tt.want)
@@ -325,16 +340,16 @@ func TestRateLimitPausesTheClassForAllOfTheKey(t *testing.T) {
 
 // A request in doubt must be resolved even where nothing new would be accepted, and before
 // anything new.
-func TestRepeatsPassHolds(t *testing.T) {
-	inWorldWithLimits(t, Limits{dafty.ClassImageCreate: 2}, func(t *testing.T, w *world) {
+func TestRepeatsPassBlocks(t *testing.T) {
+	inEnvWithLimits(t, Limits{dafty.ClassImageCreate: 2}, func(t *testing.T, w *env) {
 		w.dafty("k").onCreate(refuses(refusal(dafty.KindInsufficientCredits)))
 		w.submit(w.tracker("first", "k"), image)
 		fresh, repeat, another := w.tracker("fresh", "k"), w.tracker("repeat", "k"), w.tracker("another", "k")
 		if claimed(image, fresh) != "" || repeat.Claim(image, repeated(repeat), false) != nil {
 			t.Error("the repeat is held, or the other isn't")
 		}
-		if hold := another.Claim(image, repeated(another), false); hold == nil || hold.Kind != dafty.KindRateLimit || until(hold) != time.Minute {
-			t.Errorf("the repeat goes beyond the rate limit: %+v", hold)
+		if block := another.Claim(image, repeated(another), false); block == nil || block.Kind != dafty.KindRateLimit || until(block) != time.Minute {
+			t.Errorf("the repeat goes beyond the rate limit: %+v", block)
 		}
 	})
 }
@@ -343,7 +358,7 @@ func TestRepeatsPassHolds(t *testing.T) {
 // when it is its turn, not each time that it is anybody's.
 func TestQueue(t *testing.T) {
 	const jobs, limit = 100, 20
-	inWorldWithLimits(t, Limits{dafty.ClassImageCreate: limit}, func(t *testing.T, w *world) {
+	inEnvWithLimits(t, Limits{dafty.ClassImageCreate: limit}, func(t *testing.T, w *env) {
 		var (
 			mu     sync.Mutex
 			order  []string
@@ -354,18 +369,18 @@ func TestQueue(t *testing.T) {
 			go func() {
 				for {
 					s := submission(tracker)
-					hold := tracker.Claim(image, s, false)
+					block := tracker.Claim(image, s, false)
 					mu.Lock()
 					claims++
-					if hold == nil {
+					if block == nil {
 						order = append(order, tracker.name.Name)
 					}
 					mu.Unlock()
-					if hold == nil {
+					if block == nil {
 						tracker.Submit(image, s)
 						return
 					}
-					w.waits(tracker.name.Name, hold)
+					w.waits(tracker.name.Name, block)
 				}
 			}()
 			synctest.Wait()
@@ -406,7 +421,7 @@ func TestCreatesKeepTheLimit(t *testing.T) {
 			nil, nil, refusal(dafty.KindRateLimit), refusal(dafty.KindConcurrency), refusal(dafty.KindInsufficientCredits), refusal(dafty.KindUnavailable), dialFailure,
 		}), 1, 10).Draw(rt, "answers")
 		failure := ""
-		inWorldWithLimits(t, Limits{dafty.ClassImageCreate: limit}, func(_ *testing.T, w *world) {
+		inEnvWithLimits(t, Limits{dafty.ClassImageCreate: limit}, func(_ *testing.T, w *env) {
 			var (
 				mu      sync.Mutex
 				counted []time.Time
@@ -437,8 +452,8 @@ func TestCreatesKeepTheLimit(t *testing.T) {
 					for {
 						tracker := w.tracker(name, "k")
 						s := submission(tracker)
-						if hold := tracker.Claim(image, s, false); hold != nil {
-							time.Sleep(max(time.Second, time.Until(hold.Until)))
+						if block := tracker.Claim(image, s, false); block != nil {
+							time.Sleep(max(time.Second, time.Until(block.Until)))
 							continue
 						}
 						tracker.Submit(image, s)
@@ -476,7 +491,7 @@ func TestCreatesKeepTheLimit(t *testing.T) {
 
 // One that was suspended while it waited doesn't hold up those behind it.
 func TestQueueDropsWhoDoesNotCome(t *testing.T) {
-	inWorldWithLimits(t, Limits{dafty.ClassImageCreate: 1}, func(t *testing.T, w *world) {
+	inEnvWithLimits(t, Limits{dafty.ClassImageCreate: 1}, func(t *testing.T, w *env) {
 		gone, next := w.tracker("gone", "k"), w.tracker("next", "k")
 		w.submit(w.tracker("first", "k"), image)
 		if got := until(gone.Claim(image, submission(gone), false)); got != time.Minute {
@@ -495,7 +510,7 @@ func TestQueueDropsWhoDoesNotCome(t *testing.T) {
 // Where most of a queue is deleted, the rest doesn't wait for the time it was told before.
 func TestQueueMovesUp(t *testing.T) {
 	const limit, deleted, left = 20, 200, 5
-	inWorldWithLimits(t, Limits{dafty.ClassImageCreate: limit}, func(t *testing.T, w *world) {
+	inEnvWithLimits(t, Limits{dafty.ClassImageCreate: limit}, func(t *testing.T, w *env) {
 		for i := range limit {
 			w.submit(w.tracker(fmt.Sprint("first-", i), "k"), image)
 		}
@@ -506,8 +521,8 @@ func TestQueueMovesUp(t *testing.T) {
 		for i := range left {
 			name := fmt.Sprint("left-", i)
 			rest[name] = w.tracker(name, "k")
-			hold := rest[name].Claim(image, submission(rest[name]), false)
-			if got := until(hold); got < 10*time.Minute || got > 12*time.Minute {
+			block := rest[name].Claim(image, submission(rest[name]), false)
+			if got := until(block); got < 10*time.Minute || got > 12*time.Minute {
 				t.Fatalf("told %v", got)
 			}
 		}
@@ -524,10 +539,10 @@ func TestQueueMovesUp(t *testing.T) {
 					continue
 				}
 				s := submission(tracker)
-				if hold := tracker.Claim(image, s, false); hold == nil {
+				if block := tracker.Claim(image, s, false); block == nil {
 					tracker.Submit(image, s)
 				} else {
-					time.AfterFunc(until(hold), tracker.wake)
+					time.AfterFunc(until(block), tracker.wake)
 				}
 			}
 			time.Sleep(time.Second)
@@ -540,7 +555,7 @@ func TestQueueMovesUp(t *testing.T) {
 
 // One that was deleted while it waited makes room at once.
 func TestQueueForgets(t *testing.T) {
-	inWorldWithLimits(t, Limits{dafty.ClassImageCreate: 1}, func(t *testing.T, w *world) {
+	inEnvWithLimits(t, Limits{dafty.ClassImageCreate: 1}, func(t *testing.T, w *env) {
 		w.submit(w.tracker("first", "k"), image)
 		gone, next := w.tracker("gone", "k"), w.tracker("next", "k")
 		if claimed(image, gone, next) != "" {
@@ -554,30 +569,30 @@ func TestQueueForgets(t *testing.T) {
 }
 
 // A turn that was taken and isn't used at once, as the write before it failed, stays for the
-// next try; later it doesn't let a job pass by what holds the others.
+// next try; later it doesn't let a job pass by what blocks the others.
 func TestTurnsThatAreNotUsed(t *testing.T) {
 	for _, tt := range []struct {
 		name string
-		then func(w *world, tracker *Tracker)
+		then func(w *env, tracker *Tracker)
 		goes bool
 		// taken is how many turns of the first key's minute are gone after.
 		taken int
 	}{
-		{"tried again at once", func(*world, *Tracker) {}, true, 1},
-		{"tried again soon", func(*world, *Tracker) { time.Sleep(claimLife - 1) }, true, 1},
-		{"tried again after a while", func(*world, *Tracker) { time.Sleep(claimLife) }, true, 2},
-		{"suspended, and released while others are held", func(w *world, _ *Tracker) {
+		{"tried again at once", func(*env, *Tracker) {}, true, 1},
+		{"tried again soon", func(*env, *Tracker) { time.Sleep(ratelimit.ClaimLife - 1) }, true, 1},
+		{"tried again after a while", func(*env, *Tracker) { time.Sleep(ratelimit.ClaimLife) }, true, 2},
+		{"suspended, and released while others are held", func(w *env, _ *Tracker) {
 			time.Sleep(time.Hour)
 			w.dafty("k").onCreate(refuses(refusal(dafty.KindInsufficientCredits)))
 			w.submit(w.tracker("other", "k"), image)
 		}, false, 1},
-		{"the key changed", func(_ *world, tracker *Tracker) { tracker.SetAPIKey("other") }, true, 1},
+		{"the key changed", func(_ *env, tracker *Tracker) { tracker.SetAPIKey("other") }, true, 1},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			inWorld(t, func(t *testing.T, w *world) {
+			inEnv(t, func(t *testing.T, w *env) {
 				tracker := w.tracker("a", "k")
 				first := tracker.secret
-				w.registry.retain(first)
+				w.registry.accounts.retain(first)
 				if claimed(image, tracker) == "" {
 					t.Fatal("no turn")
 				}
@@ -585,12 +600,10 @@ func TestTurnsThatAreNotUsed(t *testing.T) {
 				if goes := claimed(image, tracker) != ""; goes != tt.goes {
 					t.Errorf("goes: %t, want %t", goes, tt.goes)
 				}
-				turns := &first.classes[dafty.ClassImageCreate].limiter.window
-				turns.next(time.Now(), 0)
-				if got := len(turns.taken); got != tt.taken {
+				if got := taken(first); got != tt.taken {
 					t.Errorf("%d turns are taken, want %d", got, tt.taken)
 				}
-				if other := tracker.secret; other != first && len(other.classes[dafty.ClassImageCreate].limiter.window.taken) != 1 {
+				if other := tracker.secret; other != first && taken(other) != 1 {
 					t.Error("the other key's turn isn't counted")
 				}
 			})

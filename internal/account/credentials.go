@@ -4,10 +4,13 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
+
+	"dafty.ai/dafty-operator/api/v1alpha1"
+	"dafty.ai/dafty-operator/internal/account/ratelimit"
 )
 
-// SetAPIKey tells the API key that the Secret now holds, empty where it holds none. Another key
-// may know another truth, so that what was in trouble is tried anew.
+// SetAPIKey tells the API key that the Secret now holds, empty where it holds none. Another key may know another truth, so that
+// what failed is tried again.
 func (t *Tracker) SetAPIKey(apiKey string) {
 	t.mu.Lock()
 	t.used = time.Now()
@@ -19,43 +22,41 @@ func (t *Tracker) SetAPIKey(apiKey string) {
 	if before != nil && before != t.lastUsed && before != t.rejected {
 		// It may be all that there is to cancel the job with, or to ask for the answer that a process before has missed.
 		if t.lastUsed == nil {
-			t.lastUsed, t.lastUsedUnverified = t.registry.retain(before), true
+			t.lastUsed, t.lastUsedUnverified = t.shared.accounts.retain(before), true
 		} else {
-			t.registry.release(t.previous)
-			t.previous = t.registry.retain(before)
+			t.shared.accounts.release(t.previous)
+			t.previous = t.shared.accounts.retain(before)
 		}
 	}
 	t.secret = nil
 	if apiKey != "" {
-		t.secret = t.registry.acquire(apiKey)
+		t.secret = t.shared.accounts.acquire(apiKey)
 		t.trouble, t.missed, t.lookRefusals, t.cancel, t.rejected, t.doubted = nil, 0, 0, nil, nil, nil
 	}
 	t.asked = nil
-	var wake []*Tracker
+	var wake ratelimit.Callers
 	if before != nil {
-		wake = before.remove(t)
-		t.registry.release(before)
+		wake = before.remove(&t.caller)
+		t.shared.accounts.release(before)
 	}
 	t.mu.Unlock()
-	wakeAll(wake)
+	wake.Wake()
 }
 
-// CredentialsReadWithin says whether the Secret had a key when it was last told, and that was so long ago at most.
+// CredentialsReadWithin reports whether the Secret had a key when it was last told, and that was so long ago at most.
 func (t *Tracker) CredentialsReadWithin(age time.Duration) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.secret != nil && time.Since(t.used) <= age
 }
 
-// Rehash are the hashes of the keys at hand for the DaftyJob, by those for uid.
+// Rehash returns the hashes of the keys at hand for the DaftyJob, by those for uid.
 func (t *Tracker) Rehash(uid types.UID) map[string]string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	own := map[string]string{}
-	for _, a := range []*Account{t.secret, t.lastUsed, t.previous} {
-		if a != nil {
-			own[Hash(uid, a.key())] = Hash(t.uid, a.key())
-		}
+	for _, a := range t.accounts() {
+		own[Hash(uid, a.key())] = t.hash(a)
 	}
 	return own
 }
@@ -70,17 +71,25 @@ func (t *Tracker) setLastUsed(a *Account) {
 		t.doubted = nil
 	}
 	if before := t.lastUsed; before != a {
-		t.lastUsed = t.registry.retain(a)
-		t.registry.release(before)
+		t.lastUsed = t.shared.accounts.retain(a)
+		t.shared.accounts.release(before)
 	}
-	t.registry.release(t.previous)
+	t.shared.accounts.release(t.previous)
 	t.previous = nil
 }
 
-// caller is the account that a known job is asked about with: the Secret's; and the last
-// good one where the Secret is gone, or where the job must be cancelled and the Secret's key
-// can't.
-func (t *Tracker) caller(cancelling bool) *Account {
+// doubt notes that a call met a refusal of an account's key. Once it did so twice, the key is given up for another, if there is
+// one: one refusal is no verdict.
+func (t *Tracker) doubt(a *Account) {
+	if t.doubted == a {
+		t.rejected = a
+	}
+	t.doubted = a
+}
+
+// accountOfJob returns the account that a known job is asked about with: the Secret's; and the last good one where the Secret is
+// gone, or where the job must be cancelled and the Secret's key can't.
+func (t *Tracker) accountOfJob(cancelling bool) *Account {
 	if t.secret != nil && (!cancelling || t.rejected != t.secret || t.lastUsed == nil) {
 		return t.secret
 	}
@@ -88,4 +97,14 @@ func (t *Tracker) caller(cancelling bool) *Account {
 		return t.previous
 	}
 	return t.lastUsed
+}
+
+// accountOf returns the account whose key a submission is, or was, sent with.
+func (t *Tracker) accountOf(submission *v1alpha1.Submission) *Account {
+	for _, a := range t.accounts() {
+		if t.hash(a) == submission.CredentialsHash {
+			return a
+		}
+	}
+	return nil
 }

@@ -1,27 +1,22 @@
 // Package account makes the calls to Dafty. All that exists once per API key is here: the client, the limits of its calls, what
 // blocks its submissions, and the polling of its jobs in flight.
 //
-// Nothing here blocks a reconcile. A Tracker starts calls in the background, keeps their
-// answers, and wakes the DaftyJob's reconcile when there is news. It decides nothing: what
-// the answers mean for a DaftyJob is for package lifecycle to say.
+// Nothing here blocks a reconcile. A Tracker starts calls in the background, keeps their answers, and wakes the DaftyJob's
+// reconcile when there is news. It decides nothing: what the answers mean for a DaftyJob is for package lifecycle to say.
 //
-// Its words:
+// Each layer knows those before it only: package ratelimit decides when a call may leave, package poll which job to ask about
+// next; client sends; an Account is these for one API key, accounts all of them; a Tracker is one DaftyJob, a file for each act;
+// the Registry is at the top.
 //
-//   - Registry: all Accounts and Trackers of this process.
+// Its words, beside those of ratelimit and poll:
+//
+//   - Registry: all Accounts and Trackers of this process. shared is what its Trackers have in common.
 //   - Account: one API key. Two Secrets with the same key share one.
 //   - Tracker: what this process has heard about one DaftyJob, and the calls that are made for it.
-//   - class: a group of calls that Dafty limits together, such as all creates of images.
-//   - window: which calls a minute had. limiter: when the next call may go. It learns the limit from Dafty's answers.
-//   - acquire: to wait for a call's share of the limit, and to take it.
-//   - reserve: calls of a minute that are left for what can't wait, such as cancels.
-//   - claim: the turn to submit that a DaftyJob has taken. It lapses if it isn't used.
-//   - queue: the DaftyJobs of a class that wait for their turn. cancelQueue: the cancels that wait for theirs.
-//   - concurrency: how many jobs of a class run, where Dafty has said that there are too many.
-//   - breaker: blocks the submissions of a class or of an API key after a refusal. A probe is the one submission that is let
-//     through to find out whether its cause is gone.
-//   - keys: the idempotency keys of requests that are on their way. No two requests of one key are at the same time.
-//   - poll: one job that is asked about until it has ended. poller: all of an Account's. A long poll is a request that Dafty
-//     answers when the job ends. A sweep reads the lists of jobs that haven't ended.
+//   - send: to make a call in a turn that was taken for it. Every call to Dafty leaves there.
+//   - follow: to have a job polled until it has ended. follower is what a Tracker is to package poll.
 //   - lastUsed, previous: the Accounts of the API keys that a DaftyJob had before the one in its Secret.
+//   - doubt: an API key was refused once. rejected: it was refused again, or the job isn't known under it.
+//   - owes, settle: a create or a cancel is on its way, or its answer isn't in status yet; it is.
 //   - on…: what is learned from an answer. remove: to forget a Tracker that is gone.
 package account

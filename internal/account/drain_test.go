@@ -11,8 +11,8 @@ import (
 	"dafty.ai/dafty-operator/internal/lifecycle"
 )
 
-// drain begins to drain, and gives how many answers are missing in the end, once that is known.
-func (w *world) drain(atMost time.Duration) (left <-chan int) {
+// drain begins to drain, and returns how many answers are missing in the end, once that is known.
+func (w *env) drain(atMost time.Duration) (left <-chan int) {
 	result := make(chan int, 1)
 	go func() {
 		ctx, cancel := context.WithTimeout(context.Background(), atMost)
@@ -23,8 +23,8 @@ func (w *world) drain(atMost time.Duration) (left <-chan int) {
 	return result
 }
 
-// begin is submit, as the reconciler does it.
-func (w *world) begin(t *Tracker, create dafty.Create) {
+// begin submits as the reconciler does.
+func (w *env) begin(t *Tracker, create dafty.Create) {
 	w.t.Helper()
 	if !t.TryBegin() {
 		w.t.Fatal("it may not begin")
@@ -38,7 +38,7 @@ func drained(left <-chan int) bool {
 }
 
 func TestDrainWaitsForTheAnswerAndItsRecord(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inEnv(t, func(t *testing.T, w *env) {
 		w.dafty("k").onCreate(func(ctx context.Context, _ string) (*dafty.Job, error) {
 			pass(ctx, 20*time.Second)
 			return job(dafty.Pending), ctx.Err()
@@ -71,7 +71,7 @@ func TestDrainWaitsForTheAnswerAndItsRecord(t *testing.T) {
 }
 
 func TestDrainWaitsForWhatIsAboutToBeSent(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inEnv(t, func(t *testing.T, w *env) {
 		tracker := w.tracker("a", "k")
 		if !tracker.TryBegin() {
 			t.Fatal("it may not begin")
@@ -92,7 +92,7 @@ func TestDrainWaitsForWhatIsAboutToBeSent(t *testing.T) {
 }
 
 func TestDrainBeginsNothingAndGivesUpWhatIsHeld(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inEnv(t, func(t *testing.T, w *env) {
 		w.alone()
 		end := make(chan struct{})
 		defer close(end)
@@ -137,7 +137,7 @@ func TestDrainBeginsNothingAndGivesUpWhatIsHeld(t *testing.T) {
 func TestDrainAndUploads(t *testing.T) {
 	for name, heeds := range map[string]bool{"given up": true, "ended in time": false} {
 		t.Run(name, func(t *testing.T) {
-			inWorld(t, func(t *testing.T, w *world) {
+			inEnv(t, func(t *testing.T, w *env) {
 				w.dafty("k").onUpload(func(ctx context.Context, step string) error {
 					if step != "complete" {
 						return nil
@@ -170,7 +170,7 @@ func TestDrainAndUploads(t *testing.T) {
 
 // What takes several looks or steps is given up between them.
 func TestDrainGivesUpWhatGoesOn(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inEnv(t, func(t *testing.T, w *env) {
 		w.alone()
 		w.dafty("k").onLook(func(context.Context, bool) (*dafty.Job, error) { return job(dafty.Completed), nil })
 		w.dafty("k").onUpload(func(ctx context.Context, _ string) error { pass(ctx, time.Second); return ctx.Err() })
@@ -193,7 +193,7 @@ func TestDrainGivesUpWhatGoesOn(t *testing.T) {
 
 // An answer that waits for something, as a turn for the request that would follow at once, is written down at the end.
 func TestDrainWakesWhoHasAnAnswer(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inEnv(t, func(t *testing.T, w *env) {
 		w.dafty("k").onCreate(refuses(refusal(dafty.KindInsufficientCredits)))
 		tracker := w.tracker("a", "k")
 		w.begin(tracker, image)
@@ -211,7 +211,7 @@ func TestDrainWakesWhoHasAnAnswer(t *testing.T) {
 
 // A submission that can't be sent any more is owed by nobody, and one whose DaftyJob is gone begins none.
 func TestDrainOfWhatCannotBeSent(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inEnv(t, func(t *testing.T, w *env) {
 		tracker := w.tracker("a", "k")
 		s := submission(tracker)
 		s.CredentialsHash = "0badc0de" // of a key that isn't at hand any more
@@ -231,7 +231,7 @@ func TestDrainOfWhatCannotBeSent(t *testing.T) {
 }
 
 func TestDrainAndCancels(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inEnv(t, func(t *testing.T, w *env) {
 		w.alone()
 		w.dafty("k").onCancel(func(ctx context.Context) (*dafty.Job, error) {
 			pass(ctx, 5*time.Second)
@@ -240,9 +240,9 @@ func TestDrainAndCancels(t *testing.T) {
 		sent, waits := w.tracker("sent", "k"), w.tracker("waits", "k")
 		sent.Cancel(jobID)
 		synctest.Wait()
-		a := w.registry.acquire("k")
-		a.take(DefaultLimits[dafty.ClassOther])
-		w.registry.release(a)
+		a := w.registry.accounts.acquire("k")
+		w.take(a, DefaultLimits[dafty.ClassOther]-1) // all but that of the cancel
+		w.registry.accounts.release(a)
 		waits.Cancel(jobID)
 		synctest.Wait()
 
@@ -269,7 +269,7 @@ func TestDrainAndCancels(t *testing.T) {
 }
 
 func TestDrainEndsInAnyCase(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inEnv(t, func(t *testing.T, w *env) {
 		w.alone()
 		w.warm("k")
 		w.dafty("k").onCreate(func(ctx context.Context, _ string) (*dafty.Job, error) {

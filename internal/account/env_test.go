@@ -15,14 +15,27 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
+	"dafty.ai/dafty-operator/internal/account/poll"
 	"dafty.ai/dafty-operator/internal/dafty"
 	"dafty.ai/dafty-operator/internal/lifecycle"
 )
 
+// The times that packages ratelimit and poll keep.
+const (
+	probeTimeout       = time.Minute
+	probeGrace         = 5 * time.Second
+	earlyProbeInterval = 5 * time.Second
+	secondSubmission   = 2 * time.Second
+	rateLimitPause     = 10 * time.Second
+	maxProbe           = 10 * time.Minute
+	nextProbe          = 15 * time.Second
+	sweepInterval      = 8 * time.Second
+)
+
 // Every test here runs in virtual time, and fails where a goroutine is left at its end.
 
-// world is a registry in front of scripted Daftys, one for each API key.
-type world struct {
+// env is a registry in front of scripted Daftys, one for each API key.
+type env struct {
 	t        *testing.T
 	registry *Registry
 	stop     context.CancelFunc
@@ -41,18 +54,18 @@ type wakeUp struct {
 	at   time.Duration
 }
 
-// inWorld runs a test in virtual time.
-func inWorld(t *testing.T, test func(t *testing.T, w *world)) {
+// inEnv runs a test in virtual time.
+func inEnv(t *testing.T, test func(t *testing.T, w *env)) {
 	t.Helper()
-	inWorldWithLimits(t, DefaultLimits, test)
+	inEnvWithLimits(t, DefaultLimits, test)
 }
 
-func inWorldWithLimits(t *testing.T, limits Limits, test func(t *testing.T, w *world)) {
+func inEnvWithLimits(t *testing.T, limits Limits, test func(t *testing.T, w *env)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		// The test's own context would stop what a test has to stop itself.
 		ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
-		w := &world{t: t, stop: stop, began: time.Now(), daftys: map[string]*fakeDafty{}}
+		w := &env{t: t, stop: stop, began: time.Now(), daftys: map[string]*fakeDafty{}}
 		w.registry = NewRegistry(ctx, Config{Limits: limits, Client: func(key string) Dafty { return w.dafty(key) }, Wake: w.wake})
 		defer func() { w.stop() }()
 		test(t, w)
@@ -60,16 +73,19 @@ func inWorldWithLimits(t *testing.T, limits Limits, test func(t *testing.T, w *w
 }
 
 // wake takes every lock there is: it hangs where one is held while somebody is woken.
-func (w *world) wake(name types.NamespacedName) {
+func (w *env) wake(name types.NamespacedName) {
 	w.registry.mu.Lock()
 	trackers := make([]*Tracker, 0, len(w.registry.trackers))
 	for _, t := range w.registry.trackers {
 		trackers = append(trackers, t)
 	}
-	for _, a := range w.registry.accounts {
-		a.quietAt()
-	}
 	w.registry.mu.Unlock()
+	w.registry.accounts.mu.Lock()
+	for _, a := range w.registry.accounts.byID {
+		a.gate.QuietAt()
+		a.poller.LongPolls()
+	}
+	w.registry.accounts.mu.Unlock()
 	for _, t := range trackers {
 		t.Known()
 	}
@@ -84,8 +100,8 @@ func (w *world) wake(name types.NamespacedName) {
 	}
 }
 
-// waits until the time that a hold tells, or until somebody is woken before, as the reconciler does.
-func (w *world) waits(name string, hold *lifecycle.Block) {
+// waits until the time that a block tells, or until somebody is woken before, as the reconciler does.
+func (w *env) waits(name string, block *lifecycle.Block) {
 	w.mu.Lock()
 	if w.bells == nil {
 		w.bells = map[string]chan struct{}{}
@@ -97,12 +113,12 @@ func (w *world) waits(name string, hold *lifecycle.Block) {
 	w.mu.Unlock()
 	select {
 	case <-bell:
-	case <-time.After(time.Until(hold.Until)):
+	case <-time.After(time.Until(block.Until)):
 	}
 }
 
-// woken are the names that were woken since it was last asked, in order of their names.
-func (w *world) woken() []string {
+// woken returns the names that were woken since it was last asked, in order of their names.
+func (w *env) woken() []string {
 	synctest.Wait()
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -115,7 +131,7 @@ func (w *world) woken() []string {
 	return names
 }
 
-func (w *world) dafty(key string) *fakeDafty {
+func (w *env) dafty(key string) *fakeDafty {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.daftys[key] == nil {
@@ -124,22 +140,22 @@ func (w *world) dafty(key string) *fakeDafty {
 	return w.daftys[key]
 }
 
-// tracker is that of a DaftyJob whose Secret holds key.
-func (w *world) tracker(name, key string) *Tracker {
+// tracker returns the Tracker of a DaftyJob whose Secret has a key.
+func (w *env) tracker(name, key string) *Tracker {
 	t := w.registry.Tracker(types.NamespacedName{Namespace: "ns", Name: name}, types.UID("uid-"+name), time.Time{})
 	t.SetAPIKey(key)
 	return t
 }
 
-func (w *world) forget(name string) {
+func (w *env) forget(name string) {
 	w.registry.Forget(types.NamespacedName{Namespace: "ns", Name: name})
 }
 
-// accounts is how many the registry holds.
-func (w *world) accounts() int {
-	w.registry.mu.Lock()
-	defer w.registry.mu.Unlock()
-	return len(w.registry.accounts)
+// accounts returns how many the registry holds.
+func (w *env) accounts() int {
+	w.registry.accounts.mu.Lock()
+	defer w.registry.accounts.mu.Unlock()
+	return len(w.registry.accounts.byID)
 }
 
 // fakeDafty answers as it is told to, and keeps account of what was asked. Without an answer
@@ -174,7 +190,7 @@ func (f *fakeDafty) note(what string) {
 	f.calls = append(f.calls, call{what, time.Since(f.began).Round(10 * time.Millisecond)})
 }
 
-// asked are the calls since it was last asked.
+// asked returns the calls since it was last asked.
 func (f *fakeDafty) asked() []call {
 	synctest.Wait()
 	f.mu.Lock()
@@ -184,7 +200,7 @@ func (f *fakeDafty) asked() []call {
 	return calls
 }
 
-// count is how many calls of a kind there were since it was last asked.
+// count returns how many calls of a kind there were since it was last asked.
 func (f *fakeDafty) count(what string) int {
 	n := 0
 	for _, c := range f.asked() {
@@ -286,7 +302,7 @@ func (f *fakeDafty) onUpload(upload func(ctx context.Context, step string) error
 	f.upload = upload
 }
 
-// step is one of an upload.
+// step answers a step of an upload.
 func (f *fakeDafty) step(ctx context.Context, step string) error {
 	f.note(step)
 	f.mu.Lock()
@@ -331,7 +347,7 @@ func (f *fakeDafty) Complete(ctx context.Context, id string) (string, error) {
 	return id + "_done", nil
 }
 
-// stored are the contents that were sent, by the upload's id.
+// stored returns the contents that were sent, by the upload's id.
 func (f *fakeDafty) stored() map[string]string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -353,7 +369,7 @@ func fails(err *dafty.CallError) func(context.Context, bool) (*dafty.Job, error)
 }
 
 // holds answers a look with a job that is processing until end is closed, and completed
-// after; a held look as Dafty does, after 55 s at the latest.
+// after; a long poll as Dafty does, after 55 s at the latest.
 func holds(end <-chan struct{}) func(context.Context, bool) (*dafty.Job, error) {
 	return func(ctx context.Context, wait bool) (*dafty.Job, error) {
 		limit := time.Duration(0)
@@ -382,16 +398,16 @@ var (
 	style = dafty.ExtractStyleRequest{}
 )
 
-// submission is one that is written ahead now, for the key that the Secret holds.
+// submission returns one that is written ahead now, for the key in the Secret.
 func submission(t *Tracker) *v1alpha1.Submission {
 	now := metav1.Now()
 	return &v1alpha1.Submission{
-		Attempt: 1, IdempotencyKey: string(t.uid) + "-1", StartedAt: &now, SentAt: &now,
+		Attempt: 1, IdempotencyKey: string(t.caller.UID) + "-1", StartedAt: &now, SentAt: &now,
 		CredentialsHash: t.Known().Credentials.Secret,
 	}
 }
 
-// repeated is a submission in doubt that is sent once more now.
+// repeated returns a submission in doubt that is sent once more now.
 func repeated(t *Tracker) *v1alpha1.Submission {
 	s := submission(t)
 	s.StartedAt = &metav1.Time{Time: s.SentAt.Add(-time.Minute)}
@@ -399,30 +415,31 @@ func repeated(t *Tracker) *v1alpha1.Submission {
 }
 
 // submit claims a turn, which must be there, and uses it.
-func (w *world) submit(t *Tracker, create dafty.Create) {
+func (w *env) submit(t *Tracker, create dafty.Create) {
 	w.t.Helper()
 	s := submission(t)
-	if hold := t.Claim(create, s, false); hold != nil {
-		w.t.Fatalf("%s is held: %+v", t.name.Name, hold)
+	if block := t.Claim(create, s, false); block != nil {
+		w.t.Fatalf("%s is held: %+v", t.name.Name, block)
 	}
 	t.Submit(create, s)
 	synctest.Wait()
 }
 
-// alone says that no other process used a key a minute ago.
-func (w *world) alone() { w.registry.before = w.began }
+// alone has it that no other process used a key a minute ago.
+func (w *env) alone() { w.registry.accounts.previousUntil = w.began }
 
 // take uses so many of the minute's other calls.
-func (a *Account) take(calls int) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	for range calls {
-		a.classes[dafty.ClassOther].limiter.acquire(time.Now(), 0)
+func (w *env) take(a *Account, calls int) {
+	w.t.Helper()
+	for i := range calls {
+		if turn, _ := a.gate.TryAcquire(dafty.ClassOther, 0, true); turn == nil {
+			w.t.Fatalf("the minute has %d calls", i)
+		}
 	}
 }
 
 // warm has the key used already, so that nothing new goes alone.
-func (w *world) warm(key string) {
+func (w *env) warm(key string) {
 	w.t.Helper()
 	w.submit(w.tracker("warm", key), image)
 	w.forget("warm")
@@ -452,6 +469,6 @@ func pass(ctx context.Context, d time.Duration) {
 
 // settle waits until the watchers have reacted.
 func settle() {
-	time.Sleep(gather)
+	time.Sleep(poll.Debounce)
 	synctest.Wait()
 }

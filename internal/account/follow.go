@@ -1,140 +1,124 @@
 package account
 
 import (
-	"context"
 	"strings"
 	"time"
 
+	"dafty.ai/dafty-operator/internal/account/poll"
+	"dafty.ai/dafty-operator/internal/account/ratelimit"
 	"dafty.ai/dafty-operator/internal/dafty"
 	"dafty.ai/dafty-operator/internal/lifecycle"
 )
 
-// observe keeps the newest answer about the job, and says whether it is news, and whether
-// the news is the job's end. That is never taken back by an answer that is older; a video's
-// thumbnail may come after it.
-func (t *Tracker) observe(job *dafty.Job) (news, end bool) {
-	before := t.job
-	if before != nil && strings.EqualFold(before.Id, job.Id) && ended(before) {
-		late := before.Status == dafty.Completed && job.Status == dafty.Completed && hasThumbnail(job) && !hasThumbnail(before)
-		if late {
-			t.job = job
-		}
-		return late, false
-	}
-	t.job = job
-	if ended(job) {
-		t.endedAt = time.Now()
-	}
-	dated := before != nil && before.CreatedAt.IsZero() && !job.CreatedAt.IsZero() // a list told of it before
-	return before == nil || before.Id != job.Id || before.Status != job.Status || dated, ended(job)
-}
-
-// knowsEnd reports whether Dafty has said that the job ended: who asks decided before that came.
-func (t *Tracker) knowsEnd(jobID string) bool {
-	return t.job != nil && strings.EqualFold(t.job.Id, jobID) && ended(t.job)
-}
-
-func ended(job *dafty.Job) bool {
-	return job.Status == dafty.Completed || job.Status == dafty.Failed
-}
+// secondLook is how soon a job is looked at again whose look met a refusal of the key, or that it isn't there: late enough that
+// what passes has passed, and early enough that a key that was revoked shows within 15 s.
+const secondLook = 3 * time.Second
 
 // Follow looks at the job until it has ended.
 func (t *Tracker) Follow(jobID string, class dafty.Class) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.turnTo(jobID)
-	a := t.caller(t.cancel != nil)
-	switch {
-	case a == nil || t.closed || t.registry.draining() || t.knowsEnd(jobID):
+	a := t.accountOfJob(t.cancel != nil)
+	switch f := t.following; {
+	case a == nil || t.closed || t.shared.draining() || t.knowsEnd(jobID):
 		return
-	case t.poll != nil && t.poll.account == a && t.poll.jobID == jobID:
-		a.enter(t.poll) // a Secret that was away for a moment gave its place back
+	case f != nil && f.account == a && f.target.ID == jobID:
+		a.gate.Enter(&t.caller, f.target.Class) // a Secret that was away for a moment gave its place back
 		return
 	}
-	t.stopPolling()
-	w := &poll{tracker: t, account: t.registry.retain(a), jobID: jobID, class: class, cancelling: t.cancel != nil}
-	w.ctx, w.stop = context.WithCancel(t.call(t.ctx))
+	t.unfollow()
+	job := poll.Job{ID: jobID, Class: class, Name: t.name, Created: t.caller.Created, Cancelling: t.cancel != nil}
 	switch now := time.Now(); {
 	case t.missed > 0:
-		// The backoff goes on where the one that looked before met trouble.
-		w.look = now.Add(lifecycle.Backoff(time.Second, t.missed, maxTrouble))
+		// The backoff goes on where the one that looked before failed.
+		job.LookAt = now.Add(dafty.Backoff(time.Second, t.missed, poll.MaxBackoff))
 	case t.cancel != nil:
-		w.look, w.urgent = now, true
+		job.LookAt, job.Urgent = now, true
 	}
 	if t.job != nil && strings.EqualFold(t.job.Id, jobID) {
-		w.status, w.made = t.job.Status, t.job.CreatedAt
+		job.Status, job.Made = t.job.Status, t.job.CreatedAt
 	}
-	t.poll, t.class = w, class
-	a.follow(t.registry.ctx, w)
+	t.class = class
+	a.gate.Enter(&t.caller, class)
+	target := a.poller.Follow(t.callContext.into(t.ctx), job, follower{t})
+	t.following = &following{account: t.shared.accounts.retain(a), target: target}
 }
 
-// turnTo forgets what was heard of another job: a person may have corrected the id.
-func (t *Tracker) turnTo(jobID string) {
-	if t.followed != "" && !strings.EqualFold(t.followed, jobID) {
-		t.trouble, t.missed, t.lookRefusals, t.cancel, t.cancelSent = nil, 0, 0, nil, false
-	}
-	t.followed = jobID
-}
-
-// stopPolling stops to look.
-func (t *Tracker) stopPolling() {
-	if t.poll == nil {
+// unfollow ends the polling. It is called with the tracker locked.
+func (t *Tracker) unfollow() {
+	f := t.following
+	if f == nil {
 		return
 	}
-	t.poll.account.unfollow(t.poll)
-	t.registry.release(t.poll.account)
-	t.poll = nil
+	f.account.gate.Leave(&t.caller, f.target.Class)
+	f.account.poller.Unfollow(f.target)
+	t.shared.accounts.release(f.account)
+	t.following = nil
 }
 
-// looked keeps what a look brought. held says that Dafty was asked to hold it.
-func (t *Tracker) looked(w *poll, taken time.Time, held bool, job *dafty.Job, err *dafty.CallError) {
+// followedBy returns the polling that a target is of, nil where another has taken its place, with another key perhaps: an answer
+// to the target is none to that.
+func (t *Tracker) followedBy(target *poll.Target) *following {
+	if t.following == nil || t.following.target != target {
+		return nil
+	}
+	return t.following
+}
+
+// follower is what a Tracker is to package poll.
+type follower struct{ *Tracker }
+
+// OnLook implements poll.Follower.
+func (t follower) OnLook(target *poll.Target, look poll.Look) {
 	t.mu.Lock()
-	if t.poll != w {
-		// Another looks in its place, with another key perhaps: this answer is none of its.
+	f := t.followedBy(target)
+	if f == nil {
 		t.mu.Unlock()
 		return
 	}
-	a, cancelling := w.account, t.cancel != nil
-	if err != nil {
-		w.again(time.Now().Add(t.looksBad(a, err)), cancelling)
+	a, cancelling := f.account, t.cancel != nil
+	if look.Err != nil {
+		a.poller.Again(target, time.Now().Add(t.onFailedLook(a, look.Err)), cancelling)
 		t.mu.Unlock()
 		t.wake()
 		return
 	}
-	news, end := t.observe(job)
+	news, end := t.observe(look.Job)
 	news = news || t.trouble != nil
 	t.trouble, t.missed, t.lookRefusals = nil, 0, 0
 	t.setLastUsed(a)
 	if end {
 		if !cancelling {
-			w.endsByItself(job)
+			a.poller.EndedByItself(target, look.Job)
 		}
-		t.stopPolling()
+		t.unfollow()
 	} else {
-		w.goesOn(job, cancelling, held, taken)
+		a.poller.GoOn(target, look, cancelling)
 	}
 	t.mu.Unlock()
 	if end {
-		a.ended(t, w.class)
+		a.finished(&t.caller, target.Class)
 	}
 	if news {
 		t.wake()
 	}
 }
 
-// listed keeps that a list has the job under a status. It is no news that a job waits which is known to have begun.
-func (t *Tracker) listed(w *poll, status dafty.JobStatus) {
+// OnListed implements poll.Follower. It is no news that a job waits which is known to have begun.
+func (t follower) OnListed(target *poll.Target, status dafty.JobStatus) {
 	t.mu.Lock()
-	if t.poll != w {
+	f := t.followedBy(target)
+	if f == nil {
 		t.mu.Unlock()
 		return
 	}
-	t.setLastUsed(w.account) // it is the job's account
+	t.setLastUsed(f.account) // it is the job's account
 	if t.job != nil && (ended(t.job) || t.job.Status == status || t.job.Status == dafty.Processing) {
 		t.mu.Unlock()
 		return
 	}
-	job := dafty.Job{Id: w.jobID}
+	job := dafty.Job{Id: target.ID}
 	if t.job != nil {
 		job = *t.job
 	}
@@ -144,9 +128,9 @@ func (t *Tracker) listed(w *poll, status dafty.JobStatus) {
 	t.wake()
 }
 
-// looksBad keeps what went wrong with a look, and says when to look again.
-func (t *Tracker) looksBad(a *Account, err *dafty.CallError) time.Duration {
-	trouble := &lifecycle.Trouble{Err: err, Credentials: Hash(t.uid, a.key()), Failures: 1}
+// onFailedLook keeps what went wrong with a look, and returns when to look again.
+func (t *Tracker) onFailedLook(a *Account, err *dafty.CallError) time.Duration {
+	trouble := &lifecycle.Trouble{Err: err, Credentials: t.hash(a), Failures: 1}
 	if before := t.trouble; before != nil && before.Err.Kind == err.Kind && before.Credentials == trouble.Credentials {
 		trouble.Failures = before.Failures + 1
 	}
@@ -156,17 +140,17 @@ func (t *Tracker) looksBad(a *Account, err *dafty.CallError) time.Duration {
 	case err.Kind == dafty.KindUnauthorized:
 		t.lookRefusals++
 		trouble.Failures = t.lookRefusals
-		t.refusedKey(a)
+		t.doubt(a)
 		if trouble.Failures == 1 {
 			return max(secondLook, err.RetryAfter)
 		}
-		return max(lifecycle.Backoff(30*time.Second, trouble.Failures-1, maxHold), err.RetryAfter)
+		return max(dafty.Backoff(30*time.Second, trouble.Failures-1, ratelimit.MaxBlock), err.RetryAfter)
 	case err.Kind == dafty.KindNotFound && trouble.Failures == 1:
 		return max(secondLook, err.RetryAfter)
 	case err.Kind == dafty.KindNotFound:
 		// Under the key of another account the job isn't there, and won't be.
 		t.rejected = a
-		return max(lifecycle.Backoff(time.Second, t.missed, maxHold), err.RetryAfter)
+		return max(dafty.Backoff(time.Second, t.missed, ratelimit.MaxBlock), err.RetryAfter)
 	}
-	return max(lifecycle.Backoff(time.Second, t.missed, maxTrouble), err.RetryAfter)
+	return max(dafty.Backoff(time.Second, t.missed, poll.MaxBackoff), err.RetryAfter)
 }

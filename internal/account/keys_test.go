@@ -12,12 +12,13 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
+	"dafty.ai/dafty-operator/internal/account/ratelimit"
 	"dafty.ai/dafty-operator/internal/dafty"
 	"dafty.ai/dafty-operator/internal/lifecycle"
 )
 
-// shared is a submission under a key of the user's own.
-func shared(t *Tracker) *v1alpha1.Submission {
+// sharedKey returns a submission under a key of the user's own.
+func sharedKey(t *Tracker) *v1alpha1.Submission {
 	s := submission(t)
 	s.IdempotencyKey = "spring-1"
 	return s
@@ -40,42 +41,42 @@ func TestSameKeyWaits(t *testing.T) {
 		{"no answer", unread, false, lifecycle.RepeatAfter - 3*time.Second},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			inWorld(t, func(t *testing.T, w *world) {
+			inEnv(t, func(t *testing.T, w *env) {
 				w.alone()
 				w.dafty("k").onCreate(func(ctx context.Context, _ string) (*dafty.Job, error) {
 					pass(ctx, 3*time.Second)
 					return job(dafty.Pending), tt.answer
 				})
 				first, second, other := w.tracker("first", "k"), w.tracker("second", "k"), w.tracker("other", "another")
-				s := shared(first)
-				if hold := first.Claim(image, s, false); hold != nil {
-					t.Fatalf("held: %+v", hold)
+				s := sharedKey(first)
+				if block := first.Claim(image, s, false); block != nil {
+					t.Fatalf("held: %+v", block)
 				}
-				if hold := second.Claim(image, shared(second), false); hold == nil || !hold.SameKey || until(hold) != claimLife {
-					t.Errorf("a second claim of the key: %+v", hold)
+				if block := second.Claim(image, sharedKey(second), false); block == nil || !block.SameKey || until(block) != ratelimit.ClaimLife {
+					t.Errorf("a second claim of the key: %+v", block)
 				}
 				first.Submit(image, s)
 				synctest.Wait()
 				for range 2 {
-					if hold := second.Claim(image, shared(second), false); hold == nil || !hold.SameKey || until(hold) != lifecycle.RepeatAfter {
-						t.Errorf("while the first is on its way: %+v", hold)
+					if block := second.Claim(image, sharedKey(second), false); block == nil || !block.SameKey || until(block) != lifecycle.RepeatAfter {
+						t.Errorf("while the first is on its way: %+v", block)
 					}
 				}
-				if hold := other.Claim(image, shared(other), false); hold != nil {
-					t.Errorf("of another API key: %+v", hold)
+				if block := other.Claim(image, sharedKey(other), false); block != nil {
+					t.Errorf("of another API key: %+v", block)
 				}
 				w.woken()
 				time.Sleep(3 * time.Second)
 				if got, want := w.woken(), map[bool]int{true: 2, false: 1}[tt.woken]; len(got) != want {
 					t.Errorf("woken: %v", got)
 				}
-				hold := second.Claim(image, shared(second), false)
-				if (hold != nil && hold.SameKey) != (tt.waits > 0) || tt.waits > 0 && until(hold) != tt.waits {
-					t.Errorf("after the answer: %+v", hold)
+				block := second.Claim(image, sharedKey(second), false)
+				if (block != nil && block.SameKey) != (tt.waits > 0) || tt.waits > 0 && until(block) != tt.waits {
+					t.Errorf("after the answer: %+v", block)
 				}
 				time.Sleep(tt.waits)
-				if hold := second.Claim(image, shared(second), false); hold != nil && hold.SameKey {
-					t.Errorf("after all: %+v", hold)
+				if block := second.Claim(image, sharedKey(second), false); block != nil && block.SameKey {
+					t.Errorf("after all: %+v", block)
 				}
 			})
 		})
@@ -84,51 +85,51 @@ func TestSameKeyWaits(t *testing.T) {
 
 // Whoever sent a key repeats it.
 func TestSameKeyIsRepeatedByItsOwner(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inEnv(t, func(t *testing.T, w *env) {
 		w.alone()
 		w.dafty("k").onCreate(func(context.Context, string) (*dafty.Job, error) { return nil, errors.New("broken pipe") })
 		tracker := w.tracker("job", "k")
 		w.submit(tracker, image)
-		if hold := tracker.Claim(image, repeated(tracker), false); hold != nil {
-			t.Errorf("held: %+v", hold)
+		if block := tracker.Claim(image, repeated(tracker), false); block != nil {
+			t.Errorf("held: %+v", block)
 		}
 	})
 }
 
 // A request that an earlier process left in doubt may still be on its way.
 func TestSameKeyIsRecalled(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inEnv(t, func(t *testing.T, w *env) {
 		sent := metav1.Time{Time: time.Now().Add(-20 * time.Second)}
 		record := &v1alpha1.Submission{Attempt: 1, IdempotencyKey: "spring-1", StartedAt: &sent, SentAt: &sent, CredentialsHash: Hash("uid-first", "k")}
 		w.registry.Recall([]Recalled{{UID: "uid-first", Submission: record, Class: dafty.ClassImageCreate}})
 		second := w.tracker("second", "k")
-		if hold := second.Claim(image, shared(second), false); hold == nil || !hold.SameKey || until(hold) != lifecycle.RepeatAfter-20*time.Second {
-			t.Errorf("held: %+v", hold)
+		if block := second.Claim(image, sharedKey(second), false); block == nil || !block.SameKey || until(block) != lifecycle.RepeatAfter-20*time.Second {
+			t.Errorf("held: %+v", block)
 		}
-		if hold := w.tracker("first", "k").Claim(image, record, false); hold != nil && hold.SameKey {
-			t.Errorf("its own repeat: %+v", hold)
+		if block := w.tracker("first", "k").Claim(image, record, false); block != nil && block.SameKey {
+			t.Errorf("its own repeat: %+v", block)
 		}
 	})
 }
 
-// A request that follows a refused one at once passes the hold that the refusal made, and waits for the minute alone.
+// A request that follows a refused one at once passes the block that the refusal made, and waits only for the minute.
 func TestAtOnce(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inEnv(t, func(t *testing.T, w *env) {
 		w.alone()
 		w.dafty("k").onCreate(refuses(refusal(dafty.KindInsufficientCredits)))
 		first, second := w.tracker("first", "k"), w.tracker("second", "k")
 		w.submit(first, image)
-		if hold := second.Claim(image, submission(second), false); hold == nil || hold.Kind != dafty.KindInsufficientCredits {
-			t.Errorf("another isn't held: %+v", hold)
+		if block := second.Claim(image, submission(second), false); block == nil || block.Kind != dafty.KindInsufficientCredits {
+			t.Errorf("another isn't held: %+v", block)
 		}
-		if hold := first.Claim(image, submission(first), true); hold != nil {
-			t.Errorf("held: %+v", hold)
+		if block := first.Claim(image, submission(first), true); block != nil {
+			t.Errorf("held: %+v", block)
 		}
 	})
 }
 
 // parallel has Dafty take a while for each create, and tells how many there were at once.
-func (w *world) parallel(key string, take time.Duration) (most func() int) {
+func (w *env) parallel(key string, take time.Duration) (most func() int) {
 	var mu sync.Mutex
 	now, top := 0, 0
 	w.dafty(key).onCreate(func(ctx context.Context, _ string) (*dafty.Job, error) {
@@ -149,36 +150,36 @@ func (w *world) parallel(key string, take time.Duration) (most func() int) {
 	}
 }
 
-// A turn that is used again, as its write-ahead failed before, holds its key on.
+// A turn that is used again, as its write-ahead failed before, keeps its key.
 func TestSameKeyOfATurnThatIsUsedAgain(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inEnv(t, func(t *testing.T, w *env) {
 		w.alone()
 		most := w.parallel("k", 5*time.Second)
 		first, second := w.tracker("first", "k"), w.tracker("second", "k")
-		_ = first.Claim(image, shared(first), false)
-		time.Sleep(claimLife - time.Second)
-		s := shared(first)
-		if hold := first.Claim(image, s, false); hold != nil {
-			t.Fatalf("held: %+v", hold)
+		_ = first.Claim(image, sharedKey(first), false)
+		time.Sleep(ratelimit.ClaimLife - time.Second)
+		s := sharedKey(first)
+		if block := first.Claim(image, s, false); block != nil {
+			t.Fatalf("held: %+v", block)
 		}
 		time.Sleep(2 * time.Second) // the write takes a moment
-		if hold := second.Claim(image, shared(second), false); hold == nil || !hold.SameKey {
-			t.Errorf("beside it: %+v", hold)
+		if block := second.Claim(image, sharedKey(second), false); block == nil || !block.SameKey {
+			t.Errorf("beside it: %+v", block)
 		}
 		first.Submit(image, s)
 		time.Sleep(time.Minute)
 		if most() != 1 {
 			t.Errorf("%d requests at once", most())
 		}
-		// A turn that was taken for one key is none for another.
+		// A turn that was taken for one key isn't for another.
 		third := w.tracker("third", "k")
 		_ = third.Claim(image, submission(third), false)
 		time.Sleep(20 * time.Second) // the two are spread
-		if hold := second.Claim(image, shared(second), false); hold != nil {
-			t.Fatalf("held: %+v", hold)
+		if block := second.Claim(image, sharedKey(second), false); block != nil {
+			t.Fatalf("held: %+v", block)
 		}
-		if hold := third.Claim(image, shared(third), false); hold == nil || !hold.SameKey {
-			t.Errorf("by a turn for another key: %+v", hold)
+		if block := third.Claim(image, sharedKey(third), false); block == nil || !block.SameKey {
+			t.Errorf("by a turn for another key: %+v", block)
 		}
 	})
 }
@@ -186,27 +187,27 @@ func TestSameKeyOfATurnThatIsUsedAgain(t *testing.T) {
 // A request whose write-ahead took longer than its turn isn't sent beside another's with the same key, and gives up nothing
 // that is another's.
 func TestSameKeyOfALapsedTurn(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inEnv(t, func(t *testing.T, w *env) {
 		w.alone()
 		most := w.parallel("k", 10*time.Second)
 		first, second := w.tracker("first", "k"), w.tracker("second", "k")
-		late := shared(first)
+		late := sharedKey(first)
 		_ = first.Claim(image, late, false)
-		time.Sleep(claimLife + time.Second)
-		s := shared(second)
-		if hold := second.Claim(image, s, false); hold != nil {
-			t.Fatalf("held: %+v", hold)
+		time.Sleep(ratelimit.ClaimLife + time.Second)
+		s := sharedKey(second)
+		if block := second.Claim(image, s, false); block != nil {
+			t.Fatalf("held: %+v", block)
 		}
 		second.Submit(image, s)
 		synctest.Wait()
-		late = shared(first)
+		late = sharedKey(first)
 		first.Submit(image, late)
 		synctest.Wait()
 		if err := first.Known().Submission.Err; err == nil || !err.Unsent {
 			t.Errorf("the late one: %+v", err)
 		}
-		if hold := first.Claim(image, shared(first), false); hold == nil || !hold.SameKey {
-			t.Errorf("and again: %+v", hold)
+		if block := first.Claim(image, sharedKey(first), false); block == nil || !block.SameKey {
+			t.Errorf("and again: %+v", block)
 		}
 		time.Sleep(time.Minute)
 		if most() != 1 {
@@ -217,47 +218,47 @@ func TestSameKeyOfALapsedTurn(t *testing.T) {
 
 // Others use the API key too: what follows at once isn't spread over the minute for them.
 func TestAtOnceBesideOthers(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inEnv(t, func(t *testing.T, w *env) {
 		w.alone()
 		tracker, other := w.tracker("a", "k"), w.tracker("b", "k")
-		if hold := tracker.Claim(image, submission(tracker), false); hold != nil {
-			t.Fatalf("held: %+v", hold)
+		if block := tracker.Claim(image, submission(tracker), false); block != nil {
+			t.Fatalf("held: %+v", block)
 		}
-		a, taken := tracker.secret, tracker.claimed.at
-		a.sends(tracker, dafty.ClassImageCreate, tracker.claimed.key)
+		by := ratelimit.Submission{By: &tracker.caller, Class: dafty.ClassImageCreate, Key: tracker.claimed.key}
+		turn, _ := tracker.secret.gate.Submit(by, tracker.claimed.at, time.Now().Add(lifecycle.RepeatAfter))
 		tracker.claimed = claim{}
 		time.Sleep(time.Second)
 		rate := dafty.Rate{Limit: 20, Remaining: 15, Reset: 50 * time.Second} // 4 calls more than this one
-		a.submitted(tracker, dafty.ClassImageCreate, taken, rate, refusal(dafty.KindInsufficientCredits), false)
-		if hold := other.Claim(image, repeated(other), false); hold == nil || hold.Kind != dafty.KindRateLimit {
-			t.Errorf("a repeat isn't spread: %+v", hold)
+		turn.OnResponse(rate, refusal(dafty.KindInsufficientCredits), false).Wake()
+		if block := other.Claim(image, repeated(other), false); block == nil || block.Kind != dafty.KindRateLimit {
+			t.Errorf("a repeat isn't spread: %+v", block)
 		}
-		if hold := tracker.Claim(image, submission(tracker), true); hold != nil {
-			t.Errorf("held: %+v", hold)
+		if block := tracker.Claim(image, submission(tracker), true); block != nil {
+			t.Errorf("held: %+v", block)
 		}
 	})
 }
 
 // Whoever waits for a key takes no wake-up that is for the next in the queue.
 func TestSameKeyLeavesTheQueue(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inEnv(t, func(t *testing.T, w *env) {
 		w.alone()
 		w.dafty("k").onCreate(refuses(refusal(dafty.KindConcurrency)))
 		refused, first, second, third := w.tracker("refused", "k"), w.tracker("first", "k"), w.tracker("second", "k"), w.tracker("third", "k")
 		w.submit(refused, image)
 		for _, waits := range []*Tracker{first, second} {
-			_ = waits.Claim(image, shared(waits), false)
+			_ = waits.Claim(image, sharedKey(waits), false)
 		}
 		_ = third.Claim(image, submission(third), false)
-		time.Sleep(5 * time.Second) // the hold's
+		time.Sleep(5 * time.Second) // the block's
 		w.dafty("k").onCreate(func(ctx context.Context, _ string) (*dafty.Job, error) { <-ctx.Done(); return nil, ctx.Err() })
-		s := shared(first)
-		if hold := first.Claim(image, s, false); hold != nil {
-			t.Fatalf("held: %+v", hold)
+		s := sharedKey(first)
+		if block := first.Claim(image, s, false); block != nil {
+			t.Fatalf("held: %+v", block)
 		}
 		w.woken()
-		if hold := second.Claim(image, shared(second), false); hold == nil || !hold.SameKey {
-			t.Errorf("beside it: %+v", hold)
+		if block := second.Claim(image, sharedKey(second), false); block == nil || !block.SameKey {
+			t.Errorf("beside it: %+v", block)
 		}
 		if woken := w.woken(); !slices.Equal(woken, []string{"third"}) {
 			t.Errorf("woken in its place: %v", woken)

@@ -10,8 +10,7 @@ import (
 	"dafty.ai/dafty-operator/internal/dafty"
 )
 
-// Limits are the calls that Dafty allows an API key each minute, by class. A class that is
-// missing has its default.
+// Limits are the calls that Dafty allows an API key each minute, by class. A class that is missing has its default.
 type Limits map[dafty.Class]int
 
 // DefaultLimits are those of Dafty's rate-limits page.
@@ -21,6 +20,17 @@ var DefaultLimits = Limits{
 	dafty.ClassStyleExtract: 3,
 	dafty.ClassUpload:       30,
 	dafty.ClassOther:        120,
+}
+
+// orDefault returns the limits of all classes.
+func (l Limits) orDefault() Limits {
+	all := maps.Clone(DefaultLimits)
+	for class := range all {
+		if own, ok := l[class]; ok {
+			all[class] = own
+		}
+	}
+	return all
 }
 
 // ParseLimits reads limits such as "image_create=20,other=120". Its errors are for the user.

@@ -25,7 +25,7 @@ import (
 
 // None of these tests is parallel: counters are those of the whole process.
 
-// shown is what an operator with these accounts shows.
+// shown returns what an operator with these accounts shows.
 func shown(t *testing.T, r *Registry) metricstest.Scrape {
 	t.Helper()
 	synctest.Wait()
@@ -34,7 +34,7 @@ func shown(t *testing.T, r *Registry) metricstest.Scrape {
 	return metricstest.Read(t, registry)
 }
 
-// counted is what this process has counted.
+// counted returns what this process has counted.
 func counted(t *testing.T) metricstest.Scrape {
 	t.Helper()
 	synctest.Wait()
@@ -52,11 +52,11 @@ func wantSeries(t *testing.T, scrape metricstest.Scrape, want map[string]float64
 
 // A queue is as long as there are submissions that wait, and as old as the oldest of them.
 func TestQueueMetrics(t *testing.T) {
-	inWorldWithLimits(t, Limits{dafty.ClassVideoCreate: 1}, func(t *testing.T, w *world) {
+	inEnvWithLimits(t, Limits{dafty.ClassVideoCreate: 1}, func(t *testing.T, w *env) {
 		before := counted(t)
 		w.submit(w.tracker("a", "key"), video)
 		b, c := w.tracker("b", "key"), w.tracker("c", "key")
-		hold := b.Claim(video, submission(b), false)
+		block := b.Claim(video, submission(b), false)
 		time.Sleep(10 * time.Second)
 		c.Claim(video, submission(c), false)
 		wantSeries(t, shown(t, w.registry), map[string]float64{
@@ -66,7 +66,7 @@ func TestQueueMetrics(t *testing.T) {
 			`dafty_queue_length{class="image_create"}`:             0,
 			`dafty_queue_oldest_age_seconds{class="image_create"}`: 0,
 		})
-		time.Sleep(time.Until(hold.Until))
+		time.Sleep(time.Until(block.Until))
 		w.submit(b, video)
 		wantSeries(t, shown(t, w.registry), map[string]float64{
 			`dafty_queue_length{class="video_create"}`:   1,
@@ -99,31 +99,9 @@ func TestQueueMetrics(t *testing.T) {
 	})
 }
 
-// What a submission waited for is the last that wasn't the rate limit: that one meets whoever goes on.
-func TestWaitReasons(t *testing.T) {
-	for _, row := range []struct {
-		given []dafty.Kind
-		then  dafty.Kind
-	}{
-		{nil, ""},
-		{[]dafty.Kind{dafty.KindRateLimit}, dafty.KindRateLimit},
-		{[]dafty.Kind{dafty.KindRateLimit, dafty.KindConcurrency}, dafty.KindConcurrency},
-		{[]dafty.Kind{dafty.KindConcurrency, dafty.KindRateLimit, dafty.KindRateLimit}, dafty.KindConcurrency},
-		{[]dafty.Kind{dafty.KindConcurrency, dafty.KindInsufficientCredits}, dafty.KindInsufficientCredits},
-	} {
-		w := queued{}
-		for _, kind := range row.given {
-			w.waits(time.Now(), kind)
-		}
-		if w.why != row.then {
-			t.Errorf("%v: %q, want %q", row.given, w.why, row.then)
-		}
-	}
-}
-
 // A job that is submitted, watched, and ends.
 func TestJobMetrics(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inEnv(t, func(t *testing.T, w *env) {
 		before := counted(t)
 		end := make(chan struct{})
 		w.dafty("key").onLook(holds(end))
@@ -160,9 +138,9 @@ func TestJobMetrics(t *testing.T) {
 	})
 }
 
-// A cancel overtakes the held request, which is no call that failed.
+// A cancel overtakes the long poll, which is no call that failed.
 func TestCancelMetrics(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inEnv(t, func(t *testing.T, w *env) {
 		w.dafty("key").onLook(holds(nil))
 		tracker := w.tracker("a", "key")
 		w.submit(tracker, image)
@@ -223,8 +201,8 @@ func TestAThousandAccounts(t *testing.T) {
 			tracker := registry.Tracker(name(n), uid(n), time.Time{})
 			tracker.SetAPIKey(key(n))
 			s := submission(tracker)
-			if hold := tracker.Claim(image, s, false); hold != nil {
-				t.Fatalf("%d is held: %+v", n, hold)
+			if block := tracker.Claim(image, s, false); block != nil {
+				t.Fatalf("%d is held: %+v", n, block)
 			}
 			tracker.Submit(image, s)
 		}
@@ -262,7 +240,7 @@ func TestAThousandAccounts(t *testing.T) {
 				key(n), `"` + hex.EncodeToString(plain[:])[:6] + `"`, `"` + Hash(uid(n), key(n))[:6] + `"`,
 			} {
 				// By chance it may be another's.
-				if strings.Contains(text, secret) && (len(secret) > 8 || label(registry.salt, key(n)) == secret[1:7]) {
+				if strings.Contains(text, secret) && (len(secret) > 8 || label(registry.accounts.salt, key(n)) == secret[1:7]) {
 					t.Errorf("%s is in the metrics", secret)
 				}
 			}
@@ -281,7 +259,7 @@ func TestAThousandAccounts(t *testing.T) {
 // Each process has names of its own for the keys.
 func TestAccountLabels(t *testing.T) {
 	one, two := NewRegistry(t.Context(), Config{}), NewRegistry(t.Context(), Config{})
-	if one.salt == two.salt || len(one.salt) < 20 || one.salt == one.config.Sender {
+	if one.accounts.salt == two.accounts.salt || len(one.accounts.salt) < 20 || one.accounts.salt == one.config.Sender {
 		t.Error("the salt can be known")
 	}
 	first := label("a", "key")

@@ -30,15 +30,15 @@ func TestASubmissionCountsOnce(t *testing.T) {
 		tracker.SetAPIKey("key")
 		now := metav1.Now()
 		submission := &v1alpha1.Submission{IdempotencyKey: name, StartedAt: &now, SentAt: &now, CredentialsHash: tracker.Known().Credentials.Secret}
-		hold := tracker.Claim(create, submission, false)
+		block := tracker.Claim(create, submission, false)
 		if i == limit {
-			if hold == nil {
+			if block == nil {
 				t.Errorf("submission %d goes within the minute, over the limit of %d", i+1, limit)
 			}
 			break
 		}
-		if hold != nil {
-			t.Fatalf("submission %d of %d waits until %s", i+1, limit, hold.Until)
+		if block != nil {
+			t.Fatalf("submission %d of %d waits until %s", i+1, limit, block.Until)
 		}
 		tracker.Submit(create, submission)
 		await(t, answered)

@@ -14,7 +14,7 @@ import (
 	"dafty.ai/dafty-operator/internal/test/daftysim"
 )
 
-// recalledSubmission is one on record: that of a DaftyJob, under a key, so long ago.
+// recalledSubmission returns one that is on record for a DaftyJob, under a key, since so long ago.
 func recalledSubmission(n int, key string, ago time.Duration, class dafty.Class) Recalled {
 	uid := types.UID(fmt.Sprint("old-", n))
 	sent := metav1.NewTime(time.Now().Add(-ago).Truncate(time.Second))
@@ -49,12 +49,12 @@ func TestRecall(t *testing.T) {
 		{"the key is used a minute later", 5, 5 * time.Second, "k", dafty.ClassImageCreate, 70 * time.Second, limit},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			inWorldWithLimits(t, Limits{dafty.ClassImageCreate: limit}, func(t *testing.T, w *world) {
+			inEnvWithLimits(t, Limits{dafty.ClassImageCreate: limit}, func(t *testing.T, w *env) {
 				var old []Recalled
 				for i := range tt.old {
 					old = append(old, recalledSubmission(i, tt.key, tt.ago, tt.class))
 				}
-				w.registry.before = time.Time{} // As in a process that has just begun.
+				w.registry.accounts.previousUntil = time.Time{} // As in a process that has just begun.
 				w.registry.Recall(old)
 				w.tracker("first", "elsewhere") // Another key is used at once.
 				time.Sleep(tt.after)
@@ -62,9 +62,9 @@ func TestRecall(t *testing.T) {
 				for i := range 10 {
 					tracker := w.tracker(fmt.Sprint(i), "k")
 					s := submission(tracker)
-					if hold := tracker.Claim(image, s, false); hold != nil {
-						if tt.goes == 0 && hold.Kind != dafty.KindRateLimit {
-							t.Errorf("held as %s", hold.Kind)
+					if block := tracker.Claim(image, s, false); block != nil {
+						if tt.goes == 0 && block.Kind != dafty.KindRateLimit {
+							t.Errorf("held as %s", block.Kind)
 						}
 						break
 					}
@@ -82,8 +82,8 @@ func TestRecall(t *testing.T) {
 
 // Each place of the minute is free again when its submission is a minute old.
 func TestRecalledSubmissionsLeaveOneByOne(t *testing.T) {
-	inWorldWithLimits(t, Limits{dafty.ClassImageCreate: 3}, func(t *testing.T, w *world) {
-		w.registry.before = time.Time{}
+	inEnvWithLimits(t, Limits{dafty.ClassImageCreate: 3}, func(t *testing.T, w *env) {
+		w.registry.accounts.previousUntil = time.Time{}
 		w.registry.Recall([]Recalled{ // as they come, in no order
 			recalledSubmission(1, "k", 30*time.Second, dafty.ClassImageCreate),
 			recalledSubmission(2, "k", 50*time.Second, dafty.ClassImageCreate),

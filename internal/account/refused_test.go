@@ -23,10 +23,10 @@ func refusesOnce(number int) func(context.Context, string) (*dafty.Job, error) {
 	}
 }
 
-// One refusal of the key among many creates that are accepted holds nobody back but for the one that met it, and that one
+// One refusal of the key among many creates that are accepted blocks nobody but the one that met it, and that one
 // for seconds.
-func TestOneRefusalOfTheKeyHoldsNobody(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+func TestOneRefusalOfTheKeyBlocksNobody(t *testing.T) {
+	inEnv(t, func(t *testing.T, w *env) {
 		w.alone()
 		w.warm("k")
 		time.Sleep(time.Second)
@@ -37,13 +37,13 @@ func TestOneRefusalOfTheKeyHoldsNobody(t *testing.T) {
 		if call := odd.Known().Submission; call.Err == nil || call.KeyRefusals != 1 {
 			t.Fatalf("it isn't known to be the first: %+v", call)
 		}
-		hold := odd.Claim(image, submission(odd), false)
-		if hold == nil || !hold.Once || hold.Kind != dafty.KindUnauthorized || until(hold) != secondAsk {
-			t.Errorf("whoever met it: %+v", hold)
+		block := odd.Claim(image, submission(odd), false)
+		if block == nil || !block.Once || block.Kind != dafty.KindUnauthorized || until(block) != secondSubmission {
+			t.Errorf("whoever met it: %+v", block)
 		}
 		w.submit(other, image)
 		w.submit(w.tracker("video", "k"), video)
-		time.Sleep(secondAsk)
+		time.Sleep(secondSubmission)
 		w.submit(odd, image)
 		if call := odd.Known().Submission; call.Err != nil || call.KeyRefusals != 0 {
 			t.Errorf("the second try: %+v", call)
@@ -53,7 +53,7 @@ func TestOneRefusalOfTheKeyHoldsNobody(t *testing.T) {
 
 // A key that is refused again seconds later is refused: everybody waits, and is told.
 func TestARefusalOfTheKeyThatRepeats(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inEnv(t, func(t *testing.T, w *env) {
 		w.alone()
 		w.warm("k")
 		time.Sleep(time.Second)
@@ -62,17 +62,17 @@ func TestARefusalOfTheKeyThatRepeats(t *testing.T) {
 		w.submit(first, image)
 		w.submit(second, image) // at the same moment
 		if claimed(image, third) == "" {
-			t.Fatal("two at the same moment hold others back")
+			t.Fatal("two at the same moment block others")
 		}
 		third.Withdraw()
-		time.Sleep(secondAsk)
+		time.Sleep(secondSubmission)
 		w.submit(first, image)
 		if got := first.Known().Submission.KeyRefusals; got != 2 {
 			t.Errorf("refused %d times in a row", got)
 		}
 		for _, tracker := range []*Tracker{first, second, w.tracker("fourth", "k")} {
-			if hold := tracker.Claim(image, submission(tracker), false); hold == nil || hold.Once || hold.Kind != dafty.KindUnauthorized {
-				t.Errorf("%s: %+v", tracker.name.Name, hold)
+			if block := tracker.Claim(image, submission(tracker), false); block == nil || block.Once || block.Kind != dafty.KindUnauthorized {
+				t.Errorf("%s: %+v", tracker.name.Name, block)
 			}
 		}
 	})
@@ -80,14 +80,14 @@ func TestARefusalOfTheKeyThatRepeats(t *testing.T) {
 
 // While it is known that the key is refused, the first try of another DaftyJob confirms it.
 func TestAKeyThatIsKnownToBeRefused(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inEnv(t, func(t *testing.T, w *env) {
 		w.alone()
 		w.warm("k")
 		time.Sleep(time.Second)
 		w.dafty("k").onCreate(refuses(badKey))
 		first, next := w.tracker("first", "k"), w.tracker("next", "k")
 		w.submit(first, image)
-		time.Sleep(secondAsk)
+		time.Sleep(secondSubmission)
 		w.submit(first, image)
 		time.Sleep(time.Minute)
 		w.submit(next, image)
@@ -95,8 +95,8 @@ func TestAKeyThatIsKnownToBeRefused(t *testing.T) {
 			t.Errorf("refused %d times", got)
 		}
 		other := w.tracker("other", "k")
-		if hold := other.Claim(image, submission(other), false); until(hold) != 2*time.Minute {
-			t.Errorf("others: %+v", hold)
+		if block := other.Claim(image, submission(other), false); until(block) != 2*time.Minute {
+			t.Errorf("others: %+v", block)
 		}
 	})
 }
@@ -104,7 +104,7 @@ func TestAKeyThatIsKnownToBeRefused(t *testing.T) {
 // Where only the requests of one DaftyJob are refused, as those of a kind that the key isn't allowed, the others go on, and
 // that one is told, and asks less and less often.
 func TestOnlyOneIsRefused(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inEnv(t, func(t *testing.T, w *env) {
 		w.alone()
 		w.warm("k")
 		time.Sleep(time.Second)
@@ -115,15 +115,15 @@ func TestOnlyOneIsRefused(t *testing.T) {
 			}
 			return job(dafty.Pending), nil
 		})
-		for i, want := range []time.Duration{secondAsk, 15 * time.Second, 30 * time.Second, time.Minute} {
+		for i, want := range []time.Duration{secondSubmission, 15 * time.Second, 30 * time.Second, time.Minute} {
 			w.submit(odd, image)
 			w.submit(w.tracker(fmt.Sprint("other-", i), "k"), image)
 			if got := odd.Known().Submission.KeyRefusals; got != i+1 {
 				t.Errorf("refused %d times, want %d", got, i+1)
 			}
-			hold := odd.Claim(image, submission(odd), false)
-			if hold == nil || hold.Once != (i == 0) || until(hold) != want {
-				t.Errorf("after %d refusals: %+v", i+1, hold)
+			block := odd.Claim(image, submission(odd), false)
+			if block == nil || block.Once != (i == 0) || until(block) != want {
+				t.Errorf("after %d refusals: %+v", i+1, block)
 			}
 			time.Sleep(want)
 		}
@@ -145,7 +145,7 @@ func TestOneOddLook(t *testing.T) {
 		{"told to wait", &dafty.CallError{Kind: dafty.KindUnauthorized, Status: 401, RetryAfter: 5 * time.Second}, 5 * time.Second},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			inWorld(t, func(t *testing.T, w *world) {
+			inEnv(t, func(t *testing.T, w *env) {
 				w.alone()
 				odd := true
 				w.dafty("k").lists(dafty.Processing)
@@ -179,7 +179,7 @@ func TestOneOddLook(t *testing.T) {
 
 // Refusals of the key count although other trouble comes in between.
 func TestRefusalsOfTheKeyBetweenOtherTrouble(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inEnv(t, func(t *testing.T, w *env) {
 		w.alone()
 		n := 0
 		w.dafty("k").onLook(func(context.Context, bool) (*dafty.Job, error) {
@@ -202,7 +202,7 @@ func TestRefusalsOfTheKeyBetweenOtherTrouble(t *testing.T) {
 // A cancel that meets one refusal of the key goes out once more within a second or two, with the same key, although another
 // is at hand.
 func TestOneOddCancel(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inEnv(t, func(t *testing.T, w *env) {
 		w.alone()
 		tracker := w.tracker("a", "old")
 		tracker.Follow(jobID, dafty.ClassImageCreate)
@@ -230,7 +230,7 @@ func TestOneOddCancel(t *testing.T) {
 
 // Whoever is gone before its answer comes leaves nothing behind.
 func TestAKeyRefusalOfWhoeverIsGone(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inEnv(t, func(t *testing.T, w *env) {
 		w.alone()
 		w.warm("k")
 		time.Sleep(time.Second)
@@ -239,15 +239,14 @@ func TestAKeyRefusalOfWhoeverIsGone(t *testing.T) {
 			<-answer
 			return nil, badKey
 		})
+		gone := w.tracker("gone", "k")
 		a := w.tracker("other", "k").secret
-		w.submit(w.tracker("gone", "k"), image)
+		w.submit(gone, image)
 		w.forget("gone")
 		close(answer)
 		synctest.Wait()
-		a.mu.Lock()
-		defer a.mu.Unlock()
-		if n := len(a.refusals.by); n > 0 {
-			t.Errorf("%d DaftyJobs that are gone are remembered", n)
+		if n := a.gate.KeyRefusals(&gone.caller); n > 0 {
+			t.Errorf("%d refusals of a DaftyJob that is gone are remembered", n)
 		}
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"dafty.ai/dafty-operator/internal/account/ratelimit"
 	"dafty.ai/dafty-operator/internal/dafty"
 	"dafty.ai/dafty-operator/internal/lifecycle"
 )
@@ -14,12 +15,12 @@ const (
 	maxThumbnailLook = 30 * time.Second
 )
 
-// LookForThumbnail looks now and then whether the video of a job that has completed has its thumbnail. Nothing that goes
-// wrong meanwhile is told. It changes nothing while one is looked for already.
+// LookForThumbnail looks now and then whether the video of a job that has completed has its thumbnail. Nothing that goes wrong
+// meanwhile is told. It changes nothing while one is looked for already.
 func (t *Tracker) LookForThumbnail(jobID string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.closed || t.thumbnails || t.registry.draining() {
+	if t.closed || t.thumbnails || t.shared.draining() {
 		return
 	}
 	t.thumbnails = true
@@ -29,11 +30,11 @@ func (t *Tracker) LookForThumbnail(jobID string) {
 func (t *Tracker) lookForThumbnail(jobID string) {
 	ctx, cancel := context.WithTimeout(t.ctx, lifecycle.ThumbnailFor)
 	defer cancel()
-	defer context.AfterFunc(t.registry.open, cancel)()
+	defer context.AfterFunc(t.shared.open, cancel)()
 	found := false
 	for looks := 1; !found && ctx.Err() == nil; looks++ {
 		select {
-		case <-time.After(lifecycle.Backoff(thumbnailLook, looks, maxThumbnailLook)):
+		case <-time.After(dafty.Backoff(thumbnailLook, looks, maxThumbnailLook)):
 			found = t.findThumbnail(ctx, jobID)
 		case <-ctx.Done():
 		}
@@ -49,32 +50,26 @@ func (t *Tracker) lookForThumbnail(jobID string) {
 // findThumbnail looks once.
 func (t *Tracker) findThumbnail(ctx context.Context, jobID string) bool {
 	t.mu.Lock()
-	a := t.caller(false)
+	a := t.accountOfJob(false)
 	if a == nil || t.closed {
 		t.mu.Unlock()
 		return false
 	}
-	t.registry.retain(a)
-	looks := t.call(ctx)
+	t.shared.accounts.retain(a)
+	ctx = t.callContext.into(ctx)
 	t.mu.Unlock()
-	defer t.registry.release(a)
+	defer t.shared.accounts.release(a)
 
-	taken, err := a.acquire(ctx, dafty.ClassOther, spareForLooks)
+	turn, err := a.gate.Acquire(ctx, dafty.ClassOther, ratelimit.ReservedForLooks)
 	if err != nil {
 		return false
 	}
-	rated, rate := dafty.WithRate(looks)
-	job, err := a.client.Job(rated, jobID, false)
-	a.onResponse(dafty.ClassOther, taken, *rate, dafty.AsError(err))
-	if err != nil || job.Status != dafty.Completed || !hasThumbnail(job) {
+	job, failure := a.client.Job(ctx, turn, jobID, false)
+	if failure != nil || job.Status != dafty.Completed || !hasThumbnail(job) {
 		return false
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.observe(job)
 	return true
-}
-
-func hasThumbnail(job *dafty.Job) bool {
-	return job.Result != nil && job.Result.Video != nil && job.Result.Video.ThumbnailUrl != nil && *job.Result.Video.ThumbnailUrl != ""
 }

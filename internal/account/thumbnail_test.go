@@ -9,10 +9,11 @@ import (
 	"testing/synctest"
 	"time"
 
+	"dafty.ai/dafty-operator/internal/account/ratelimit"
 	"dafty.ai/dafty-operator/internal/dafty"
 )
 
-// clip is a video's job, with a thumbnail where a URL is given.
+// clip returns a video's job, with a thumbnail where a URL is given.
 func clip(status dafty.JobStatus, thumbnail string) *dafty.Job {
 	made := `{"video":{"id":"` + jobID + `","url":"https://x/clip.mp4","thumbnailUrl":null}}`
 	if thumbnail != "" {
@@ -28,7 +29,7 @@ func clip(status dafty.JobStatus, thumbnail string) *dafty.Job {
 const thumbnailURL = "https://x/clip.png"
 
 // completes has a video's job followed until it has ended, without a thumbnail.
-func (w *world) completes(name, key string) *Tracker {
+func (w *env) completes(name, key string) *Tracker {
 	tracker := w.tracker(name, key)
 	w.dafty(key).onLook(shows(clip(dafty.Completed, "")))
 	tracker.Follow(jobID, dafty.ClassVideoCreate)
@@ -43,8 +44,8 @@ func shows(j *dafty.Job) func(context.Context, bool) (*dafty.Job, error) {
 	return func(context.Context, bool) (*dafty.Job, error) { return j, nil }
 }
 
-// looksAt are the times of the looks since then, when nothing else is asked.
-func (w *world) looksAt(t *testing.T, key string, since time.Time) (at []time.Duration) {
+// looksAt returns the times of the looks since then, when nothing else is asked.
+func (w *env) looksAt(t *testing.T, key string, since time.Time) (at []time.Duration) {
 	t.Helper()
 	for _, c := range w.dafty(key).asked() {
 		if c.what != "look" {
@@ -56,7 +57,7 @@ func (w *world) looksAt(t *testing.T, key string, since time.Time) (at []time.Du
 }
 
 func TestLookForThumbnail(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inEnv(t, func(t *testing.T, w *env) {
 		tracker, s := w.completes("a", "k"), time.Second
 		began := time.Now()
 		tracker.LookForThumbnail(jobID)
@@ -86,7 +87,7 @@ func TestLookForThumbnail(t *testing.T) {
 	})
 }
 
-// A thumbnail that doesn't come isn't waited for any longer, until it is asked for anew.
+// A thumbnail that doesn't come isn't waited for any longer, until it is asked for again.
 func TestNoThumbnailComes(t *testing.T) {
 	for name, look := range map[string]func(context.Context, bool) (*dafty.Job, error){
 		"none":                       shows(clip(dafty.Completed, "")),
@@ -98,7 +99,7 @@ func TestNoThumbnailComes(t *testing.T) {
 		"more than the minute takes": fails(refusal(dafty.KindConcurrency)),
 	} {
 		t.Run(name, func(t *testing.T) {
-			inWorld(t, func(t *testing.T, w *world) {
+			inEnv(t, func(t *testing.T, w *env) {
 				tracker, s := w.completes("a", "k"), time.Second
 				known := tracker.Known()
 				w.dafty("k").onLook(look)
@@ -123,13 +124,13 @@ func TestNoThumbnailComes(t *testing.T) {
 
 // Looks for a thumbnail end with the tracker, and in the middle of one.
 func TestLooksForAThumbnailEnd(t *testing.T) {
-	for name, end := range map[string]func(w *world){
-		"forgotten":   func(w *world) { w.forget("a") },
-		"the process": func(w *world) { w.stop() },
+	for name, end := range map[string]func(w *env){
+		"forgotten":   func(w *env) { w.forget("a") },
+		"the process": func(w *env) { w.stop() },
 	} {
 		for _, after := range []time.Duration{time.Second, 6 * time.Second} {
 			t.Run(name+" after "+after.String(), func(t *testing.T) {
-				inWorld(t, func(t *testing.T, w *world) {
+				inEnv(t, func(t *testing.T, w *env) {
 					tracker := w.completes("a", "k")
 					w.dafty("k").onLook(func(ctx context.Context, _ bool) (*dafty.Job, error) {
 						pass(ctx, time.Hour)
@@ -159,7 +160,7 @@ func TestLooksForAThumbnailEnd(t *testing.T) {
 
 // A process that has just begun knows nothing of the job. Each look is made with the key that is there.
 func TestThumbnailAfterARestart(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inEnv(t, func(t *testing.T, w *env) {
 		tracker := w.tracker("a", "")
 		tracker.LookForThumbnail(jobID)
 		time.Sleep(30 * time.Second)
@@ -180,15 +181,15 @@ func TestThumbnailAfterARestart(t *testing.T) {
 	})
 }
 
-// A look for a thumbnail leaves those calls alone that are for cancels and for jobs that are ending.
+// A look for a thumbnail leaves the calls that are for cancels and for jobs that are ending.
 func TestLooksForAThumbnailAreNotUrgent(t *testing.T) {
-	inWorldWithLimits(t, Limits{dafty.ClassOther: 40}, func(t *testing.T, w *world) {
+	inEnvWithLimits(t, Limits{dafty.ClassOther: 40}, func(t *testing.T, w *env) {
 		w.alone()
 		tracker := w.completes("a", "k")
 		time.Sleep(2 * time.Minute)
 		tracker.LookForThumbnail(jobID)
 		time.Sleep(4 * time.Second)
-		tracker.secret.take(40 - spareForLooks)
+		w.take(tracker.secret, 40-ratelimit.ReservedForLooks)
 		time.Sleep(50 * time.Second)
 		if got := w.dafty("k").asked(); len(got) > 0 {
 			t.Errorf("asked: %v", got)
@@ -202,7 +203,7 @@ func TestLooksForAThumbnailAreNotUrgent(t *testing.T) {
 
 // Once an answer had the thumbnail, none takes it back.
 func TestAThumbnailIsFinal(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inEnv(t, func(t *testing.T, w *env) {
 		tracker := w.completes("a", "k")
 		told := tracker.EndedAt()
 		with, without := clip(dafty.Completed, thumbnailURL), clip(dafty.Completed, "")

@@ -15,6 +15,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"dafty.ai/dafty-operator/internal/account/ratelimit"
 	"dafty.ai/dafty-operator/internal/dafty"
 	"dafty.ai/dafty-operator/internal/lifecycle"
 )
@@ -32,7 +33,7 @@ func TestSubmissionAnswers(t *testing.T) {
 			&dafty.CallError{Kind: dafty.KindUnavailable, Message: context.Canceled.Error()}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			inWorld(t, func(t *testing.T, w *world) {
+			inEnv(t, func(t *testing.T, w *env) {
 				w.dafty("k").onCreate(func(ctx context.Context, key string) (*dafty.Job, error) {
 					time.Sleep(time.Second)
 					if key != "uid-a-1" {
@@ -68,7 +69,7 @@ func TestSubmissionAnswers(t *testing.T) {
 }
 
 func TestSubmissionFailuresAreCounted(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inEnv(t, func(t *testing.T, w *env) {
 		tracker := w.tracker("a", "k")
 		for i, tt := range []struct {
 			err  *dafty.CallError
@@ -105,7 +106,7 @@ func TestSubmissionDeadline(t *testing.T) {
 		{"by a clock that was set back since", -time.Hour, 30 * time.Second, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			inWorld(t, func(t *testing.T, w *world) {
+			inEnv(t, func(t *testing.T, w *env) {
 				sent := make(chan struct{}, 1)
 				never := doer(func(req *http.Request) (*http.Response, error) {
 					sent <- struct{}{}
@@ -157,7 +158,7 @@ func TestFollowing(t *testing.T) {
 	}
 	for _, tt := range []struct {
 		name string
-		look func(w *world) func(context.Context, bool) (*dafty.Job, error)
+		look func(w *env) func(context.Context, bool) (*dafty.Job, error)
 		// listed is the status that the lists have the job under.
 		listed dafty.JobStatus
 		span   time.Duration
@@ -167,22 +168,22 @@ func TestFollowing(t *testing.T) {
 	}{
 		{
 			name: "pending: a held request, and a look at who has begun each 8 s",
-			look: func(*world) func(context.Context, bool) (*dafty.Job, error) { return holds(nil) }, listed: dafty.Pending,
+			look: func(*env) func(context.Context, bool) (*dafty.Job, error) { return holds(nil) }, listed: dafty.Pending,
 			span: 21 * time.Second, want: sorted(at("hold", 0), at("list", 2, 10, 18)),
 		},
 		{
 			name: "an unknown status is news once",
-			look: func(*world) func(context.Context, bool) (*dafty.Job, error) { return says("paused") },
+			look: func(*env) func(context.Context, bool) (*dafty.Job, error) { return says("paused") },
 			span: 7 * time.Second, want: sorted(at("hold", 0, 5), at("list", 2)), woken: 1,
 		},
 		{
 			name: "processing: held requests, one after the other, and no lists any more",
-			look: func(*world) func(context.Context, bool) (*dafty.Job, error) { return holds(nil) }, listed: dafty.Processing,
+			look: func(*env) func(context.Context, bool) (*dafty.Job, error) { return holds(nil) }, listed: dafty.Processing,
 			span: 111 * time.Second, want: sorted(at("hold", 0, 55, 110), at("list", 2)), woken: 1,
 		},
 		{
 			name: "completed while it is held: told at once, and then no more looks",
-			look: func(*world) func(context.Context, bool) (*dafty.Job, error) {
+			look: func(*env) func(context.Context, bool) (*dafty.Job, error) {
 				end := make(chan struct{})
 				time.AfterFunc(30*time.Second, func() { close(end) })
 				return holds(end)
@@ -191,12 +192,12 @@ func TestFollowing(t *testing.T) {
 		},
 		{
 			name: "a Dafty that doesn't hold: polls, no tight loop",
-			look: func(*world) func(context.Context, bool) (*dafty.Job, error) { return says(dafty.Processing) },
+			look: func(*env) func(context.Context, bool) (*dafty.Job, error) { return says(dafty.Processing) },
 			span: 16 * time.Second, want: at("hold", 0, 5, 10, 15), woken: 1,
 		},
 		{
 			name: "a Dafty that holds for a moment only: no more than one each 5 s",
-			look: func(*world) func(context.Context, bool) (*dafty.Job, error) {
+			look: func(*env) func(context.Context, bool) (*dafty.Job, error) {
 				return func(ctx context.Context, _ bool) (*dafty.Job, error) {
 					pass(ctx, 3*time.Second)
 					return job(dafty.Processing), nil
@@ -206,28 +207,28 @@ func TestFollowing(t *testing.T) {
 		},
 		{
 			name: "errors: looks further and further apart, a minute at most, and each is news",
-			look: func(*world) func(context.Context, bool) (*dafty.Job, error) {
+			look: func(*env) func(context.Context, bool) (*dafty.Job, error) {
 				return fails(&dafty.CallError{Kind: dafty.KindUnavailable})
 			},
 			span: 190 * time.Second, want: append(at("hold", 0), at("look", 1, 3, 7, 15, 31, 63, 123, 183)...), woken: 9,
 		},
 		{
 			name: "a rejected key: once more within seconds, then each half a minute, then fewer",
-			look: func(*world) func(context.Context, bool) (*dafty.Job, error) {
+			look: func(*env) func(context.Context, bool) (*dafty.Job, error) {
 				return fails(&dafty.CallError{Kind: dafty.KindUnauthorized})
 			},
 			span: 15 * time.Minute, want: append(at("hold", 0), at("look", 3, 33, 93, 213, 453, 753)...), woken: 7,
 		},
 		{
 			name: "Retry-After: no look before its time",
-			look: func(*world) func(context.Context, bool) (*dafty.Job, error) {
+			look: func(*env) func(context.Context, bool) (*dafty.Job, error) {
 				return fails(&dafty.CallError{Kind: dafty.KindRateLimit, RetryAfter: 40 * time.Second})
 			},
 			span: 81 * time.Second, want: append(at("hold", 0), at("look", 40, 80)...), woken: 3,
 		},
 		{
 			name: "trouble that passes: told, and told that it is over",
-			look: func(w *world) func(context.Context, bool) (*dafty.Job, error) {
+			look: func(w *env) func(context.Context, bool) (*dafty.Job, error) {
 				return func(context.Context, bool) (*dafty.Job, error) {
 					if s := time.Since(w.began); s > 4*time.Second && s < 9*time.Second {
 						return nil, &dafty.CallError{Kind: dafty.KindUnavailable}
@@ -240,7 +241,7 @@ func TestFollowing(t *testing.T) {
 		},
 		{
 			name: "held requests that a proxy cuts short: looks in between, so that the end is seen",
-			look: func(*world) func(context.Context, bool) (*dafty.Job, error) {
+			look: func(*env) func(context.Context, bool) (*dafty.Job, error) {
 				return func(ctx context.Context, wait bool) (*dafty.Job, error) {
 					if wait {
 						pass(ctx, 30*time.Second)
@@ -253,7 +254,7 @@ func TestFollowing(t *testing.T) {
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			inWorld(t, func(t *testing.T, w *world) {
+			inEnv(t, func(t *testing.T, w *env) {
 				w.alone()
 				w.dafty("k").onLook(tt.look(w))
 				w.dafty("k").lists(tt.listed)
@@ -271,7 +272,7 @@ func TestFollowing(t *testing.T) {
 }
 
 func TestFollowingAgainChangesNothing(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inEnv(t, func(t *testing.T, w *env) {
 		w.dafty("k").onLook(holds(nil))
 		tracker := w.tracker("a", "k")
 		for range 10 {
@@ -286,7 +287,7 @@ func TestFollowingAgainChangesNothing(t *testing.T) {
 
 // Looks leave a part of the minute to cancels, and wait where it is used up.
 func TestLooksKeepTheLimitAndLeaveRoom(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inEnv(t, func(t *testing.T, w *env) {
 		w.alone()
 		trackers := make([]*Tracker, 30)
 		for i := range trackers {
@@ -294,7 +295,7 @@ func TestLooksKeepTheLimitAndLeaveRoom(t *testing.T) {
 			trackers[i].Follow(jobID, dafty.ClassImageCreate)
 		}
 		time.Sleep(59 * time.Second)
-		if got := len(w.dafty("k").asked()); got < 120-spareForLooks || got > 120-spareForCancels {
+		if got := len(w.dafty("k").asked()); got < 120-ratelimit.ReservedForLooks || got > 120-ratelimit.ReservedForCancels {
 			t.Errorf("%d calls in the first minute", got)
 		}
 		time.Sleep(2 * time.Minute)
@@ -304,24 +305,24 @@ func TestLooksKeepTheLimitAndLeaveRoom(t *testing.T) {
 				last++
 			}
 		}
-		if last > 120-spareForLooks || last < 100-spareForLooks {
+		if last > 120-ratelimit.ReservedForLooks || last < 100-ratelimit.ReservedForLooks {
 			t.Errorf("%d calls in the third minute", last)
 		}
 		for _, tracker := range trackers[:20] {
 			tracker.Cancel(jobID)
 		}
-		if got := w.dafty("k").count("cancel"); got < spareForLooks {
+		if got := w.dafty("k").count("cancel"); got < ratelimit.ReservedForLooks {
 			t.Errorf("%d cancels go at once", got)
 		}
 		time.Sleep(2 * time.Second)
-		if got := w.dafty("k").count("cancel"); got != 20-spareForLooks {
+		if got := w.dafty("k").count("cancel"); got != 20-ratelimit.ReservedForLooks {
 			t.Errorf("%d cancels go before other calls", got)
 		}
 	})
 }
 
 func TestTinyLimitsStopNothing(t *testing.T) {
-	inWorldWithLimits(t, Limits{dafty.ClassOther: 1, dafty.ClassImageCreate: 0}, func(t *testing.T, w *world) {
+	inEnvWithLimits(t, Limits{dafty.ClassOther: 1, dafty.ClassImageCreate: 0}, func(t *testing.T, w *env) {
 		tracker := w.tracker("a", "k")
 		w.submit(tracker, image)
 		tracker.Follow(jobID, dafty.ClassImageCreate)
@@ -335,7 +336,7 @@ func TestTinyLimitsStopNothing(t *testing.T) {
 
 // An answer that was on its way when the job ended doesn't bring it back to life.
 func TestTheEndIsFinal(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inEnv(t, func(t *testing.T, w *env) {
 		late := make(chan struct{})
 		w.dafty("k").onLook(func(context.Context, bool) (*dafty.Job, error) { <-late; return job(dafty.Processing), nil })
 		tracker := w.tracker("a", "k")
@@ -358,8 +359,8 @@ func TestTheEndIsFinal(t *testing.T) {
 	})
 }
 
-func TestCancelInterruptsAHeldLook(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+func TestCancelInterruptsALongPoll(t *testing.T) {
+	inEnv(t, func(t *testing.T, w *env) {
 		end := make(chan struct{})
 		w.dafty("k").onLook(holds(end))
 		w.dafty("k").lists(dafty.Processing)
@@ -397,7 +398,7 @@ func TestCancelAnswers(t *testing.T) {
 		dafty.KindNotFound, dafty.KindConflict, dafty.KindUnavailable, dafty.KindUnauthorized, dafty.KindRateLimit, dafty.KindInvalid,
 	} {
 		t.Run(string(kind), func(t *testing.T) {
-			inWorld(t, func(t *testing.T, w *world) {
+			inEnv(t, func(t *testing.T, w *env) {
 				w.dafty("k").onLook(holds(nil))
 				w.dafty("k").onCancel(func(context.Context) (*dafty.Job, error) { return nil, refusal(kind) })
 				tracker := w.tracker("a", "k")
@@ -432,7 +433,7 @@ func TestCancelAnswers(t *testing.T) {
 
 // Who shares a job learns that another had it cancelled, whichever of its namespaces that is in.
 func TestACancelOfASharedJob(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inEnv(t, func(t *testing.T, w *env) {
 		w.alone()
 		end := make(chan struct{})
 		w.dafty("k").onCancel(func(context.Context) (*dafty.Job, error) {
@@ -484,7 +485,7 @@ func TestACancelOfASharedJobThatFailed(t *testing.T) {
 		{"no answer", &dafty.CallError{Kind: dafty.KindUnavailable, Message: "no answer"}, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			inWorld(t, func(t *testing.T, w *world) {
+			inEnv(t, func(t *testing.T, w *env) {
 				w.alone()
 				w.dafty("k").onCancel(func(context.Context) (*dafty.Job, error) { return nil, tt.err })
 				one, other := w.tracker("one", "k"), w.tracker("other", "k")
@@ -513,13 +514,13 @@ func TestACancelOfASharedJobThatFailed(t *testing.T) {
 func TestTheEndMakesRoom(t *testing.T) {
 	for _, tt := range []struct {
 		name string
-		end  func(w *world, tracker *Tracker)
+		end  func(w *env, tracker *Tracker)
 	}{
-		{"by a look", func(w *world, _ *Tracker) { w.dafty("k").onLook(says(dafty.Completed)) }},
-		{"by a cancel", func(_ *world, tracker *Tracker) { tracker.Cancel(jobID) }},
+		{"by a look", func(w *env, _ *Tracker) { w.dafty("k").onLook(says(dafty.Completed)) }},
+		{"by a cancel", func(_ *env, tracker *Tracker) { tracker.Cancel(jobID) }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			inWorld(t, func(t *testing.T, w *world) {
+			inEnv(t, func(t *testing.T, w *env) {
 				runs, waits := w.tracker("runs", "k"), w.tracker("waits", "k")
 				w.submit(runs, image)
 				runs.Follow(jobID, dafty.ClassImageCreate)
@@ -543,7 +544,7 @@ func TestTheEndMakesRoom(t *testing.T) {
 }
 
 func TestARotatedKeyFollowsOn(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inEnv(t, func(t *testing.T, w *env) {
 		w.dafty("old").onLook(fails(&dafty.CallError{Kind: dafty.KindUnauthorized}))
 		tracker := w.tracker("a", "old")
 		tracker.Follow(jobID, dafty.ClassImageCreate)
@@ -572,7 +573,7 @@ func TestARotatedKeyFollowsOn(t *testing.T) {
 
 // The answer to the old key's look, when it comes after the change, says nothing of the new.
 func TestALateAnswerToTheOldKey(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inEnv(t, func(t *testing.T, w *env) {
 		late := make(chan struct{})
 		w.dafty("old").onLook(func(context.Context, bool) (*dafty.Job, error) {
 			<-late
@@ -593,7 +594,7 @@ func TestALateAnswerToTheOldKey(t *testing.T) {
 }
 
 // good has a job under the key "good", which is the last one that worked.
-func good(w *world) *Tracker {
+func good(w *env) *Tracker {
 	tracker := w.tracker("a", "good")
 	w.submit(tracker, image)
 	tracker.Follow(jobID, dafty.ClassImageCreate)
@@ -603,7 +604,7 @@ func good(w *world) *Tracker {
 }
 
 // drive does what the reconciler does while a job is to be cancelled, on each wake-up.
-func drive(w *world, tracker *Tracker, span time.Duration) {
+func drive(w *env, tracker *Tracker, span time.Duration) {
 	for end := time.Now().Add(span); time.Now().Before(end); {
 		call := tracker.Known().Cancel
 		if call == nil || call.Done && call.Err != nil && time.Since(call.At) > 10*time.Second {
@@ -632,7 +633,7 @@ func TestCancelsUseTheLastGoodKey(t *testing.T) {
 		{"where its key is another account's", "bad", &dafty.CallError{Kind: dafty.KindNotFound}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			inWorld(t, func(t *testing.T, w *world) {
+			inEnv(t, func(t *testing.T, w *env) {
 				tracker := good(w)
 				w.dafty("bad").onLook(fails(tt.err))
 				w.dafty("bad").onCancel(func(context.Context) (*dafty.Job, error) { return nil, tt.err })
@@ -655,7 +656,7 @@ func TestCancelsUseTheLastGoodKey(t *testing.T) {
 		})
 	}
 	t.Run("but not without a cancel", func(t *testing.T) {
-		inWorld(t, func(t *testing.T, w *world) {
+		inEnv(t, func(t *testing.T, w *env) {
 			tracker := good(w)
 			w.dafty("bad").onLook(fails(&dafty.CallError{Kind: dafty.KindUnauthorized}))
 			tracker.SetAPIKey("bad")
@@ -669,7 +670,7 @@ func TestCancelsUseTheLastGoodKey(t *testing.T) {
 		})
 	})
 	t.Run("with both rejected, at a walking pace", func(t *testing.T) {
-		inWorld(t, func(t *testing.T, w *world) {
+		inEnv(t, func(t *testing.T, w *env) {
 			tracker := good(w)
 			rejected := &dafty.CallError{Kind: dafty.KindUnauthorized}
 			for _, key := range []string{"good", "bad"} {
@@ -687,10 +688,10 @@ func TestCancelsUseTheLastGoodKey(t *testing.T) {
 	})
 }
 
-// A process that has just begun knows a key from the Secret alone, when that goes.
+// A process that has just begun knows a key only from the Secret, when that goes.
 func TestTheSecretGoesBeforeItsKeyWasUsed(t *testing.T) {
 	t.Run("the job is cancelled with it", func(t *testing.T) {
-		inWorld(t, func(t *testing.T, w *world) {
+		inEnv(t, func(t *testing.T, w *env) {
 			w.alone()
 			tracker := w.tracker("a", "k")
 			tracker.SetAPIKey("")
@@ -707,13 +708,13 @@ func TestTheSecretGoesBeforeItsKeyWasUsed(t *testing.T) {
 		})
 	})
 	t.Run("a request in doubt is repeated with it", func(t *testing.T) {
-		inWorld(t, func(t *testing.T, w *world) {
+		inEnv(t, func(t *testing.T, w *env) {
 			w.alone()
 			tracker := w.tracker("a", "k")
 			repeat := repeated(tracker)
 			tracker.SetAPIKey("another")
-			if hold := tracker.Claim(image, repeat, false); hold != nil {
-				t.Fatalf("held: %+v", hold)
+			if block := tracker.Claim(image, repeat, false); block != nil {
+				t.Fatalf("held: %+v", block)
 			}
 			tracker.Submit(image, repeat)
 			if got := w.dafty("k").count("create"); got != 1 {
@@ -722,7 +723,7 @@ func TestTheSecretGoesBeforeItsKeyWasUsed(t *testing.T) {
 		})
 	})
 	t.Run("a list shows that it is the job's", func(t *testing.T) {
-		inWorld(t, func(t *testing.T, w *world) {
+		inEnv(t, func(t *testing.T, w *env) {
 			w.alone()
 			w.dafty("k").onLook(holds(nil))
 			w.dafty("k").lists(dafty.Processing)
@@ -739,7 +740,7 @@ func TestTheSecretGoesBeforeItsKeyWasUsed(t *testing.T) {
 		})
 	})
 	t.Run("what the Secret had last is kept beside what worked before", func(t *testing.T) {
-		inWorld(t, func(t *testing.T, w *world) {
+		inEnv(t, func(t *testing.T, w *env) {
 			tracker := good(w)
 			revoked := &dafty.CallError{Kind: dafty.KindUnauthorized}
 			w.dafty("good").onLook(fails(revoked))
@@ -757,7 +758,7 @@ func TestTheSecretGoesBeforeItsKeyWasUsed(t *testing.T) {
 		})
 	})
 	t.Run("one that was rejected isn't kept", func(t *testing.T) {
-		inWorld(t, func(t *testing.T, w *world) {
+		inEnv(t, func(t *testing.T, w *env) {
 			w.alone()
 			w.dafty("bad").onLook(fails(&dafty.CallError{Kind: dafty.KindUnauthorized}))
 			tracker := w.tracker("a", "bad")
@@ -774,7 +775,7 @@ func TestTheSecretGoesBeforeItsKeyWasUsed(t *testing.T) {
 
 // A request in doubt is repeated with the key that it was sent with, as long as that is known.
 func TestRepeatsUseTheKeyTheyWereSentWith(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inEnv(t, func(t *testing.T, w *env) {
 		w.dafty("old").onCreate(refuses(refusal(dafty.KindUnavailable)))
 		tracker := w.tracker("a", "old")
 		s := submission(tracker)
@@ -784,8 +785,8 @@ func TestRepeatsUseTheKeyTheyWereSentWith(t *testing.T) {
 			repeat := repeated(tracker)
 			repeat.CredentialsHash = s.CredentialsHash
 			w.dafty("old").asked()
-			if hold := tracker.Claim(image, repeat, false); hold != nil {
-				t.Fatalf("held: %+v", hold)
+			if block := tracker.Claim(image, repeat, false); block != nil {
+				t.Fatalf("held: %+v", block)
 			}
 			tracker.Submit(image, repeat)
 			if got := w.dafty("old").count("create"); got != 1 {
@@ -807,7 +808,7 @@ func TestRepeatsUseTheKeyTheyWereSentWith(t *testing.T) {
 	})
 }
 
-// What status holds of an API key tells it from another key of the same object and nothing else.
+// What status has of an API key tells it from another key of the same object and nothing else.
 // It outlives the process: another version must find the same.
 func TestHash(t *testing.T) {
 	for _, tt := range []struct{ uid, key, want string }{
@@ -835,14 +836,14 @@ func TestRetryAfterOfALook(t *testing.T) {
 	} {
 		for who, next := range map[string]struct {
 			want time.Duration
-			call func(w *world)
+			call func(w *env)
 		}{
-			"its own":  {tt.own, func(*world) {}},
-			"another":  {tt.others, func(w *world) { w.forget("a"); w.tracker("b", "k").Follow(jobID, dafty.ClassImageCreate) }},
-			"a cancel": {tt.others, func(w *world) { w.forget("a"); w.tracker("b", "k").Cancel(jobID) }},
+			"its own":  {tt.own, func(*env) {}},
+			"another":  {tt.others, func(w *env) { w.forget("a"); w.tracker("b", "k").Follow(jobID, dafty.ClassImageCreate) }},
+			"a cancel": {tt.others, func(w *env) { w.forget("a"); w.tracker("b", "k").Cancel(jobID) }},
 		} {
 			t.Run(tt.name+"/"+who, func(t *testing.T) {
-				inWorld(t, func(t *testing.T, w *world) {
+				inEnv(t, func(t *testing.T, w *env) {
 					w.dafty("k").onLook(fails(tt.err))
 					w.tracker("a", "k").Follow(jobID, dafty.ClassImageCreate)
 					settle()
@@ -863,10 +864,10 @@ func TestRetryAfterOfALook(t *testing.T) {
 func TestForgetStopsAllAndDropsTheAccount(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
-		begin func(w *world, tracker *Tracker)
+		begin func(w *env, tracker *Tracker)
 	}{
-		{"that does nothing", func(*world, *Tracker) {}},
-		{"that waits for its turn", func(w *world, tracker *Tracker) {
+		{"that does nothing", func(*env, *Tracker) {}},
+		{"that waits for its turn", func(w *env, tracker *Tracker) {
 			for range 20 {
 				w.submit(w.tracker("other", "k"), image)
 			}
@@ -875,21 +876,21 @@ func TestForgetStopsAllAndDropsTheAccount(t *testing.T) {
 				w.t.Error("it doesn't wait")
 			}
 		}},
-		{"that submits", func(w *world, tracker *Tracker) {
+		{"that submits", func(w *env, tracker *Tracker) {
 			w.dafty("k").onCreate(func(ctx context.Context, _ string) (*dafty.Job, error) { <-ctx.Done(); return nil, ctx.Err() })
 			w.submit(tracker, image)
 		}},
-		{"that waits between two looks", func(_ *world, tracker *Tracker) { tracker.Follow(jobID, dafty.ClassImageCreate) }},
-		{"that holds a look", func(w *world, tracker *Tracker) {
+		{"that waits between two looks", func(_ *env, tracker *Tracker) { tracker.Follow(jobID, dafty.ClassImageCreate) }},
+		{"that holds a look", func(w *env, tracker *Tracker) {
 			w.dafty("k").onLook(holds(nil))
 			tracker.Follow(jobID, dafty.ClassImageCreate)
 		}},
-		{"that cancels", func(w *world, tracker *Tracker) {
+		{"that cancels", func(w *env, tracker *Tracker) {
 			w.dafty("k").onCancel(func(ctx context.Context) (*dafty.Job, error) { <-ctx.Done(); return nil, ctx.Err() })
 			tracker.Cancel(jobID)
 			tracker.Follow(jobID, dafty.ClassImageCreate)
 		}},
-		{"whose key changed on the way", func(w *world, tracker *Tracker) {
+		{"whose key changed on the way", func(w *env, tracker *Tracker) {
 			w.dafty("k").onLook(holds(nil))
 			tracker.Follow(jobID, dafty.ClassImageCreate)
 			synctest.Wait()
@@ -900,7 +901,7 @@ func TestForgetStopsAllAndDropsTheAccount(t *testing.T) {
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			inWorld(t, func(t *testing.T, w *world) {
+			inEnv(t, func(t *testing.T, w *env) {
 				tracker := w.tracker("a", "k")
 				tt.begin(w, tracker)
 				time.Sleep(5 * time.Second)
@@ -934,7 +935,7 @@ func TestForgetStopsAllAndDropsTheAccount(t *testing.T) {
 
 // What a key has used of its minute counts for the DaftyJobs that come after, too.
 func TestAnUnusedAccountIsRememberedForAsLongAsItMatters(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inEnv(t, func(t *testing.T, w *env) {
 		for i := range 20 {
 			name := fmt.Sprint(i)
 			w.submit(w.tracker(name, "k"), image)
@@ -954,7 +955,7 @@ func TestAnUnusedAccountIsRememberedForAsLongAsItMatters(t *testing.T) {
 }
 
 func TestAnotherObjectOfTheSameName(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inEnv(t, func(t *testing.T, w *env) {
 		w.dafty("k").onLook(holds(nil))
 		first := good2(w)
 		second := w.registry.Tracker(types.NamespacedName{Namespace: "ns", Name: "a"}, "another-uid", time.Time{})
@@ -977,7 +978,7 @@ func TestAnotherObjectOfTheSameName(t *testing.T) {
 	})
 }
 
-func good2(w *world) *Tracker {
+func good2(w *env) *Tracker {
 	tracker := w.tracker("a", "k")
 	w.submit(tracker, image)
 	tracker.Follow(jobID, dafty.ClassImageCreate)
@@ -1003,7 +1004,7 @@ func TestTheEndOfTheProcess(t *testing.T) {
 // Reconciles, answers and deletions of many DaftyJobs at once. The race detector and
 // synctest's watch for deadlocks are the judges.
 func TestEverythingAtOnce(t *testing.T) {
-	inWorld(t, func(_ *testing.T, w *world) {
+	inEnv(t, func(_ *testing.T, w *env) {
 		keys := []string{"k1", "k2", ""}
 		for _, key := range keys {
 			n := 0
@@ -1053,11 +1054,11 @@ func TestEverythingAtOnce(t *testing.T) {
 }
 
 func TestKeyIsNotPrinted(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inEnv(t, func(t *testing.T, w *env) {
 		const key = "dk_live_0a1b2c3d4e5f"
 		tracker := w.tracker("a", key)
 		w.submit(tracker, image)
-		for _, value := range []any{tracker, tracker.secret, w.registry, tracker.Known(), &w.registry.accounts} {
+		for _, value := range []any{tracker, tracker.secret, w.registry, tracker.Known(), w.registry.accounts, &w.registry.accounts.byID} {
 			for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x"} {
 				if text := fmt.Sprintf(verb, value); strings.Contains(text, key) || strings.Contains(text, fmt.Sprintf("%x", key)) {
 					t.Errorf("%s of %T shows the key: %s", verb, value, text)

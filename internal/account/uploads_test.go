@@ -20,24 +20,25 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"k8s.io/apimachinery/pkg/types"
 
+	"dafty.ai/dafty-operator/internal/account/ratelimit"
 	"dafty.ai/dafty-operator/internal/dafty"
 	"dafty.ai/dafty-operator/internal/lifecycle"
 	"dafty.ai/dafty-operator/internal/test/daftysim"
 )
 
-// file is one with this content.
+// file returns one with this content.
 func file(content string) lifecycle.File {
 	digest := sha256.Sum256([]byte(content))
 	return lifecycle.File{Name: "logo.png", MediaType: "image/png", Content: []byte(content), Digest: hex.EncodeToString(digest[:])}
 }
 
-// uploaded is what t knows of a content, the zero Upload where that is nothing.
+// uploaded returns what t knows of a content, the zero Upload where that is nothing.
 func uploaded(t *Tracker, content string) lifecycle.Upload {
 	synctest.Wait()
 	return t.Known().Uploads[file(content).Digest]
 }
 
-// steps are what was asked of Dafty since it was last asked, without the times.
+// steps returns what was asked of Dafty since it was last asked, without the times.
 func steps(f *fakeDafty) string { return named(f.asked()) }
 
 func named(calls []call) string {
@@ -51,7 +52,7 @@ func named(calls []call) string {
 const whole = "reserve put complete"
 
 func TestUpload(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inEnv(t, func(t *testing.T, w *env) {
 		tracker := w.tracker("a", "k")
 		if known := tracker.Known().Uploads; known != nil {
 			t.Errorf("known before it asked: %v", known)
@@ -90,7 +91,7 @@ func TestUpload(t *testing.T) {
 
 // However many DaftyJobs want a content, it is uploaded once, and each of them is told.
 func TestOneUploadForAll(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inEnv(t, func(t *testing.T, w *env) {
 		w.dafty("k").onUpload(func(context.Context, string) error { time.Sleep(time.Second); return nil })
 		var trackers []*Tracker
 		var names []string
@@ -119,9 +120,9 @@ func TestOneUploadForAll(t *testing.T) {
 	})
 }
 
-// Each key has uploads of its own, and one that is put into the Secret uploads anew.
+// Each key has uploads of its own, and one that is put into the Secret uploads again.
 func TestUploadsAreOfOneKey(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inEnv(t, func(t *testing.T, w *env) {
 		a, b := w.tracker("a", "k"), w.tracker("b", "other")
 		w.tracker("none", "").Upload(file("logo"))
 		a.Upload(file("logo"))
@@ -165,7 +166,7 @@ func TestUploadsAreOfOneKey(t *testing.T) {
 
 // Who has left is told nothing of an upload that it asked for.
 func TestUploadsOfThoseWhoLeft(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inEnv(t, func(t *testing.T, w *env) {
 		w.dafty("k").onUpload(func(context.Context, string) error { time.Sleep(time.Second); return nil })
 		for _, name := range []string{"gone", "rotated", "there"} {
 			w.tracker(name, "k").Upload(file("logo"))
@@ -180,7 +181,7 @@ func TestUploadsOfThoseWhoLeft(t *testing.T) {
 	})
 }
 
-// Whatever a step meets is told to all who asked, and the upload begins anew for the one who asks after a while.
+// Whatever a step meets is told to all who asked, and the upload begins again for the one who asks after a while.
 func TestUploadFailures(t *testing.T) {
 	after := refusal(dafty.KindRateLimit)
 	after.RetryAfter = 7 * time.Second
@@ -201,7 +202,7 @@ func TestUploadFailures(t *testing.T) {
 		{"the minute", "reserve", after, []time.Duration{7 * s, 7 * s, 7 * s, 8 * s}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			inWorld(t, func(t *testing.T, w *world) {
+			inEnv(t, func(t *testing.T, w *env) {
 				w.dafty("k").onUpload(func(_ context.Context, step string) error {
 					if step == tt.step {
 						return tt.err
@@ -263,8 +264,8 @@ func TestUploadFailures(t *testing.T) {
 
 // Only refusals in a row are a person's to mend.
 func TestRefusedUploadsAreCounted(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
-		u, asks := newUploads(), w.tracker("a", "k")
+	inEnv(t, func(t *testing.T, w *env) {
+		u, asks := newUploads(), &ratelimit.Caller{}
 		away, refused := refusal(dafty.KindUnavailable), &dafty.CallError{Kind: dafty.KindUnavailable, Status: 403}
 		away.Status = 500
 		for i, step := range []struct {
@@ -285,7 +286,7 @@ func TestRefusedUploadsAreCounted(t *testing.T) {
 
 // What failed shows until it has succeeded, so that status needn't be written at each try.
 func TestAFailureShowsWhileItIsTriedAgain(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inEnv(t, func(t *testing.T, w *env) {
 		failure := refusal(dafty.KindUnavailable)
 		w.dafty("k").onUpload(func(ctx context.Context, _ string) error { pass(ctx, time.Second); return failure })
 		tracker := w.tracker("a", "k")
@@ -300,7 +301,7 @@ func TestAFailureShowsWhileItIsTriedAgain(t *testing.T) {
 
 // An account that nobody uses is dropped. What it uploaded stands for whoever comes with its key.
 func TestUploadsOutliveTheirAccount(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inEnv(t, func(t *testing.T, w *env) {
 		w.tracker("first", "k").Upload(file("logo"))
 		w.tracker("another", "other")
 		synctest.Wait()
@@ -313,7 +314,7 @@ func TestUploadsOutliveTheirAccount(t *testing.T) {
 			if n := w.accounts(); n > 0 {
 				t.Fatalf("%d accounts are left", n)
 			}
-			if n := len(w.registry.uploads); n != 1 {
+			if n := len(w.registry.accounts.uploads); n != 1 {
 				t.Errorf("uploads of %d accounts are remembered", n)
 			}
 			again := w.tracker("first", "k")
@@ -330,7 +331,7 @@ func TestUploadsOutliveTheirAccount(t *testing.T) {
 
 // An upload is for whoever wants the content next, and goes on although all are gone; but not longer than the process.
 func TestUploadsGoOnAlone(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inEnv(t, func(t *testing.T, w *env) {
 		w.dafty("k").onUpload(func(ctx context.Context, _ string) error {
 			pass(ctx, 20*time.Minute)
 			return ctx.Err()
@@ -351,7 +352,7 @@ func TestUploadsGoOnAlone(t *testing.T) {
 			b.Upload(file(fmt.Sprint(i)))
 		}
 		synctest.Wait()
-		w.stop() // the world fails where one goes on after that
+		w.stop() // the test fails where one goes on after that
 	})
 }
 
@@ -359,7 +360,7 @@ func TestUploadsGoOnAlone(t *testing.T) {
 func TestContentsAreNotKept(t *testing.T) {
 	for name, err := range map[string]*dafty.CallError{"uploaded": nil, "failed": refusal(dafty.KindUnavailable), "refused": refusal(dafty.KindInvalid)} {
 		t.Run(name, func(t *testing.T) {
-			inWorld(t, func(t *testing.T, w *world) {
+			inEnv(t, func(t *testing.T, w *env) {
 				w.dafty("k").onUpload(func(_ context.Context, step string) error {
 					if step == "complete" && err != nil {
 						return err
@@ -384,9 +385,9 @@ func TestContentsAreNotKept(t *testing.T) {
 	}
 }
 
-// The newest contents are remembered. Who asked for one that is forgotten knows no more of it, and asks anew.
+// The newest contents are remembered. Who asked for one that is forgotten knows no more of it, and asks again.
 func TestRememberedContents(t *testing.T) {
-	u, t0 := newUploads(), &Tracker{}
+	u, t0 := newUploads(), &ratelimit.Caller{}
 	end := func(digest string, err *dafty.CallError) {
 		t.Helper()
 		if begin, _ := u.ask(t0, digest); begin == nil {
@@ -423,7 +424,7 @@ func TestRememberedContents(t *testing.T) {
 // Reservations keep the limit of their class, go in the order in which they were asked for, and are few at a time.
 func TestUploadsTakeTheirTurns(t *testing.T) {
 	const contents = 100
-	inWorld(t, func(t *testing.T, w *world) {
+	inEnv(t, func(t *testing.T, w *env) {
 		var mu sync.Mutex
 		underway, atOnce := 0, 0
 		w.dafty("k").onUpload(func(ctx context.Context, step string) error {
@@ -489,12 +490,12 @@ func TestUploadsTakeTheirTurns(t *testing.T) {
 	})
 }
 
-// The last call of an upload leaves those alone that are for cancels and for jobs that are ending.
+// The last call of an upload leaves those that are for cancels and for jobs that are ending.
 func TestUploadsLeaveCallsToCancels(t *testing.T) {
-	inWorldWithLimits(t, Limits{dafty.ClassOther: 40}, func(t *testing.T, w *world) {
+	inEnvWithLimits(t, Limits{dafty.ClassOther: 40}, func(t *testing.T, w *env) {
 		w.alone()
 		tracker := w.tracker("a", "k")
-		tracker.secret.take(40 - spareForLooks)
+		w.take(tracker.secret, 40-ratelimit.ReservedForLooks)
 		tracker.Upload(file("logo"))
 		tracker.Cancel(jobID)
 		if got := steps(w.dafty("k")); got != "cancel reserve put" && got != "reserve put cancel" && got != "reserve cancel put" {
@@ -509,7 +510,7 @@ func TestUploadsLeaveCallsToCancels(t *testing.T) {
 
 // Who waits for a place and leaves holds up nobody.
 func TestUploadsThatWaitForAPlace(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inEnv(t, func(t *testing.T, w *env) {
 		w.alone()
 		w.dafty("k").onUpload(func(ctx context.Context, _ string) error { pass(ctx, time.Minute); return nil })
 		first := w.tracker("first", "k")
@@ -544,7 +545,7 @@ func TestUploadsThatWaitForAPlace(t *testing.T) {
 }
 
 func TestUploadMetrics(t *testing.T) {
-	inWorld(t, func(t *testing.T, w *world) {
+	inEnv(t, func(t *testing.T, w *env) {
 		before := counted(t)
 		tracker := w.tracker("a", "k")
 		w.dafty("k").onUpload(func(_ context.Context, step string) error {
@@ -572,7 +573,7 @@ func TestUploadMetrics(t *testing.T) {
 	})
 }
 
-// picture is a PNG like no other number's.
+// picture returns a PNG like no other number's.
 func picture(t *testing.T, n int) []byte {
 	t.Helper()
 	img := pixels.NewGray(pixels.Rect(0, 0, 4, 4))
@@ -584,7 +585,7 @@ func picture(t *testing.T, n int) []byte {
 	return b.Bytes()
 }
 
-// upload has a content uploaded for a DaftyJob as the reconciler does, and gives the upload's id, empty where the
+// upload has a content uploaded for a DaftyJob as the reconciler does, and returns the upload's id, empty where the
 // process ends before.
 func (o *operator) upload(name string, content []byte) string {
 	tracker, want := o.tracker(name), file(string(content))
@@ -667,7 +668,7 @@ func TestUploadsOfARefusedRequest(t *testing.T) {
 		{"no credits", refusal(dafty.KindInsufficientCredits), false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			inWorld(t, func(t *testing.T, w *world) {
+			inEnv(t, func(t *testing.T, w *env) {
 				w.alone()
 				w.dafty("k").onCreate(func(context.Context, string) (*dafty.Job, error) { return job(dafty.Pending), tt.answer })
 				tracker, next := w.tracker("a", "k"), w.tracker("b", "k")

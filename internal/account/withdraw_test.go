@@ -14,7 +14,7 @@ import (
 
 // A job that was suspended while it was the first of the queue lets the next one know at once.
 func TestAWithdrawnJobHoldsUpNobody(t *testing.T) {
-	inWorldWithLimits(t, Limits{dafty.ClassImageCreate: 1}, func(t *testing.T, w *world) {
+	inEnvWithLimits(t, Limits{dafty.ClassImageCreate: 1}, func(t *testing.T, w *env) {
 		w.submit(w.tracker("first", "k"), image)
 		x, y := w.tracker("x", "k"), w.tracker("y", "k")
 		if got := claimed(image, x, y); got != "" {
@@ -38,7 +38,7 @@ func TestAWithdrawnJobHoldsUpNobody(t *testing.T) {
 
 // A submission that a wrong clock dated in the future counts for a minute, and no longer.
 func TestRecallOfTheFuture(t *testing.T) {
-	inWorldWithLimits(t, Limits{dafty.ClassImageCreate: 1}, func(t *testing.T, w *world) {
+	inEnvWithLimits(t, Limits{dafty.ClassImageCreate: 1}, func(t *testing.T, w *env) {
 		ahead := metav1.NewTime(time.Now().Add(time.Hour))
 		w.registry.Recall([]Recalled{{
 			UID: types.UID("uid-old"), Class: dafty.ClassImageCreate,

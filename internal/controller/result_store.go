@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
+	"dafty.ai/dafty-operator/internal/dafty"
 	"dafty.ai/dafty-operator/internal/lifecycle"
 )
 
@@ -248,7 +249,7 @@ func (m *resultMemory) restoreAfter(job types.NamespacedName, now time.Time) tim
 	if last.count < contestedFrom || since > contestedFor {
 		return 0
 	}
-	return max(0, lifecycle.Backoff(2*time.Second, last.count-contestedFrom+1, restoreWithin)-since)
+	return max(0, dafty.Backoff(2*time.Second, last.count-contestedFrom+1, restoreWithin)-since)
 }
 
 func (m *resultMemory) forget(job types.NamespacedName) {

@@ -31,7 +31,7 @@ func (d *decider) cancel(now verdict) Decision {
 	wait := recancelAfter
 	if err := call.Err; err != nil {
 		// It may have ended by itself: the look that follows tells. If not, cancel once more.
-		wait = max(min(Backoff(time.Second, call.Failures, maxBackoff), recancelAfter), err.RetryAfter)
+		wait = max(min(dafty.Backoff(time.Second, call.Failures, maxBackoff), recancelAfter), err.RetryAfter)
 		switch err.Kind {
 		case dafty.KindNotFound, dafty.KindConflict, dafty.KindInvalid:
 		default:

@@ -97,7 +97,7 @@ func (d *decider) mendTimes() {
 
 // repeatWait is how long after a submission that failed it is repeated.
 func (d *decider) repeatWait(call *SubmissionCall) time.Duration {
-	wait := Backoff(answeredRepeatAfter, call.Failures, maxBackoff)
+	wait := dafty.Backoff(answeredRepeatAfter, call.Failures, maxBackoff)
 	if d.stopWanted() {
 		// The sooner the job's id is known, the less of it is paid for.
 		wait = min(wait, RepeatAfter)

@@ -8,11 +8,12 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
+	"dafty.ai/dafty-operator/internal/dafty"
 )
 
 // retry prepares another attempt.
 func (d *decider) retry() Decision {
-	next := metav1.NewTime(d.Now.Add(Backoff(retryAfter, len(d.status.FailedJobIDs)+1, maxRetryAfter))).Rfc3339Copy()
+	next := metav1.NewTime(d.Now.Add(dafty.Backoff(retryAfter, len(d.status.FailedJobIDs)+1, maxRetryAfter))).Rfc3339Copy()
 	d.status.FailedJobIDs = append(d.status.FailedJobIDs, d.status.JobID)
 	if since := d.submittedSince(); !since.IsZero() {
 		// For the deadline: when the request was sent is forgotten with it.

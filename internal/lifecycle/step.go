@@ -115,11 +115,3 @@ const (
 	// maxBackoff is the longest time between two tries of anything.
 	maxBackoff = 5 * time.Minute
 )
-
-// Backoff is base, doubled for each failure in a row after the first, up to limit.
-func Backoff(base time.Duration, failures int, limit time.Duration) time.Duration {
-	for range min(failures-1, 16) {
-		base *= 2
-	}
-	return min(base, limit)
-}

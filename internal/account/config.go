@@ -1,0 +1,21 @@
+package account
+
+import (
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// Config is what a Registry is made of.
+type Config struct {
+	// Client returns the client of an API key.
+	Client func(apiKey string) Dafty
+	// Wake is told of each DaftyJob that there is news about, and must not block.
+	Wake func(types.NamespacedName)
+	// Limits are the calls of a minute, by default DefaultLimits.
+	Limits Limits
+	// Sender names this process among all that ever ran (see v1alpha1.Submission.Sender), by default at random.
+	Sender string
+	// Now is the clock of the times in status, by default time.Now.
+	Now func() time.Time
+}
