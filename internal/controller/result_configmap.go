@@ -26,15 +26,15 @@ type resultContent struct {
 	data        map[string]string
 }
 
-// contentOf is the content of job's ConfigMap, for a status.
-func contentOf(job *v1alpha1.DaftyJob, status *v1alpha1.DaftyJobStatus) resultContent {
+// contentOf returns what the ConfigMap of a DaftyJob is to hold of the result of a job at Dafty.
+func contentOf(job *v1alpha1.DaftyJob, jobID string, result *v1alpha1.JobResult) resultContent {
 	owner := metav1.NewControllerRef(job, v1alpha1.GroupVersion.WithKind(kind))
 	owner.BlockOwnerDeletion = nil // which some clusters let nobody set who may not write finalizers
 	content := resultContent{
 		owner:       *owner,
 		labels:      map[string]string{},
 		annotations: map[string]string{},
-		data:        resultData(status.Result),
+		data:        resultData(result),
 	}
 	if given := job.Spec.ResultConfigMapMetadata; given != nil {
 		for key, value := range given.Labels {
@@ -48,7 +48,7 @@ func contentOf(job *v1alpha1.DaftyJob, status *v1alpha1.DaftyJobStatus) resultCo
 		}.String()
 	}
 	content.labels[v1alpha1.ResultLabel] = v1alpha1.ResultLabelValue
-	content.annotations[v1alpha1.ResultOfAnnotation] = lifecycle.Annotation(job, status.JobID)
+	content.annotations[v1alpha1.ResultOfAnnotation] = lifecycle.Annotation(job, jobID)
 	return content
 }
 

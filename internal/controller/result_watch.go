@@ -18,7 +18,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
-	"dafty.ai/dafty-operator/internal/lifecycle"
 )
 
 // ByObject is what the cache is to keep of each kind of object: DaftyJobs as Lean leaves them, and of the ConfigMaps of results,
@@ -76,18 +75,10 @@ func (r *Reconciler) resultChanged(ctx context.Context, job *v1alpha1.DaftyJob) 
 	if !known {
 		return false
 	}
-	content := contentOf(job, &job.Status)
+	content := contentOf(job, job.Status.JobID, job.Status.Result)
 	version += "-" + content.digest()
 	return version != job.Status.ResultConfigMapVersion && !r.results.isRight(key, version)
 }
-
-// tellStored makes news of the ConfigMap of the result an event and a line of the log.
-func (r *Reconciler) tellStored(ctx context.Context, job *v1alpha1.DaftyJob, decision lifecycle.Decision) {
-	r.recordEvent(ctx, job, lifecycle.Decision{Status: decision.Status, Step: stepStore, Event: decision.StoreEvent})
-}
-
-// stepStore is the action of such an event.
-const stepStore lifecycle.Step = "StoreResult"
 
 // resultWatch watches the ConfigMaps of results, from the first time that one is asked for: controllers start only when all
 // that the cache watches is listed, and an operator that may not list ConfigMaps is to do all else.

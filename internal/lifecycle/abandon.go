@@ -67,10 +67,8 @@ func (d *decider) abandon() Decision {
 	if since := d.Now.Sub(d.deadline()); since > time.Minute {
 		waited += since.Round(time.Second) // it was held back
 	}
-	decision := d.release(&Event{Warning: true, Reason: v1alpha1.EventCancelAbandoned, Message: fmt.Sprintf(
-		"gave up cancelling after %s: %s may still run and cost; look for it at Dafty and cancel it there; %s", waited, d.describeJob(), d.describeTries())})
-	decision.Abandoned = true
-	return decision
+	return Decision{Status: d.status, Step: RemoveFinalizer{Abandoned: true}, Event: &Event{Warning: true, Reason: v1alpha1.EventCancelAbandoned, Message: fmt.Sprintf(
+		"gave up cancelling after %s: %s may still run and cost; look for it at Dafty and cancel it there; %s", waited, d.describeJob(), d.describeTries())}}
 }
 
 // describeTries say what was done to cancel a job, and what came of it.

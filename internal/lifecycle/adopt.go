@@ -75,10 +75,10 @@ func (d *decider) adopt() Decision {
 		d.status.JobID, d.status.SubmittedAt, d.status.StartedAt = "", nil, nil
 		meta.RemoveStatusCondition(&d.status.Conditions, v1alpha1.ConditionSubmitted)
 		return d.setStatus(stalled(v1alpha1.PhasePending, v1alpha1.ReasonAlreadyAdopted, fmt.Sprintf(
-			"job %s is followed by DaftyJob %q of this namespace; delete this one, or that one", id, d.References.Adopter)), Rest, maxCredentialsPoll)
+			"job %s is followed by DaftyJob %q of this namespace; delete this one, or that one", id, d.References.Adopter)), Rest{}, maxCredentialsPoll)
 	}
 	if !d.finalizer() && !d.stopWanted() {
-		return Decision{Status: d.status, Step: AddFinalizer} // or a deletion would leave it running
+		return Decision{Status: d.status, Step: AddFinalizer{}} // or a deletion would leave it running
 	}
 	d.status.JobID = id
 	decision := d.follow()

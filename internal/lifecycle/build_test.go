@@ -593,3 +593,13 @@ func decide(t testing.TB, in lifecycle.Snapshot) lifecycle.Decision {
 	}
 	return decision
 }
+
+// settled decides as a reconcile does: where the result is to be stored, once more, with what came of that.
+func settled(in lifecycle.Snapshot, outcome lifecycle.StoreOutcome) (got lifecycle.Decision, stored bool) {
+	got = lifecycle.Next(in)
+	if stored = lifecycle.Is[lifecycle.StoreResult](got.Step); stored {
+		in.Known.Stored = &outcome
+		got = lifecycle.Next(in)
+	}
+	return got, stored
+}

@@ -14,14 +14,14 @@ func (d *decider) cancel(now verdict) Decision {
 	if now.reconciling && now.reason != v1alpha1.ReasonAPIUnavailable {
 		now = inProgress(v1alpha1.PhaseCancelling, v1alpha1.ReasonCancelling, "cancelling job "+d.status.JobID+" at Dafty")
 	}
-	watching := Follow
+	var watching Step = Follow{}
 	if !d.finalizer() {
-		watching = AddFinalizer // which follows the job too
+		watching = AddFinalizer{} // which follows the job too
 	}
 	call := d.Known.Cancel
 	switch {
 	case call == nil:
-		return d.setStatus(now, Cancel, recancelAfter)
+		return d.setStatus(now, Cancel{}, recancelAfter)
 	case !call.Done && !call.Sent && d.deleting() && !d.Now.Before(d.deadline()):
 		return d.setStatus(inProgress(v1alpha1.PhaseCancelling, v1alpha1.ReasonWaitingForRateLimit,
 			"the API key's calls for this minute are used up; the cancel of job "+d.status.JobID+" leaves in its turn, and the deletion waits for it"), watching, recancelAfter)
@@ -44,7 +44,7 @@ func (d *decider) cancel(now verdict) Decision {
 	if left := call.At.Add(wait).Sub(d.Now); left > 0 {
 		return d.setStatus(now, watching, min(left, credentialsPoll))
 	}
-	return d.setStatus(now, Cancel, recancelAfter)
+	return d.setStatus(now, Cancel{}, recancelAfter)
 }
 
 // describeDeletion says until when a deletion waits.

@@ -45,13 +45,6 @@ func CancelCauseOf(job *v1alpha1.DaftyJob) CancelCause {
 	return CancelForDeadline
 }
 
-// Observed returns the status as it was read, with what the spec asks for on record.
-func Observed(in Snapshot) v1alpha1.DaftyJobStatus {
-	d := &decider{Snapshot: in, status: *in.Job.Status.DeepCopy()}
-	d.recordDesired()
-	return d.status
-}
-
 // recordDesired puts on record what the spec asks for, before anything can take it back.
 func (d *decider) recordDesired() {
 	if d.status.Phase.Final() || d.deleting() && !d.finalizer() {
@@ -85,7 +78,7 @@ func (d *decider) suspended() Decision {
 			"Set spec.desiredState to Completed in its manifest, or run: kubectl patch -n %s daftyjob %s --type merge -p '{\"spec\":{\"desiredState\":\"Completed\"}}'",
 			d.Job.Namespace, d.Job.Name)
 	}
-	return d.setStatus(verdict{phase: v1alpha1.PhasePending, ready: metav1.ConditionFalse, reason: v1alpha1.ReasonSuspended, message: message}, Rest, 0)
+	return d.setStatus(verdict{phase: v1alpha1.PhasePending, ready: metav1.ConditionFalse, reason: v1alpha1.ReasonSuspended, message: message}, Rest{}, 0)
 }
 
 // agreed is a verdict of a job that is cancelled, held against what the spec asks for by now.

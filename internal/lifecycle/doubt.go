@@ -16,15 +16,15 @@ import (
 func (d *decider) confirmSubmission() Decision {
 	if !d.deleting() && !d.finalizer() && !(d.stopWanted() && d.refusal(WriteFinalizer) != nil) {
 		// Somebody took it off, and a deletion would leave the job running. What is called off waits for no write.
-		return d.keepStatus(AddFinalizer, 0)
+		return d.keepStatus(AddFinalizer{}, 0)
 	}
 	submission := d.status.Submission
 	call := d.Known.Submission
 	switch {
 	case d.onItsWay() && d.ready() == nil:
-		return d.setStatus(inProgress(v1alpha1.PhaseSubmitting, v1alpha1.ReasonSubmitting, "the request is on its way to Dafty"), Rest, RepeatAfter)
+		return d.setStatus(inProgress(v1alpha1.PhaseSubmitting, v1alpha1.ReasonSubmitting, "the request is on its way to Dafty"), Rest{}, RepeatAfter)
 	case d.onItsWay():
-		return d.keepStatus(Rest, RepeatAfter)
+		return d.keepStatus(Rest{}, RepeatAfter)
 	case call != nil && !sameSending(&call.Record, submission):
 		// It belongs to a status that another process has overwritten since.
 		call = nil
@@ -141,12 +141,12 @@ func (d *decider) repeat(err *dafty.CallError, wait time.Duration) Decision {
 					". It is repeated with the same idempotency key until the cause is gone. If Dafty goes on refusing it after that: " + d.recoveryCommands()
 			}
 		} else if d.status.Phase == v1alpha1.PhaseSubmitting {
-			return d.keepStatus(Rest, left)
+			return d.keepStatus(Rest{}, left)
 		}
 		if rejected {
 			left = min(left, d.credentialsPoll())
 		}
-		return d.setStatus(v, Rest, left)
+		return d.setStatus(v, Rest{}, left)
 	}
 	switch {
 	case !d.Now.Before(submission.StartedAt.Add(keyMemory)):
@@ -154,7 +154,7 @@ func (d *decider) repeat(err *dafty.CallError, wait time.Duration) Decision {
 	case credentials.Secret == submission.CredentialsHash, credentials.LastUsed == submission.CredentialsHash:
 	case credentials.Secret == "":
 		return d.setStatus(inProgress(v1alpha1.PhaseSubmitting, v1alpha1.ReasonWaitingForCredentials,
-			credentials.Problem+"; a request was sent and its answer isn't known, which the API key it was sent with will tell"), Rest, d.credentialsPoll())
+			credentials.Problem+"; a request was sent and its answer isn't known, which the API key it was sent with will tell"), Rest{}, d.credentialsPoll())
 	default:
 		return d.unknown("the API key that it was sent with is no longer in "+d.describeSecret()+", and repeated with another it could be paid for twice", d.credentialsPoll())
 	}
@@ -169,11 +169,11 @@ func (d *decider) repeat(err *dafty.CallError, wait time.Duration) Decision {
 		if hold.SameKey {
 			v = sameKey(v1alpha1.PhaseSubmitting)
 		}
-		return d.setStatus(v, Rest, max(hold.Until.Sub(d.Now), time.Second))
+		return d.setStatus(v, Rest{}, max(hold.Until.Sub(d.Now), time.Second))
 	}
 	now := metav1.NewTime(d.Now).Rfc3339Copy()
 	submission.SentAt, submission.Sender = &now, d.Known.Sender
-	return d.send("repeating the request with the same idempotency key, as its answer isn't known")
+	return d.send("repeating the request with the same idempotency key, as its answer isn't known", false)
 }
 
 // resolveAgain finds anew what the references of a request in doubt stand for, where somebody took that out of status.
@@ -189,18 +189,17 @@ func (d *decider) resolveAgain() *Decision {
 		}
 		d.status = *before
 		decision := d.setStatus(inProgress(v1alpha1.PhaseSubmitting, v1alpha1.ReasonWaitingForCredentials,
-			d.Known.Credentials.Problem+"; a request was sent and its answer isn't known, and its pictures must be uploaded again to repeat it"), Rest, d.credentialsPoll())
+			d.Known.Credentials.Problem+"; a request was sent and its answer isn't known, and its pictures must be uploaded again to repeat it"), Rest{}, d.credentialsPoll())
 		return &decision
 	}
 	why := "what it refers to is no longer on record"
 	if ready := findReady(&v1alpha1.DaftyJob{Status: instead.Status}); ready != nil {
 		why += ": " + ready.Message
 	}
-	step, files := instead.Step, instead.Files
 	d.status = *before
 	decision := d.unknown(why, d.credentialsPoll())
-	if step == UploadFiles && decision.Status.InDoubt() {
-		decision.Step, decision.Files = step, files
+	if Is[UploadFiles](instead.Step) && decision.Status.InDoubt() {
+		decision.Step = instead.Step
 	}
 	return &decision
 }
@@ -217,7 +216,7 @@ func (d *decider) unknown(why string, after time.Duration) Decision {
 		return d.resubmit()
 	}
 	return d.setStatus(stalled(v1alpha1.PhaseSubmitting, v1alpha1.ReasonSubmissionUnknown, fmt.Sprintf(
-		"a request was sent at %s and its answer never came; %s. %s", submission.StartedAt.UTC().Format(time.RFC3339), why, d.recoveryCommands())), Rest, after)
+		"a request was sent at %s and its answer never came; %s. %s", submission.StartedAt.UTC().Format(time.RFC3339), why, d.recoveryCommands())), Rest{}, after)
 }
 
 // refusedAgain says that Dafty refuses the repeats of a request in doubt for a cause that a person mends, or as it knows the

@@ -23,7 +23,6 @@ func (d *decider) completed(job *dafty.Job) Decision {
 	if d.deleting() {
 		return decision // and nothing is for anybody to use
 	}
-	decision.Store = d.storeWanted()
 	return d.afterwards(decision)
 }
 

@@ -22,10 +22,10 @@ func (d *decider) finished() Decision {
 		event = d.cancelledBefore()
 	}
 	d.forgetStored()
-	decision := d.keepStatus(Rest, 0)
+	decision := d.keepStatus(Rest{}, 0)
 	decision.Event = event
 	if d.storeWanted() {
-		decision.Store, decision.After = true, d.storePoll()
+		decision.requeueBy(d.storePoll())
 	}
 	return d.afterwards(decision)
 }
@@ -36,14 +36,17 @@ func (d *decider) afterwards(decision Decision) Decision {
 	case left > 0:
 		decision.requeueBy(left)
 	case left < 0 && d.Job.Status.Phase.Final():
-		decision.Step, decision.Store, decision.After = Delete, false, deleteAgain
+		decision.Step, decision.After = Delete{}, deleteAgain
 		return decision
 	case left < 0:
 		decision.requeueBy(time.Second) // once the end is on record
 	}
 	if d.thumbnailWanted() {
-		decision.Step = LookForThumbnail
+		decision.Step = LookForThumbnail{}
 		decision.requeueBy(d.status.FinishedAt.Add(ThumbnailFor).Sub(d.Now))
+	}
+	if d.storeWanted() {
+		return d.store(decision)
 	}
 	return decision
 }

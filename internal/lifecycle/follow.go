@@ -38,18 +38,18 @@ func (d *decider) follow() Decision {
 		return d.cancel(now)
 	case d.deleting():
 	case !d.finalizer():
-		return d.setStatus(now, AddFinalizer, 0)
+		return d.setStatus(now, AddFinalizer{}, 0)
 	case !d.stopWanted() && d.annotationWanted():
-		return d.setStatus(now, Annotate, 0)
+		return d.setStatus(now, Annotate{}, 0)
 	}
 	if credentials.Secret == "" {
 		return d.setStatus(inProgress(now.phase, v1alpha1.ReasonWaitingForCredentials,
-			credentials.Problem+"; job "+d.status.JobID+" goes on at Dafty meanwhile"+d.describeDeletion()), Rest, d.credentialsPoll())
+			credentials.Problem+"; job "+d.status.JobID+" goes on at Dafty meanwhile"+d.describeDeletion()), Rest{}, d.credentialsPoll())
 	}
 	if now.stalled {
-		return d.setStatus(now, Follow, d.credentialsPoll())
+		return d.setStatus(now, Follow{}, d.credentialsPoll())
 	}
-	return d.setStatus(now, Follow, 0)
+	return d.setStatus(now, Follow{}, 0)
 }
 
 // observe records what Dafty says of a job whatever its state.

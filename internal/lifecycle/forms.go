@@ -133,7 +133,7 @@ func (d *decider) sendOtherwise(changed []string, err *dafty.CallError) Decision
 	d.status.Submission.Refusals = 0 // of another key
 	return d.setStatus(inProgress(v1alpha1.PhaseSubmitting, v1alpha1.ReasonSubmitting, fmt.Sprintf(
 		"Dafty refused the request (%s), which it may do for the way in which it names an image; it is sent again with %s",
-		err.Error(), strings.Join(changed, ", "))), Rest, time.Second)
+		err.Error(), strings.Join(changed, ", "))), Rest{}, time.Second)
 }
 
 // blame returns the fields that a refusal may be about: those that it names, or all where it names no field of a request.

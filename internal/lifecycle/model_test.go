@@ -281,14 +281,16 @@ func (w *world) reconcile(t *testing.T, saw func(in lifecycle.Snapshot, got life
 		in := w.input()
 		got := lifecycle.Next(in)
 		saw(in, got)
-		if got.Store {
-			got = lifecycle.WithStored(in, got, lifecycle.Storing{Problem: w.unstorable})
+		if lifecycle.Is[lifecycle.StoreResult](got.Step) {
+			in.Known.Stored = &lifecycle.StoreOutcome{Problem: w.unstorable}
+			got = lifecycle.Next(in)
+			saw(in, got)
 			w.refers.ResultChanged = w.refers.ResultChanged && w.unstorable != ""
 		}
 		before := w.copy()
 		w.after = got.After
 		w.job.Status = got.Status
-		switch got.Step {
+		switch got.Step.(type) {
 		case lifecycle.AddFinalizer:
 			w.job.Finalizers = []string{v1alpha1.CancelFinalizer}
 		case lifecycle.Annotate:
@@ -409,7 +411,7 @@ func (w *world) sketch() string {
 type explored struct {
 	arrows  map[[2]v1alpha1.Phase]bool
 	reasons map[string]map[v1alpha1.Phase]bool
-	steps   map[lifecycle.Step]bool
+	steps   map[string]bool
 	// kstatus is what tools that go by it make of each phase with each reason.
 	kstatus map[v1alpha1.Phase]map[kstatus.Status]map[string]bool
 	// health is what Argo CD makes of them.
@@ -453,7 +455,7 @@ func (e explored) compute(t *testing.T, in lifecycle.Snapshot, got lifecycle.Dec
 // decisions there against what is true of all.
 func explore(t *testing.T) explored {
 	t.Helper()
-	seen := explored{arrows: map[[2]v1alpha1.Phase]bool{}, reasons: map[string]map[v1alpha1.Phase]bool{}, steps: map[lifecycle.Step]bool{}, kstatus: map[v1alpha1.Phase]map[kstatus.Status]map[string]bool{}, health: map[v1alpha1.Phase]map[string]map[string]bool{}}
+	seen := explored{arrows: map[[2]v1alpha1.Phase]bool{}, reasons: map[string]map[v1alpha1.Phase]bool{}, steps: map[string]bool{}, kstatus: map[v1alpha1.Phase]map[kstatus.Status]map[string]bool{}, health: map[v1alpha1.Phase]map[string]map[string]bool{}}
 	mark := func(in lifecycle.Snapshot, got lifecycle.Decision) {
 		from, to := in.Job.Status.Phase, got.Status.Phase
 		if from != to {
@@ -465,7 +467,7 @@ func explore(t *testing.T) explored {
 			}
 			seen.reasons[ready.Reason][to] = true
 		}
-		seen.steps[got.Step] = true
+		seen.steps[got.Step.String()] = true
 		seen.compute(t, in, got)
 	}
 	saw := func(in lifecycle.Snapshot, got lifecycle.Decision) {
@@ -476,7 +478,7 @@ func explore(t *testing.T) explored {
 		// The same where the API server refuses the step.
 		for _, lasting := range []bool{true, false} {
 			in.Known.Refusals = []lifecycle.Refusal{{Write: lifecycle.WriteOf(got.Step), Message: "no", Lasting: lasting}}
-			mark(in, lifecycle.WithRefusals(in, got))
+			mark(in, lifecycle.Next(in))
 		}
 	}
 	all := moves()

@@ -18,35 +18,54 @@ func Next(in Snapshot) Decision {
 	d.restoreRecord()
 	d.completeTimes()
 	decision := d.next()
-	if decision.Step == RemoveFinalizer {
+	if Is[StoreResult](decision.Step) {
+		return decision
+	}
+	if Is[RemoveFinalizer](decision.Step) {
 		// It goes, and what it asked for with it: no write is to hold that up.
 		decision.Status.CancelRequestedAt, decision.Status.SuspendedAt = in.Job.Status.CancelRequestedAt, in.Job.Status.SuspendedAt
 	} else {
 		observe(&decision.Status)
 	}
-	if due := d.due(); !due.IsZero() && !decision.Status.Phase.Final() && decision.Step != RemoveFinalizer && due.After(in.Now) {
-		decision.requeueBy(due.Sub(in.Now))
+	d.requeueForDeadlines(&decision)
+	d.sameNews(&decision)
+	d.stampUID(&decision)
+	tellRefusals(in, &decision)
+	return decision
+}
+
+// Postpone returns what to do in place of a submission that isn't begun now: nothing of it goes on record.
+func Postpone(in Snapshot, after time.Duration) Decision {
+	d := &decider{Snapshot: in, status: *in.Job.Status.DeepCopy()}
+	d.recordDesired()
+	decision := Decision{Status: d.status, Step: Rest{}, After: after}
+	tellRefusals(in, &decision)
+	return decision
+}
+
+// requeueForDeadlines has the next decision made when one of the job's deadlines comes.
+func (d *decider) requeueForDeadlines(decision *Decision) {
+	letGo := Is[RemoveFinalizer](decision.Step)
+	if due := d.due(); !due.IsZero() && !decision.Status.Phase.Final() && !letGo && due.After(d.Now) {
+		decision.requeueBy(due.Sub(d.Now))
 	}
-	if due := d.startBy(); !due.IsZero() && !decision.Status.Phase.Final() && due.After(in.Now) {
-		decision.requeueBy(due.Sub(in.Now))
+	if due := d.startBy(); !due.IsZero() && !decision.Status.Phase.Final() && due.After(d.Now) {
+		decision.requeueBy(due.Sub(d.Now))
 	}
-	if d.deleting() && decision.Step != RemoveFinalizer && d.finalizer() {
+	if d.deleting() && !letGo && d.finalizer() {
 		// Whatever it waits for, a deletion ends.
-		left := d.deadline().Sub(in.Now)
+		left := d.deadline().Sub(d.Now)
 		if left <= 0 {
 			left = recancelAfter // it is held back
 		}
 		decision.requeueBy(left)
 	}
-	d.sameNews(&decision)
-	d.stampUID(&decision)
-	return decision
 }
 
 func (d *decider) next() Decision {
 	switch {
 	case d.deleting() && !d.finalizer():
-		return d.keepStatus(Rest, 0)
+		return d.keepStatus(Rest{}, 0)
 	case d.deleting() && (d.status.Phase.Final() || d.neverSubmitted()):
 		return d.release(nil)
 	case d.leavesRunning():
@@ -133,7 +152,7 @@ func (d *decider) keepStatus(step Step, after time.Duration) Decision {
 
 // release removes the finalizer; the object goes, and its status with it.
 func (d *decider) release(event *Event) Decision {
-	return Decision{Status: d.status, Step: RemoveFinalizer, Event: event}
+	return Decision{Status: d.status, Step: RemoveFinalizer{}, Event: event}
 }
 
 // describeJob names the job at Dafty for a message.

@@ -35,8 +35,8 @@ func (d *decider) askAgain(message string, after time.Duration) Decision {
 	after = max(after, time.Second)
 	if ready := d.ready(); ready != nil && slices.Contains(retriedReasons, ready.Reason) {
 		d.status.Phase = v1alpha1.PhasePending
-		return d.keepStatus(Rest, after)
+		return d.keepStatus(Rest{}, after)
 	}
 	return d.setStatus(inProgress(v1alpha1.PhaseSubmitting, v1alpha1.ReasonSubmitting,
-		"Dafty didn't accept the API key once ("+message+"); the request is sent again, which shows whether it does"), Rest, after)
+		"Dafty didn't accept the API key once ("+message+"); the request is sent again, which shows whether it does"), Rest{}, after)
 }

@@ -109,6 +109,9 @@ func wrong(in lifecycle.Snapshot, got lifecycle.Decision) (problems []string) {
 	asked := asJSON(in)
 	must(reflect.DeepEqual(got, lifecycle.Next(in)), "another answer to the same question")
 	must(asked == asJSON(in), "the input was changed")
+	if step, ok := got.Step.(lifecycle.StoreResult); ok {
+		return append(problems, storesFirst(in, got, step)...)
+	}
 
 	for _, hold := range []func(lifecycle.Snapshot, lifecycle.Decision, func(bool, string, ...any)){finality, inputsStand, attemptsCount, deadlineHolds, startingDeadlineHolds, desiredStateStands} {
 		hold(in, got, must)
@@ -117,16 +120,16 @@ func wrong(in lifecycle.Snapshot, got lifecycle.Decision) (problems []string) {
 	// Status is whole, and about this generation.
 	way, err := standing(after)
 	must(err == nil, "%v", err)
-	must(got.Step == lifecycle.AddFinalizer || got.Step == lifecycle.RemoveFinalizer || after.ObservedGeneration == in.Job.Generation ||
+	must(lifecycle.Is[lifecycle.AddFinalizer](got.Step) || lifecycle.Is[lifecycle.RemoveFinalizer](got.Step) || after.ObservedGeneration == in.Job.Generation ||
 		after.ObservedGeneration == before.ObservedGeneration && meta.FindStatusCondition(after.Conditions, v1alpha1.ConditionReady) == nil, "observedGeneration is %d", after.ObservedGeneration)
 	if way == unseen {
-		must(got.Step == lifecycle.AddFinalizer || deleting && (got.Step == lifecycle.RemoveFinalizer || got.Step == lifecycle.Rest), "nothing is said before %s", got.Step)
+		must(lifecycle.Is[lifecycle.AddFinalizer](got.Step) || deleting && (lifecycle.Is[lifecycle.RemoveFinalizer](got.Step) || lifecycle.Is[lifecycle.Rest](got.Step)), "nothing is said before %s", got.Step)
 	} else {
 		must(slices.Contains(phases, after.Phase), "phase %q", after.Phase)
 	}
 	for _, condition := range after.Conditions {
 		must(condition.Reason != "" && condition.Message != "", "%s without a reason or a message", condition.Type)
-		must(condition.ObservedGeneration == after.ObservedGeneration || after.ObservedGeneration <= 0 || got.Step == lifecycle.RemoveFinalizer,
+		must(condition.ObservedGeneration == after.ObservedGeneration || after.ObservedGeneration <= 0 || lifecycle.Is[lifecycle.RemoveFinalizer](got.Step),
 			"%s is of generation %d, and status of %d", condition.Type, condition.ObservedGeneration, after.ObservedGeneration)
 		old := meta.FindStatusCondition(before.Conditions, condition.Type)
 		if old != nil && old.Status == condition.Status {
@@ -135,7 +138,7 @@ func wrong(in lifecycle.Snapshot, got lifecycle.Decision) (problems []string) {
 			must(condition.LastTransitionTime.Time.Equal(in.Now), "the transition of %s isn't dated now", condition.Type)
 		}
 	}
-	if way != unseen && got.Step != lifecycle.RemoveFinalizer {
+	if way != unseen && !lifecycle.Is[lifecycle.RemoveFinalizer](got.Step) {
 		status, err := kstatusOf(in.Job, after)
 		must(err == nil, "kstatus: %v", err)
 		want := map[string]kstatus.Status{
@@ -197,7 +200,7 @@ func wrong(in lifecycle.Snapshot, got lifecycle.Decision) (problems []string) {
 	must(before.Phase.Final() || after.Phase.Final() == (after.FinishedAt != nil && before.FinishedAt == nil), "finishedAt %v in phase %s", after.FinishedAt, after.Phase)
 
 	// Steps.
-	switch got.Step {
+	switch step := got.Step.(type) {
 	case lifecycle.Submit:
 		submission := after.Submission
 		must(submission != nil && submission.IdempotencyKey != "" && submission.SentAt != nil && submission.StartedAt != nil, "submitted without a record")
@@ -209,7 +212,7 @@ func wrong(in lifecycle.Snapshot, got lifecycle.Decision) (problems []string) {
 		must(in.Known.Submission == nil || in.Known.Submission.Done, "submitted beside another request")
 		_, err := lifecycle.Request(&in.Job.Spec, after.Inputs)
 		must(err == nil || in.Job.Status.InDoubt(), "submitted without a request: %v", err)
-		if old := before.Submission; before.InDoubt() && submission.Attempt == old.Attempt && !got.AtOnce {
+		if old := before.Submission; before.InDoubt() && submission.Attempt == old.Attempt && !step.AtOnce {
 			must(submission.IdempotencyKey == old.IdempotencyKey && submission.StartedAt.Equal(old.StartedAt) &&
 				(submission.CredentialsHash == old.CredentialsHash || submission.CredentialsHash == in.Known.Rehash[old.CredentialsHash]) && submission.Attempt == old.Attempt, "the repeat isn't of the same request")
 			waited := in.Now.Sub(old.SentAt.Time)
@@ -223,9 +226,9 @@ func wrong(in lifecycle.Snapshot, got lifecycle.Decision) (problems []string) {
 			must(waited >= 45*time.Second || (answered || refused) && waited >= 5*time.Second, "repeated after %s", waited)
 			must(in.Now.Sub(old.StartedAt.Time) < 23*time.Hour, "repeated after %s", in.Now.Sub(old.StartedAt.Time))
 		} else {
-			must(!before.InDoubt() || forgone(in) || got.AtOnce && disproved(in), "submitted anew, and the request before is in doubt")
-			must(in.Job.Spec.IdempotencyKey == "" || got.AtOnce || unformed(submission.IdempotencyKey) == fmt.Sprintf("%s-%d", in.Job.Spec.IdempotencyKey, submission.Attempt), "key %s, not first the user's own", submission.IdempotencyKey)
-			must(!got.AtOnce || in.Job.Spec.IdempotencyKey != "" && in.Known.Block == nil, "at once, without a cause")
+			must(!before.InDoubt() || forgone(in) || step.AtOnce && disproved(in), "submitted anew, and the request before is in doubt")
+			must(in.Job.Spec.IdempotencyKey == "" || step.AtOnce || unformed(submission.IdempotencyKey) == fmt.Sprintf("%s-%d", in.Job.Spec.IdempotencyKey, submission.Attempt), "key %s, not first the user's own", submission.IdempotencyKey)
+			must(!step.AtOnce || in.Job.Spec.IdempotencyKey != "" && in.Known.Block == nil, "at once, without a cause")
 			must(!unwanted && !heldBack(in.Job), "submitted although it isn't wanted")
 			must(!tooLateToStart(in), "submitted too late")
 			must(ownAnnotation(in.Job) == "", "submitted although the annotation names a job")
@@ -237,9 +240,9 @@ func wrong(in lifecycle.Snapshot, got lifecycle.Decision) (problems []string) {
 	case lifecycle.Follow, lifecycle.Cancel, lifecycle.Annotate:
 		must(after.JobID != "" && !after.Phase.Final(), "%s in phase %s with job id %q", got.Step, after.Phase, after.JobID)
 		stop := unwanted || pastDeadline(in, after) || before.Phase == v1alpha1.PhaseCancelling
-		must(got.Step != lifecycle.Cancel || stop && after.Phase == v1alpha1.PhaseCancelling, "cancelled in phase %s", after.Phase)
-		must(got.Step != lifecycle.Annotate || !stop, "a cancel waits for the annotation")
-		must(deleting || finalizer || got.Step == lifecycle.Cancel, "%s without the finalizer", got.Step)
+		must(!lifecycle.Is[lifecycle.Cancel](got.Step) || stop && after.Phase == v1alpha1.PhaseCancelling, "cancelled in phase %s", after.Phase)
+		must(!lifecycle.Is[lifecycle.Annotate](got.Step) || !stop, "a cancel waits for the annotation")
+		must(deleting || finalizer || lifecycle.Is[lifecycle.Cancel](got.Step), "%s without the finalizer", got.Step)
 	case lifecycle.AddFinalizer:
 		must(!finalizer && !deleting, "a finalizer that is there, or can't be added")
 	case lifecycle.RemoveFinalizer:
@@ -248,15 +251,14 @@ func wrong(in lifecycle.Snapshot, got lifecycle.Decision) (problems []string) {
 		must(deleting && finalizer, "a finalizer that isn't there, or is wanted")
 		orphaned := in.Job.Spec.DeletionPolicy == v1alpha1.DeletionOrphan && !calledOff(in.Job) && !pastDeadline(in, after) && !cancelOnItsWay(in)
 		must(before.Phase.Final() || untouched || disproved(in) || forgone(in) || timeout || orphaned, "let go too early")
-		must(!got.Abandoned || timeout && got.Event != nil && got.Event.Warning, "abandoned too early or in silence")
+		must(!step.Abandoned || timeout && got.Event != nil && got.Event.Warning, "abandoned too early or in silence")
 	case lifecycle.UploadFiles, lifecycle.LookForThumbnail, lifecycle.Delete:
 		// See inputsStand and finality.
 	case lifecycle.Rest:
 		must(!(way == inProgress && !deleting) || got.After > 0, "on the way, and nothing goes on")
 	}
-	must(slices.Contains(lifecycle.Steps, got.Step), "step %q", got.Step)
 	must(got.After >= 0, "after %s", got.After)
-	if deleting && finalizer && got.Step != lifecycle.RemoveFinalizer {
+	if deleting && finalizer && !lifecycle.Is[lifecycle.RemoveFinalizer](got.Step) {
 		must(got.After > 0, "a deletion without an end")
 	}
 
@@ -264,7 +266,7 @@ func wrong(in lifecycle.Snapshot, got lifecycle.Decision) (problems []string) {
 	if event := got.Event; event != nil {
 		must(event.Reason != "" && event.Message != "", "an empty event")
 		old := meta.FindStatusCondition(before.Conditions, v1alpha1.ConditionReady)
-		must(got.Step == lifecycle.RemoveFinalizer || old == nil || old.Reason != event.Reason || retried, "the event %s is no news", event.Reason)
+		must(lifecycle.Is[lifecycle.RemoveFinalizer](got.Step) || old == nil || old.Reason != event.Reason || retried, "the event %s is no news", event.Reason)
 		must(event.Reason != v1alpha1.EventJobOrphaned || !cancelOnItsWay(in), "said to run on, and its cancel is on its way")
 	}
 	return problems
@@ -343,6 +345,12 @@ func kstatusOf(job *v1alpha1.DaftyJob, status *v1alpha1.DaftyJobStatus) (kstatus
 }
 
 func asJSON(from any) string {
+	if decision, ok := from.(lifecycle.Decision); ok { // whose step says nothing of its name there
+		from = struct {
+			lifecycle.Decision
+			Name string
+		}{decision, decision.Step.String()}
+	}
 	raw, err := json.Marshal(from)
 	if err != nil {
 		panic(err)
@@ -385,17 +393,17 @@ func TestDecisionsComeToRest(t *testing.T) {
 		var got lifecycle.Decision
 		const rounds = 5
 		for round := 0; ; round++ {
-			got = lifecycle.Next(in)
-			if got.Step == lifecycle.RemoveFinalizer {
+			var stored bool
+			got, stored = settled(in, lifecycle.StoreOutcome{Problem: problem})
+			if lifecycle.Is[lifecycle.RemoveFinalizer](got.Step) {
 				return
 			}
-			if got.Store {
-				got = lifecycle.WithStored(in, got, lifecycle.Storing{Problem: problem})
+			if stored {
 				in.References.ResultChanged = in.References.ResultChanged && problem != ""
 			}
 			after := in.Job.DeepCopy()
 			after.Status = got.Status
-			switch got.Step {
+			switch step := got.Step.(type) {
 			case lifecycle.Delete:
 				if len(after.Finalizers) == 0 {
 					return
@@ -403,7 +411,7 @@ func TestDecisionsComeToRest(t *testing.T) {
 				after.DeletionTimestamp = at(in.Now.Sub(t0))
 			case lifecycle.UploadFiles:
 				in.Known.Uploads = maps.Clone(in.Known.Uploads)
-				for _, file := range got.Files {
+				for _, file := range step.Files {
 					if upload := in.Known.Uploads[file.Digest]; upload.Done && !in.Now.Before(upload.RetryAt) {
 						upload.Done = false
 						in.Known.Uploads[file.Digest] = upload
@@ -435,11 +443,8 @@ func TestDecisionsComeToRest(t *testing.T) {
 		var changes int
 		for range 3 {
 			in.Now = in.Now.Add(time.Second)
-			later := lifecycle.Next(in)
-			if later.Store {
-				later = lifecycle.WithStored(in, later, lifecycle.Storing{Problem: problem})
-			}
-			if later.Step != got.Step || later.Event != nil || later.StoreEvent != nil {
+			later, _ := settled(in, lifecycle.StoreOutcome{Problem: problem})
+			if !reflect.DeepEqual(later.Step, got.Step) || later.Event != nil || later.StoreEvent != nil {
 				return
 			}
 			if !equality.Semantic.DeepEqual(in.Job.Status, later.Status) {

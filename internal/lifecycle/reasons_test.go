@@ -52,7 +52,7 @@ func TestReasons(t *testing.T) {
 	camelCase := regexp.MustCompile(`^([A-Z][a-z]+|API)+$`)
 	produced := map[string]bool{}
 	for _, row := range rows {
-		decision := lifecycle.Next(row.input())
+		decision, _ := settled(row.input(), written)
 		for _, condition := range decision.Status.Conditions {
 			produced[condition.Reason] = true
 		}
@@ -63,13 +63,12 @@ func TestReasons(t *testing.T) {
 	for _, row := range tellings {
 		in := lifecycle.Snapshot{Job: row.given, Known: row.known, Now: t0.Add(row.when), DeletionTimeout: deletionTimeout}
 		in.Known.Refusals = row.refused
-		for _, condition := range lifecycle.WithRefusals(in, lifecycle.Next(in)).Status.Conditions {
+		for _, condition := range lifecycle.Next(in).Status.Conditions {
 			produced[condition.Reason] = true
 		}
 	}
 	for _, row := range storings {
-		in := lifecycle.Snapshot{Job: row.given, Now: t0}
-		decision := lifecycle.WithStored(in, lifecycle.Next(in), row.storing)
+		decision, _ := settled(lifecycle.Snapshot{Job: row.given, Known: row.known, References: row.refers, Now: t0}, row.storing)
 		for _, condition := range decision.Status.Conditions {
 			produced[condition.Reason] = true
 		}

@@ -58,14 +58,11 @@ func (d *decider) resolveReferences() *Decision {
 	if first == nil {
 		return nil
 	}
-	step := Rest
+	var step Step = Rest{}
 	if first.file != nil {
-		step = UploadFiles
-	} else {
-		files = nil
+		step = UploadFiles{Files: files}
 	}
 	decision := d.setStatus(first.verdict, step, first.after)
-	decision.Files = files
 	return &decision
 }
 

@@ -86,6 +86,8 @@ type Known struct {
 	CancelSent bool
 	// Refusals are the writes that the API server refuses at present.
 	Refusals []Refusal
+	// Stored is what came of StoreResult within the same reconcile, nil where it wasn't taken.
+	Stored *StoreOutcome
 }
 
 // Credentials are the API keys at hand, as hashes (see v1alpha1.Submission.CredentialsHash).

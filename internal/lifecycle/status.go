@@ -133,7 +133,7 @@ func (d *decider) finish(v verdict) Decision {
 		d.status.Duration = duration.HumanDuration(max(0, d.Now.Sub(from.Time)))
 	}
 	d.set(endConditions[v.phase], metav1.ConditionTrue, v.reason, v.message)
-	return d.setStatus(d.agreed(v), Rest, 0)
+	return d.setStatus(d.agreed(v), Rest{}, 0)
 }
 
 // endConditions are the conditions that tell of an end, by the final phase.
