@@ -98,11 +98,12 @@ func (e *CallError) Error() string {
 // Unwrap gives the context's error where the call ended with it, else nil.
 func (e *CallError) Unwrap() error { return e.cause }
 
-// Refused says whether a create that met this error has certainly made no job, so that
-// nothing was charged and a fresh idempotency key may follow.
-func (e *CallError) Refused() bool {
-	return e.Unsent || (e.Kind != KindUnavailable && e.Kind != KindConflict)
-}
+// WithoutEffect reports whether the call has certainly had no effect: it never left, or Dafty has refused it.
+func (e *CallError) WithoutEffect() bool { return e.Unsent || e.Kind != KindUnavailable }
+
+// Refused reports whether a create that met this error has certainly made no job, so that nothing was charged and a fresh
+// idempotency key may follow. A conflict may be with a job that the same key has made.
+func (e *CallError) Refused() bool { return e.Unsent || e.WithoutEffect() && e.Kind != KindConflict }
 
 // KeyMayBeTaken reports whether the answer to a create may mean that Dafty knows its idempotency key from a request with
 // another body. Dafty's pages don't say what it does then; other APIs answer 409 or 422, or name the key in their code.

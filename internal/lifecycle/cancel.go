@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
-	"dafty.ai/dafty-operator/internal/dafty"
 )
 
 // cancel has the job cancelled, and the cancel confirmed by a look at the job. Once it is on its way the finalizer is seen to.
@@ -32,12 +31,7 @@ func (d *decider) cancel(now verdict) Decision {
 	if err := call.Err; err != nil {
 		// It may have ended by itself: the look that follows tells. If not, cancel once more.
 		wait = max(min(Backoff(time.Second, call.Failures, maxBackoff), recancelAfter), err.RetryAfter)
-		switch err.Kind {
-		case dafty.KindNotFound, dafty.KindConflict, dafty.KindInvalid:
-		default:
-			if odd(err.Kind, call.Failures) {
-				break
-			}
+		if MeaningOf(err.Kind).Blocks != BlocksJob && !odd(err.Kind, call.Failures) {
 			now = callFailed(v1alpha1.PhaseCancelling, err.Kind, "the cancel of job "+d.status.JobID+" failed and is tried again: "+err.Error()+d.describeDeletion(), d.describeSecret())
 		}
 	}

@@ -2,7 +2,6 @@ package lifecycle
 
 import (
 	"fmt"
-	"slices"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -222,10 +221,8 @@ func (d *decider) unknown(why string, after time.Duration) Decision {
 // refusedAgain says that Dafty refuses the repeats of a request in doubt for a cause that a person mends, or as it knows the
 // key otherwise. It may go on so after that, for as long as it remembers the key.
 func (d *decider) refusedAgain(err *dafty.CallError) bool {
-	return err != nil && (slices.Contains(mendable, err.Kind) || d.keyTaken(err))
+	return err != nil && (MeaningOf(err.Kind).OfAccount || d.keyTaken(err))
 }
-
-var mendable = []dafty.Kind{dafty.KindInsufficientCredits, dafty.KindSubscriptionRequired, dafty.KindUsageLimit, dafty.KindConcurrency}
 
 // resubmitWanted says whether a person has found that the request in doubt made no job.
 func (d *decider) resubmitWanted() bool {

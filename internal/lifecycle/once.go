@@ -21,7 +21,7 @@ func repeated(failures int) bool { return failures > 1 }
 // odd says whether a cancel or an upload met an answer that asks for a person, and nothing has confirmed it yet: neither costs
 // credits.
 func odd(kind dafty.Kind, failures int) bool {
-	return kind.Advice() == dafty.AdviceAskPerson && !repeated(failures)
+	return MeaningOf(kind).Stalled && !repeated(failures)
 }
 
 // refusedOnce says whether a submission met a refusal of its API key that nothing has confirmed yet.

@@ -22,11 +22,7 @@ func (d *decider) poll(reasons []string) time.Duration {
 }
 
 // accountReasons are those of a job that waits for what a person does about the account.
-var accountReasons = []string{
-	v1alpha1.ReasonInsufficientCredits,
-	v1alpha1.ReasonSubscriptionRequired,
-	v1alpha1.ReasonUsageLimitExceeded,
-}
+var accountReasons = reasonsOf(func(m Meaning) bool { return m.Mendable && m.OfAccount })
 
 // credentialsReasons are those of a job that waits for a key.
 var credentialsReasons = []string{

@@ -43,24 +43,14 @@ func failed(reason, message string) verdict {
 	return stalled(v1alpha1.PhaseFailed, reason, message)
 }
 
-// callFailed : a call failed with an error of this kind.
-func callFailed(phase v1alpha1.Phase, kind dafty.Kind, message, secret string) verdict {
-	switch kind {
-	case dafty.KindUnauthorized:
-		return stalled(phase, v1alpha1.ReasonCredentialsRejected, "Dafty doesn't accept the API key; put a valid one into "+secret+": "+message)
-	case dafty.KindInsufficientCredits:
-		return stalled(phase, v1alpha1.ReasonInsufficientCredits, "the account has too few credits; buy some and the job goes on by itself, or cancel it: "+message)
-	case dafty.KindSubscriptionRequired:
-		return stalled(phase, v1alpha1.ReasonSubscriptionRequired, "the account's plan doesn't include this; subscribe and the job goes on by itself, or cancel it: "+message)
-	case dafty.KindUsageLimit:
-		return inProgress(phase, v1alpha1.ReasonUsageLimitExceeded, "the period's allowance is used up; the job goes on with the next period, or when the plan is raised: "+message)
-	case dafty.KindConcurrency:
-		return inProgress(phase, v1alpha1.ReasonWaitingForConcurrency, "as many jobs are in flight as the plan allows; the job goes on when one of them ends")
-	case dafty.KindRateLimit:
-		return inProgress(phase, v1alpha1.ReasonWaitingForRateLimit, "the API key's calls for this minute are used up; the job goes on by itself")
-	case dafty.KindInvalid, dafty.KindNotFound, dafty.KindConflict, dafty.KindUnavailable:
+// callFailed : a call failed with an error of this kind, and is tried again.
+func callFailed(phase v1alpha1.Phase, kind dafty.Kind, quote, secret string) verdict {
+	meaning := MeaningOf(kind)
+	way := inProgress
+	if meaning.Stalled {
+		way = stalled
 	}
-	return inProgress(phase, v1alpha1.ReasonAPIUnavailable, message+"; trying again")
+	return way(phase, meaning.Reason, meaning.message(quote, secret))
 }
 
 // sameKey : another DaftyJob's request with the same idempotency key is on its way.

@@ -95,15 +95,7 @@ func (d *decider) send(message string, atOnce bool) Decision {
 }
 
 // retriedReasons are those that a next try may, but need not, clear.
-var retriedReasons = []string{
-	v1alpha1.ReasonAPIUnavailable,
-	v1alpha1.ReasonCredentialsRejected,
-	v1alpha1.ReasonInsufficientCredits,
-	v1alpha1.ReasonSubscriptionRequired,
-	v1alpha1.ReasonUsageLimitExceeded,
-	v1alpha1.ReasonWaitingForConcurrency,
-	v1alpha1.ReasonWaitingForRateLimit,
-}
+var retriedReasons = reasonsOf(func(Meaning) bool { return true })
 
 // refused says whether the answer proves that the attempt made no job. What a repeat meets
 // proves nothing about the request before it, unless it says that this request could never
@@ -115,12 +107,7 @@ func (d *decider) refused(err *dafty.CallError) bool {
 	if first := d.status.Submission.StartedAt.Equal(d.status.Submission.SentAt); first {
 		return err.Refused()
 	}
-	return impossible(err)
-}
-
-// impossible says that Dafty could never have accepted the request as it is.
-func impossible(err *dafty.CallError) bool {
-	return err.Kind == dafty.KindInvalid || err.Kind == dafty.KindNotFound
+	return MeaningOf(err.Kind).Impossible
 }
 
 // clear takes back an attempt that certainly made no job.
@@ -130,7 +117,8 @@ func (d *decider) clear(err *dafty.CallError) Decision {
 	d.status.Submission = &v1alpha1.Submission{Attempt: last.Attempt, Refusals: last.Refusals}
 	again := d.refusedTwice(last, err)
 	// What a repeat meets doesn't prove that its picture wasn't there for the request before it, which may have made a job.
-	mayBeThePicture := impossible(err) && last.StartedAt.Equal(last.SentAt)
+	impossible := MeaningOf(err.Kind).Impossible
+	mayBeThePicture := impossible && last.StartedAt.Equal(last.SentAt)
 	if !again && countsRefusal(d.Job, err) {
 		d.status.Submission.Refusals++
 	}
@@ -145,7 +133,7 @@ func (d *decider) clear(err *dafty.CallError) Decision {
 	case mayBeThePicture && again && d.namesFiles():
 		// The user's key may have been refused for a picture that Dafty dropped.
 		return d.followUp(last, err)
-	case impossible(err):
+	case impossible:
 		if changed := d.otherForm(err); len(changed) > 0 {
 			return d.sendOtherwise(changed, err)
 		}
@@ -174,12 +162,12 @@ func (d *decider) followUp(last *v1alpha1.Submission, err *dafty.CallError) Deci
 // account knows how long to wait.
 func (d *decider) blocked(kind dafty.Kind, message string, after time.Duration) Decision {
 	after = max(after, time.Second)
-	switch kind {
-	case dafty.KindUnauthorized:
-		after = min(after, d.credentialsPoll())
-	case dafty.KindInsufficientCredits, dafty.KindSubscriptionRequired, dafty.KindUsageLimit:
+	switch meaning := MeaningOf(kind); {
+	case meaning.Mendable && meaning.OfAccount:
 		// Whoever has mended it may tell by touching the Secret, and no watch tells of that.
 		after = min(after, d.poll(accountReasons))
+	case meaning.Mendable:
+		after = min(after, d.credentialsPoll())
 	}
 	return d.setStatus(callFailed(v1alpha1.PhasePending, kind, message, d.describeSecret()), Rest{}, after)
 }
