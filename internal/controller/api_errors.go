@@ -12,7 +12,7 @@ import (
 // maxWords bounds what is told of the API server's words, in characters.
 const maxWords = 400
 
-// lasting reports whether an error is a verdict on the write, which trying again alone doesn't change.
+// lasting reports whether an error is a verdict on the write, which stays the same however often it is tried.
 func lasting(err error) bool {
 	var refusal apierrors.APIStatus
 	if !errors.As(err, &refusal) {

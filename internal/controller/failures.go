@@ -92,7 +92,7 @@ func (r *Reconciler) unrecorded(ctx context.Context, s *scope, p plan, err error
 	return ctrl.Result{}, err
 }
 
-// stands reports whether a plan whose status met a conflict is to be carried out. The first conflicts are those of an
+// stands reports whether a plan whose status met a conflict is to be carried out. The first conflicts are taken for those of an
 // object that has changed, about which is to be decided again; an API server that answers so again and again must not keep
 // a cancel from leaving.
 func (r *Reconciler) stands(ctx context.Context, s *scope, p plan) bool {

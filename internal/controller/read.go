@@ -26,7 +26,7 @@ type scope struct {
 	finalized bool
 }
 
-// read reads all that a decision about a DaftyJob rests on. The scope is nil where there is none to make, or none for a while.
+// read reads all that a decision about a DaftyJob rests on. The scope is nil where none is to be made now.
 // Beside an error, it holds what could be read.
 func (r *Reconciler) read(ctx context.Context, name types.NamespacedName) (s *scope, wait time.Duration, err error) {
 	job := &v1alpha1.DaftyJob{}

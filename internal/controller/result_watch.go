@@ -20,7 +20,7 @@ import (
 	"dafty.ai/dafty-operator/api/v1alpha1"
 )
 
-// ByObject is what the cache is to keep of each kind of object: DaftyJobs as Lean leaves them, and of the ConfigMaps of results,
+// ByObject returns what the cache is to keep of each kind of object: DaftyJobs as TransformForCache leaves them, and of the ConfigMaps of results,
 // which are asked for by their label, as little as tells that one has changed.
 func ByObject() map[client.Object]cache.ByObject {
 	return map[client.Object]cache.ByObject{
@@ -29,7 +29,7 @@ func ByObject() map[client.Object]cache.ByObject {
 	}
 }
 
-// resultMetadata is a ConfigMap without its data.
+// resultMetadata returns a ConfigMap without its data.
 func resultMetadata() *metav1.PartialObjectMetadata {
 	object := &metav1.PartialObjectMetadata{}
 	object.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("ConfigMap"))
@@ -48,7 +48,7 @@ func leanResult(object any) (any, error) {
 	return lean, nil
 }
 
-// ResultOwner is the name of the DaftyJob that a ConfigMap belongs to, empty where it belongs to none.
+// ResultOwner returns the name of the DaftyJob that a ConfigMap belongs to, empty where it belongs to none.
 func ResultOwner(object metav1.Object) string {
 	if owner := metav1.GetControllerOfNoCopy(object); owner != nil && isDaftyJob(owner) {
 		return owner.Name

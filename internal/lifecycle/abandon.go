@@ -71,7 +71,7 @@ func (d *decider) abandon() Decision {
 		"gave up cancelling after %s: %s may still run and cost; look for it at Dafty and cancel it there; %s", waited, d.describeJob(), d.describeTries())}}
 }
 
-// describeTries say what was done to cancel a job, and what came of it.
+// describeTries says what was done to cancel a job, and what came of it.
 func (d *decider) describeTries() string {
 	call, inDoubt := d.Known.Cancel, d.status.JobID == "" && d.status.InDoubt()
 	switch {

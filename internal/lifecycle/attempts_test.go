@@ -15,7 +15,7 @@ import (
 // failedID is the id of the first attempt of failedBefore.
 const failedID = "00000001" + "-8b1d-4e43-9d9c-0d7a3a1c2b4f"
 
-// second is the second attempt: the record of its request, after the first has failed.
+// second has the second attempt: the record of its request, after the first has failed.
 func second(job *DaftyJob) {
 	failedBefore(1, 0)(job)
 	job.Status.NextAttemptAt, job.Status.Attempts = nil, 2
@@ -42,7 +42,7 @@ func retried(next time.Duration, failed ...string) func(*testing.T, lifecycle.De
 	}
 }
 
-// backsOff is a job that is tried again after so long.
+// backsOff returns a job that is tried again after so long.
 func backsOff(after time.Duration, says string) then {
 	return then{phase: PhasePending, way: inProgress, reason: ReasonBackingOff, says: says, step: lifecycle.Rest{}, after: after}
 }
@@ -225,7 +225,7 @@ func noneFollows(t *testing.T, got lifecycle.Decision) {
 	}
 }
 
-// exceeded is a job that its deadline ended.
+// exceeded returns a job that its deadline ended.
 func exceeded(says string) then {
 	return then{phase: PhaseFailed, way: stalled, reason: ReasonDeadlineExceeded, says: "longer than the 60 seconds of spec.activeDeadlineSeconds; " + says,
 		step: lifecycle.Rest{}, event: "Warning DeadlineExceeded"}

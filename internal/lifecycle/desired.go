@@ -81,7 +81,7 @@ func (d *decider) suspended() Decision {
 	return d.setStatus(verdict{phase: v1alpha1.PhasePending, ready: metav1.ConditionFalse, reason: v1alpha1.ReasonSuspended, message: message}, Rest{}, 0)
 }
 
-// agreed is a verdict of a job that is cancelled, held against what the spec asks for by now.
+// agreed returns the verdict on a job that is cancelled, where the spec may ask for something else by now.
 func (d *decider) agreed(v verdict) verdict {
 	if v.phase != v1alpha1.PhaseCancelled || d.deleting() || d.Job.Spec.DesiredState == v1alpha1.DesiredCancelled {
 		return v
@@ -94,7 +94,7 @@ func (d *decider) agreed(v verdict) verdict {
 		"%s. That can't be undone, and spec.desiredState %s by now: set it to Cancelled in the manifest, or create another DaftyJob under a new name", v.message, asks))
 }
 
-// cancelledBefore tells of a job that has been cancelled whether that is still what the spec asks for.
+// cancelledBefore tells whether a job's cancellation is still what the spec asks for.
 func (d *decider) cancelledBefore() *Event {
 	v := current(v1alpha1.PhaseCancelled, v1alpha1.ReasonCancelled, "the job is cancelled")
 	if c := meta.FindStatusCondition(d.status.Conditions, v1alpha1.ConditionCancelled); c != nil {

@@ -15,23 +15,23 @@ import (
 	"dafty.ai/dafty-operator/internal/lifecycle"
 )
 
-// calledOff says that a job was cancelled by its spec, now or before.
+// calledOff reports whether a job was cancelled by its spec, now or before.
 func calledOff(job *DaftyJob) bool {
 	return job.Spec.DesiredState == DesiredCancelled || job.Status.CancelRequestedAt != nil
 }
 
-// heldBack says that a job was suspended by its spec, and never released since.
+// heldBack reports whether a job was suspended by its spec, and never released since.
 func heldBack(job *DaftyJob) bool {
 	return job.Spec.DesiredState == DesiredSuspended || job.Spec.DesiredState == "" && job.Status.SuspendedAt != nil
 }
 
-// cancelOnItsWay says that a cancel may have reached Dafty.
+// cancelOnItsWay reports whether a cancel may have reached Dafty.
 func cancelOnItsWay(in lifecycle.Snapshot) bool {
 	call := in.Known.Cancel
 	return in.Job.Status.Phase == PhaseCancelling || call != nil && (call.Err == nil || call.Err.Kind == dafty.KindUnavailable && !call.Err.Unsent)
 }
 
-// tooLateToStart says that the job wasn't submitted in time, and that nothing of it can be at Dafty.
+// tooLateToStart reports whether the job wasn't submitted in time, and that nothing of it can be at Dafty.
 func tooLateToStart(in lifecycle.Snapshot) bool {
 	job := in.Job
 	seconds := job.Spec.StartingDeadlineSeconds
@@ -39,7 +39,7 @@ func tooLateToStart(in lifecycle.Snapshot) bool {
 		job.Status.SubmittedAt == nil && len(job.Status.FailedJobIDs) == 0
 }
 
-// desiredStateStands : what was asked for once is on record at once, and stays; and the Ready condition follows the spec.
+// desiredStateStands: what was asked for once is on record at once, and stays; and the Ready condition follows the spec.
 func desiredStateStands(in lifecycle.Snapshot, got lifecycle.Decision, must check) {
 	before, after, asked := &in.Job.Status, &got.Status, in.Job.Spec.DesiredState
 	deleting := in.Job.DeletionTimestamp != nil
@@ -74,7 +74,7 @@ func desiredStateStands(in lifecycle.Snapshot, got lifecycle.Decision, must chec
 	}
 }
 
-// startingDeadlineHolds : the deadline leads to a decision in time, and that decision ends the job.
+// startingDeadlineHolds: the deadline leads to a decision in time, and that decision ends the job.
 func startingDeadlineHolds(in lifecycle.Snapshot, got lifecycle.Decision, must check) {
 	before, after := &in.Job.Status, &got.Status
 	seconds := in.Job.Spec.StartingDeadlineSeconds

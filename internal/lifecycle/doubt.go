@@ -46,10 +46,10 @@ func (d *decider) confirmSubmission() Decision {
 	}
 }
 
-// onItsWay says whether a request has left this process, and hasn't come back. None is sent beside it.
+// onItsWay reports whether a request has left this process, and hasn't come back. None is sent beside it.
 func (d *decider) onItsWay() bool { return d.Known.Submission != nil && !d.Known.Submission.Done }
 
-// sameSending says whether two records are of the same sending by the same process: another may send the same key at
+// sameSending reports whether two records are of the same sending by the same process: another may send the same key at
 // what its clock takes for the same second.
 func sameSending(a, b *v1alpha1.Submission) bool {
 	return a.Sender == b.Sender && a.IdempotencyKey == b.IdempotencyKey && a.SentAt.Equal(b.SentAt)
@@ -94,7 +94,7 @@ func (d *decider) mendTimes() {
 	submission.StartedAt = d.Job.CreationTimestamp.DeepCopy()
 }
 
-// repeatWait is how long after a submission that failed it is repeated.
+// repeatWait returns how long after a submission that failed it is repeated.
 func (d *decider) repeatWait(call *SubmissionCall) time.Duration {
 	wait := Backoff(answeredRepeatAfter, call.Failures, maxBackoff)
 	if d.stopWanted() {
@@ -175,7 +175,7 @@ func (d *decider) repeat(err *dafty.CallError, wait time.Duration) Decision {
 	return d.send("repeating the request with the same idempotency key, as its answer isn't known", false)
 }
 
-// resolveAgain finds anew what the references of a request in doubt stand for, where somebody took that out of status.
+// resolveAgain finds once more what the references of a request in doubt stand for, where somebody took that out of status.
 func (d *decider) resolveAgain() *Decision {
 	if _, err := withReferences(&d.Job.Spec, d.status.Inputs); err == nil {
 		return nil
@@ -203,8 +203,8 @@ func (d *decider) resolveAgain() *Decision {
 	return &decision
 }
 
-// unknown gives an attempt up without an answer, unless a person found its job, or found that
-// there is none. Another look after a while costs little: the old key may be put back, or a
+// unknown stops waiting for an answer, unless a person found the job, or found that there is
+// none. Another look after a while costs little: the old key may be put back, or a
 // wrong clock put right.
 func (d *decider) unknown(why string, after time.Duration) Decision {
 	submission := d.status.Submission
@@ -218,13 +218,13 @@ func (d *decider) unknown(why string, after time.Duration) Decision {
 		"a request was sent at %s and its answer never came; %s. %s", submission.StartedAt.UTC().Format(time.RFC3339), why, d.recoveryCommands())), Rest{}, after)
 }
 
-// refusedAgain says that Dafty refuses the repeats of a request in doubt for a cause that a person mends, or as it knows the
+// refusedAgain reports whether Dafty refuses the repeats of a request in doubt for what it thinks of the account, or as it knows the
 // key otherwise. It may go on so after that, for as long as it remembers the key.
 func (d *decider) refusedAgain(err *dafty.CallError) bool {
 	return err != nil && (MeaningOf(err.Kind).OfAccount || d.keyTaken(err))
 }
 
-// resubmitWanted says whether a person has found that the request in doubt made no job.
+// resubmitWanted reports whether a person has found that the request in doubt made no job.
 func (d *decider) resubmitWanted() bool {
 	return d.Job.Annotations[v1alpha1.ResubmitAnnotation] == d.status.Submission.IdempotencyKey
 }
@@ -235,7 +235,7 @@ func (d *decider) resubmit() Decision {
 	return d.next()
 }
 
-// recoveryCommands are the commands for a person who has looked for the job of a request in doubt.
+// recoveryCommands returns the commands for a person who has looked for the job of a request in doubt.
 func (d *decider) recoveryCommands() string {
 	annotate := fmt.Sprintf("kubectl annotate --overwrite -n %s daftyjob %s ", d.Job.Namespace, d.Job.Name)
 	unless := "if not"

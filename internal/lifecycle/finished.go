@@ -51,7 +51,7 @@ func (d *decider) afterwards(decision Decision) Decision {
 	return decision
 }
 
-// ttlLeft is for how long the object is kept on, less than 0 where it is to go, and 0 where it stays.
+// ttlLeft returns for how long the object is kept on, less than 0 where it is to go, and 0 where it stays.
 func (d *decider) ttlLeft() time.Duration {
 	ttl, from := d.Job.Spec.TTLSecondsAfterFinished, d.status.FinishedAt
 	if ttl == nil || from == nil {
@@ -63,10 +63,10 @@ func (d *decider) ttlLeft() time.Duration {
 	return -1
 }
 
-// thumbnailWanted says whether a video completed a short while ago, without a thumbnail.
+// thumbnailWanted reports whether a video completed a short while ago, without a thumbnail.
 func (d *decider) thumbnailWanted() bool { return thumbnailWanted(&d.status, d.Now) }
 
-// ThumbnailWanted says whether a job's thumbnail is looked for, although the job has ended.
+// ThumbnailWanted reports whether a job's thumbnail is looked for, although the job has ended.
 func ThumbnailWanted(job *v1alpha1.DaftyJob, now time.Time) bool {
 	return thumbnailWanted(&job.Status, now)
 }

@@ -12,12 +12,12 @@ import (
 	"dafty.ai/dafty-operator/internal/lifecycle"
 )
 
-// atEnd is a completed job that nothing is said of anew.
+// atEnd returns a completed job that nothing new is said of.
 func atEnd(step lifecycle.Step, after time.Duration) then {
 	return then{phase: PhaseCompleted, way: current, reason: ReasonCompleted, step: step, after: after}
 }
 
-// completes is a job that just completed.
+// completes returns a job that just completed.
 func completes(step lifecycle.Step, after time.Duration) then {
 	return news(atEnd(step, after))
 }
@@ -74,7 +74,7 @@ var kept = []row{
 	},
 }
 
-// stores is a decision before which the result is stored.
+// stores returns a decision before which the result is stored.
 func stores(then then) then {
 	then.stores = true
 	return then
@@ -313,7 +313,7 @@ func TestStored(t *testing.T) {
 	}
 }
 
-// told is an event in a line, empty where there is none.
+// told returns an event in a line, empty where there is none.
 func told(event *lifecycle.Event) string {
 	switch {
 	case event == nil:

@@ -10,7 +10,7 @@ import (
 	"dafty.ai/dafty-operator/internal/dafty"
 )
 
-// follow tells how a known job stands, and brings it to the end that is wanted.
+// follow says how a known job stands, and brings it to the end that is wanted.
 func (d *decider) follow() Decision {
 	job := d.Known.Job
 	if job != nil && !strings.EqualFold(job.Id, d.status.JobID) {
@@ -73,7 +73,7 @@ func (d *decider) observe(job *dafty.Job) {
 	}
 }
 
-// underway tells how a job that hasn't ended stands. It never goes back: what was
+// underway returns how a job that hasn't ended stands. It never goes back: what was
 // processing isn't queued again because an old answer says so.
 func (d *decider) underway(job *dafty.Job) verdict {
 	phase := d.status.Phase
@@ -118,7 +118,7 @@ func (d *decider) underway(job *dafty.Job) verdict {
 	return inProgress(phase, string(phase), message)
 }
 
-// describeOrigin say where the id of a job comes from that this object didn't submit.
+// describeOrigin says where the id of a job comes from that this object didn't submit.
 func (d *decider) describeOrigin() string {
 	if d.Job.Spec.AdoptJobID != "" {
 		return "spec.adoptJobID"
@@ -126,7 +126,7 @@ func (d *decider) describeOrigin() string {
 	return "the annotation " + v1alpha1.JobAnnotation
 }
 
-// describeAbsence say what else than another account's key may be wrong with such an id.
+// describeAbsence says what else than another account's key may be wrong with such an id.
 func (d *decider) describeAbsence() string {
 	if d.Job.Spec.AdoptJobID != "" {
 		return "Dafty has forgotten the job, and this DaftyJob can be deleted"
@@ -134,12 +134,12 @@ func (d *decider) describeAbsence() string {
 	return "the id is wrong and can be corrected in the annotation, or Dafty has forgotten the job, and this DaftyJob can be deleted"
 }
 
-// telling says whether a trouble is worth the user's attention: a wait for the next minute's calls isn't.
+// telling reports whether a trouble is worth the user's attention: a wait for the next minute's calls isn't.
 func telling(trouble *Trouble) bool {
 	return trouble.Err.Kind != dafty.KindRateLimit && repeated(trouble.Failures)
 }
 
-// jobNotFound says whether Dafty denies the job: more than once, as one look proves nothing. An id that a person has written
+// jobNotFound reports whether Dafty denies the job: more than once, as one look proves nothing. An id that a person has written
 // may be one that it doesn't even read.
 func (d *decider) jobNotFound() bool {
 	trouble := d.Known.Trouble
@@ -147,20 +147,20 @@ func (d *decider) jobNotFound() bool {
 		(trouble.Err.Kind == dafty.KindNotFound || trouble.Err.Kind == dafty.KindInvalid && d.unverifiedID())
 }
 
-// justCreated says that the job was made moments ago, and a part of Dafty may not have heard of it yet.
+// justCreated reports whether the job was made moments ago, and a part of Dafty may not have heard of it yet.
 func (d *decider) justCreated() bool {
 	made := d.status.SubmittedAt
 	return made != nil && d.Now.Sub(made.Time) < unheardOf
 }
 
-// foreignKey says whether the key that met the trouble may be of another account than the one
+// foreignKey reports whether the key that met the trouble may be of another account than the one
 // that made the job, where every job is absent.
 func (d *decider) foreignKey(trouble *Trouble) bool {
 	credentials := d.Known.Credentials
 	return trouble.Credentials != d.submittedKey() && (credentials.LastUsedUnverified || trouble.Credentials != credentials.LastUsed)
 }
 
-// submittedKey is the hash of the key that the job was made with, empty where that isn't on record.
+// submittedKey returns the hash of the key that the job was made with, empty where that isn't on record.
 func (d *decider) submittedKey() string {
 	if made := d.status.Submission; made != nil {
 		return made.CredentialsHash

@@ -20,7 +20,7 @@ func guided(index int32) change {
 	})
 }
 
-// blaming is a refusal whose details name these fields.
+// blaming returns a refusal whose details name these fields.
 func blaming(kind dafty.Kind, fields ...string) *dafty.CallError {
 	err := *refusal(kind)
 	err.Details = map[string]any{}
@@ -30,7 +30,7 @@ func blaming(kind dafty.Kind, fields ...string) *dafty.CallError {
 	return &err
 }
 
-// plainly is a refusal without details, as only the message is certain.
+// plainly returns a refusal without details, as only the message is certain.
 func plainly(kind dafty.Kind, message string) *dafty.CallError {
 	err := *refusal(kind)
 	err.Details, err.Message = nil, message
@@ -42,7 +42,7 @@ var (
 	keyReused     = &dafty.CallError{Kind: dafty.KindInvalid, Status: 400, Code: "IDEMPOTENCY_ERROR", Message: "Dafty said so"}
 )
 
-// sendsOtherwise is a job whose request was refused, and goes out again with its inputs in another form, under a key of which
+// sendsOtherwise returns a job whose request was refused, and goes out again with its inputs in another form, under a key of which
 // no request was refused yet.
 func sendsOtherwise(says string, want ...string) then {
 	return then{phase: PhaseSubmitting, way: inProgress, reason: ReasonSubmitting, says: says, step: lifecycle.Rest{}, after: time.Second, also: func(t *testing.T, got lifecycle.Decision) {

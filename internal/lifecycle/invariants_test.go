@@ -32,7 +32,7 @@ func backoffLimitOf(job *v1alpha1.DaftyJob) int {
 	return 0
 }
 
-// ownAnnotation is the id in the annotation, where it is this object's and not of an attempt that failed.
+// ownAnnotation returns the id in the annotation, where it is this object's and not of an attempt that failed.
 func ownAnnotation(job *v1alpha1.DaftyJob) string {
 	id, own := strings.CutPrefix(job.Annotations[v1alpha1.JobAnnotation], namespace+"/"+name+":")
 	if !own || slices.ContainsFunc(job.Status.FailedJobIDs, func(failed string) bool { return strings.EqualFold(failed, id) }) {
@@ -41,7 +41,7 @@ func ownAnnotation(job *v1alpha1.DaftyJob) string {
 	return id
 }
 
-// finality : after the end comes a late thumbnail, the ConfigMap and the object's own end, each at its time, and nothing
+// finality: after the end comes a late thumbnail, the ConfigMap and the object's own end, each at its time, and nothing
 // else.
 func finality(in lifecycle.Snapshot, got lifecycle.Decision, must check) {
 	before, after := &in.Job.Status, &got.Status
@@ -101,7 +101,7 @@ func finality(in lifecycle.Snapshot, got lifecycle.Decision, must check) {
 	must(got.After == 0 || kept || looksFor || in.Known.Stored != nil, "something follows a final phase")
 }
 
-// storesFirst : a result is stored before anything of its end is on record, and what came of that changes nothing but what is
+// storesFirst: a result is stored before anything of its end is on record, and what came of that changes nothing but what is
 // told of the ConfigMap.
 func storesFirst(in lifecycle.Snapshot, got lifecycle.Decision, step lifecycle.StoreResult) (problems []string) {
 	must := func(is bool, format string, args ...any) {
@@ -162,7 +162,7 @@ type reference struct {
 	style, target    bool
 }
 
-// references are all of a spec.
+// references returns all of a spec.
 func references(job *v1alpha1.DaftyJob) (all []reference) {
 	add := func(field string, job *v1alpha1.JobReference, file *v1alpha1.ConfigMapKeyReference) {
 		switch {
@@ -218,13 +218,13 @@ func inputOf(status *v1alpha1.DaftyJobStatus, field string) v1alpha1.Input {
 	return v1alpha1.Input{}
 }
 
-// uploadedElsewhere says that a file was uploaded with another key, and no request with it is in doubt.
+// uploadedElsewhere reports whether a file was uploaded with another key, and no request with it is in doubt.
 func uploadedElsewhere(in lifecycle.Snapshot, ref reference) bool {
 	secret := in.Known.Credentials.Secret
 	return ref.file != "" && secret != "" && inputOf(&in.Job.Status, ref.field).CredentialsHash != secret && (!in.Job.Status.InDoubt() || forgone(in) || disproved(in))
 }
 
-// standsFor is what is to be sent first for a field, as far as it is known, or the reason for which it never will be.
+// standsFor returns what is to be sent first for a field, as far as it is known, or the reason for which it never will be.
 func standsFor(in lifecycle.Snapshot, ref reference) (id, lost string) {
 	known := inputOf(&in.Job.Status, ref.field)
 	if value := sentFor(known); value != "" && !uploadedElsewhere(in, ref) {
@@ -264,7 +264,7 @@ func standsFor(in lifecycle.Snapshot, ref reference) (id, lost string) {
 	return id, ""
 }
 
-// lostReference is the reason of the first reference that will never stand for anything, empty where there is none.
+// lostReference returns the reason of the first reference that will never stand for anything, empty where there is none.
 func lostReference(in lifecycle.Snapshot) string {
 	for _, ref := range references(in.Job) {
 		if _, lost := standsFor(in, ref); lost != "" {
@@ -274,7 +274,7 @@ func lostReference(in lifecycle.Snapshot) string {
 	return ""
 }
 
-// inputsStand : nothing is submitted before all is known that the spec refers to, and what is known stays.
+// inputsStand: nothing is submitted before all is known that the spec refers to, and what is known stays.
 func inputsStand(in lifecycle.Snapshot, got lifecycle.Decision, must check) {
 	before, after := &in.Job.Status, &got.Status
 	if before.InDoubt() && after.InDoubt() && before.Submission.IdempotencyKey == after.Submission.IdempotencyKey {
@@ -332,7 +332,7 @@ func inputsStand(in lifecycle.Snapshot, got lifecycle.Decision, must check) {
 	}
 }
 
-// attemptsCount : another attempt follows one that Dafty failed, as often as was asked, and under no other circumstances.
+// attemptsCount: another attempt follows one that Dafty failed, as often as was asked, and under no other circumstances.
 func attemptsCount(in lifecycle.Snapshot, got lifecycle.Decision, must check) {
 	before, after := &in.Job.Status, &got.Status
 	limit := backoffLimitOf(in.Job)
@@ -370,7 +370,7 @@ func attemptsCount(in lifecycle.Snapshot, got lifecycle.Decision, must check) {
 	must(got.After > 0 && got.After <= next.Sub(in.Now), "decided anew after %s", got.After)
 }
 
-// due is when the deadline comes, by a status; zero where there is none.
+// due returns when the deadline comes, by a status; zero where there is none.
 func due(in lifecycle.Snapshot, status *v1alpha1.DaftyJobStatus) time.Time {
 	var times []time.Time
 	if at := status.SubmittedAt; at != nil {
@@ -395,7 +395,7 @@ func pastDeadline(in lifecycle.Snapshot, status *v1alpha1.DaftyJobStatus) bool {
 	return !at.IsZero() && !in.Now.Before(at)
 }
 
-// deadlineHolds : a deadline leads to a decision in time, and that decision ends the job, or cancels it.
+// deadlineHolds: a deadline leads to a decision in time, and that decision ends the job, or cancels it.
 func deadlineHolds(in lifecycle.Snapshot, got lifecycle.Decision, must check) {
 	before, after := &in.Job.Status, &got.Status
 	at := due(in, after)

@@ -10,7 +10,7 @@ import (
 
 // Meaning is what a kind of Dafty's errors means, whichever call met it.
 type Meaning struct {
-	// Reason is that of the Ready condition while the call is tried again.
+	// Reason is what the Ready condition has while the call is tried again.
 	Reason string
 	// Stalled reports whether it goes on only once a person has acted. Otherwise it is in progress.
 	Stalled bool
@@ -48,11 +48,11 @@ const (
 type Scope string
 
 const (
-	// BlocksJob : only the job that met it.
+	// BlocksJob holds back only the job that met it.
 	BlocksJob Scope = "job"
-	// BlocksClass : all submissions of the API key that are of the same class.
+	// BlocksClass holds back the submissions of the API key that are of the same class.
 	BlocksClass Scope = "class"
-	// BlocksAccount : all submissions of the API key.
+	// BlocksAccount holds back all submissions of the API key.
 	BlocksAccount Scope = "account"
 )
 

@@ -16,7 +16,7 @@ import (
 	"dafty.ai/dafty-operator/internal/lifecycle"
 )
 
-// declaredKinds are the kinds that package dafty declares.
+// declaredKinds returns the kinds that package dafty declares.
 func declaredKinds(t *testing.T) (declared []dafty.Kind) {
 	t.Helper()
 	file, err := parser.ParseFile(token.NewFileSet(), "../dafty/errors.go", nil, 0)

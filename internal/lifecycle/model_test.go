@@ -26,7 +26,7 @@ type world struct {
 	now   time.Time
 	// after is when the operator looks again by itself, 0 where it doesn't.
 	after time.Duration
-	// plain says that the spec has nothing but an operation.
+	// plain reports whether the spec has nothing but an operation.
 	plain bool
 	// refers is what the spec refers to.
 	refers lifecycle.References
@@ -245,7 +245,7 @@ func (w *world) caller() string {
 	return w.known.Credentials.LastUsed
 }
 
-// ownJob is what Dafty says of the job of the attempt that is under way: each has one of its own, and a video where one
+// ownJob returns what Dafty says of the job of the attempt that is under way: each has one of its own, and a video where one
 // is asked for.
 func (w *world) ownJob(job *dafty.Job) *dafty.Job {
 	if job.Status == dafty.Completed && w.job.Spec.ImageToVideo != nil {
@@ -262,7 +262,7 @@ func (w *world) ownJob(job *dafty.Job) *dafty.Job {
 	return &to
 }
 
-// observe is the tracker's: the end of a job is never taken back.
+// observe does what the tracker does: the end of a job is never taken back.
 func (w *world) observe(job *dafty.Job) {
 	if before := w.known.Job; before == nil || before.Id != job.Id || before.Status != dafty.Completed && before.Status != dafty.Failed {
 		w.known.Job = job
@@ -273,8 +273,8 @@ func (w *world) input() lifecycle.Snapshot {
 	return lifecycle.Snapshot{Job: w.job, Known: w.known, References: w.refers, Now: w.now, DeletionTimeout: deletionTimeout}
 }
 
-// reconcile decides and acts until there is nothing more to do, and gives the phases on the
-// way. It gives false where the object is gone.
+// reconcile decides and acts until there is nothing more to do. It returns false where the object
+// is gone.
 func (w *world) reconcile(t *testing.T, saw func(in lifecycle.Snapshot, got lifecycle.Decision)) bool {
 	t.Helper()
 	for range 8 {
@@ -324,7 +324,7 @@ func (w *world) reconcile(t *testing.T, saw func(in lifecycle.Snapshot, got life
 	return false
 }
 
-// sketch is what matters of a world: two with the same one have the same future.
+// sketch returns what matters of a world: two with the same one have the same future.
 func (w *world) sketch() string {
 	status := w.job.Status
 	age := func(of time.Time, limits ...time.Duration) (n int) {
@@ -335,7 +335,7 @@ func (w *world) sketch() string {
 		}
 		return n
 	}
-	// Of the reasons, decisions rest on one alone: whether it stays told while a try is made.
+	// Of the reasons, decisions rest only on one: whether it stays told while a try is made.
 	told := false
 	if ready := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionReady); ready != nil {
 		told = ready.Reason != v1alpha1.ReasonSubmitting

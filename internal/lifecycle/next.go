@@ -107,7 +107,7 @@ type decider struct {
 
 func (d *decider) deleting() bool { return !d.Job.DeletionTimestamp.IsZero() }
 
-// deadline is when a deletion gives up. It counts from where this process could first act on
+// deadline returns when a deletion stops waiting. It counts from where this process could first act on
 // it: one that came while no operator ran must still be tried.
 func (d *decider) deadline() time.Time {
 	from := d.Job.DeletionTimestamp.Time
@@ -121,23 +121,23 @@ func (d *decider) finalizer() bool {
 	return slices.Contains(d.Job.Finalizers, v1alpha1.CancelFinalizer)
 }
 
-// neverSubmitted says that no request can have reached Dafty.
+// neverSubmitted reports whether no request can have reached Dafty.
 func (d *decider) neverSubmitted() bool {
 	return d.status.JobID == "" && !d.status.InDoubt() && d.annotated() == "" && d.Job.Spec.AdoptJobID == ""
 }
 
-// cancelWanted says that the job must not run, or run on.
+// cancelWanted reports whether the job must not run, or run on.
 func (d *decider) cancelWanted() bool {
 	return d.deleting() || d.cancelRequested()
 }
 
-// calledOff says that the job must not run on, whether the object stays or not: to leave a job to itself is no way to
+// calledOff reports whether the job must not run on, whether the object stays or not: to leave a job to itself is no way to
 // take that back.
 func (d *decider) calledOff() bool {
 	return d.cancelRequested() || d.overdue()
 }
 
-// stopWanted says that a job at Dafty must not run on. What was begun isn't taken back, should the deadline be.
+// stopWanted reports whether a job at Dafty must not run on. What was begun isn't taken back, should the deadline be.
 func (d *decider) stopWanted() bool {
 	return d.deleting() || d.calledOff() || d.status.Phase == v1alpha1.PhaseCancelling
 }

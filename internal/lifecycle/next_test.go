@@ -43,7 +43,7 @@ type then struct {
 	after  time.Duration
 	event  string
 	also   func(*testing.T, lifecycle.Decision)
-	// stores says that the result is stored first. The rest is of the decision after it, where that succeeded.
+	// stores reports whether the result is stored first. The rest is of the decision after it, where that succeeded.
 	stores bool
 }
 
@@ -1019,7 +1019,7 @@ var ends = func() (rows []row) {
 	return rows
 }()
 
-// kindRows are what each kind of Dafty's errors does to each kind of call.
+// kindRows returns what each kind of Dafty's errors does to each kind of call.
 func kindRows() (rows []row) {
 	for _, k := range []struct {
 		kind   dafty.Kind

@@ -36,7 +36,7 @@ const (
 	unseen     = "unseen"     // nothing is said yet
 	inProgress = "on the way" // Ready Unknown, Reconciling
 	stalled    = "stuck"      // Ready False, Stalled
-	suspended  = "suspended"  // Ready False alone
+	suspended  = "suspended"  // only Ready False
 	current    = "reached"    // Ready True
 )
 
@@ -93,7 +93,7 @@ func standing(status *v1alpha1.DaftyJobStatus) (string, error) {
 	return way, nil
 }
 
-// wrong holds a decision against what is true of every one, and gives what isn't.
+// wrong holds a decision against what is true of every one, and returns what isn't.
 func wrong(in lifecycle.Snapshot, got lifecycle.Decision) (problems []string) {
 	must := func(is bool, format string, args ...any) {
 		if !is {
@@ -272,13 +272,13 @@ func wrong(in lifecycle.Snapshot, got lifecycle.Decision) (problems []string) {
 	return problems
 }
 
-// correctable says that the id on record may be a wrong one that a person has written, as nobody has seen its job.
+// correctable reports whether the id on record may be a wrong one that a person has written, as nobody has seen its job.
 func correctable(in lifecycle.Snapshot) bool {
 	before := &in.Job.Status
 	return in.Job.Spec.AdoptJobID == "" && (before.SubmittedAt == nil || len(before.FailedJobIDs) > 0)
 }
 
-// ownCall is this process's call that the submission in status is the record of, nil where it is another's.
+// ownCall returns this process's call that the submission in status is the record of, nil where it is another's.
 func ownCall(in lifecycle.Snapshot) *lifecycle.SubmissionCall {
 	request, call := in.Job.Status.Submission, in.Known.Submission
 	if request == nil || request.SentAt == nil || call == nil || request.Sender != call.Record.Sender ||
@@ -288,7 +288,7 @@ func ownCall(in lifecycle.Snapshot) *lifecycle.SubmissionCall {
 	return call
 }
 
-// keyTaken says that Dafty may know the key of the request on record from another body.
+// keyTaken reports whether Dafty may know the key of the request on record from another body.
 func keyTaken(in lifecycle.Snapshot) bool {
 	request, call := in.Job.Status.Submission, ownCall(in)
 	if call == nil || call.Err == nil {
@@ -298,12 +298,12 @@ func keyTaken(in lifecycle.Snapshot) bool {
 	return err.Status == 409 || err.Code == "IDEMPOTENCY_ERROR" || err.Status == 422 && (!first || in.Job.Spec.IdempotencyKey != "")
 }
 
-// unformed is a key without what tells the forms of a request's images apart.
+// unformed returns a key without what tells the forms of a request's images apart.
 func unformed(key string) string {
 	return regexp.MustCompile(`\.form-[0-9]+$`).ReplaceAllString(key, "")
 }
 
-// disproved says that the request on record certainly made no job: its first sending was refused
+// disproved reports whether the request on record certainly made no job: its first sending was refused
 // or never left, or Dafty says that it could never have been accepted.
 func disproved(in lifecycle.Snapshot) bool {
 	request, call := in.Job.Status.Submission, ownCall(in)
@@ -316,7 +316,7 @@ func disproved(in lifecycle.Snapshot) bool {
 	return call.Err.Kind == dafty.KindInvalid || call.Err.Kind == dafty.KindNotFound || call.Err.Refused() && request.StartedAt.Equal(request.SentAt)
 }
 
-// forgone says that Dafty can't tell any more what became of the request on record, or doesn't, as it refuses
+// forgone reports whether Dafty can't tell any more what became of the request on record, or doesn't, as it refuses
 // the repeats, and that a person has found that it made no job.
 func forgone(in lifecycle.Snapshot) bool {
 	request, credentials := in.Job.Status.Submission, in.Known.Credentials
@@ -337,7 +337,7 @@ func forgone(in lifecycle.Snapshot) bool {
 		credentials.Secret != "" && credentials.Secret != request.CredentialsHash && (credentials.LastUsed != request.CredentialsHash || revoked)
 }
 
-// kstatusOf is what tools such as Flux and Argo CD make of an object with this status.
+// kstatusOf returns what tools such as Flux and Argo CD make of an object with this status.
 func kstatusOf(job *v1alpha1.DaftyJob, status *v1alpha1.DaftyJobStatus) (kstatus.Status, error) {
 	job = job.DeepCopy()
 	job.Status = *status
@@ -471,7 +471,7 @@ func drawInput(t *rapid.T) lifecycle.Snapshot {
 	return in
 }
 
-// drawGathered is what there may be of the things that a spec refers to.
+// drawGathered returns what there may be of the things that a spec refers to.
 func drawGathered(t *rapid.T, job *v1alpha1.DaftyJob) (gathered lifecycle.References) {
 	if rapid.IntRange(0, 3).Draw(t, "adopted by another") == 0 {
 		gathered.Adopter = "older"
@@ -517,7 +517,7 @@ func drawUploads(t *rapid.T) map[string]lifecycle.Upload {
 	return nil
 }
 
-// drawTime is mostly near t0, and now and then far off, as clocks are.
+// drawTime returns a time that is mostly near t0, and now and then far off, as clocks are.
 func drawTime(t *rapid.T, label string) time.Duration {
 	near := rapid.Int64Range(-100, 400)
 	far := rapid.Int64Range(-2*24*3600, 2*24*3600)

@@ -14,7 +14,7 @@ import (
 	"dafty.ai/dafty-operator/internal/lifecycle"
 )
 
-// reasonConstants are the Reason… and Event… constants of the API, as its source declares them.
+// reasonConstants returns the Reason… and Event… constants of the API, as its source declares them.
 func reasonConstants(t *testing.T) map[string]*ast.ValueSpec {
 	t.Helper()
 	file, err := parser.ParseFile(token.NewFileSet(), "../../api/v1alpha1/conditions.go", nil, parser.ParseComments)
@@ -100,10 +100,10 @@ func TestReasons(t *testing.T) {
 	}
 }
 
-// otherReasons are of other conditions alone.
+// otherReasons are only of other conditions.
 var otherReasons = []string{v1alpha1.ReasonSubmitted, v1alpha1.ReasonStored, v1alpha1.ReasonNotStored}
 
-// allReasons are those of the Ready condition.
+// allReasons are the reasons of the Ready condition.
 var allReasons = []string{
 	v1alpha1.ReasonSubmitting, v1alpha1.ReasonQueued, v1alpha1.ReasonProcessing, v1alpha1.ReasonCancelling, v1alpha1.ReasonCompleted,
 	v1alpha1.ReasonCancelled, v1alpha1.ReasonCancelledBeforeSubmission, v1alpha1.ReasonCompletedBeforeCancel, v1alpha1.ReasonAlreadyCancelled, v1alpha1.ReasonSuspended,

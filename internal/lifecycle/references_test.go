@@ -32,22 +32,22 @@ const target = "imageUpscale.image"
 
 var upscaled = newJob(upscaling(0))
 
-// waits is a job that waits for what it refers to.
+// waits returns a job that waits for what it refers to.
 func waits(reason, says string) then {
 	return then{phase: PhasePending, way: inProgress, reason: reason, says: says, step: lifecycle.Rest{}, after: 5 * time.Second, event: "Normal " + reason}
 }
 
-// needs is a job that waits for a person.
+// needs returns a job that waits for a person.
 func needs(reason, says string) then {
 	return then{phase: PhasePending, way: stalled, reason: reason, says: says, step: lifecycle.Rest{}, after: 5 * time.Second, event: "Warning " + reason}
 }
 
-// failsFor is a job that failed before anything was submitted.
+// failsFor returns a job that failed before anything was submitted.
 func failsFor(reason, says string) then {
 	return then{phase: PhaseFailed, way: stalled, reason: reason, says: says, step: lifecycle.Rest{}, event: "Warning " + reason}
 }
 
-// submits is a job that is submitted, with its inputs.
+// submits returns a job that is submitted, with its inputs.
 func submits(want ...string) then {
 	return then{phase: PhaseSubmitting, way: inProgress, reason: ReasonSubmitting, step: lifecycle.Submit{}, after: 45 * time.Second, also: inputs(want...)}
 }
@@ -203,7 +203,7 @@ const frame = "imageToVideo.image"
 
 var video = newJob(animated)
 
-// uploading is a job whose picture is being uploaded, or is to be.
+// uploading returns a job whose picture is being uploaded, or is to be.
 func uploading(way, reason, says string, after time.Duration) then {
 	event := "Normal " + reason
 	if way == stalled || reason == ReasonAPIUnavailable || reason == ReasonUsageLimitExceeded {
@@ -284,7 +284,7 @@ var files = slices.Concat([]row{
 	},
 }, uploadKindRows())
 
-// uploadKindRows are what each kind of Dafty's errors does to an upload.
+// uploadKindRows returns what each kind of Dafty's errors does to an upload.
 func uploadKindRows() (rows []row) {
 	for kind, then := range map[dafty.Kind]then{
 		dafty.KindInvalid:              needs(ReasonUnusableFile, "imageToVideo.image refers to ConfigMap brand, key a.png, which Dafty doesn't take"),
@@ -445,7 +445,7 @@ var lostInputs = []row{
 	},
 }
 
-// named is a DaftyJob that waits for others, by name.
+// named returns a DaftyJob that waits for others, by name.
 func named(name string, on ...string) *DaftyJob {
 	job := newJob()
 	job.Name = name

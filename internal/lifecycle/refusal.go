@@ -74,7 +74,7 @@ func (r Refusal) describe(job *v1alpha1.DaftyJob) string {
 	return fmt.Sprintf("%s: the API server says: %s. %s", what, strings.TrimSuffix(r.Message, "."), todo)
 }
 
-// refusalReasons are those of a Ready condition that tells a refusal.
+// refusalReasons are the reasons of a Ready condition that tells a refusal.
 var refusalReasons = []string{v1alpha1.ReasonWriteRefused, v1alpha1.ReasonWriteFailed}
 
 // tellRefusals puts into a decision what the API server refuses of its step, and takes back what it doesn't refuse any more. The
@@ -127,7 +127,7 @@ func (d *decider) says(v verdict) v1alpha1.DaftyJobStatus {
 	return d.status
 }
 
-// refusal returns the refusal of a write that is to be told, nil where there is none.
+// refusal returns the refusal of a write, nil where none is to be told.
 func (d *decider) refusal(write Write) *Refusal {
 	at := slices.IndexFunc(d.Known.Refusals, func(r Refusal) bool { return r.Write == write && r.Telling(d.Now) })
 	if write == "" || at < 0 {

@@ -15,7 +15,7 @@ import (
 	"dafty.ai/dafty-operator/internal/lifecycle"
 )
 
-// refusalOf is what a policy refuses, or a webhook that is down, since so long after t0.
+// refusalOf returns what a policy refuses, or a webhook that is down, since so long after t0.
 func refusalOf(write lifecycle.Write, lasting bool, since time.Duration) lifecycle.Refusal {
 	return lifecycle.Refusal{Write: write, Message: "denied by policy", Lasting: lasting, Since: t0.Add(since)}
 }
@@ -135,7 +135,7 @@ func TestAReleaseThatIsRefused(t *testing.T) {
 	}
 }
 
-// A refusal changes Ready, Reconciling and Stalled alone, is the same however often it is told, and costs no step.
+// A refusal changes only Ready, Reconciling and Stalled, is the same however often it is told, and costs no step.
 func TestARefusalChangesNothingElse(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		in := drawInput(t)
@@ -160,7 +160,7 @@ func TestARefusalChangesNothingElse(t *testing.T) {
 		if twice := lifecycle.Next(again); reflect.DeepEqual(twice.Step, got.Step) && lifecycle.WriteOf(got.Step) != "" && asJSON(twice.Status) != asJSON(got.Status) {
 			t.Fatalf("status is written again:\n%s\n%s", asJSON(got.Status), asJSON(twice.Status))
 		}
-		released := lifecycle.Is[lifecycle.Rest](got.Step) && got.Status.Phase == PhaseCancelled && in.Job.DeletionTimestamp != nil // kept by another's finalizer alone
+		released := lifecycle.Is[lifecycle.Rest](got.Step) && got.Status.Phase == PhaseCancelled && in.Job.DeletionTimestamp != nil // kept only by another's finalizer
 		if plain.Status.Phase != "" && plain.Status.Phase != got.Status.Phase && !released {
 			t.Fatalf("phase %s, then %s", plain.Status.Phase, got.Status.Phase)
 		}

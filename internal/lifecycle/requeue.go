@@ -11,8 +11,8 @@ import (
 // nobody has.
 func (d *decider) credentialsPoll() time.Duration { return d.poll(credentialsReasons) }
 
-// poll returns when to look again for what a person is to bring and no watch tells of. reasons are those of a job that waits
-// for it.
+// poll returns when to look again for what a person is to bring and no watch tells of. A job that waits
+// for it has one of the reasons.
 func (d *decider) poll(reasons []string) time.Duration {
 	var waited time.Duration
 	if ready := d.ready(); ready != nil && !d.deleting() && slices.Contains(reasons, ready.Reason) {
@@ -21,10 +21,10 @@ func (d *decider) poll(reasons []string) time.Duration {
 	return min(max(waited/16, credentialsPoll), maxCredentialsPoll)
 }
 
-// accountReasons are those of a job that waits for what a person does about the account.
+// accountReasons are the reasons of a job that waits for what a person does about the account.
 var accountReasons = reasonsOf(func(m Meaning) bool { return m.Mendable && m.OfAccount })
 
-// credentialsReasons are those of a job that waits for a key.
+// credentialsReasons are the reasons of a job that waits for a key.
 var credentialsReasons = []string{
 	v1alpha1.ReasonCredentialsRejected,
 	v1alpha1.ReasonSubmissionUnknown,

@@ -13,7 +13,7 @@ import (
 	"dafty.ai/dafty-operator/internal/lifecycle"
 )
 
-// A text that others wrote, and that differs in ids, times and numbers alone, isn't written again for a while.
+// A text that others wrote, and that differs only in ids, times and numbers, isn't written again for a while.
 func TestSameNews(t *testing.T) {
 	const minute = time.Minute
 	unavailable := func(message string) *dafty.CallError {

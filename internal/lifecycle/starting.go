@@ -7,7 +7,7 @@ import (
 	"dafty.ai/dafty-operator/api/v1alpha1"
 )
 
-// startBy is until when the job may be submitted, zero where there is no such limit, or none any more: Dafty has taken an
+// startBy returns until when the job may be submitted, zero where there is no such limit, or none any more: Dafty has taken an
 // attempt, or may have.
 func (d *decider) startBy() time.Time {
 	seconds := d.Job.Spec.StartingDeadlineSeconds

@@ -23,27 +23,27 @@ type verdict struct {
 	stalled     bool
 }
 
-// inProgress : it goes on by itself.
+// inProgress returns the verdict on what goes on by itself.
 func inProgress(phase v1alpha1.Phase, reason, message string) verdict {
 	return verdict{phase: phase, ready: metav1.ConditionUnknown, reason: reason, message: message, reconciling: true}
 }
 
-// stalled : it goes on once a person has acted.
+// stalled returns the verdict on what goes on once a person has acted.
 func stalled(phase v1alpha1.Phase, reason, message string) verdict {
 	return verdict{phase: phase, ready: metav1.ConditionFalse, reason: reason, message: message, stalled: true}
 }
 
-// current : the end, as it was wanted.
+// current returns the verdict on an end as it was wanted.
 func current(phase v1alpha1.Phase, reason, message string) verdict {
 	return verdict{phase: phase, ready: metav1.ConditionTrue, reason: reason, message: message}
 }
 
-// failed : the end, and not as it was wanted.
+// failed returns the verdict on an end that wasn't wanted.
 func failed(reason, message string) verdict {
 	return stalled(v1alpha1.PhaseFailed, reason, message)
 }
 
-// callFailed : a call failed with an error of this kind, and is tried again.
+// callFailed returns the verdict where a call met an error of this kind, and is tried again.
 func callFailed(phase v1alpha1.Phase, kind dafty.Kind, quote, secret string) verdict {
 	meaning := MeaningOf(kind)
 	way := inProgress
@@ -53,13 +53,13 @@ func callFailed(phase v1alpha1.Phase, kind dafty.Kind, quote, secret string) ver
 	return way(phase, meaning.Reason, meaning.message(quote, secret))
 }
 
-// sameKey : another DaftyJob's request with the same idempotency key is on its way.
+// sameKey returns the verdict where another DaftyJob's request with the same idempotency key is on its way.
 func sameKey(phase v1alpha1.Phase) verdict {
 	return inProgress(phase, v1alpha1.ReasonWaitingForDependency,
 		"another DaftyJob is sending a request with the same spec.idempotencyKey, and two at the same moment could be paid for twice; this one follows when that one is answered")
 }
 
-// ready is the Ready condition as it was read, nil where there is none.
+// ready returns the Ready condition as it was read, nil where there is none.
 func (d *decider) ready() *metav1.Condition { return findReady(d.Job) }
 
 func findReady(job *v1alpha1.DaftyJob) *metav1.Condition {
@@ -97,7 +97,7 @@ func (d *decider) tell(v verdict) *Event {
 	return &Event{Warning: v.stalled || slices.Contains(warningReasons, v.reason), Reason: v.reason, Message: v.message}
 }
 
-// observe has each condition speak of the generation that status is about: one that isn't written anew still holds, and
+// observe has each condition speak of the generation that status is about: one that isn't written again still holds, and
 // kubectl wait passes over those of an older generation.
 func observe(status *v1alpha1.DaftyJobStatus) {
 	if status.ObservedGeneration <= 0 {

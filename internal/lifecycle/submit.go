@@ -94,10 +94,10 @@ func (d *decider) send(message string, atOnce bool) Decision {
 	return decision
 }
 
-// retriedReasons are those that a next try may, but need not, clear.
+// retriedReasons are the reasons that a next try may, but need not, clear.
 var retriedReasons = reasonsOf(func(Meaning) bool { return true })
 
-// refused says whether the answer proves that the attempt made no job. What a repeat meets
+// refused reports whether the answer proves that the attempt made no job. What a repeat meets
 // proves nothing about the request before it, unless it says that this request could never
 // have been accepted.
 func (d *decider) refused(err *dafty.CallError) bool {
@@ -158,7 +158,7 @@ func (d *decider) followUp(last *v1alpha1.Submission, err *dafty.CallError) Deci
 	return d.begin(last.Attempt, last.Refusals, d.freshKey(last.Attempt, last.Refusals), true)
 }
 
-// blocked tells why a submission waits. Without a time it is decided anew at once, when the
+// blocked says why a submission waits. Without a time it is decided again at once, when the
 // account knows how long to wait.
 func (d *decider) blocked(kind dafty.Kind, message string, after time.Duration) Decision {
 	after = max(after, time.Second)

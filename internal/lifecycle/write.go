@@ -18,7 +18,7 @@ const (
 	WriteDeletion Write = "deletion"
 )
 
-// WriteOf returns the write that a step consists of, empty where it is none of those.
+// WriteOf returns the write that a step consists of, empty where it writes nothing to the DaftyJob.
 func WriteOf(step Step) Write {
 	switch step.(type) {
 	case AddFinalizer:
