@@ -175,12 +175,11 @@ func (a *Account) submitted(t *Tracker, name dafty.Class, taken time.Time, rate 
 		}
 	case givenUp, err.Kind == dafty.KindRateLimit:
 	case err.Kind == dafty.KindUnauthorized && !confirmed:
-	case err.Kind == dafty.KindConcurrency, err.Kind == dafty.KindSubscriptionRequired:
-		// Of this class alone: fewer videos than images may run, and a plan may lack one of them.
+	case err.Kind == dafty.KindUnavailable && !err.Unsent:
+	case lifecycle.MeaningOf(err.Kind).Blocks == lifecycle.BlocksClass:
 		c.breaker = c.breaker.refuse(t, err, taken, now)
 		wake = nil
-	case err.Kind.Advice() == dafty.AdviceAskPerson, err.Kind == dafty.KindUsageLimit,
-		err.Kind == dafty.KindUnavailable && err.Unsent:
+	case lifecycle.MeaningOf(err.Kind).Blocks == lifecycle.BlocksAccount:
 		a.breaker = a.breaker.refuse(t, err, taken, now)
 		wake = nil
 	}

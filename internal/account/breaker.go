@@ -15,8 +15,6 @@ const (
 	probeGrace = 5 * time.Second
 	// maxHold is the longest time between two tries (design: at most 5 minutes).
 	maxHold = 5 * time.Minute
-	// maxOutage is the longest time between two tries to reach Dafty at all.
-	maxOutage = 30 * time.Second
 )
 
 // breaker keeps submissions back after a refusal that would meet the others too. When its time
@@ -98,16 +96,8 @@ func (h *breaker) refuse(t *Tracker, err *dafty.CallError, sent, now time.Time) 
 	}
 	wait := err.RetryAfter
 	if wait == 0 {
-		base, limit := 15*time.Second, maxHold
-		switch err.Kind {
-		case dafty.KindUnauthorized:
-			base = time.Minute
-		case dafty.KindConcurrency:
-			base, limit = 5*time.Second, time.Minute
-		case dafty.KindUnavailable:
-			base, limit = time.Second, maxOutage
-		}
-		wait = lifecycle.Backoff(base, fresh.failures, limit)
+		meaning := lifecycle.MeaningOf(err.Kind)
+		wait = lifecycle.Backoff(meaning.Backoff, fresh.failures, meaning.MaxBackoff)
 	}
 	fresh.until = now.Add(wait)
 	return fresh

@@ -64,7 +64,7 @@ func (t *Tracker) cancelJob(ctx context.Context, a *Account, jobID string, cause
 	ctx, rate := dafty.WithRate(ctx)
 	job, err := a.client.Cancel(ctx, jobID)
 	callErr := dafty.AsError(err)
-	if callErr != nil && (callErr.Unsent || callErr.Kind != dafty.KindUnavailable) && !already {
+	if callErr != nil && callErr.WithoutEffect() && !already {
 		t.registry.unsetCancel(jobID) // it had no effect
 	}
 	a.onResponse(dafty.ClassOther, taken, *rate, callErr)

@@ -3,7 +3,7 @@ package account
 import (
 	"time"
 
-	"dafty.ai/dafty-operator/internal/dafty"
+	"dafty.ai/dafty-operator/internal/lifecycle"
 )
 
 // What only a person mends (no credits, no subscription, an allowance that is used up, a key that isn't accepted) is asked
@@ -43,15 +43,8 @@ func (t *Tracker) SetSecretVersion(version string) {
 	t.secretVersion = version
 }
 
-// mendable says whether a person may mend the cause of a block, and nothing tells when they did.
-func (h *breaker) mendable() bool {
-	switch h.kind {
-	case dafty.KindInsufficientCredits, dafty.KindSubscriptionRequired, dafty.KindUsageLimit, dafty.KindUnauthorized:
-		return true
-	case dafty.KindInvalid, dafty.KindNotFound, dafty.KindConflict, dafty.KindRateLimit, dafty.KindConcurrency, dafty.KindUnavailable:
-	}
-	return false
-}
+// mendable reports whether a person may mend the cause of a block, and nothing tells when they did.
+func (h *breaker) mendable() bool { return lifecycle.MeaningOf(h.kind).Mendable }
 
 // asks says whether t is to try the block for the sake of a change, and when it may.
 func (h *breaker) asks(t *Tracker, now time.Time) (at time.Time, wanted bool) {

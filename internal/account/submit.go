@@ -122,7 +122,7 @@ func (t *Tracker) submit(ctx context.Context, a *Account, create dafty.Create, c
 		_, ended = t.observe(job)
 	}
 	call.Done, call.Job, call.Err, call.Failures, call.KeyRefusals = true, job, callErr, t.failures, a.keyRefusals(t)
-	if callErr != nil && (callErr.Kind == dafty.KindInvalid || callErr.Kind == dafty.KindNotFound) {
+	if callErr != nil && lifecycle.MeaningOf(callErr.Kind).Impossible {
 		// Perhaps for a picture that Dafty has forgotten: the next who wants it uploads it again.
 		a.uploads.forget(t.asked)
 	}

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Kind is what an error means, whatever call it answered.
+// Kind is what an error says, whatever call it answered. What follows from it for DaftyJobs is in lifecycle.MeaningOf.
 type Kind string
 
 const (
@@ -35,34 +35,6 @@ const (
 	// job: the request may have had its effect.
 	KindUnavailable Kind = "Unavailable"
 )
-
-// Advice is what the caller of a failed request must do.
-type Advice string
-
-const (
-	// AdviceFix : the request can never succeed as it is.
-	AdviceFix Advice = "Fix"
-	// AdviceAskPerson : it succeeds once a person has acted.
-	AdviceAskPerson Advice = "AskPerson"
-	// AdviceWait : it succeeds after a while, at the earliest after RetryAfter.
-	AdviceWait Advice = "Wait"
-	// AdviceRetry : ask again with the same idempotency key or id.
-	AdviceRetry Advice = "Retry"
-)
-
-// Advice tells what to do about errors of this kind.
-func (k Kind) Advice() Advice {
-	switch k {
-	case KindInvalid, KindNotFound, KindConflict:
-		return AdviceFix
-	case KindUnauthorized, KindInsufficientCredits, KindSubscriptionRequired:
-		return AdviceAskPerson
-	case KindRateLimit, KindConcurrency, KindUsageLimit:
-		return AdviceWait
-	case KindUnavailable:
-	}
-	return AdviceRetry
-}
 
 // CallError is any failure of a call to Dafty. Its text never contains the API key.
 type CallError struct {
