@@ -55,7 +55,8 @@ func (r *Reconciler) readCredentials(ctx context.Context, job *v1alpha1.DaftyJob
 		return credentials{}, nil
 	}
 	age := keyAge
-	if wanted := job.DeletionTimestamp.IsZero() && !lifecycle.CancelRequested(job); wanted && (job.Status.JobID != "" || job.Status.InDoubt()) && tracker.Healthy() {
+	if wanted := job.DeletionTimestamp.IsZero() && !lifecycle.CancelRequested(job); wanted && (job.Status.JobID != "" || job.Status.InDoubt()) &&
+		tracker.Healthy() {
 		age = followingKeyAge
 	}
 	if tracker.CredentialsReadWithin(age) {
@@ -75,7 +76,8 @@ func (r *Reconciler) readCredentials(ctx context.Context, job *v1alpha1.DaftyJob
 		// The API server answers, but can't give this Secret, as where it can't decrypt it. That may
 		// last, and must hold up no deletion. A key that was read before stays in use.
 		log.FromContext(ctx).Error(err, "reading the Secret", "secret", ref.Name)
-		return credentials{problem: fmt.Sprintf("Secret %q can't be read: %s; it is tried again, and if it lasts, a cluster administrator must look at the API server",
+		return credentials{problem: fmt.Sprintf("Secret %q can't be read: %s; it is tried again, and if it lasts, "+
+			"a cluster administrator must look at the API server",
 			ref.Name, err)}, nil
 	case err != nil:
 		return credentials{}, fmt.Errorf("reading Secret %q: %w", ref.Name, err)

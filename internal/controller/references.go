@@ -84,7 +84,8 @@ func (r *Reconciler) readFile(ctx context.Context, namespace string, ref v1alpha
 	err = r.Get(ctx, types.NamespacedName{Namespace: namespace, Name: ref.Name}, from)
 	switch {
 	case apierrors.IsNotFound(err):
-		read.Missing = fmt.Sprintf("ConfigMap %q, which isn't there; create it: kubectl create configmap -n %s %s --from-file=%s=FILE", ref.Name, namespace, ref.Name, ref.Key)
+		read.Missing = fmt.Sprintf("ConfigMap %q, which isn't there; create it: kubectl create configmap -n %s %s --from-file=%s=FILE", ref.Name, namespace,
+			ref.Name, ref.Key)
 		return read, nil
 	case apierrors.IsForbidden(err):
 		read.Missing = fmt.Sprintf("ConfigMap %q in namespace %q, which the operator may not read; give its service account the right to get it", ref.Name, namespace)
@@ -92,7 +93,8 @@ func (r *Reconciler) readFile(ctx context.Context, namespace string, ref v1alpha
 	case errors.As(err, &refusal):
 		// The API server answers, but can't give this one. That may last, and must not keep the job from being cancelled.
 		log.FromContext(ctx).Error(err, "reading the ConfigMap", "configMap", ref.Name)
-		read.Missing = fmt.Sprintf("ConfigMap %q, which can't be read (%s); it is tried again, and if it lasts, a cluster administrator must look at the API server", ref.Name, apierrors.ReasonForError(err))
+		read.Missing = fmt.Sprintf("ConfigMap %q, which can't be read (%s); it is tried again, and if it lasts, a cluster administrator must look at the API server",
+			ref.Name, apierrors.ReasonForError(err))
 		return read, nil
 	case err != nil:
 		return read, fmt.Errorf("reading ConfigMap %q: %w", ref.Name, err)
@@ -109,7 +111,8 @@ func (r *Reconciler) readFile(ctx context.Context, namespace string, ref v1alpha
 	}
 	media, ok := dafty.ImageType(content)
 	if !ok {
-		read.Unusable = fmt.Sprintf("key %q of ConfigMap %q, which holds no PNG, JPEG, GIF or WebP picture (%d bytes); put one there, as binaryData (kubectl create configmap --from-file does)", ref.Key, ref.Name, len(content))
+		read.Unusable = fmt.Sprintf("key %q of ConfigMap %q, which holds no PNG, JPEG, GIF or WebP picture (%d bytes); put one there, "+
+			"as binaryData (kubectl create configmap --from-file does)", ref.Key, ref.Name, len(content))
 		return read, nil
 	}
 	digest := sha256.Sum256(content)

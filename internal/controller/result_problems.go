@@ -17,7 +17,8 @@ import (
 // contested returns the outcome for a ConfigMap that somebody changes each time that it is put right.
 func contested(name types.NamespacedName, done string, wait time.Duration) lifecycle.StoreOutcome {
 	return lifecycle.StoreOutcome{After: wait, Problem: fmt.Sprintf(
-		"ConfigMap %q is %s by somebody else each time that it is written; it is written again, but not at once. To find out by whom, see: kubectl get configmap -n %s %s -o yaml --show-managed-fields",
+		"ConfigMap %q is %s by somebody else each time that it is written; it is written again, but not at once. To find out by whom, "+
+			"see: kubectl get configmap -n %s %s -o yaml --show-managed-fields",
 		name.Name, done, name.Namespace, name.Name)}
 }
 
@@ -27,7 +28,8 @@ func (r *Reconciler) unreadable(ctx context.Context, name string, err error) lif
 	words := describeError(err)
 	return lifecycle.StoreOutcome{
 		Unknown: !lasting(err),
-		Problem: fmt.Sprintf("ConfigMap %q can't be read: %s; it is tried again. If it lasts, a cluster administrator must look at the API server, and at the operator's rights", name, words),
+		Problem: fmt.Sprintf("ConfigMap %q can't be read: %s; it is tried again. If it lasts, a cluster administrator must look at the API server, "+
+			"and at the operator's rights", name, words),
 	}
 }
 
@@ -42,5 +44,6 @@ func (r *Reconciler) refused(ctx context.Context, configMap *corev1.ConfigMap, e
 	case apierrors.IsForbidden(err) && strings.Contains(words, "cannot "): // by its rights
 		advice = "give the operator's service account the rights of docs/security.md"
 	}
-	return lifecycle.StoreOutcome{Problem: fmt.Sprintf("ConfigMap %q can't be written: %s; %s. It is tried again, at least every 30 seconds", configMap.Name, strings.TrimSuffix(words, "."), advice)}
+	return lifecycle.StoreOutcome{Problem: fmt.Sprintf("ConfigMap %q can't be written: %s; %s. It is tried again, at least every 30 seconds", configMap.Name,
+		strings.TrimSuffix(words, "."), advice)}
 }

@@ -29,7 +29,8 @@ func (r *Reconciler) storeResult(ctx context.Context, job *v1alpha1.DaftyJob, st
 			return &outcome
 		}
 	}
-	return &lifecycle.StoreOutcome{Unknown: true, Problem: fmt.Sprintf("ConfigMap %q is being changed by somebody else; it is tried again", job.Spec.ResultConfigMap), After: time.Second}
+	return &lifecycle.StoreOutcome{Unknown: true, Problem: fmt.Sprintf("ConfigMap %q is being changed by somebody else; it is tried again",
+		job.Spec.ResultConfigMap), After: time.Second}
 }
 
 // tryStoreResult reads the ConfigMap, and writes what it lacks. It is to be done again where somebody else wrote in between.
@@ -48,7 +49,8 @@ func (r *Reconciler) tryStoreResult(ctx context.Context, job *v1alpha1.DaftyJob,
 	case problem != "":
 		return lifecycle.StoreOutcome{Problem: problem}, false
 	case stored.DeletionTimestamp != nil:
-		return lifecycle.StoreOutcome{Problem: fmt.Sprintf("ConfigMap %q is being deleted, and waits for the finalizers that it has; it is written again once it is gone", name.Name)}, false
+		return lifecycle.StoreOutcome{Problem: fmt.Sprintf("ConfigMap %q is being deleted, and waits for the finalizers that it has; "+
+			"it is written again once it is gone", name.Name)}, false
 	}
 	if adopted && metav1.GetControllerOfNoCopy(stored) != nil {
 		if outcome := r.outlived(ctx, job, name.Name); outcome != nil {
@@ -128,14 +130,16 @@ func belongs(stored *corev1.ConfigMap, job *v1alpha1.DaftyJob, content *resultCo
 	case owner != nil && owner.UID == job.UID:
 		return false, ""
 	case owner != nil && !namesake(owner, job):
-		return false, fmt.Sprintf("ConfigMap %q is there already and belongs to %s %q and not to this DaftyJob, so it is left alone; delete it, or name another in spec.resultConfigMap",
+		return false, fmt.Sprintf("ConfigMap %q is there already and belongs to %s %q and not to this DaftyJob, so it is left alone; delete it, "+
+			"or name another in spec.resultConfigMap",
 			stored.Name, owner.Kind, owner.Name)
 	case len(content.data) > 0 && content.sameData(stored):
 		return true, ""
 	case stored.Labels[v1alpha1.ResultLabel] != "" && stored.Annotations[v1alpha1.ResultOfAnnotation] == content.annotations[v1alpha1.ResultOfAnnotation]:
 		return true, ""
 	}
-	return false, fmt.Sprintf("ConfigMap %q is there already and doesn't belong to this DaftyJob, so it is left alone; delete it, or name another in spec.resultConfigMap", stored.Name)
+	return false, fmt.Sprintf("ConfigMap %q is there already and doesn't belong to this DaftyJob, so it is left alone; delete it, "+
+		"or name another in spec.resultConfigMap", stored.Name)
 }
 
 // namesake reports whether an owner is a DaftyJob of this one's name that is gone: there is one of a name at a time.

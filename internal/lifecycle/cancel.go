@@ -23,7 +23,8 @@ func (d *decider) cancel(now verdict) Decision {
 		return d.setStatus(now, Cancel{}, recancelAfter)
 	case !call.Done && !call.Sent && d.deleting() && !d.Now.Before(d.deadline()):
 		return d.setStatus(inProgress(v1alpha1.PhaseCancelling, v1alpha1.ReasonWaitingForRateLimit,
-			"the API key's calls for this minute are used up; the cancel of job "+d.status.JobID+" leaves in its turn, and the deletion waits for it"), watching, recancelAfter)
+			"the API key's calls for this minute are used up; the cancel of job "+d.status.JobID+" leaves in its turn, and the deletion waits for it"),
+			watching, recancelAfter)
 	case !call.Done:
 		return d.setStatus(now, watching, recancelAfter)
 	}
@@ -32,7 +33,8 @@ func (d *decider) cancel(now verdict) Decision {
 		// It may have ended by itself: the look that follows tells. If not, cancel once more.
 		wait = max(min(Backoff(time.Second, call.Failures, maxBackoff), recancelAfter), err.RetryAfter)
 		if MeaningOf(err.Kind).Blocks != BlocksJob && !odd(err.Kind, call.Failures) {
-			now = callFailed(v1alpha1.PhaseCancelling, err.Kind, "the cancel of job "+d.status.JobID+" failed and is tried again: "+err.Error()+d.describeDeletion(), d.describeSecret())
+			now = callFailed(v1alpha1.PhaseCancelling, err.Kind, "the cancel of job "+d.status.JobID+" failed and is tried again: "+err.Error()+d.describeDeletion(),
+				d.describeSecret())
 		}
 	}
 	if left := call.At.Add(wait).Sub(d.Now); left > 0 {

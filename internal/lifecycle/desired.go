@@ -91,7 +91,8 @@ func (d *decider) agreed(v verdict) verdict {
 		asks = "is absent, which asks for Completed"
 	}
 	return stalled(v.phase, v1alpha1.ReasonAlreadyCancelled, fmt.Sprintf(
-		"%s. That can't be undone, and spec.desiredState %s by now: set it to Cancelled in the manifest, or create another DaftyJob under a new name", v.message, asks))
+		"%s. That can't be undone, and spec.desiredState %s by now: set it to Cancelled in the manifest, "+
+			"or create another DaftyJob under a new name", v.message, asks))
 }
 
 // cancelledBefore tells whether a job's cancellation is still what the spec asks for.

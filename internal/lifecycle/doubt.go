@@ -1,7 +1,6 @@
 package lifecycle
 
 import (
-	"fmt"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -114,7 +113,8 @@ func (d *decider) repeat(err *dafty.CallError, wait time.Duration) Decision {
 	rejected := err != nil && err.Kind == dafty.KindUnauthorized
 	if rejected && credentials.Secret != "" && credentials.Secret != submission.CredentialsHash {
 		// Asking for a valid key would be wrong: another one is there, and can't be used.
-		return d.unknown("the API key that it was sent with is no longer accepted, and repeated with the one that is now in "+d.describeSecret()+" it could be paid for twice", d.credentialsPoll())
+		return d.unknown("the API key that it was sent with is no longer accepted, and repeated with the one that is now in "+d.describeSecret()+
+			" it could be paid for twice", d.credentialsPoll())
 	}
 	passed := submission.SentAt.Add(RepeatAfter)
 	resubmit := d.refusedAgain(err) && d.resubmitWanted()
@@ -129,23 +129,7 @@ func (d *decider) repeat(err *dafty.CallError, wait time.Duration) Decision {
 		if resubmit {
 			left = passed.Sub(d.Now)
 		}
-		v := inProgress(v1alpha1.PhaseSubmitting, v1alpha1.ReasonSubmitting,
-			"a request was sent and its answer isn't known; it is repeated with the same idempotency key, which makes no second job")
-		if err != nil {
-			v = callFailed(v1alpha1.PhaseSubmitting, err.Kind, err.Error()+"; the request is repeated with the same idempotency key, which makes no second job", d.describeSecret())
-			if d.keyTaken(err) {
-				v = d.takenVerdict(err)
-			} else if d.refusedAgain(err) {
-				v.message = "a request was sent and its answer isn't known; Dafty refuses its repeats: " + err.Error() +
-					". It is repeated with the same idempotency key until the cause is gone. If Dafty goes on refusing it after that: " + d.recoveryCommands()
-			}
-		} else if d.status.Phase == v1alpha1.PhaseSubmitting {
-			return d.keepStatus(Rest{}, left)
-		}
-		if rejected {
-			left = min(left, d.credentialsPoll())
-		}
-		return d.setStatus(v, Rest{}, left)
+		return d.waitToRepeat(err, left)
 	}
 	switch {
 	case !d.Now.Before(submission.StartedAt.Add(keyMemory)):
@@ -155,7 +139,8 @@ func (d *decider) repeat(err *dafty.CallError, wait time.Duration) Decision {
 		return d.setStatus(inProgress(v1alpha1.PhaseSubmitting, v1alpha1.ReasonWaitingForCredentials,
 			credentials.Problem+"; a request was sent and its answer isn't known, which the API key it was sent with will tell"), Rest{}, d.credentialsPoll())
 	default:
-		return d.unknown("the API key that it was sent with is no longer in "+d.describeSecret()+", and repeated with another it could be paid for twice", d.credentialsPoll())
+		return d.unknown("the API key that it was sent with is no longer in "+d.describeSecret()+", and repeated with another it could be paid for twice",
+			d.credentialsPoll())
 	}
 	if JobType(&d.Job.Spec) == "" {
 		return d.unknown("this version of the operator doesn't know its operation; upgrade the operator", d.credentialsPoll())
@@ -175,6 +160,28 @@ func (d *decider) repeat(err *dafty.CallError, wait time.Duration) Decision {
 	return d.send("repeating the request with the same idempotency key, as its answer isn't known", false)
 }
 
+// waitToRepeat says what became of a request in doubt so far, and has it repeated in a while.
+func (d *decider) waitToRepeat(err *dafty.CallError, left time.Duration) Decision {
+	v := inProgress(v1alpha1.PhaseSubmitting, v1alpha1.ReasonSubmitting,
+		"a request was sent and its answer isn't known; it is repeated with the same idempotency key, which makes no second job")
+	if err != nil {
+		v = callFailed(v1alpha1.PhaseSubmitting, err.Kind, err.Error()+"; the request is repeated with the same idempotency key, which makes no second job",
+			d.describeSecret())
+		if d.keyTaken(err) {
+			v = d.takenVerdict(err)
+		} else if d.refusedAgain(err) {
+			v.message = "a request was sent and its answer isn't known; Dafty refuses its repeats: " + err.Error() +
+				". It is repeated with the same idempotency key until the cause is gone. If Dafty goes on refusing it after that: " + d.recoveryCommands()
+		}
+	} else if d.status.Phase == v1alpha1.PhaseSubmitting {
+		return d.keepStatus(Rest{}, left)
+	}
+	if err != nil && err.Kind == dafty.KindUnauthorized {
+		left = min(left, d.credentialsPoll())
+	}
+	return d.setStatus(v, Rest{}, left)
+}
+
 // resolveAgain finds once more what the references of a request in doubt stand for, where somebody took that out of status.
 func (d *decider) resolveAgain() *Decision {
 	if _, err := withReferences(&d.Job.Spec, d.status.Inputs); err == nil {
@@ -188,7 +195,8 @@ func (d *decider) resolveAgain() *Decision {
 		}
 		d.status = *before
 		decision := d.setStatus(inProgress(v1alpha1.PhaseSubmitting, v1alpha1.ReasonWaitingForCredentials,
-			d.Known.Credentials.Problem+"; a request was sent and its answer isn't known, and its pictures must be uploaded again to repeat it"), Rest{}, d.credentialsPoll())
+			d.Known.Credentials.Problem+"; a request was sent and its answer isn't known, and its pictures must be uploaded again to repeat it"),
+			Rest{}, d.credentialsPoll())
 		return &decision
 	}
 	why := "what it refers to is no longer on record"
@@ -201,47 +209,4 @@ func (d *decider) resolveAgain() *Decision {
 		decision.Step = instead.Step
 	}
 	return &decision
-}
-
-// unknown stops waiting for an answer, unless a person found the job, or found that there is
-// none. Another look after a while costs little: the old key may be put back, or a
-// wrong clock put right.
-func (d *decider) unknown(why string, after time.Duration) Decision {
-	submission := d.status.Submission
-	switch {
-	case d.annotated() != "":
-		return d.pickUp()
-	case d.resubmitWanted():
-		return d.resubmit()
-	}
-	return d.setStatus(stalled(v1alpha1.PhaseSubmitting, v1alpha1.ReasonSubmissionUnknown, fmt.Sprintf(
-		"a request was sent at %s and its answer never came; %s. %s", submission.StartedAt.UTC().Format(time.RFC3339), why, d.recoveryCommands())), Rest{}, after)
-}
-
-// refusedAgain reports whether Dafty refuses the repeats of a request in doubt for what it thinks of the account, or as it knows the
-// key otherwise. It may go on so after that, for as long as it remembers the key.
-func (d *decider) refusedAgain(err *dafty.CallError) bool {
-	return err != nil && (MeaningOf(err.Kind).OfAccount || d.keyTaken(err))
-}
-
-// resubmitWanted reports whether a person has found that the request in doubt made no job.
-func (d *decider) resubmitWanted() bool {
-	return d.Job.Annotations[v1alpha1.ResubmitAnnotation] == d.status.Submission.IdempotencyKey
-}
-
-// resubmit forgets the request in doubt. Its attempt stays counted, so that the next has a key of its own.
-func (d *decider) resubmit() Decision {
-	d.status.Submission = nil
-	return d.next()
-}
-
-// recoveryCommands returns the commands for a person who has looked for the job of a request in doubt.
-func (d *decider) recoveryCommands() string {
-	annotate := fmt.Sprintf("kubectl annotate --overwrite -n %s daftyjob %s ", d.Job.Namespace, d.Job.Name)
-	unless := "if not"
-	if len(d.status.FailedJobIDs) > 0 {
-		unless = "if not, or if it is one of status.failedJobIDs"
-	}
-	return fmt.Sprintf("Look for its job at Dafty. If it is there, run: %s%s=%s; %s, have a new one made with: %s%s=%s",
-		annotate, v1alpha1.JobAnnotation, Annotation(d.Job, "ID"), unless, annotate, v1alpha1.ResubmitAnnotation, d.status.Submission.IdempotencyKey)
 }

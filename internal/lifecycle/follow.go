@@ -27,7 +27,8 @@ func (d *decider) follow() Decision {
 	}
 	if trouble := d.Known.Trouble; d.jobNotFound() && !d.foreignKey(trouble) && !d.justCreated() && !d.unverifiedID() {
 		d.status.Error = jobError(trouble.Err)
-		return d.finish(failed(v1alpha1.ReasonJobNotFound, fmt.Sprintf("Dafty doesn't know job %s; whether it made anything can only be seen at Dafty", d.status.JobID)))
+		return d.finish(failed(v1alpha1.ReasonJobNotFound, fmt.Sprintf("Dafty doesn't know job %s; whether it made anything can only be seen at Dafty",
+			d.status.JobID)))
 	}
 
 	now, credentials := d.underway(job), d.Known.Credentials
@@ -106,7 +107,8 @@ func (d *decider) underway(job *dafty.Job) verdict {
 	switch trouble := d.Known.Trouble; {
 	case d.jobNotFound() && (d.submittedKey() == "" || d.unverifiedID()):
 		return stalled(phase, v1alpha1.ReasonCredentialsRejected, fmt.Sprintf(
-			"Dafty doesn't know job %s, which is from %s, under the API key in %s. If that key is of another account than the job, put the right one there; if it is the right one, %s%s",
+			"Dafty doesn't know job %s, which is from %s, under the API key in %s. If that key is of another account than the job, put the right one there; "+
+				"if it is the right one, %s%s",
 			d.status.JobID, d.describeOrigin(), d.describeSecret(), d.describeAbsence(), d.describeDeletion()))
 	case d.jobNotFound() && d.foreignKey(trouble):
 		return stalled(phase, v1alpha1.ReasonCredentialsRejected, fmt.Sprintf(

@@ -62,7 +62,8 @@ func (d *decider) keyTaken(err *dafty.CallError) bool {
 // with the key may still be worked on, which needs nobody.
 func (d *decider) takenVerdict(err *dafty.CallError) verdict {
 	if err.Kind == dafty.KindConflict && d.Known.Submission.Failures < 2 && d.Job.Spec.IdempotencyKey == "" {
-		return callFailed(v1alpha1.PhaseSubmitting, err.Kind, err.Error()+"; the request is repeated with the same idempotency key, which makes no second job", d.describeSecret())
+		return callFailed(v1alpha1.PhaseSubmitting, err.Kind, err.Error()+"; the request is repeated with the same idempotency key, which makes no second job",
+			d.describeSecret())
 	}
 	return stalled(v1alpha1.PhaseSubmitting, v1alpha1.ReasonSubmissionUnknown, fmt.Sprintf(
 		"Dafty refuses idempotency key %s: %s. It may know it from another request, which may have made a job and be paid for. %s",

@@ -71,7 +71,8 @@ func (d *decider) resolveJob(s source, in *v1alpha1.Input) *obstacle {
 	name, other := s.job.Name, d.References.Jobs[s.job.Name]
 	switch {
 	case other == nil && in.UID == "":
-		return d.waitFor(v1alpha1.ReasonWaitingForDependency, fmt.Sprintf("%s refers to DaftyJob %q, which isn't there yet; it goes on once that one is created and completes", s.field, name), false)
+		return d.waitFor(v1alpha1.ReasonWaitingForDependency,
+			fmt.Sprintf("%s refers to DaftyJob %q, which isn't there yet; it goes on once that one is created and completes", s.field, name), false)
 	case other == nil, in.UID != "" && in.UID != other.UID:
 		return d.loseTo(v1alpha1.ReasonDependencyFailed, fmt.Sprintf("%s refers to DaftyJob %q, which was deleted before it completed", s.field, name))
 	}
@@ -83,7 +84,8 @@ func (d *decider) resolveJob(s source, in *v1alpha1.Input) *obstacle {
 		}
 		return nil
 	case v1alpha1.PhaseFailed, v1alpha1.PhaseCancelled:
-		return d.loseTo(v1alpha1.ReasonDependencyFailed, fmt.Sprintf("%s refers to DaftyJob %q, which is %s%s", s.field, name, other.Status.Phase, describeReady(other)))
+		return d.loseTo(v1alpha1.ReasonDependencyFailed, fmt.Sprintf("%s refers to DaftyJob %q, which is %s%s", s.field, name, other.Status.Phase,
+			describeReady(other)))
 	}
 	if way := d.References.Cycle; len(way) > 1 && way[1] == name {
 		return d.waitFor(v1alpha1.ReasonDependencyCycle, "these DaftyJobs wait for each other: "+strings.Join(way, " → ")+"; delete one of them", true)
@@ -92,7 +94,8 @@ func (d *decider) resolveJob(s source, in *v1alpha1.Input) *obstacle {
 	if phase == "" {
 		phase = string(v1alpha1.PhasePending)
 	}
-	return d.waitFor(v1alpha1.ReasonWaitingForDependency, fmt.Sprintf("%s waits for DaftyJob %q, which is %s%s", s.field, name, phase, describeReady(other)), false)
+	return d.waitFor(v1alpha1.ReasonWaitingForDependency, fmt.Sprintf("%s waits for DaftyJob %q, which is %s%s", s.field, name, phase, describeReady(other)),
+		false)
 }
 
 // describeReady says why a DaftyJob stands where it does, where the phase doesn't say it.

@@ -31,7 +31,8 @@ func jobResult(from *dafty.JobResult) *v1alpha1.JobResult {
 		}
 	}
 	if video := from.Video; video != nil {
-		result.Video = &v1alpha1.Video{ID: video.Id, URL: video.Url, DurationSeconds: pixels(video.DurationSeconds), Width: pixels(video.Width), Height: pixels(video.Height)}
+		result.Video = &v1alpha1.Video{ID: video.Id, URL: video.Url, DurationSeconds: pixels(video.DurationSeconds), Width: pixels(video.Width),
+			Height: pixels(video.Height)}
 		if video.ThumbnailUrl != nil {
 			result.Video.ThumbnailURL = *video.ThumbnailUrl
 		}

@@ -43,7 +43,8 @@ func sources(spec *v1alpha1.DaftyJobSpec) []source {
 	}
 	reference := func(field string, to *v1alpha1.ImageReference) {
 		if to.JobRef != nil || to.ConfigMapKeyRef != nil {
-			all = append(all, source{field: field, job: to.JobRef, file: to.ConfigMapKeyRef, set: func(in *v1alpha1.Input) { *to = v1alpha1.ImageReference{ID: sent(in)} }})
+			all = append(all, source{field: field, job: to.JobRef, file: to.ConfigMapKeyRef,
+				set: func(in *v1alpha1.Input) { *to = v1alpha1.ImageReference{ID: sent(in)} }})
 		}
 	}
 	references := func(field string, to []v1alpha1.ImageReference) {

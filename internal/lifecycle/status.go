@@ -56,7 +56,8 @@ func callFailed(phase v1alpha1.Phase, kind dafty.Kind, quote, secret string) ver
 // sameKey returns the verdict where another DaftyJob's request with the same idempotency key is on its way.
 func sameKey(phase v1alpha1.Phase) verdict {
 	return inProgress(phase, v1alpha1.ReasonWaitingForDependency,
-		"another DaftyJob is sending a request with the same spec.idempotencyKey, and two at the same moment could be paid for twice; this one follows when that one is answered")
+		"another DaftyJob is sending a request with the same spec.idempotencyKey, and two at the same moment could be paid for twice; "+
+			"this one follows when that one is answered")
 }
 
 // ready returns the Ready condition as it was read, nil where there is none.
