@@ -53,7 +53,7 @@ func (t *Tracker) cancelJob(ctx context.Context, a *Account, jobID string, cause
 	before, already := t.shared.cancels.get(jobID)
 	t.shared.cancels.set(jobID, cancelledBy{t.caller.UID, cause}.after(before))
 	job, failure := a.client.Cancel(ctx, turn, jobID)
-	if failure != nil && (failure.Unsent || failure.Kind != dafty.KindUnavailable) && !already {
+	if failure != nil && failure.WithoutEffect() && !already {
 		t.shared.cancels.remove(jobID) // it had no effect
 	}
 	t.onCancelled(a, call, job, failure)

@@ -110,7 +110,7 @@ func (t *Tracker) submit(ctx context.Context, a *Account, create dafty.Create, c
 		_, ended = t.observe(job)
 	}
 	call.Done, call.Job, call.Err, call.Failures, call.KeyRefusals = true, job, failure, t.failures, a.gate.KeyRefusals(&t.caller)
-	if failure != nil && (failure.Kind == dafty.KindInvalid || failure.Kind == dafty.KindNotFound) {
+	if failure != nil && lifecycle.MeaningOf(failure.Kind).Impossible {
 		// Perhaps for a picture that Dafty has forgotten: the next who wants it uploads it again.
 		a.uploads.forget(t.asked)
 	}

@@ -9,7 +9,7 @@ import (
 )
 
 // TransformForCache takes out of a DaftyJob what the operator never reads, before it is kept in memory: who wrote which field, what
-// kubectl applied last, and the request of a job that has ended. Patches name what changes alone, so that nothing of
+// kubectl applied last, and the request of a job that has ended. Patches name only what changes, so that nothing of
 // it is lost in the cluster.
 func TransformForCache(object any) (any, error) {
 	job, ok := object.(*v1alpha1.DaftyJob)

@@ -15,7 +15,7 @@ import (
 	"dafty.ai/dafty-operator/internal/test/daftysim"
 )
 
-// cancelVariants are the readings of the contract that a cancel can meet.
+// cancelVariants returns the readings of the contract that a cancel can meet.
 func cancelVariants() []daftysim.NamedVariants {
 	concerns := map[string]bool{
 		"cancel-terminal": true, "cancel-race": true, "after-cancel": true, "cancel-error": true,
@@ -353,7 +353,7 @@ func TestDeletionGivesUp(t *testing.T) {
 	}
 }
 
-// abandonedJobs is the metric that tells an operator of a cluster what to look after at Dafty.
+// abandonedJobs returns the metric that tells an operator of a cluster what to look after at Dafty.
 func abandonedJobs(t *testing.T) float64 {
 	t.Helper()
 	families, err := metrics.Registry.Gather()

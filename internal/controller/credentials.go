@@ -5,13 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
@@ -27,94 +25,65 @@ const (
 	followingKeyAge = time.Minute
 )
 
-// readCredentials tells the tracker the API key, or gives the problem why there is none, for
-// the user. The Secret is read from the object's own namespace and from no other.
-func (r *Reconciler) readCredentials(ctx context.Context, job *v1alpha1.DaftyJob, tracker *account.Tracker) (problem string, err error) {
+// credentials are what was read of the API key that a spec names.
+type credentials struct {
+	// read reports whether the Secret was asked for, and is as said here. Otherwise the key that the tracker has stands.
+	read bool
+	// apiKey is empty where there is none.
+	apiKey string
+	// version changes with the Secret. It is empty where the Secret wasn't read.
+	version string
+	// problem says why there is no API key, for the user.
+	problem string
+}
+
+// tell tells a tracker what was read.
+func (c credentials) tell(tracker *account.Tracker) {
+	if !c.read {
+		return
+	}
+	tracker.SetAPIKey(c.apiKey)
+	if c.version != "" {
+		tracker.SetSecretVersion(c.version)
+	}
+}
+
+// readCredentials reads the API key, where the tracker needs it again. The Secret is read from the object's own namespace and
+// from no other.
+func (r *Reconciler) readCredentials(ctx context.Context, job *v1alpha1.DaftyJob, tracker *account.Tracker) (credentials, error) {
 	if job.Status.Phase.Final() && !lifecycle.ThumbnailWanted(job, r.Clock.Now()) {
-		return "", nil
+		return credentials{}, nil
 	}
 	age := keyAge
-	if wanted := job.DeletionTimestamp.IsZero() && !lifecycle.CancelRequested(job); wanted && (job.Status.JobID != "" || job.Status.InDoubt()) && tracker.Healthy() {
+	if wanted := job.DeletionTimestamp.IsZero() && !lifecycle.CancelRequested(job); wanted && (job.Status.JobID != "" || job.Status.InDoubt()) &&
+		tracker.Healthy() {
 		age = followingKeyAge
 	}
 	if tracker.CredentialsReadWithin(age) {
-		return "", nil
+		return credentials{}, nil
 	}
 	ref := job.Spec.CredentialsSecretRef
-	var secret *corev1.Secret
 	var refusal apierrors.APIStatus
-	secret, err = r.secrets.read(ctx, r.Client, types.NamespacedName{Namespace: job.Namespace, Name: ref.Name})
+	secret, err := r.secrets.read(ctx, r.Client, types.NamespacedName{Namespace: job.Namespace, Name: ref.Name})
 	switch {
 	case apierrors.IsNotFound(err):
-		tracker.SetAPIKey("")
-		return fmt.Sprintf("Secret %q isn't there; create it: kubectl create secret generic -n %s %s --from-literal=%s=YOUR_API_KEY",
-			ref.Name, job.Namespace, ref.Name, ref.Key), nil
+		return credentials{read: true, problem: fmt.Sprintf("Secret %q isn't there; create it: kubectl create secret generic -n %s %s --from-literal=%s=YOUR_API_KEY",
+			ref.Name, job.Namespace, ref.Name, ref.Key)}, nil
 	case apierrors.IsForbidden(err):
-		tracker.SetAPIKey("")
-		return fmt.Sprintf("the operator may not read Secret %q in namespace %q; give its service account the right to get it", ref.Name, job.Namespace), nil
+		return credentials{read: true, problem: fmt.Sprintf("the operator may not read Secret %q in namespace %q; give its service account the right to get it",
+			ref.Name, job.Namespace)}, nil
 	case errors.As(err, &refusal):
 		// The API server answers, but can't give this Secret, as where it can't decrypt it. That may
 		// last, and must hold up no deletion. A key that was read before stays in use.
 		log.FromContext(ctx).Error(err, "reading the Secret", "secret", ref.Name)
-		return fmt.Sprintf("Secret %q can't be read: %s; it is tried again, and if it lasts, a cluster administrator must look at the API server", ref.Name, err), nil
+		return credentials{problem: fmt.Sprintf("Secret %q can't be read: %s; it is tried again, and if it lasts, "+
+			"a cluster administrator must look at the API server",
+			ref.Name, err)}, nil
 	case err != nil:
-		return "", fmt.Errorf("reading Secret %q: %w", ref.Name, err)
+		return credentials{}, fmt.Errorf("reading Secret %q: %w", ref.Name, err)
 	}
 	key, problem := apiKey(secret, ref.Key)
-	tracker.SetAPIKey(key)
-	tracker.SetSecretVersion(string(secret.UID) + "/" + secret.ResourceVersion)
-	return problem, nil
-}
-
-// secretAge is how long a Secret that was read serves the other DaftyJobs that name it. After a restart thousands do.
-const secretAge = time.Second
-
-// secretReads are the Secrets that were read a moment ago. None is kept for longer.
-type secretReads struct {
-	mu     sync.Mutex
-	newest map[types.NamespacedName]*secretRead
-}
-
-// secretRead is one, for all who ask while it goes on, and for a moment after.
-type secretRead struct {
-	done   chan struct{}
-	secret *corev1.Secret
-	err    error
-}
-
-func (s *secretReads) read(ctx context.Context, c client.Reader, name types.NamespacedName) (*corev1.Secret, error) {
-	s.mu.Lock()
-	read := s.newest[name]
-	if read == nil {
-		read = &secretRead{done: make(chan struct{}), secret: &corev1.Secret{}}
-		if s.newest == nil {
-			s.newest = map[types.NamespacedName]*secretRead{}
-		}
-		s.newest[name] = read
-		s.mu.Unlock()
-		read.err = c.Get(ctx, name, read.secret)
-		close(read.done)
-		forget := func() {
-			s.mu.Lock()
-			defer s.mu.Unlock()
-			if s.newest[name] == read {
-				delete(s.newest, name)
-			}
-		}
-		if read.err != nil {
-			forget() // the next one who asks tries anew
-		} else {
-			time.AfterFunc(secretAge, forget)
-		}
-		return read.secret, read.err
-	}
-	s.mu.Unlock()
-	select {
-	case <-read.done:
-		return read.secret, read.err
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
+	return credentials{read: true, apiKey: key, version: string(secret.UID) + "/" + secret.ResourceVersion, problem: problem}, nil
 }
 
 // apiKey takes the API key from a Secret. Blank space around it is a slip of whoever made

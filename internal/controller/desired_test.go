@@ -17,7 +17,7 @@ import (
 	"dafty.ai/dafty-operator/internal/test/daftysim"
 )
 
-// takeOver is what Flux's kustomize-controller does before it applies: it makes the fields that kubectl has set its own, so
+// takeOver does what Flux's kustomize-controller does before it applies: it makes the fields that kubectl has set its own, so
 // that its apply drops those that Git doesn't have.
 func (w *world) takeOver(name string) {
 	w.t.Helper()

@@ -164,7 +164,7 @@ func (w *world) startOperator() {
 	w.t.Cleanup(w.stop)
 }
 
-// restartOperator is what a crash leaves: an operator that knows nothing.
+// restartOperator leaves what a crash leaves: an operator that knows nothing.
 func (w *world) restartOperator() {
 	w.t.Helper()
 	w.stop()
@@ -255,7 +255,7 @@ func (w *world) judge() {
 	}
 }
 
-// lasting is what of a status never changes after the end.
+// lasting returns what of a status never changes after the end.
 func lasting(job *v1alpha1.DaftyJob) *v1alpha1.DaftyJobStatus {
 	status := job.Status.DeepCopy()
 	status.ObservedGeneration, status.ResultConfigMap, status.ResultConfigMapVersion = 0, "", ""
@@ -356,7 +356,7 @@ type state struct {
 	Reason string
 }
 
-// eventually waits for a DaftyJob to stand so, and gives it.
+// eventually waits for a DaftyJob to stand so, and returns it.
 func (w *world) eventually(name string, phase v1alpha1.Phase, reason string) *v1alpha1.DaftyJob {
 	w.t.Helper()
 	return w.eventuallyWithin(patience, name, phase, reason)
@@ -374,7 +374,7 @@ func (w *world) eventuallyWithin(within time.Duration, name string, phase v1alph
 	return job
 }
 
-// passes waits until a DaftyJob stands so or has stood so, and gives it as it was then: a state that ends by itself may be over
+// passes waits until a DaftyJob stands so or has stood so, and returns it as it was then: a state that ends by itself may be over
 // before it is looked at.
 func (w *world) passes(name string, phase v1alpha1.Phase, reason string) *v1alpha1.DaftyJob {
 	w.t.Helper()
@@ -383,7 +383,7 @@ func (w *world) passes(name string, phase v1alpha1.Phase, reason string) *v1alph
 	})
 }
 
-// sees waits until a DaftyJob is or was so, and gives the first version that was.
+// sees waits until a DaftyJob is or was so, and returns the first version that was.
 func (w *world) sees(name string, so func(*v1alpha1.DaftyJob) bool) *v1alpha1.DaftyJob {
 	w.t.Helper()
 	var found *v1alpha1.DaftyJob
@@ -447,7 +447,7 @@ func (w *world) eventuallyGone(within time.Duration, name string) {
 	}).WithTimeout(within).WithPolling(50*time.Millisecond).Should(BeTrue(), "%s", &story{w, name})
 }
 
-// submitted waits until Dafty has the job, and gives its id.
+// submitted waits until Dafty has the job, and returns its id.
 func (w *world) submitted(name string) string {
 	w.t.Helper()
 	var id string

@@ -12,20 +12,23 @@ import (
 	"dafty.ai/dafty-operator/internal/metrics"
 )
 
-// maxNote is the API's bound of an event's note, in bytes.
+// maxNote is how long the API lets an event's note be, in bytes.
 const maxNote = 1024
 
-// recordEvent makes a decision's news an event and a line of the log.
-func (r *Reconciler) recordEvent(ctx context.Context, job *v1alpha1.DaftyJob, decision lifecycle.Decision) {
-	if decision.Abandoned {
+// recordEvents makes a decision's news events and lines of the log.
+func (r *Reconciler) recordEvents(ctx context.Context, job *v1alpha1.DaftyJob, decision lifecycle.Decision) {
+	if release, _ := decision.Step.(lifecycle.RemoveFinalizer); release.Abandoned {
 		metrics.RecordAbandoned()
 	}
 	if event := decision.Event; event != nil {
-		r.emit(ctx, job, event, string(decision.Step))
+		r.emit(ctx, job, event, decision.Step.String())
+	}
+	if event := decision.StoreEvent; event != nil {
+		r.emit(ctx, job, event, lifecycle.StoreResult{}.String())
 	}
 }
 
-// emit makes an event one of the API server's and a line of the log.
+// emit sends an event to the API server, and writes a line of the log.
 func (r *Reconciler) emit(ctx context.Context, job *v1alpha1.DaftyJob, event *lifecycle.Event, action string) {
 	kind := corev1.EventTypeNormal
 	if event.Warning {

@@ -23,7 +23,7 @@ func NewInformer(lw toolscache.ListerWatcher, object runtime.Object, resync time
 	return toolscache.NewSharedIndexInformer(lw, object, resync, indexers)
 }
 
-// watchOfThePresent refuses to watch from a resourceVersion that the store doesn't have yet, with the error at which a reflector lists anew. It
+// watchOfThePresent refuses to watch from a resourceVersion that the store doesn't have yet, with the error at which a reflector lists again. It
 // costs the smallest of lists for each watch, of which there is one in some minutes.
 func watchOfThePresent(list toolscache.ListWithContextFunc, watchFrom toolscache.WatchFuncWithContext) toolscache.WatchFuncWithContext {
 	return func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {

@@ -10,7 +10,7 @@ import (
 	"dafty.ai/dafty-operator/internal/tracing"
 )
 
-// withJob has the lines of the log tell which job at Dafty they are about. Its ctx is one without.
+// withJob returns a context whose log lines name the job at Dafty that they are about. ctx must be one without.
 func withJob(ctx context.Context, job *v1alpha1.DaftyJob) context.Context {
 	fields := []any{"class", classOf(job)}
 	if submission := job.Status.Submission; submission != nil {
@@ -24,6 +24,6 @@ func withJob(ctx context.Context, job *v1alpha1.DaftyJob) context.Context {
 
 // logDecision tells traces and the debug log what was decided, and is in status.
 func logDecision(ctx context.Context, job *v1alpha1.DaftyJob, before v1alpha1.Phase, decision lifecycle.Decision) {
-	tracing.Decided(ctx, job, before, string(decision.Step))
-	log.FromContext(ctx).V(1).Info("decided", "phaseBefore", before, "phase", job.Status.Phase, "step", decision.Step, "again", decision.After.String())
+	tracing.Decided(ctx, job, before, decision.Step.String())
+	log.FromContext(ctx).V(1).Info("decided", "phaseBefore", before, "phase", job.Status.Phase, "step", decision.Step.String(), "again", decision.After.String())
 }

@@ -16,7 +16,7 @@ import (
 	"dafty.ai/dafty-operator/internal/test/metricstest"
 )
 
-// What the operator tells Prometheus. It isn't parallel: counters are those of the whole process.
+// What the operator tells Prometheus. It isn't parallel: counters are of the whole process.
 func TestMetrics(t *testing.T) {
 	w := newWorldIn(t, kubetest.Start(t), daftysim.Options{})
 	w.putSecret(apiKey)

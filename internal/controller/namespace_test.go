@@ -175,7 +175,7 @@ func (w *world) namespace() (*corev1.Namespace, error) {
 	return namespace, w.Client.Get(context.Background(), client.ObjectKey{Name: w.Namespace}, namespace)
 }
 
-// namespaceMessages is what kubectl describe shows of a namespace that doesn't end.
+// namespaceMessages returns what kubectl describe shows of a namespace that doesn't end.
 func (w *world) namespaceMessages() (string, error) {
 	namespace, err := w.namespace()
 	var messages []string
@@ -203,7 +203,7 @@ func errorText(err error) string {
 	return err.Error()
 }
 
-// abandonment is the line of the log that tells of a job let go, found by any of these words.
+// abandonment returns the line of the log that tells of a job let go, found by any of these words.
 func abandonment(words ...string) string {
 	for line := range strings.Lines(logged.String()) {
 		// The events package writes events into the log too, at other levels.

@@ -24,7 +24,7 @@ type recalled struct {
 	done bool
 }
 
-// classOf is the class of the create that made a job. The request of one that has ended isn't in memory; the type of
+// classOf returns the class of the create that made a job. The request of one that has ended isn't in memory; the type of
 // one that hasn't may be new to this version.
 func classOf(job *v1alpha1.DaftyJob) dafty.Class {
 	if class := lifecycle.Class(&job.Spec); class != dafty.ClassOther {

@@ -1,16 +1,17 @@
-// Package controller reconciles DaftyJobs: it reads, asks package lifecycle what is next,
-// writes status once, and takes the one step that follows.
+// Package controller reconciles DaftyJobs, in five steps:
+//
+//  1. read: the object, what it refers to, its API key, and what is known of its job (scope).
+//  2. decide: package lifecycle says what status must read, and which step follows.
+//  3. admit: a submission passes the queue and the rate limit of its API key, or is decided about once more (plan).
+//  4. persist: status is written.
+//  5. act: events are told, and the step is taken.
 package controller
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/equality"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
@@ -29,10 +30,6 @@ import (
 
 // Name is the controller's, in events, logs and metrics.
 const Name = "dafty-operator"
-
-// conflictRetry is how soon a reconcile that lost a write is tried again, should no watch
-// event bring it back before.
-const conflictRetry = time.Second
 
 // What of these is used is held against the audit log of an API server by a test in config.
 //
@@ -94,7 +91,7 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, wak
 }
 
 // Reconcile decides about one DaftyJob and does what was decided. It waits for no call to
-// Dafty: their answers wake it.
+// Dafty: the answers wake it.
 func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	ctx, span := tracing.Reconcile(ctx, req.NamespacedName)
 	defer span.End()
@@ -105,95 +102,62 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 
 func (r *Reconciler) reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	// 1. Read.
-	job := &v1alpha1.DaftyJob{}
-	if err := r.Get(ctx, req.NamespacedName, job); err != nil {
-		if apierrors.IsNotFound(err) {
-			r.forget(req.NamespacedName)
-		}
-		return ctrl.Result{}, client.IgnoreNotFound(err)
-	}
-	if r.writes.stale(job, r.Clock.Now()) {
-		// The cache will bring what this process has written last, and the reconcile with it; unless the API server's store
-		// was set back to before that.
-		return ctrl.Result{RequeueAfter: staleFor}, nil
-	}
-	if err := r.recall(ctx); err != nil {
-		return ctrl.Result{}, err
-	}
-	tracker := r.Accounts.Tracker(req.NamespacedName, job.UID, job.CreationTimestamp.Time)
-	about := withJob(ctx, job)
-	tracker.SetCallContext(about)
-	tracker.SetVersion(versionOf(job))
-	problem, err := r.readCredentials(about, job, tracker)
-	gathered, gatherErr := r.readReferences(about, job)
-	if err := errors.Join(err, gatherErr); err != nil {
-		return ctrl.Result{}, r.unread(about, job, tracker, gathered, problem, err)
-	}
-
-	result, err := r.act(ctx, job, tracker, gathered, problem)
-	if err == nil && result.finalized {
-		// It need not come back for the submission: the object is as it was written.
-		result, err = r.act(ctx, job, tracker, gathered, problem)
-	}
-	return result.Result, err
-}
-
-// acted is what became of one decision.
-type acted struct {
-	ctrl.Result
-	// finalized says that the object got its finalizer, before anything was submitted.
-	finalized bool
-}
-
-// act makes one decision and carries it out.
-func (r *Reconciler) act(ctx context.Context, job *v1alpha1.DaftyJob, tracker *account.Tracker, gathered lifecycle.References, problem string) (acted, error) {
-	// 2. Decide.
-	decision := r.decide(withJob(ctx, job), job, tracker, gathered, problem)
-
-	// 3. Write status. Where that fails, only such steps are taken as need no record.
-	version := job.ResourceVersion
-	if err := r.writeStatus(ctx, job, decision.Status); err != nil {
-		return r.unrecorded(ctx, job, decision, err)
-	}
-	if job.ResourceVersion != version {
-		tracker.StatusWritten()
-	}
-	ctx = withJob(ctx, job)
-	tracker.SetCallContext(ctx)
-	logDecision(ctx, job, decision.before, decision.Decision)
-	metrics.RecordFinished(decision.before, &job.Status, tracker.EndedAt())
-	if decision.Step != lifecycle.Submit && !decision.AtOnce {
-		tracker.AckPersisted(decision.input.Known)
-	}
-
-	// 4. Tell, and take the step.
-	if err := r.carryOut(ctx, job, decision, true); err != nil {
-		return r.unwritten(ctx, job, lifecycle.WriteOf(decision.Step), err)
-	}
-	done := acted{Result: ctrl.Result{RequeueAfter: decision.After}}
+	s, wait, err := r.read(ctx, req.NamespacedName)
 	switch {
-	case decision.Step == lifecycle.AddFinalizer:
-		done.finalized = job.Status.JobID == ""
-	case decision.Step == lifecycle.Rest && decision.After > 0:
-		// What only waits must not hold up what can go on, as after a restart with many objects.
-		done.Priority = new(handler.LowPriority)
+	case s == nil:
+		return ctrl.Result{RequeueAfter: wait}, err
+	case err != nil:
+		return ctrl.Result{}, r.unread(ctx, s, err)
 	}
-	return done, nil
+	for {
+		// 2. Decide.
+		decision := lifecycle.Next(s.Snapshot)
+
+		// 3. Admit.
+		p := r.admit(s, decision)
+
+		// 4. Persist. Where that fails, only such steps are taken as need no record.
+		if err := r.persist(ctx, s, p); err != nil {
+			return r.unrecorded(ctx, s, p, err)
+		}
+
+		// 5. Act.
+		ctx := withJob(ctx, s.Job)
+		if err := r.act(ctx, s, p, true); err != nil {
+			return r.unwritten(ctx, s.Job, lifecycle.WriteOf(p.Step), err)
+		}
+		if !r.goesOn(s, p.Step) {
+			return requeue(p.Decision), nil
+		}
+	}
 }
 
-// writeStatus writes what changed, if the object is still as it was read.
-func (r *Reconciler) writeStatus(ctx context.Context, job *v1alpha1.DaftyJob, status v1alpha1.DaftyJobStatus) error {
-	if equality.Semantic.DeepEqual(job.Status, status) {
-		return nil
+// goesOn reports whether a reconcile decides once more after a step, as nothing else brings it back, and has the scope ready
+// for that.
+func (r *Reconciler) goesOn(s *scope, step lifecycle.Step) bool {
+	switch step.(type) {
+	case lifecycle.StoreResult:
+		return true // of the same snapshot: what was stored is what it has
+	case lifecycle.AddFinalizer:
+		// It need not come back for the submission: the object is as it was written.
+		if s.finalized || s.Job.Status.JobID != "" {
+			return false
+		}
+		s.finalized = true
+		r.observe(s)
+		return true
 	}
-	base := job.DeepCopy()
-	job.Status = status
-	if err := r.Status().Patch(ctx, job, client.MergeFromWithOptions(base, client.MergeFromWithOptimisticLock{})); err != nil {
-		return fmt.Errorf("writing status: %w", err)
+	return false
+}
+
+// requeue returns when a reconcile is wanted after a decision that was carried out.
+func requeue(decision lifecycle.Decision) ctrl.Result {
+	result := ctrl.Result{RequeueAfter: decision.After}
+	if lifecycle.Is[lifecycle.Rest](decision.Step) && decision.After > 0 {
+		// What only waits must not hold up what can go on, as after a restart with many objects.
+		result.Priority = new(handler.LowPriority)
 	}
-	r.refusals.taken(job, lifecycle.WriteStatus)
-	r.writes.record(job, r.Clock.Now())
-	return nil
+	return result
 }
 
 func (r *Reconciler) forget(name types.NamespacedName) {
@@ -201,13 +165,4 @@ func (r *Reconciler) forget(name types.NamespacedName) {
 	r.writes.forget(name)
 	r.refusals.forget(name)
 	r.results.forget(name)
-}
-
-// requeueAfterConflict says what to do after a write that lost against another, or that is of an object that is gone. Losing against another write is no error:
-// whatever was decided rested on an object that is no more.
-func requeueAfterConflict(err error) (acted, error) {
-	if apierrors.IsConflict(err) {
-		return acted{Result: ctrl.Result{RequeueAfter: conflictRetry}}, nil
-	}
-	return acted{}, client.IgnoreNotFound(err)
 }

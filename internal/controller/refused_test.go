@@ -95,7 +95,7 @@ func (w *world) refuse(manifest, probe, resources string) (lift func()) {
 	return lift
 }
 
-// notes are the Warning events with a reason.
+// notes returns the Warning events with a reason.
 func (w *world) notes(reason string) (notes []string) {
 	for _, event := range w.events() {
 		if event.Reason == reason && event.Type == "Warning" {

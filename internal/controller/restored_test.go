@@ -80,7 +80,7 @@ func TestDoubtRestoredWithStatus(t *testing.T) {
 	w.Expect(w.eventReasons()).NotTo(ContainElement(v1alpha1.ReasonSubmissionUnknown))
 }
 
-// The texts of errors that differ in the id of a trace alone are written once.
+// The texts of errors that differ only in the id of a trace are written once.
 func TestTraceIDs(t *testing.T) {
 	w := newWorld(t, daftysim.Options{Manual: true})
 	const looks = 4

@@ -26,15 +26,15 @@ type resultContent struct {
 	data        map[string]string
 }
 
-// contentOf is the content of job's ConfigMap, for a status.
-func contentOf(job *v1alpha1.DaftyJob, status *v1alpha1.DaftyJobStatus) resultContent {
+// contentOf returns what the ConfigMap of a DaftyJob is to hold of the result of a job at Dafty.
+func contentOf(job *v1alpha1.DaftyJob, jobID string, result *v1alpha1.JobResult) resultContent {
 	owner := metav1.NewControllerRef(job, v1alpha1.GroupVersion.WithKind(kind))
 	owner.BlockOwnerDeletion = nil // which some clusters let nobody set who may not write finalizers
 	content := resultContent{
 		owner:       *owner,
 		labels:      map[string]string{},
 		annotations: map[string]string{},
-		data:        resultData(status.Result),
+		data:        resultData(result),
 	}
 	if given := job.Spec.ResultConfigMapMetadata; given != nil {
 		for key, value := range given.Labels {
@@ -48,7 +48,7 @@ func contentOf(job *v1alpha1.DaftyJob, status *v1alpha1.DaftyJobStatus) resultCo
 		}.String()
 	}
 	content.labels[v1alpha1.ResultLabel] = v1alpha1.ResultLabelValue
-	content.annotations[v1alpha1.ResultOfAnnotation] = lifecycle.Annotation(job, status.JobID)
+	content.annotations[v1alpha1.ResultOfAnnotation] = lifecycle.Annotation(job, jobID)
 	return content
 }
 
@@ -56,13 +56,13 @@ func contentOf(job *v1alpha1.DaftyJob, status *v1alpha1.DaftyJobStatus) resultCo
 func (c *resultContent) digest() string {
 	raw, err := json.Marshal([]any{c.owner.UID, c.labels, c.annotations, c.data})
 	if err != nil {
-		panic(err) // strings alone
+		panic(err) // it is made of strings
 	}
 	sum := sha256.Sum256(raw)
 	return hex.EncodeToString(sum[:8])
 }
 
-// version is the value of status.resultConfigMapVersion for a ConfigMap that holds the content.
+// version returns the value of status.resultConfigMapVersion for a ConfigMap that holds the content.
 func (c *resultContent) version(of *corev1.ConfigMap) string {
 	return of.ResourceVersion + "-" + c.digest()
 }
@@ -94,7 +94,7 @@ func (c *resultContent) sameData(of *corev1.ConfigMap) bool {
 	return maps.Equal(of.Data, c.data) && len(of.BinaryData) == 0
 }
 
-// replaced is a map with some of its keys replaced by others.
+// replaced returns a map with some of its keys replaced by others.
 func replaced(in map[string]string, keys []string, by map[string]string) map[string]string {
 	if in == nil {
 		in = map[string]string{}
@@ -112,11 +112,11 @@ type givenKeys struct {
 	Annotations []string `json:"annotations,omitempty"`
 }
 
-// String is the value of v1alpha1.ResultMetadataAnnotation.
+// String returns the value of v1alpha1.ResultMetadataAnnotation.
 func (k givenKeys) String() string {
 	raw, err := json.Marshal(k)
 	if err != nil {
-		panic(err) // strings alone
+		panic(err) // it is made of strings
 	}
 	return string(raw)
 }
@@ -129,7 +129,7 @@ func keysFrom(value string) (keys givenKeys) {
 	return keys
 }
 
-// resultData are the keys of a result's ConfigMap. They are fit for files and for environment variables.
+// resultData returns the keys of a result's ConfigMap. They are fit for files and for environment variables.
 func resultData(result *v1alpha1.JobResult) map[string]string {
 	data := map[string]string{}
 	put := func(key, value string) {

@@ -79,7 +79,7 @@ func (w *world) eventuallyRight(name string) *corev1.ConfigMap {
 	return stored
 }
 
-// toldOf are the events of a reason about a DaftyJob, as lines, with how often each was told.
+// toldOf returns the events of a reason about a DaftyJob, as lines, with how often each was told.
 func (w *world) toldOf(name, reason string) (lines []string) {
 	for _, event := range w.events() {
 		if event.Regarding.Name == name && event.Reason == reason {
@@ -128,7 +128,7 @@ func patches(patch string) func(w *world, name string) {
 	}
 }
 
-// resultOf is the value of the annotation of that name.
+// resultOf returns the value of the annotation of that name.
 func (w *world) resultOf(configMap string) string {
 	job, err := w.get(strings.TrimSuffix(configMap, "-result"))
 	w.Expect(err).NotTo(HaveOccurred())
@@ -198,7 +198,7 @@ func TestResultsKeepWhatOthersAdd(t *testing.T) {
 	w.Expect(after.ResourceVersion).To(Equal(job.ResourceVersion))
 	w.Expect(w.toldOf("hero", v1alpha1.EventResultRestored)).To(BeEmpty())
 
-	// Held by somebody's finalizer, it can't be written anew; immutable, it can't be mended. Both are told.
+	// Held by somebody's finalizer, it can't be written again; immutable, it can't be mended. Both are told.
 	w.MustKubectl(t, "delete", "configmap", "hero-result", "--wait=false")
 	w.eventuallyStored("hero", soon, `False NotStored: ConfigMap "hero-result" is being deleted, and waits for the finalizers that it has; it is written again once it is gone`)
 	patches(`{"metadata":{"finalizers":null}}`)(w, "hero-result")
@@ -220,7 +220,7 @@ func TestResultsThatAreImmutable(t *testing.T) {
 	w.eventuallyRight("hero")
 }
 
-// restored is a DaftyJob as a backup brings it back: with its annotations, and without its status.
+// restored returns a DaftyJob as a backup brings it back: with its annotations, and without its status.
 func (w *world) restored(job *v1alpha1.DaftyJob) {
 	w.t.Helper()
 	again := &v1alpha1.DaftyJob{ObjectMeta: metav1.ObjectMeta{Namespace: job.Namespace, Name: job.Name, Annotations: job.Annotations}, Spec: job.Spec}

@@ -18,10 +18,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
-	"dafty.ai/dafty-operator/internal/lifecycle"
 )
 
-// ByObject is what the cache is to keep of each kind of object: DaftyJobs as Lean leaves them, and of the ConfigMaps of results,
+// ByObject returns what the cache is to keep of each kind of object: DaftyJobs as TransformForCache leaves them, and of the ConfigMaps of results,
 // which are asked for by their label, as little as tells that one has changed.
 func ByObject() map[client.Object]cache.ByObject {
 	return map[client.Object]cache.ByObject{
@@ -30,7 +29,7 @@ func ByObject() map[client.Object]cache.ByObject {
 	}
 }
 
-// resultMetadata is a ConfigMap without its data.
+// resultMetadata returns a ConfigMap without its data.
 func resultMetadata() *metav1.PartialObjectMetadata {
 	object := &metav1.PartialObjectMetadata{}
 	object.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("ConfigMap"))
@@ -49,7 +48,7 @@ func leanResult(object any) (any, error) {
 	return lean, nil
 }
 
-// ResultOwner is the name of the DaftyJob that a ConfigMap belongs to, empty where it belongs to none.
+// ResultOwner returns the name of the DaftyJob that a ConfigMap belongs to, empty where it belongs to none.
 func ResultOwner(object metav1.Object) string {
 	if owner := metav1.GetControllerOfNoCopy(object); owner != nil && isDaftyJob(owner) {
 		return owner.Name
@@ -76,18 +75,10 @@ func (r *Reconciler) resultChanged(ctx context.Context, job *v1alpha1.DaftyJob) 
 	if !known {
 		return false
 	}
-	content := contentOf(job, &job.Status)
+	content := contentOf(job, job.Status.JobID, job.Status.Result)
 	version += "-" + content.digest()
 	return version != job.Status.ResultConfigMapVersion && !r.results.isRight(key, version)
 }
-
-// tellStored makes news of the ConfigMap of the result an event and a line of the log.
-func (r *Reconciler) tellStored(ctx context.Context, job *v1alpha1.DaftyJob, decision lifecycle.Decision) {
-	r.recordEvent(ctx, job, lifecycle.Decision{Status: decision.Status, Step: stepStore, Event: decision.StoreEvent})
-}
-
-// stepStore is the action of such an event.
-const stepStore lifecycle.Step = "StoreResult"
 
 // resultWatch watches the ConfigMaps of results, from the first time that one is asked for: controllers start only when all
 // that the cache watches is listed, and an operator that may not list ConfigMaps is to do all else.

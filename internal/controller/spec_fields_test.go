@@ -26,7 +26,7 @@ import (
 	"dafty.ai/dafty-operator/internal/test/daftysim"
 )
 
-// aPicture is a PNG of this size, in base64.
+// aPicture returns a PNG of this size, in base64.
 func aPicture(t *testing.T, side int) string {
 	t.Helper()
 	var to bytes.Buffer
@@ -46,7 +46,7 @@ func (w *world) configMap(name string) (*corev1.ConfigMap, error) {
 	return found, w.Client.Get(w.t.Context(), types.NamespacedName{Namespace: w.Namespace, Name: name}, found)
 }
 
-// requestsTo are those of a method whose path ends so.
+// requestsTo returns the requests of a method whose path ends so.
 func (w *world) requestsTo(method, suffix string) []daftysim.Request {
 	return slices.DeleteFunc(w.sim.Requests(), func(r daftysim.Request) bool {
 		return r.Method != method || !strings.HasSuffix(r.Path, suffix)

@@ -9,7 +9,7 @@ import (
 	"dafty.ai/dafty-operator/api/v1alpha1"
 )
 
-// versionOf is what changes with whatever a person changes of a DaftyJob, and with nothing that the operator writes.
+// versionOf returns what changes with whatever a person changes of a DaftyJob, and with nothing that the operator writes.
 func versionOf(job *v1alpha1.DaftyJob) string {
 	annotations := maps.Clone(job.Annotations)
 	delete(annotations, v1alpha1.JobAnnotation)

@@ -22,15 +22,14 @@ const proxyPage = "<html><body><h1>nginx</h1></body></html>"
 func TestErrors(t *testing.T) {
 	type want struct {
 		kind    dafty.Kind
-		advice  dafty.Advice
 		refused bool
 		code    string
 		message string
 	}
 	var (
-		unavailable = want{kind: dafty.KindUnavailable, advice: dafty.AdviceRetry}
-		invalid     = want{kind: dafty.KindInvalid, advice: dafty.AdviceFix, refused: true}
-		rejected    = want{kind: dafty.KindUnauthorized, advice: dafty.AdviceAskPerson, refused: true}
+		unavailable = want{kind: dafty.KindUnavailable}
+		invalid     = want{kind: dafty.KindInvalid, refused: true}
+		rejected    = want{kind: dafty.KindUnauthorized, refused: true}
 	)
 	with := func(w want, code, message string) want { w.code, w.message = code, message; return w }
 	for _, tt := range []struct {
@@ -42,23 +41,23 @@ func TestErrors(t *testing.T) {
 		// Each code that is documented.
 		{"validation", 400, daftys("VALIDATION_ERROR", "no"), with(invalid, "VALIDATION_ERROR", "no")},
 		{"unauthorized", 401, daftys("UNAUTHORIZED", "no"), with(rejected, "UNAUTHORIZED", "no")},
-		{"credits", 402, daftys("INSUFFICIENT_CREDITS", "no"), want{dafty.KindInsufficientCredits, dafty.AdviceAskPerson, true, "INSUFFICIENT_CREDITS", "no"}},
-		{"subscription", 402, daftys("SUBSCRIPTION_REQUIRED", "no"), want{dafty.KindSubscriptionRequired, dafty.AdviceAskPerson, true, "SUBSCRIPTION_REQUIRED", "no"}},
-		{"not found", 404, daftys("NOT_FOUND", "no"), want{dafty.KindNotFound, dafty.AdviceFix, true, "NOT_FOUND", "no"}},
-		{"rate limit", 429, daftys("RATE_LIMIT_ERROR", "no"), want{dafty.KindRateLimit, dafty.AdviceWait, true, "RATE_LIMIT_ERROR", "no"}},
-		{"concurrency", 429, daftys("CONCURRENT_LIMIT_REACHED", "no"), want{dafty.KindConcurrency, dafty.AdviceWait, true, "CONCURRENT_LIMIT_REACHED", "no"}},
-		{"usage", 429, daftys("USAGE_LIMIT_EXCEEDED", "no"), want{dafty.KindUsageLimit, dafty.AdviceWait, true, "USAGE_LIMIT_EXCEEDED", "no"}},
+		{"credits", 402, daftys("INSUFFICIENT_CREDITS", "no"), want{dafty.KindInsufficientCredits, true, "INSUFFICIENT_CREDITS", "no"}},
+		{"subscription", 402, daftys("SUBSCRIPTION_REQUIRED", "no"), want{dafty.KindSubscriptionRequired, true, "SUBSCRIPTION_REQUIRED", "no"}},
+		{"not found", 404, daftys("NOT_FOUND", "no"), want{dafty.KindNotFound, true, "NOT_FOUND", "no"}},
+		{"rate limit", 429, daftys("RATE_LIMIT_ERROR", "no"), want{dafty.KindRateLimit, true, "RATE_LIMIT_ERROR", "no"}},
+		{"concurrency", 429, daftys("CONCURRENT_LIMIT_REACHED", "no"), want{dafty.KindConcurrency, true, "CONCURRENT_LIMIT_REACHED", "no"}},
+		{"usage", 429, daftys("USAGE_LIMIT_EXCEEDED", "no"), want{dafty.KindUsageLimit, true, "USAGE_LIMIT_EXCEEDED", "no"}},
 		{"internal", 500, daftys("INTERNAL_ERROR", "no"), with(unavailable, "INTERNAL_ERROR", "no")},
 
 		// Codes and statuses that aren't.
 		{"new code of a 400", 400, daftys("PROMPT_REFUSED", "no"), with(invalid, "PROMPT_REFUSED", "no")},
-		{"new code of a 402", 402, daftys("CARD_EXPIRED", "no"), want{dafty.KindInsufficientCredits, dafty.AdviceAskPerson, true, "CARD_EXPIRED", "no"}},
-		{"new code of a 429", 429, daftys("SLOW_DOWN", "no"), want{dafty.KindRateLimit, dafty.AdviceWait, true, "SLOW_DOWN", "no"}},
+		{"new code of a 402", 402, daftys("CARD_EXPIRED", "no"), want{dafty.KindInsufficientCredits, true, "CARD_EXPIRED", "no"}},
+		{"new code of a 429", 429, daftys("SLOW_DOWN", "no"), want{dafty.KindRateLimit, true, "SLOW_DOWN", "no"}},
 		{"no code", 400, `{"error":{"message":"no"}}`, with(invalid, "", "no")},
 		{"forbidden", 403, daftys("FORBIDDEN", "no"), with(rejected, "FORBIDDEN", "no")},
 		{"request timeout", 408, daftys("TIMEOUT", "no"), with(unavailable, "TIMEOUT", "no")},
-		{"conflict", 409, daftys("CONFLICT", "no"), want{dafty.KindConflict, dafty.AdviceFix, false, "CONFLICT", "no"}},
-		{"gone", 410, daftys("GONE", "no"), want{dafty.KindNotFound, dafty.AdviceFix, true, "GONE", "no"}},
+		{"conflict", 409, daftys("CONFLICT", "no"), want{dafty.KindConflict, false, "CONFLICT", "no"}},
+		{"gone", 410, daftys("GONE", "no"), want{dafty.KindNotFound, true, "GONE", "no"}},
 		{"too large", 413, daftys("TOO_LARGE", "no"), with(invalid, "TOO_LARGE", "no")},
 		{"unprocessable", 422, daftys("X", "no"), with(invalid, "X", "no")},
 		{"too early", 425, daftys("X", "no"), with(unavailable, "X", "no")},
@@ -90,7 +89,7 @@ func TestErrors(t *testing.T) {
 		{"401 without a body", 401, "", with(rejected, "", "Dafty answered 401 Unauthorized without saying why")},
 		{"401 page", 401, proxyPage, with(rejected, "", "Dafty answered 401 Unauthorized without saying why")},
 		{"401 with another code", 401, daftys("VALIDATION_ERROR", "no"), with(rejected, "VALIDATION_ERROR", "no")},
-		{"429 page", 429, proxyPage, want{dafty.KindRateLimit, dafty.AdviceWait, true, "", "Dafty answered 429 Too Many Requests without saying why"}},
+		{"429 page", 429, proxyPage, want{dafty.KindRateLimit, true, "", "Dafty answered 429 Too Many Requests without saying why"}},
 
 		// A code of an unexpected type spoils nothing.
 		{"code that is a number", 400, `{"error":{"code":42,"message":"no"}}`, with(invalid, "", "no")},
@@ -113,7 +112,7 @@ func TestErrors(t *testing.T) {
 				if job != nil || !errors.As(err, &e) {
 					t.Fatalf("%s: got %+v, %v", name, job, err)
 				}
-				got := want{e.Kind, e.Kind.Advice(), e.Refused(), e.Code, e.Message}
+				got := want{e.Kind, e.Refused(), e.Code, e.Message}
 				if got != tt.want {
 					t.Errorf("%s:\ngot  %+v\nwant %+v", name, got, tt.want)
 				}

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Kind is what an error means, whatever the call.
+// Kind is what an error says, whatever call it answered. What follows from it for DaftyJobs is in lifecycle.MeaningOf.
 type Kind string
 
 const (
@@ -34,34 +34,6 @@ const (
 	// body that isn't Dafty's. The request may have had its effect.
 	KindUnavailable Kind = "Unavailable"
 )
-
-// Advice is what the caller of a failed request must do.
-type Advice string
-
-const (
-	// AdviceFix means that the request can never succeed as it is.
-	AdviceFix Advice = "Fix"
-	// AdviceAskPerson means that it succeeds once a person has acted.
-	AdviceAskPerson Advice = "AskPerson"
-	// AdviceWait means that it succeeds after a while, at the earliest after RetryAfter.
-	AdviceWait Advice = "Wait"
-	// AdviceRetry means to ask again with the same idempotency key or id.
-	AdviceRetry Advice = "Retry"
-)
-
-// Advice returns what to do about errors of this kind.
-func (k Kind) Advice() Advice {
-	switch k {
-	case KindInvalid, KindNotFound, KindConflict:
-		return AdviceFix
-	case KindUnauthorized, KindInsufficientCredits, KindSubscriptionRequired:
-		return AdviceAskPerson
-	case KindRateLimit, KindConcurrency, KindUsageLimit:
-		return AdviceWait
-	case KindUnavailable:
-	}
-	return AdviceRetry
-}
 
 // CallError is any failure of a call to Dafty. Its text never contains the API key.
 type CallError struct {
@@ -102,11 +74,12 @@ func (e *CallError) Error() string {
 // Unwrap returns the context's error if the call ended with it, else nil.
 func (e *CallError) Unwrap() error { return e.cause }
 
-// Refused reports whether a create with this error has certainly made no job, so that nothing was charged and a new
-// idempotency key may follow.
-func (e *CallError) Refused() bool {
-	return e.Unsent || (e.Kind != KindUnavailable && e.Kind != KindConflict)
-}
+// WithoutEffect reports whether the call has certainly had no effect: it never left, or Dafty has refused it.
+func (e *CallError) WithoutEffect() bool { return e.Unsent || e.Kind != KindUnavailable }
+
+// Refused reports whether a create that met this error has certainly made no job, so that nothing was charged and a new
+// idempotency key may follow. A conflict may be with a job that the same key has made.
+func (e *CallError) Refused() bool { return e.Unsent || e.WithoutEffect() && e.Kind != KindConflict }
 
 // KeyMayBeTaken reports whether the answer to a create may mean that Dafty knows its idempotency key from a request with
 // another body. Dafty's pages don't say what it does then; other APIs answer 409 or 422, or name the key in their code.

@@ -67,13 +67,12 @@ func (d *decider) abandon() Decision {
 	if since := d.Now.Sub(d.deadline()); since > time.Minute {
 		waited += since.Round(time.Second) // it was held back
 	}
-	decision := d.release(&Event{Warning: true, Reason: v1alpha1.EventCancelAbandoned, Message: fmt.Sprintf(
-		"gave up cancelling after %s: %s may still run and cost; look for it at Dafty and cancel it there; %s", waited, d.describeJob(), d.describeTries())})
-	decision.Abandoned = true
-	return decision
+	return Decision{Status: d.status, Step: RemoveFinalizer{Abandoned: true}, Event: &Event{Warning: true, Reason: v1alpha1.EventCancelAbandoned,
+		Message: fmt.Sprintf(
+			"gave up cancelling after %s: %s may still run and cost; look for it at Dafty and cancel it there; %s", waited, d.describeJob(), d.describeTries())}}
 }
 
-// describeTries say what was done to cancel a job, and what came of it.
+// describeTries says what was done to cancel a job, and what came of it.
 func (d *decider) describeTries() string {
 	call, inDoubt := d.Known.Cancel, d.status.JobID == "" && d.status.InDoubt()
 	switch {
@@ -86,7 +85,8 @@ func (d *decider) describeTries() string {
 	case call != nil && call.Tries > 0 && call.Err != nil:
 		return fmt.Sprintf("its cancel was tried %s and failed, the last time with: %s", times(call.Tries), call.Err.Error())
 	case call != nil && call.Tries > 0 && d.Known.Trouble != nil:
-		return fmt.Sprintf("Dafty accepted its cancel, sent %s, but hasn't confirmed it: the last look at the job failed with: %s", times(call.Tries), d.Known.Trouble.Err.Error())
+		return fmt.Sprintf("Dafty accepted its cancel, sent %s, but hasn't confirmed it: the last look at the job failed with: %s", times(call.Tries),
+			d.Known.Trouble.Err.Error())
 	case call != nil && call.Tries > 0 && d.Known.Job != nil:
 		return fmt.Sprintf("Dafty accepted its cancel, sent %s, but still reports the job as %q", times(call.Tries), d.Known.Job.Status)
 	case call != nil && call.Tries > 0:

@@ -11,13 +11,13 @@ import (
 	"dafty.ai/dafty-operator/api/v1alpha1"
 )
 
-// yieldsAdoption says that another DaftyJob is to follow what this one has begun to follow, by adoption alone.
+// yieldsAdoption reports whether another DaftyJob is to follow what this one has begun to follow, only by adoption.
 func (d *decider) yieldsAdoption() bool {
 	return d.Job.Spec.AdoptJobID != "" && d.References.Adopter != "" && d.status.JobID != "" && d.status.Submission == nil && !d.stopWanted()
 }
 
-// unverifiedID says that the job's id is from the annotation, where a person may have put it, and that Dafty hasn't shown the job
-// since: the id may be a wrong one.
+// unverifiedID reports whether the job's id is from the annotation, where a person may have put it, and Dafty hasn't shown the job
+// since: it may be a wrong one.
 func (d *decider) unverifiedID() bool {
 	seen := d.Known.Job != nil && strings.EqualFold(d.Known.Job.Id, d.status.JobID)
 	// An attempt before has dated the submission too.
@@ -25,12 +25,12 @@ func (d *decider) unverifiedID() bool {
 	return d.status.JobID != "" && d.Job.Spec.AdoptJobID == "" && !seen && !before
 }
 
-// Annotation is the value of v1alpha1.JobAnnotation for a job's id.
+// Annotation returns the value of v1alpha1.JobAnnotation for a job's id.
 func Annotation(job *v1alpha1.DaftyJob, id string) string {
 	return job.Namespace + "/" + job.Name + ":" + id
 }
 
-// Annotated is the job's id from the annotation, empty where there is none for this very object: one that was
+// Annotated returns the job's id from the annotation, empty where it has none for this very object: one that was
 // copied to another name has a job of its own to make.
 func Annotated(job *v1alpha1.DaftyJob) string {
 	id, ok := strings.CutPrefix(job.Annotations[v1alpha1.JobAnnotation], Annotation(job, ""))
@@ -40,11 +40,11 @@ func Annotated(job *v1alpha1.DaftyJob) string {
 	return id
 }
 
-// idPattern is what an id can look like. Dafty's are UUIDs, which nothing says that they will always be; the placeholder of a
-// command is none.
+// idPattern is what an id can look like. Dafty's are UUIDs, though no page says that they always will be. The placeholder in a
+// command doesn't match.
 var idPattern = regexp.MustCompile(`^[0-9A-Za-z_-]{8,128}$`)
 
-// annotated leaves out what is no id, and an attempt that has failed: another is wanted.
+// annotated returns the same, but neither what is no id nor an attempt that has failed: another is wanted.
 func (d *decider) annotated() string {
 	id := Annotated(d.Job)
 	if !idPattern.MatchString(id) || slices.ContainsFunc(d.status.FailedJobIDs, func(failed string) bool { return strings.EqualFold(failed, id) }) {
@@ -53,7 +53,7 @@ func (d *decider) annotated() string {
 	return id
 }
 
-// annotationWanted says whether the job's id is to be written into the annotation: where there is none, and once in place of
+// annotationWanted reports whether the job's id is to be written into the annotation: where there is none, and once in place of
 // another's, such as that of an attempt before. What somebody puts back after that is theirs (a manifest in Git may have it), and
 // does no harm: status has the right one.
 func (d *decider) annotationWanted() bool {
@@ -75,10 +75,10 @@ func (d *decider) adopt() Decision {
 		d.status.JobID, d.status.SubmittedAt, d.status.StartedAt = "", nil, nil
 		meta.RemoveStatusCondition(&d.status.Conditions, v1alpha1.ConditionSubmitted)
 		return d.setStatus(stalled(v1alpha1.PhasePending, v1alpha1.ReasonAlreadyAdopted, fmt.Sprintf(
-			"job %s is followed by DaftyJob %q of this namespace; delete this one, or that one", id, d.References.Adopter)), Rest, maxCredentialsPoll)
+			"job %s is followed by DaftyJob %q of this namespace; delete this one, or that one", id, d.References.Adopter)), Rest{}, maxCredentialsPoll)
 	}
 	if !d.finalizer() && !d.stopWanted() {
-		return Decision{Status: d.status, Step: AddFinalizer} // or a deletion would leave it running
+		return Decision{Status: d.status, Step: AddFinalizer{}} // or a deletion would leave it running
 	}
 	d.status.JobID = id
 	decision := d.follow()

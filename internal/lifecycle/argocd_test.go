@@ -32,7 +32,7 @@ func argoTable(t *testing.T, seen explored) {
 	docstest.Table(t, "../../docs/argocd.md", "| phase | health | reasons |", rows)
 }
 
-// argoHealth is the health that Argo CD shows of a job.
+// argoHealth returns the health that Argo CD shows of a job.
 func argoHealth(t *testing.T, job *v1alpha1.DaftyJob) string {
 	t.Helper()
 	script, err := os.ReadFile(healthCheck)

@@ -15,7 +15,7 @@ import (
 // failedID is the id of the first attempt of failedBefore.
 const failedID = "00000001" + "-8b1d-4e43-9d9c-0d7a3a1c2b4f"
 
-// second is the second attempt: the record of its request, after the first has failed.
+// second has the second attempt: the record of its request, after the first has failed.
 func second(job *DaftyJob) {
 	failedBefore(1, 0)(job)
 	job.Status.NextAttemptAt, job.Status.Attempts = nil, 2
@@ -42,9 +42,9 @@ func retried(next time.Duration, failed ...string) func(*testing.T, lifecycle.De
 	}
 }
 
-// backsOff is a job that is tried again after so long.
+// backsOff returns a job that is tried again after so long.
 func backsOff(after time.Duration, says string) then {
-	return then{phase: PhasePending, way: inProgress, reason: ReasonBackingOff, says: says, step: lifecycle.Rest, after: after}
+	return then{phase: PhasePending, way: inProgress, reason: ReasonBackingOff, says: says, step: lifecycle.Rest{}, after: after}
 }
 
 func news(t then) then {
@@ -78,35 +78,35 @@ var retries = []row{
 	},
 	{
 		name: "the last attempt failed", given: newJob(failedBefore(1, 0), taken(PhaseProcessing), backoffLimit(1), tried(2)), known: with(keyA, noWords),
-		then: then{phase: PhaseFailed, way: stalled, reason: ReasonGenerationFailed, says: "too odd; that was attempt 2 of 2", step: lifecycle.Rest, event: "Warning GenerationFailed", also: hasID},
+		then: then{phase: PhaseFailed, way: stalled, reason: ReasonGenerationFailed, says: "too odd; that was attempt 2 of 2", step: lifecycle.Rest{}, event: "Warning GenerationFailed", also: hasID},
 	},
 	{
 		name: "by default none follows", given: newJob(taken(PhaseProcessing), backoffLimit(0)), known: with(keyA, noWords),
-		then: then{phase: PhaseFailed, way: stalled, reason: ReasonGenerationFailed, step: lifecycle.Rest, event: "Warning GenerationFailed", also: hasID},
+		then: then{phase: PhaseFailed, way: stalled, reason: ReasonGenerationFailed, step: lifecycle.Rest{}, event: "Warning GenerationFailed", also: hasID},
 	},
 	{
 		name: "what was to be cancelled isn't tried again", given: newJob(taken(PhaseProcessing), backoffLimit(1), desired(DesiredCancelled)), known: with(keyA, noWords),
-		then: then{phase: PhaseFailed, way: stalled, reason: ReasonGenerationFailed, step: lifecycle.Rest, event: "Warning GenerationFailed", also: hasID},
+		then: then{phase: PhaseFailed, way: stalled, reason: ReasonGenerationFailed, step: lifecycle.Rest{}, event: "Warning GenerationFailed", also: hasID},
 	},
 	{
 		name: "what is cancelled isn't tried again", given: newJob(taken(PhaseCancelling), backoffLimit(1), desired(DesiredCancelled)), known: with(keyA, noWords),
-		then: then{phase: PhaseCancelled, way: current, reason: ReasonCancelled, step: lifecycle.Rest, event: "Normal Cancelled", also: hasID},
+		then: then{phase: PhaseCancelled, way: current, reason: ReasonCancelled, step: lifecycle.Rest{}, event: "Normal Cancelled", also: hasID},
 	},
 	{
 		name: "what was cancelled through another DaftyJob isn't tried again", given: newJob(taken(PhaseProcessing), backoffLimit(1)), known: with(keyA, noWords, cancelledElsewhere),
-		then: then{phase: PhaseFailed, way: stalled, reason: ReasonGenerationFailed, says: "was cancelled at Dafty through another DaftyJob that shares it", step: lifecycle.Rest, event: "Warning GenerationFailed", also: hasID},
+		then: then{phase: PhaseFailed, way: stalled, reason: ReasonGenerationFailed, says: "was cancelled at Dafty through another DaftyJob that shares it", step: lifecycle.Rest{}, event: "Warning GenerationFailed", also: hasID},
 	},
 	{
 		name: "what both called off is cancelled for both", given: newJob(taken(PhaseProcessing), backoffLimit(1), desired(DesiredCancelled)), known: with(keyA, noWords, cancelledElsewhere),
-		then: then{phase: PhaseCancelled, way: current, reason: ReasonCancelled, step: lifecycle.Rest, event: "Normal Cancelled", also: hasID},
+		then: then{phase: PhaseCancelled, way: current, reason: ReasonCancelled, step: lifecycle.Rest{}, event: "Normal Cancelled", also: hasID},
 	},
 	{
 		name: "what is deleted isn't tried again", given: newJob(taken(PhaseProcessing), backoffLimit(1), deleted(0)), known: with(keyA, noWords),
-		then: then{phase: PhaseFailed, way: stalled, reason: ReasonGenerationFailed, step: lifecycle.Rest, after: deletionTimeout, event: "Warning GenerationFailed", also: hasID},
+		then: then{phase: PhaseFailed, way: stalled, reason: ReasonGenerationFailed, step: lifecycle.Rest{}, after: deletionTimeout, event: "Warning GenerationFailed", also: hasID},
 	},
 	{
 		name: "what is lost isn't tried again", given: newJob(taken(PhaseProcessing), backoffLimit(1)), known: with(keyA, trouble(refusal(dafty.KindNotFound), 2, keyA)), when: time.Minute,
-		then: then{phase: PhaseFailed, way: stalled, reason: ReasonJobNotFound, step: lifecycle.Rest, event: "Warning JobNotFound"},
+		then: then{phase: PhaseFailed, way: stalled, reason: ReasonJobNotFound, step: lifecycle.Rest{}, event: "Warning JobNotFound"},
 	},
 	{
 		name: "between attempts", given: newJob(failedBefore(1, 10*time.Second), backoffLimit(1), note(ownNote[:len(ownNote)-len(jobID)]+failedID)), known: with(keyA, noWords), when: 4 * time.Second,
@@ -131,11 +131,11 @@ var retries = []row{
 	},
 	{
 		name: "a repeat of the attempt that failed is still on its way: none is sent beside it", given: newJob(failedBefore(1, 0), backoffLimit(1)), known: with(keyA, posting),
-		then: then{phase: PhasePending, way: inProgress, reason: ReasonBackingOff, step: lifecycle.Rest, after: 45 * time.Second},
+		then: then{phase: PhasePending, way: inProgress, reason: ReasonBackingOff, step: lifecycle.Rest{}, after: 45 * time.Second},
 	},
 	{
 		name: "a person gives the annotation between attempts", given: newJob(failedBefore(1, 10*time.Second), backoffLimit(1), note(ownNote)), known: with(keyA),
-		then: then{phase: PhaseSubmitting, way: inProgress, reason: ReasonSubmitting, step: lifecycle.Follow, event: "Normal Submitting", also: func(t *testing.T, got lifecycle.Decision) {
+		then: then{phase: PhaseSubmitting, way: inProgress, reason: ReasonSubmitting, step: lifecycle.Follow{}, event: "Normal Submitting", also: func(t *testing.T, got lifecycle.Decision) {
 			hasID(t, got)
 			if got.Status.NextAttemptAt != nil {
 				t.Error("another attempt is announced")
@@ -144,18 +144,18 @@ var retries = []row{
 	},
 	{
 		name: "the second attempt takes the annotation over", given: newJob(second, backoffLimit(1), note(namespace+"/"+name+":"+failedID)), known: with(keyA, answered(daftys(dafty.Pending)), ofSecond, looked(failedWas)), when: time.Second,
-		then: then{phase: PhaseQueued, way: inProgress, reason: ReasonQueued, step: lifecycle.Annotate, event: "Normal Queued", also: hasID},
+		then: then{phase: PhaseQueued, way: inProgress, reason: ReasonQueued, step: lifecycle.Annotate{}, event: "Normal Queued", also: hasID},
 	},
 	{
 		name: "Dafty answers with the attempt that failed: its annotation stands", given: newJob(second, backoffLimit(2), note(namespace+"/"+name+":"+failedID), func(job *DaftyJob) {
 			job.Status.JobID = failedID
 			says(PhaseQueued, ReasonQueued)(job)
 		}), known: with(keyA),
-		then: then{phase: PhaseQueued, way: inProgress, reason: ReasonQueued, step: lifecycle.Follow},
+		then: then{phase: PhaseQueued, way: inProgress, reason: ReasonQueued, step: lifecycle.Follow{}},
 	},
 	{
 		name: "the second attempt is refused, and isn't counted", given: newJob(second, backoffLimit(1)), known: with(keyA, failing(refusal(dafty.KindRateLimit), 1, 0), ofSecond), when: time.Second,
-		then: then{phase: PhasePending, way: inProgress, reason: ReasonWaitingForRateLimit, step: lifecycle.Rest, after: time.Second, event: "Normal WaitingForRateLimit", also: func(t *testing.T, got lifecycle.Decision) {
+		then: then{phase: PhasePending, way: inProgress, reason: ReasonWaitingForRateLimit, step: lifecycle.Rest{}, after: time.Second, event: "Normal WaitingForRateLimit", also: func(t *testing.T, got lifecycle.Decision) {
 			if asJSON(got.Status.Submission) != `{"attempt":2,"refusals":1}` || got.Status.Attempts != 1 || !slices.Equal(got.Status.FailedJobIDs, []string{failedID}) {
 				t.Errorf("status is %s", asJSON(got.Status))
 			}
@@ -167,11 +167,11 @@ var retries = []row{
 	},
 	{
 		name: "the second attempt is invalid", given: newJob(second, backoffLimit(1)), known: with(keyA, failing(refusal(dafty.KindInvalid), 1, 0), ofSecond), when: time.Second,
-		then: then{phase: PhaseFailed, way: stalled, reason: ReasonInvalidRequest, step: lifecycle.Rest, event: "Warning InvalidRequest", also: hasError("VALIDATION_ERROR", "Dafty said so")},
+		then: then{phase: PhaseFailed, way: stalled, reason: ReasonInvalidRequest, step: lifecycle.Rest{}, event: "Warning InvalidRequest", also: hasError("VALIDATION_ERROR", "Dafty said so")},
 	},
 	{
 		name: "the second attempt completed: the first one's error is none", given: newJob(second, backoffLimit(1)), known: with(keyA, answered(daftys(dafty.Completed)), ofSecond), when: time.Second,
-		then: then{phase: PhaseCompleted, way: current, reason: ReasonCompleted, step: lifecycle.Rest, event: "Normal Completed", also: func(t *testing.T, got lifecycle.Decision) {
+		then: then{phase: PhaseCompleted, way: current, reason: ReasonCompleted, step: lifecycle.Rest{}, event: "Normal Completed", also: func(t *testing.T, got lifecycle.Decision) {
 			if got.Status.Error != nil || !got.Status.SubmittedAt.Equal(at(-time.Minute)) || got.Status.Duration != "61s" {
 				t.Errorf("status is %s", asJSON(got.Status))
 			}
@@ -179,15 +179,15 @@ var retries = []row{
 	},
 	{
 		name: "cancelled between attempts", given: newJob(failedBefore(2, 10*time.Second), backoffLimit(2), desired(DesiredCancelled)), known: with(keyA),
-		then: then{phase: PhaseCancelled, way: current, reason: ReasonCancelled, says: "called off before it was tried again; 2 attempts failed before", step: lifecycle.Rest, event: "Normal Cancelled", also: noneFollows},
+		then: then{phase: PhaseCancelled, way: current, reason: ReasonCancelled, says: "called off before it was tried again; 2 attempts failed before", step: lifecycle.Rest{}, event: "Normal Cancelled", also: noneFollows},
 	},
 	{
 		name: "deleted between attempts", given: newJob(failedBefore(1, 10*time.Second), backoffLimit(1), deleted(0), note(namespace+"/"+name+":"+failedID)), known: with(""),
-		then: then{phase: PhasePending, way: inProgress, reason: ReasonBackingOff, step: lifecycle.RemoveFinalizer},
+		then: then{phase: PhasePending, way: inProgress, reason: ReasonBackingOff, step: lifecycle.RemoveFinalizer{}},
 	},
 	{
 		name: "suspended between attempts", given: newJob(failedBefore(1, 10*time.Second), backoffLimit(1), desired(DesiredSuspended)), known: with(keyA), when: time.Minute,
-		then: then{phase: PhasePending, way: suspended, reason: ReasonSuspended, step: lifecycle.Rest, event: "Normal Suspended"},
+		then: then{phase: PhasePending, way: suspended, reason: ReasonSuspended, step: lifecycle.Rest{}, event: "Normal Suspended"},
 	},
 	{
 		name: "released between attempts", given: newJob(failedBefore(1, 10*time.Second), backoffLimit(1), says(PhasePending, ReasonSuspended)), known: with(keyA), when: 4 * time.Second,
@@ -195,11 +195,11 @@ var retries = []row{
 	},
 	{
 		name: "backoffLimit is lowered between attempts: none is paid for that isn't wanted", given: newJob(failedBefore(1, 10*time.Second), backoffLimit(0)), known: with(keyA),
-		then: then{phase: PhaseFailed, way: stalled, reason: ReasonGenerationFailed, says: "too odd; spec.backoffLimit allows no other attempt after 1", step: lifecycle.Rest, event: "Warning GenerationFailed", also: noneFollows},
+		then: then{phase: PhaseFailed, way: stalled, reason: ReasonGenerationFailed, says: "too odd; spec.backoffLimit allows no other attempt after 1", step: lifecycle.Rest{}, event: "Warning GenerationFailed", also: noneFollows},
 	},
 	{
 		name: "the same of a style", given: newJob(style, failedBefore(1, 0)), known: with(keyA),
-		then: then{phase: PhaseFailed, way: stalled, reason: ReasonExtractionFailed, step: lifecycle.Rest, event: "Warning ExtractionFailed", also: noneFollows},
+		then: then{phase: PhaseFailed, way: stalled, reason: ReasonExtractionFailed, step: lifecycle.Rest{}, event: "Warning ExtractionFailed", also: noneFollows},
 	},
 	{
 		name: "a request that a person says made no job counts as an attempt, and as no failure", given: newJob(second, backoffLimit(1), resubmit(secondKey)), known: with(keyA), when: 24 * time.Hour,
@@ -225,20 +225,20 @@ func noneFollows(t *testing.T, got lifecycle.Decision) {
 	}
 }
 
-// exceeded is a job that its deadline ended.
+// exceeded returns a job that its deadline ended.
 func exceeded(says string) then {
 	return then{phase: PhaseFailed, way: stalled, reason: ReasonDeadlineExceeded, says: "longer than the 60 seconds of spec.activeDeadlineSeconds; " + says,
-		step: lifecycle.Rest, event: "Warning DeadlineExceeded"}
+		step: lifecycle.Rest{}, event: "Warning DeadlineExceeded"}
 }
 
 // cancelled is a job whose cancel leaves.
-var cancelLeaves = then{phase: PhaseCancelling, way: inProgress, reason: ReasonCancelling, step: lifecycle.Cancel, after: 30 * time.Second, event: "Normal Cancelling", also: hasID}
+var cancelLeaves = then{phase: PhaseCancelling, way: inProgress, reason: ReasonCancelling, step: lifecycle.Cancel{}, after: 30 * time.Second, event: "Normal Cancelling", also: hasID}
 
 // The job has a deadline. Its first attempt was submitted at 1 s, so that it ends at 61 s.
 var deadlines = []row{
 	{
 		name: "before the deadline: looked at again when it comes", given: newJob(taken(PhaseProcessing), deadline(60)), known: with(keyA, looked(daftys(dafty.Processing))), when: 41 * time.Second,
-		then: then{phase: PhaseProcessing, way: inProgress, reason: ReasonProcessing, step: lifecycle.Follow, after: 20 * time.Second},
+		then: then{phase: PhaseProcessing, way: inProgress, reason: ReasonProcessing, step: lifecycle.Follow{}, after: 20 * time.Second},
 	},
 	{
 		name: "the deadline: cancelled", given: newJob(taken(PhaseProcessing), deadline(60)), known: with(keyA, looked(daftys(dafty.Processing))), when: 61 * time.Second,
@@ -254,23 +254,23 @@ var deadlines = []row{
 	},
 	{
 		name: "the deadline, without a key: told", given: newJob(taken(PhaseQueued), deadline(60)), known: with(""), when: 61 * time.Second,
-		then: then{phase: PhaseQueued, way: inProgress, reason: ReasonWaitingForCredentials, step: lifecycle.Rest, after: 5 * time.Second, event: "Warning WaitingForCredentials"},
+		then: then{phase: PhaseQueued, way: inProgress, reason: ReasonWaitingForCredentials, step: lifecycle.Rest{}, after: 5 * time.Second, event: "Warning WaitingForCredentials"},
 	},
 	{
 		name: "this machine's clock is ahead of Dafty's: the deadline counts from when the request was sent", given: newJob(taken(PhaseQueued), deadline(60), sentAndTold(10*time.Minute, time.Second)), known: with(keyA), when: 10*time.Minute + 50*time.Second,
-		then: then{phase: PhaseQueued, way: inProgress, reason: ReasonQueued, step: lifecycle.Follow, after: 10 * time.Second},
+		then: then{phase: PhaseQueued, way: inProgress, reason: ReasonQueued, step: lifecycle.Follow{}, after: 10 * time.Second},
 	},
 	{
 		name: "it was, and is put right: the deadline counts from what Dafty says", given: newJob(taken(PhaseQueued), deadline(60), sentAndTold(10*time.Minute, time.Second)), known: with(keyA), when: 51 * time.Second,
-		then: then{phase: PhaseQueued, way: inProgress, reason: ReasonQueued, step: lifecycle.Follow, after: 10 * time.Second},
+		then: then{phase: PhaseQueued, way: inProgress, reason: ReasonQueued, step: lifecycle.Follow{}, after: 10 * time.Second},
 	},
 	{
 		name: "this machine's clock is behind Dafty's", given: newJob(taken(PhaseQueued), deadline(60), sentAndTold(0, 10*time.Minute)), known: with(keyA), when: 50 * time.Second,
-		then: then{phase: PhaseQueued, way: inProgress, reason: ReasonQueued, step: lifecycle.Follow, after: 10 * time.Second},
+		then: then{phase: PhaseQueued, way: inProgress, reason: ReasonQueued, step: lifecycle.Follow{}, after: 10 * time.Second},
 	},
 	{
 		name: "it was, and is put right", given: newJob(taken(PhaseQueued), deadline(60), sentAndTold(0, 10*time.Minute)), known: with(keyA), when: 10*time.Minute + 50*time.Second,
-		then: then{phase: PhaseQueued, way: inProgress, reason: ReasonQueued, step: lifecycle.Follow, after: 10 * time.Second},
+		then: then{phase: PhaseQueued, way: inProgress, reason: ReasonQueued, step: lifecycle.Follow{}, after: 10 * time.Second},
 	},
 	{
 		name: "a later attempt has the deadline of the first", given: newJob(taken(PhaseQueued), deadline(60), sentAndTold(30*time.Second, time.Second), func(job *DaftyJob) { job.Status.Submission.Attempt = 2 }), known: with(keyA), when: 61 * time.Second,
@@ -279,7 +279,7 @@ var deadlines = []row{
 	{
 		name: "this machine's clock is ahead of Dafty's, and the first attempt fails: the next has what is left of the deadline", given: newJob(taken(PhaseQueued), deadline(60), backoffLimit(1), sentAndTold(10*time.Minute, time.Second)),
 		known: with(keyA, looked(daftys(dafty.Failed))), when: 10*time.Minute + 10*time.Second,
-		then: then{phase: PhasePending, way: inProgress, reason: ReasonBackingOff, step: lifecycle.Rest, after: 10 * time.Second, event: "Normal BackingOff", also: func(t *testing.T, got lifecycle.Decision) {
+		then: then{phase: PhasePending, way: inProgress, reason: ReasonBackingOff, step: lifecycle.Rest{}, after: 10 * time.Second, event: "Normal BackingOff", also: func(t *testing.T, got lifecycle.Decision) {
 			if since := got.Status.SubmittedAt; !since.Equal(at(10 * time.Minute)) {
 				t.Errorf("submitted at %v", since)
 			}
@@ -295,16 +295,16 @@ var deadlines = []row{
 	},
 	{
 		name: "the job outran the deadline's cancel", given: newJob(taken(PhaseCancelling), deadline(60)), known: with(keyA, looked(daftys(dafty.Completed))), when: 65 * time.Second,
-		then: then{phase: PhaseCompleted, way: current, reason: ReasonCompletedBeforeCancel, step: lifecycle.Rest, event: "Normal CompletedBeforeCancel"},
+		then: then{phase: PhaseCompleted, way: current, reason: ReasonCompletedBeforeCancel, step: lifecycle.Rest{}, event: "Normal CompletedBeforeCancel"},
 	},
 	{
 		name: "it completed in time, and is seen late", given: newJob(taken(PhaseProcessing), deadline(60)), known: with(keyA, looked(daftys(dafty.Completed))), when: time.Hour,
-		then: then{phase: PhaseCompleted, way: current, reason: ReasonCompleted, step: lifecycle.Rest, event: "Normal Completed"},
+		then: then{phase: PhaseCompleted, way: current, reason: ReasonCompleted, step: lifecycle.Rest{}, event: "Normal Completed"},
 	},
 	{
 		name: "a list tells of it, and not when it was made: the deadline counts from when it was sent", given: newJob(taken(PhaseSubmitting), deadline(60), func(job *DaftyJob) { job.Status.SubmittedAt = nil }),
 		known: with(keyA, looked(&dafty.Job{Id: jobID, Status: dafty.Processing})), when: 50 * time.Second,
-		then: then{phase: PhaseProcessing, way: inProgress, reason: ReasonProcessing, step: lifecycle.Follow, after: 10 * time.Second, event: "Normal Processing", also: func(t *testing.T, got lifecycle.Decision) {
+		then: then{phase: PhaseProcessing, way: inProgress, reason: ReasonProcessing, step: lifecycle.Follow{}, after: 10 * time.Second, event: "Normal Processing", also: func(t *testing.T, got lifecycle.Decision) {
 			if got.Status.SubmittedAt != nil {
 				t.Errorf("submitted at %v", got.Status.SubmittedAt)
 			}
@@ -312,27 +312,27 @@ var deadlines = []row{
 	},
 	{
 		name: "it failed past the deadline, before it was cancelled: not tried again", given: newJob(taken(PhaseProcessing), deadline(60), backoffLimit(3)), known: with(keyA, noWords), when: 61 * time.Second,
-		then: then{phase: PhaseFailed, way: stalled, reason: ReasonGenerationFailed, step: lifecycle.Rest, event: "Warning GenerationFailed", also: hasID},
+		then: then{phase: PhaseFailed, way: stalled, reason: ReasonGenerationFailed, step: lifecycle.Rest{}, event: "Warning GenerationFailed", also: hasID},
 	},
 	{
 		name: "the user cancels past the deadline", given: newJob(taken(PhaseCancelling), deadline(60), desired(DesiredCancelled)), known: with(keyA, looked(daftys(dafty.Failed))), when: 65 * time.Second,
-		then: then{phase: PhaseCancelled, way: current, reason: ReasonCancelled, step: lifecycle.Rest, event: "Normal Cancelled"},
+		then: then{phase: PhaseCancelled, way: current, reason: ReasonCancelled, step: lifecycle.Rest{}, event: "Normal Cancelled"},
 	},
 	{
 		name: "the deadline is moved once the cancel has begun: it isn't taken back", given: newJob(taken(PhaseCancelling), deadline(3600)), known: with(keyA, looked(daftys(dafty.Processing))), when: 65 * time.Second,
-		then: then{phase: PhaseCancelling, way: inProgress, reason: ReasonCancelling, step: lifecycle.Cancel, after: 30 * time.Second, also: hasID},
+		then: then{phase: PhaseCancelling, way: inProgress, reason: ReasonCancelling, step: lifecycle.Cancel{}, after: 30 * time.Second, also: hasID},
 	},
 	{
 		name: "the deadline is taken away once the cancel has begun, which is confirmed", given: newJob(taken(PhaseCancelling)), known: with(keyA, looked(daftys(dafty.Failed))), when: 65 * time.Second,
-		then: then{phase: PhaseFailed, way: stalled, reason: ReasonDeadlineExceeded, says: "longer than spec.activeDeadlineSeconds allowed when its cancel began", step: lifecycle.Rest, event: "Warning DeadlineExceeded"},
+		then: then{phase: PhaseFailed, way: stalled, reason: ReasonDeadlineExceeded, says: "longer than spec.activeDeadlineSeconds allowed when its cancel began", step: lifecycle.Rest{}, event: "Warning DeadlineExceeded"},
 	},
 	{
 		name: "the deadline is put off once the cancel has begun, which is confirmed", given: newJob(taken(PhaseCancelling), deadline(86400)), known: with(keyA, looked(daftys(dafty.Failed))), when: 65 * time.Second,
-		then: then{phase: PhaseFailed, way: stalled, reason: ReasonDeadlineExceeded, says: "longer than spec.activeDeadlineSeconds allowed when its cancel began", step: lifecycle.Rest, event: "Warning DeadlineExceeded"},
+		then: then{phase: PhaseFailed, way: stalled, reason: ReasonDeadlineExceeded, says: "longer than spec.activeDeadlineSeconds allowed when its cancel began", step: lifecycle.Rest{}, event: "Warning DeadlineExceeded"},
 	},
 	{
 		name: "in doubt: the deadline counts from its first sending", given: newJob(repeated(50*time.Second), deadline(60)), known: with(keyA), when: 51 * time.Second,
-		then: then{phase: PhaseSubmitting, way: inProgress, reason: ReasonSubmitting, step: lifecycle.Rest, after: 9 * time.Second},
+		then: then{phase: PhaseSubmitting, way: inProgress, reason: ReasonSubmitting, step: lifecycle.Rest{}, after: 9 * time.Second},
 	},
 	{
 		name: "in doubt past the deadline: first the job's id is learnt", given: newJob(repeated(30*time.Second), deadline(60)), known: with(keyA), when: 75 * time.Second,
@@ -340,7 +340,7 @@ var deadlines = []row{
 	},
 	{
 		name: "in doubt past the deadline: asked again sooner than else", given: newJob(sent, deadline(1)), known: with(keyA, failing(internalError, 30, 0)), when: time.Second,
-		then: then{phase: PhaseSubmitting, way: inProgress, reason: ReasonAPIUnavailable, step: lifecycle.Rest, after: 44 * time.Second, event: "Warning APIUnavailable"},
+		then: then{phase: PhaseSubmitting, way: inProgress, reason: ReasonAPIUnavailable, step: lifecycle.Rest{}, after: 44 * time.Second, event: "Warning APIUnavailable"},
 	},
 	{
 		name: "in doubt past the deadline, and the id is learnt: cancelled", given: newJob(repeated(75*time.Second), deadline(60)), known: with(keyA, answered(daftys(dafty.Processing)), sentAgain(75*time.Second)), when: 76 * time.Second,
@@ -348,11 +348,11 @@ var deadlines = []row{
 	},
 	{
 		name: "in doubt past the deadline, and past Dafty's memory: nobody says that nothing runs", given: newJob(sent, deadline(60)), known: with(keyA), when: 24 * time.Hour,
-		then: then{phase: PhaseSubmitting, way: stalled, reason: ReasonSubmissionUnknown, step: lifecycle.Rest, after: 5 * time.Minute, event: "Warning SubmissionUnknown"},
+		then: then{phase: PhaseSubmitting, way: stalled, reason: ReasonSubmissionUnknown, step: lifecycle.Rest{}, after: 5 * time.Minute, event: "Warning SubmissionUnknown"},
 	},
 	{
 		name: "a first request that was refused doesn't count", given: newJob(sent, deadline(1)), known: with(keyA, failing(refusal(dafty.KindInsufficientCredits), 1, 0)), when: time.Minute,
-		then: then{phase: PhasePending, way: stalled, reason: ReasonInsufficientCredits, step: lifecycle.Rest, after: time.Second, event: "Warning InsufficientCredits", also: cleared(1)},
+		then: then{phase: PhasePending, way: stalled, reason: ReasonInsufficientCredits, step: lifecycle.Rest{}, after: time.Second, event: "Warning InsufficientCredits", also: cleared(1)},
 	},
 	{
 		name: "between attempts: looked at again when the deadline comes", given: newJob(failedBefore(1, 10*time.Second), backoffLimit(1), deadline(65)), known: with(keyA),
@@ -368,7 +368,7 @@ var deadlines = []row{
 	},
 	{
 		name: "the deadline between attempts, of a job that was cancelled", given: newJob(failedBefore(1, 10*time.Second), backoffLimit(1), deadline(60), desired(DesiredCancelled)), known: with(keyA),
-		then: then{phase: PhaseCancelled, way: current, reason: ReasonCancelled, step: lifecycle.Rest, event: "Normal Cancelled", also: noneFollows},
+		then: then{phase: PhaseCancelled, way: current, reason: ReasonCancelled, step: lifecycle.Rest{}, event: "Normal Cancelled", also: noneFollows},
 	},
 	{
 		name: "the second attempt is in doubt past the deadline, which counts from the first", given: newJob(second, backoffLimit(1), deadline(60)), known: with(keyA), when: 45 * time.Second,
@@ -380,7 +380,7 @@ var deadlines = []row{
 	},
 	{
 		name: "deleted before the deadline: nothing is looked at once it is let go", given: newJob(taken(PhaseProcessing), deadline(3600), orphan, deleted(0)), known: with(keyA),
-		then: then{phase: PhaseProcessing, way: inProgress, reason: ReasonProcessing, step: lifecycle.RemoveFinalizer, event: "Normal JobOrphaned"},
+		then: then{phase: PhaseProcessing, way: inProgress, reason: ReasonProcessing, step: lifecycle.RemoveFinalizer{}, event: "Normal JobOrphaned"},
 	},
 }
 
@@ -393,11 +393,11 @@ func sentAgain(after time.Duration) func(*lifecycle.Known) {
 var adoptions = []row{
 	{
 		name: "adopted, after the finalizer", given: newJob(adopting, noFinalizer), known: with(keyA),
-		then: then{way: unseen, step: lifecycle.AddFinalizer},
+		then: then{way: unseen, step: lifecycle.AddFinalizer{}},
 	},
 	{
 		name: "adopted", given: newJob(adopting), known: with(keyA),
-		then: then{phase: PhaseSubmitting, way: inProgress, reason: ReasonSubmitting, says: "adopted job " + jobID, step: lifecycle.Annotate, event: "Normal Submitting", also: func(t *testing.T, got lifecycle.Decision) {
+		then: then{phase: PhaseSubmitting, way: inProgress, reason: ReasonSubmitting, says: "adopted job " + jobID, step: lifecycle.Annotate{}, event: "Normal Submitting", also: func(t *testing.T, got lifecycle.Decision) {
 			hasID(t, got)
 			if got.Status.Attempts != 0 || got.Status.Submission != nil {
 				t.Errorf("status is %s", asJSON(got.Status))
@@ -406,15 +406,15 @@ var adoptions = []row{
 	},
 	{
 		name: "adopted though suspended", given: newJob(adopting, desired(DesiredSuspended)), known: with(keyA),
-		then: then{phase: PhaseSubmitting, way: inProgress, reason: ReasonSubmitting, step: lifecycle.Annotate, event: "Normal Submitting", also: hasID},
+		then: then{phase: PhaseSubmitting, way: inProgress, reason: ReasonSubmitting, step: lifecycle.Annotate{}, event: "Normal Submitting", also: hasID},
 	},
 	{
 		name: "adopted without a Secret", given: newJob(adopting, note(ownNote)), known: with(""),
-		then: then{phase: PhaseSubmitting, way: inProgress, reason: ReasonWaitingForCredentials, step: lifecycle.Rest, after: 5 * time.Second, event: "Warning WaitingForCredentials", also: hasID},
+		then: then{phase: PhaseSubmitting, way: inProgress, reason: ReasonWaitingForCredentials, step: lifecycle.Rest{}, after: 5 * time.Second, event: "Warning WaitingForCredentials", also: hasID},
 	},
 	{
 		name: "adopted, its inputs are nobody's business", given: newJob(adopting, upscaling(0)), known: with(keyA),
-		then: then{phase: PhaseSubmitting, way: inProgress, reason: ReasonSubmitting, step: lifecycle.Annotate, event: "Normal Submitting", also: inputs()},
+		then: then{phase: PhaseSubmitting, way: inProgress, reason: ReasonSubmitting, step: lifecycle.Annotate{}, event: "Normal Submitting", also: inputs()},
 	},
 	{
 		name: "adopted and cancelled", given: newJob(adopting, desired(DesiredCancelled)), known: with(keyA),
@@ -426,15 +426,15 @@ var adoptions = []row{
 	},
 	{
 		name: "adopted and deleted, with policy Orphan", given: newJob(adopting, deleted(0), orphan), known: with(keyA),
-		then: then{way: unseen, says: "job " + jobID + " runs on", step: lifecycle.RemoveFinalizer, event: "Normal JobOrphaned"},
+		then: then{way: unseen, says: "job " + jobID + " runs on", step: lifecycle.RemoveFinalizer{}, event: "Normal JobOrphaned"},
 	},
 	{
 		name: "deleted before it was adopted or had its finalizer", given: newJob(adopting, noFinalizer, deleted(0)), known: with(keyA),
-		then: then{way: unseen, step: lifecycle.Rest},
+		then: then{way: unseen, step: lifecycle.Rest{}},
 	},
 	{
 		name: "the adopted job failed: it isn't tried again", given: newJob(adopting, taken(PhaseProcessing), backoffLimit(1), tried(0)), known: with(keyA, noWords),
-		then: then{phase: PhaseFailed, way: stalled, reason: ReasonGenerationFailed, step: lifecycle.Rest, event: "Warning GenerationFailed", also: hasID},
+		then: then{phase: PhaseFailed, way: stalled, reason: ReasonGenerationFailed, step: lifecycle.Rest{}, event: "Warning GenerationFailed", also: hasID},
 	},
 	{
 		name: "the deadline of an adopted job counts from when Dafty took it", given: newJob(adopting, deadline(60)), known: with(keyA, looked(daftys(dafty.Processing))), when: 61 * time.Second,
@@ -442,15 +442,15 @@ var adoptions = []row{
 	},
 	{
 		name: "Dafty doesn't know it", given: newJob(adopting, note(ownNote)), known: with(keyA, trouble(refusal(dafty.KindNotFound), 2, keyA)),
-		then: then{phase: PhaseSubmitting, way: stalled, reason: ReasonCredentialsRejected, says: "which is from spec.adoptJobID", step: lifecycle.Follow, after: 5 * time.Second, event: "Warning CredentialsRejected"},
+		then: then{phase: PhaseSubmitting, way: stalled, reason: ReasonCredentialsRejected, says: "which is from spec.adoptJobID", step: lifecycle.Follow{}, after: 5 * time.Second, event: "Warning CredentialsRejected"},
 	},
 	{
 		name: "another DaftyJob follows it", given: newJob(adopting), known: with(keyA), gathered: lifecycle.References{Adopter: "older"},
-		then: then{phase: PhasePending, way: stalled, reason: ReasonAlreadyAdopted, says: `followed by DaftyJob "older"`, step: lifecycle.Rest, after: time.Minute, event: "Warning AlreadyAdopted"},
+		then: then{phase: PhasePending, way: stalled, reason: ReasonAlreadyAdopted, says: `followed by DaftyJob "older"`, step: lifecycle.Rest{}, after: time.Minute, event: "Warning AlreadyAdopted"},
 	},
 	{
 		name: "both have begun to follow it, and this is the younger", given: newJob(adopting, taken(PhaseProcessing), unsubmitted), known: with(keyA), gathered: lifecycle.References{Adopter: "older"},
-		then: then{phase: PhasePending, way: stalled, reason: ReasonAlreadyAdopted, says: `followed by DaftyJob "older"`, step: lifecycle.Rest, after: time.Minute, event: "Warning AlreadyAdopted",
+		then: then{phase: PhasePending, way: stalled, reason: ReasonAlreadyAdopted, says: `followed by DaftyJob "older"`, step: lifecycle.Rest{}, after: time.Minute, event: "Warning AlreadyAdopted",
 			also: func(t *testing.T, got lifecycle.Decision) {
 				if got.Status.JobID != "" || got.Status.SubmittedAt != nil || meta.IsStatusConditionTrue(got.Status.Conditions, ConditionSubmitted) {
 					t.Errorf("it still has the job: %s", asJSON(got.Status))
@@ -463,15 +463,15 @@ var adoptions = []row{
 	},
 	{
 		name: "another DaftyJob followed it, and is gone", given: newJob(adopting, says(PhasePending, ReasonAlreadyAdopted)), known: with(keyA),
-		then: then{phase: PhaseSubmitting, way: inProgress, reason: ReasonSubmitting, step: lifecycle.Annotate, event: "Normal Submitting", also: hasID},
+		then: then{phase: PhaseSubmitting, way: inProgress, reason: ReasonSubmitting, step: lifecycle.Annotate{}, event: "Normal Submitting", also: hasID},
 	},
 	{
 		name: "another DaftyJob follows it, and this one is cancelled: the job isn't", given: newJob(adopting, desired(DesiredCancelled)), known: with(keyA), gathered: lifecycle.References{Adopter: "older"},
-		then: then{phase: PhaseCancelled, way: current, reason: ReasonCancelledBeforeSubmission, step: lifecycle.Rest, event: "Normal CancelledBeforeSubmission"},
+		then: then{phase: PhaseCancelled, way: current, reason: ReasonCancelledBeforeSubmission, step: lifecycle.Rest{}, event: "Normal CancelledBeforeSubmission"},
 	},
 	{
 		name: "another DaftyJob follows it, and this one is deleted: the job isn't cancelled", given: newJob(adopting, deleted(0)), known: with(keyA), gathered: lifecycle.References{Adopter: "older"},
-		then: then{phase: PhaseCancelled, way: current, reason: ReasonCancelledBeforeSubmission, step: lifecycle.Rest, after: deletionTimeout, event: "Normal CancelledBeforeSubmission"},
+		then: then{phase: PhaseCancelled, way: current, reason: ReasonCancelledBeforeSubmission, step: lifecycle.Rest{}, after: deletionTimeout, event: "Normal CancelledBeforeSubmission"},
 	},
 }
 
@@ -487,40 +487,40 @@ var keys = []row{
 	},
 	{
 		name: "the user's key is refused for the first time", given: newJob(ownKey, sentAs("spring-1", 0)), known: with(keyA, refusing("spring-1", dafty.KindInsufficientCredits)), when: time.Second,
-		then: then{phase: PhasePending, way: stalled, reason: ReasonInsufficientCredits, step: lifecycle.Rest, after: time.Second, event: "Warning InsufficientCredits", also: cleared(1)},
+		then: then{phase: PhasePending, way: stalled, reason: ReasonInsufficientCredits, step: lifecycle.Rest{}, after: time.Second, event: "Warning InsufficientCredits", also: cleared(1)},
 	},
 	{
 		name: "refused again, perhaps as Dafty remembers it: a fresh key at once", given: newJob(ownKey, sentAs("spring-1", 1)), known: with(keyA, refusing("spring-1", dafty.KindInsufficientCredits)), when: time.Second,
-		then: then{phase: PhaseSubmitting, way: inProgress, reason: ReasonSubmitting, step: lifecycle.Submit, after: 45 * time.Second, also: atOnce(records("spring-1.1", 1, 1, time.Second, time.Second, keyA))},
+		then: then{phase: PhaseSubmitting, way: inProgress, reason: ReasonSubmitting, step: lifecycle.Submit{AtOnce: true}, after: 45 * time.Second, also: records("spring-1.1", 1, 1, time.Second, time.Second, keyA)},
 	},
 	{
 		name: "the fresh key is refused too", given: newJob(ownKey, sentAs("spring-1.1", 1)), known: with(keyA, refusing("spring-1.1", dafty.KindInsufficientCredits)), when: time.Second,
-		then: then{phase: PhasePending, way: stalled, reason: ReasonInsufficientCredits, step: lifecycle.Rest, after: time.Second, event: "Warning InsufficientCredits", also: cleared(2)},
+		then: then{phase: PhasePending, way: stalled, reason: ReasonInsufficientCredits, step: lifecycle.Rest{}, after: time.Second, event: "Warning InsufficientCredits", also: cleared(2)},
 	},
 	{
 		name: "refused again, and the process ends: the user's key first, by the next one", given: newJob(ownKey, sentAs("spring-1", 1)),
 		known: with(keyA, refusing("spring-1", dafty.KindRateLimit), hold(dafty.KindRateLimit, time.Minute)), when: time.Second,
-		then: then{phase: PhasePending, way: inProgress, reason: ReasonWaitingForRateLimit, step: lifecycle.Rest, after: time.Second, event: "Normal WaitingForRateLimit", also: cleared(1)},
+		then: then{phase: PhasePending, way: inProgress, reason: ReasonWaitingForRateLimit, step: lifecycle.Rest{}, after: time.Second, event: "Normal WaitingForRateLimit", also: cleared(1)},
 	},
 	{
 		name: "refused again, and suspended meanwhile", given: newJob(ownKey, sentAs("spring-1", 1), desired(DesiredSuspended)), known: with(keyA, refusing("spring-1", dafty.KindInsufficientCredits)), when: time.Second,
-		then: then{phase: PhasePending, way: stalled, reason: ReasonInsufficientCredits, step: lifecycle.Rest, after: time.Second, event: "Warning InsufficientCredits", also: cleared(1)},
+		then: then{phase: PhasePending, way: stalled, reason: ReasonInsufficientCredits, step: lifecycle.Rest{}, after: time.Second, event: "Warning InsufficientCredits", also: cleared(1)},
 	},
 	{
 		name: "refused again, and another API key is in the Secret meanwhile", given: newJob(ownKey, sentAs("spring-1", 1)), known: with(keyB, held(keyA), refusing("spring-1", dafty.KindInsufficientCredits)), when: time.Second,
-		then: then{phase: PhasePending, way: stalled, reason: ReasonInsufficientCredits, step: lifecycle.Rest, after: time.Second, event: "Warning InsufficientCredits", also: cleared(1)},
+		then: then{phase: PhasePending, way: stalled, reason: ReasonInsufficientCredits, step: lifecycle.Rest{}, after: time.Second, event: "Warning InsufficientCredits", also: cleared(1)},
 	},
 	{
 		name: "no valid API key: no key of the user's is used up", given: newJob(ownKey, sentAs("spring-1", 1)), known: with(keyA, refusing("spring-1", dafty.KindUnauthorized)), when: time.Second,
-		then: then{phase: PhasePending, way: stalled, reason: ReasonCredentialsRejected, step: lifecycle.Rest, after: time.Second, event: "Warning CredentialsRejected", also: cleared(1)},
+		then: then{phase: PhasePending, way: stalled, reason: ReasonCredentialsRejected, step: lifecycle.Rest{}, after: time.Second, event: "Warning CredentialsRejected", also: cleared(1)},
 	},
 	{
 		name: "another DaftyJob sends the same key", given: newJob(ownKey), known: with(keyA, sameKeyUntil(20*time.Second)),
-		then: then{phase: PhasePending, way: inProgress, reason: ReasonWaitingForDependency, says: "the same spec.idempotencyKey", step: lifecycle.Rest, after: 20 * time.Second, event: "Normal WaitingForDependency"},
+		then: then{phase: PhasePending, way: inProgress, reason: ReasonWaitingForDependency, says: "the same spec.idempotencyKey", step: lifecycle.Rest{}, after: 20 * time.Second, event: "Normal WaitingForDependency"},
 	},
 	{
 		name: "another DaftyJob sends the same key, and this one's request is in doubt", given: newJob(ownKey, sentAs("spring-1", 0)), known: with(keyA, sameKeyUntil(50*time.Second)), when: 46 * time.Second,
-		then: then{phase: PhaseSubmitting, way: inProgress, reason: ReasonWaitingForDependency, says: "the same spec.idempotencyKey", step: lifecycle.Rest, after: 4 * time.Second, event: "Normal WaitingForDependency"},
+		then: then{phase: PhaseSubmitting, way: inProgress, reason: ReasonWaitingForDependency, says: "the same spec.idempotencyKey", step: lifecycle.Rest{}, after: 4 * time.Second, event: "Normal WaitingForDependency"},
 	},
 	{
 		name: "the user's key, at the second attempt", given: newJob(ownKey, failedBefore(1, 0), backoffLimit(1)), known: with(keyA),
@@ -556,15 +556,4 @@ func refusing(key string, kind dafty.Kind) func(*lifecycle.Known) {
 
 func sameKeyUntil(until time.Duration) func(*lifecycle.Known) {
 	return func(known *lifecycle.Known) { known.Block = &lifecycle.Block{SameKey: true, Until: t0.Add(until)} }
-}
-
-// atOnce checks that the submission goes ahead of all that wait.
-func atOnce(check func(*testing.T, lifecycle.Decision)) func(*testing.T, lifecycle.Decision) {
-	return func(t *testing.T, got lifecycle.Decision) {
-		t.Helper()
-		if !got.AtOnce {
-			t.Error("the submission waits like any other")
-		}
-		check(t, got)
-	}
 }

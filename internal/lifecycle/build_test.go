@@ -270,14 +270,14 @@ func input(field string, uid types.UID, id string) change {
 	}
 }
 
-// madeBy is an input on record with the job that made it.
+// madeBy has an input on record with the job that made it.
 func madeBy(field, id, by string) change {
 	return func(job *v1alpha1.DaftyJob) {
 		job.Status.Inputs = append(job.Status.Inputs, v1alpha1.Input{Field: field, Source: "so it was", UID: baseUID, ID: id, JobID: by})
 	}
 }
 
-// imageFound is what the DaftyJob base made, on record, and in which form it is sent.
+// imageFound returns what the DaftyJob base made, on record, and in which form it is sent.
 func imageFound(field string, index int, as v1alpha1.ReferenceForm) change {
 	return func(job *v1alpha1.DaftyJob) {
 		job.Status.Inputs = append(job.Status.Inputs, v1alpha1.Input{Field: field, Source: "so it was", UID: baseUID,
@@ -287,7 +287,7 @@ func imageFound(field string, index int, as v1alpha1.ReferenceForm) change {
 
 func imageURL(index int) string { return fmt.Sprintf("https://results.example.com/%d.png", index) }
 
-// sentFor is what a request holds for an input.
+// sentFor returns what a request holds for an input.
 func sentFor(in v1alpha1.Input) string {
 	switch in.SentAs {
 	case v1alpha1.ReferenceURL:
@@ -350,7 +350,7 @@ const (
 	digest   = "d1"
 )
 
-// base is the DaftyJob that others refer to.
+// base returns the DaftyJob that others refer to.
 func base(phase v1alpha1.Phase, reason string, changes ...change) *v1alpha1.DaftyJob {
 	job := newJob(says(phase, reason), func(job *v1alpha1.DaftyJob) { job.Name, job.UID = "base", baseUID })
 	for _, change := range changes {
@@ -359,7 +359,7 @@ func base(phase v1alpha1.Phase, reason string, changes ...change) *v1alpha1.Daft
 	return job
 }
 
-// made is a base that has completed.
+// made returns a base that has completed.
 func made(result v1alpha1.JobResult) *v1alpha1.DaftyJob {
 	return base(v1alpha1.PhaseCompleted, v1alpha1.ReasonCompleted, func(job *v1alpha1.DaftyJob) { job.Status.Result = &result })
 }
@@ -372,7 +372,7 @@ func madeImages(n int) *v1alpha1.DaftyJob {
 	return made(v1alpha1.JobResult{Images: images})
 }
 
-// there are these DaftyJobs.
+// there returns references to these DaftyJobs.
 func there(jobs ...*v1alpha1.DaftyJob) lifecycle.References {
 	gathered := lifecycle.References{Jobs: map[string]*v1alpha1.DaftyJob{}}
 	for _, job := range jobs {
@@ -396,7 +396,7 @@ func reading(file lifecycle.FileRead, jobs ...*v1alpha1.DaftyJob) lifecycle.Refe
 
 // What this process knows.
 
-// upload is what came of the picture's.
+// upload returns what came of the picture's.
 func upload(is lifecycle.Upload) func(*lifecycle.Known) {
 	return func(known *lifecycle.Known) { known.Uploads = map[string]lifecycle.Upload{digest: is} }
 }
@@ -406,7 +406,7 @@ func uploadFailed(err *dafty.CallError, again time.Duration) func(*lifecycle.Kno
 	return upload(lifecycle.Upload{Done: true, Err: err, Failures: 2, RetryAt: t0.Add(again)})
 }
 
-// film is a job of Dafty's that made a video.
+// film returns a job of Dafty's that made a video.
 func film(thumbnail string) *dafty.Job {
 	job := daftys(dafty.Completed)
 	raw := fmt.Sprintf(`{"video":{"id":%q,"url":"u","thumbnailUrl":%q}}`, jobID, thumbnail)
@@ -420,7 +420,7 @@ func film(thumbnail string) *dafty.Job {
 	return job
 }
 
-// with is an API key in the Secret.
+// with returns what is known with an API key in the Secret.
 func with(secret string, news ...func(*lifecycle.Known)) lifecycle.Known {
 	known := lifecycle.Known{Credentials: lifecycle.Credentials{Secret: secret}}
 	if secret == "" {
@@ -449,7 +449,7 @@ func cancelledFor(cause lifecycle.CancelCause) func(*lifecycle.Known) {
 
 func cancelledElsewhere(known *lifecycle.Known) { known.CancelledElsewhere = true }
 
-// posting is the request of sent, on its way.
+// posting has the request of sent, on its way.
 func posting(known *lifecycle.Known) {
 	known.Submission = &lifecycle.SubmissionCall{Record: v1alpha1.Submission{Attempt: 1, IdempotencyKey: firstKey, StartedAt: at(0), SentAt: at(0), CredentialsHash: keyA}}
 }
@@ -465,7 +465,7 @@ func answered(job *dafty.Job) func(*lifecycle.Known) {
 	}
 }
 
-// failing is a failure of the request of sent, or of its repeat so long after it.
+// failing has a failure of the request of sent, or of its repeat so long after it.
 func failing(err *dafty.CallError, failures int, sentAt time.Duration) func(*lifecycle.Known) {
 	return func(known *lifecycle.Known) {
 		posting(known)
@@ -477,7 +477,7 @@ func failing(err *dafty.CallError, failures int, sentAt time.Duration) func(*lif
 	}
 }
 
-// once is a submission whose API key was refused, and was accepted before.
+// once has a submission whose API key was refused, and was accepted before.
 func once(err *dafty.CallError, sentAt time.Duration) func(*lifecycle.Known) {
 	return func(known *lifecycle.Known) {
 		failing(err, 1, sentAt)(known)
@@ -497,7 +497,7 @@ func trouble(err *dafty.CallError, failures int, secret string) func(*lifecycle.
 
 func cancelling(known *lifecycle.Known) { known.Cancel = &lifecycle.CancelCall{} }
 
-// cancelDone is a cancel that ended so long after t0.
+// cancelDone has a cancel that ended so long after t0.
 func cancelDone(after time.Duration, err *dafty.CallError, failures int) func(*lifecycle.Known) {
 	return func(known *lifecycle.Known) {
 		known.Cancel = &lifecycle.CancelCall{Done: true, At: t0.Add(after), Err: err, Failures: failures}
@@ -538,7 +538,7 @@ func failedAs(code dafty.JobErrorCode, message string) *dafty.Job {
 	return job
 }
 
-// refusal is an error of a kind as Dafty documents it.
+// refusal returns an error of a kind as Dafty documents it.
 func refusal(kind dafty.Kind) *dafty.CallError {
 	err := &dafty.CallError{Kind: kind, Message: "Dafty said so"}
 	switch kind {
@@ -592,4 +592,14 @@ func decide(t testing.TB, in lifecycle.Snapshot) lifecycle.Decision {
 		t.Errorf("%s\njob: %s\nknown: %s\ndecision: %s", problem, asJSON(in.Job), asJSON(in.Known), asJSON(decision))
 	}
 	return decision
+}
+
+// settled decides as a reconcile does: where the result is to be stored, once more, with what came of that.
+func settled(in lifecycle.Snapshot, outcome lifecycle.StoreOutcome) (got lifecycle.Decision, stored bool) {
+	got = lifecycle.Next(in)
+	if stored = lifecycle.Is[lifecycle.StoreResult](got.Step); stored {
+		in.Known.Stored = &outcome
+		got = lifecycle.Next(in)
+	}
+	return got, stored
 }

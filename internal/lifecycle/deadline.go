@@ -7,7 +7,7 @@ import (
 	"dafty.ai/dafty-operator/api/v1alpha1"
 )
 
-// due is when spec.activeDeadlineSeconds is over, zero where there is none or nothing was submitted yet.
+// due returns when spec.activeDeadlineSeconds is over, zero where there is none or nothing was submitted yet.
 func (d *decider) due() time.Time {
 	seconds, from := d.Job.Spec.ActiveDeadlineSeconds, d.submittedSince()
 	if seconds == nil || from.IsZero() {
@@ -16,9 +16,9 @@ func (d *decider) due() time.Time {
 	return from.Add(time.Duration(*seconds) * time.Second)
 }
 
-// submittedSince is since when the job is submitted. Dafty's clock says it, and for the first attempt so does this
-// machine's: if they disagree, the later time that isn't yet to come is right, whichever of them was wrong, and whether it
-// is still, as long as it is wrong by less than the deadline.
+// submittedSince returns since when the job is submitted. Dafty's clock says it, and for the first attempt so does this
+// machine's. Where they disagree, the later time that isn't in the future is taken: it is right whichever of them was wrong, as
+// long as that is by less than the deadline.
 func (d *decider) submittedSince() time.Time {
 	var told, sent time.Time
 	if at := d.status.SubmittedAt; at != nil {

@@ -45,13 +45,6 @@ func CancelCauseOf(job *v1alpha1.DaftyJob) CancelCause {
 	return CancelForDeadline
 }
 
-// Observed returns the status as it was read, with what the spec asks for on record.
-func Observed(in Snapshot) v1alpha1.DaftyJobStatus {
-	d := &decider{Snapshot: in, status: *in.Job.Status.DeepCopy()}
-	d.recordDesired()
-	return d.status
-}
-
 // recordDesired puts on record what the spec asks for, before anything can take it back.
 func (d *decider) recordDesired() {
 	if d.status.Phase.Final() || d.deleting() && !d.finalizer() {
@@ -85,10 +78,10 @@ func (d *decider) suspended() Decision {
 			"Set spec.desiredState to Completed in its manifest, or run: kubectl patch -n %s daftyjob %s --type merge -p '{\"spec\":{\"desiredState\":\"Completed\"}}'",
 			d.Job.Namespace, d.Job.Name)
 	}
-	return d.setStatus(verdict{phase: v1alpha1.PhasePending, ready: metav1.ConditionFalse, reason: v1alpha1.ReasonSuspended, message: message}, Rest, 0)
+	return d.setStatus(verdict{phase: v1alpha1.PhasePending, ready: metav1.ConditionFalse, reason: v1alpha1.ReasonSuspended, message: message}, Rest{}, 0)
 }
 
-// agreed is a verdict of a job that is cancelled, held against what the spec asks for by now.
+// agreed returns the verdict on a job that is cancelled, where the spec may ask for something else by now.
 func (d *decider) agreed(v verdict) verdict {
 	if v.phase != v1alpha1.PhaseCancelled || d.deleting() || d.Job.Spec.DesiredState == v1alpha1.DesiredCancelled {
 		return v
@@ -98,10 +91,11 @@ func (d *decider) agreed(v verdict) verdict {
 		asks = "is absent, which asks for Completed"
 	}
 	return stalled(v.phase, v1alpha1.ReasonAlreadyCancelled, fmt.Sprintf(
-		"%s. That can't be undone, and spec.desiredState %s by now: set it to Cancelled in the manifest, or create another DaftyJob under a new name", v.message, asks))
+		"%s. That can't be undone, and spec.desiredState %s by now: set it to Cancelled in the manifest, "+
+			"or create another DaftyJob under a new name", v.message, asks))
 }
 
-// cancelledBefore tells of a job that has been cancelled whether that is still what the spec asks for.
+// cancelledBefore tells whether a job's cancellation is still what the spec asks for.
 func (d *decider) cancelledBefore() *Event {
 	v := current(v1alpha1.PhaseCancelled, v1alpha1.ReasonCancelled, "the job is cancelled")
 	if c := meta.FindStatusCondition(d.status.Conditions, v1alpha1.ConditionCancelled); c != nil {

@@ -66,8 +66,8 @@ func TestLifecyclePage(t *testing.T) {
 
 	steps := map[string]bool{}
 	for _, step := range lifecycle.Steps {
-		steps[string(step)] = true
-		if !seen.steps[step] {
+		steps[step.String()] = true
+		if !seen.steps[step.String()] {
 			t.Errorf("the model never comes to step %s", step)
 		}
 	}

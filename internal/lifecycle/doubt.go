@@ -1,8 +1,6 @@
 package lifecycle
 
 import (
-	"fmt"
-	"slices"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -16,15 +14,15 @@ import (
 func (d *decider) confirmSubmission() Decision {
 	if !d.deleting() && !d.finalizer() && !(d.stopWanted() && d.refusal(WriteFinalizer) != nil) {
 		// Somebody took it off, and a deletion would leave the job running. What is called off waits for no write.
-		return d.keepStatus(AddFinalizer, 0)
+		return d.keepStatus(AddFinalizer{}, 0)
 	}
 	submission := d.status.Submission
 	call := d.Known.Submission
 	switch {
 	case d.onItsWay() && d.ready() == nil:
-		return d.setStatus(inProgress(v1alpha1.PhaseSubmitting, v1alpha1.ReasonSubmitting, "the request is on its way to Dafty"), Rest, RepeatAfter)
+		return d.setStatus(inProgress(v1alpha1.PhaseSubmitting, v1alpha1.ReasonSubmitting, "the request is on its way to Dafty"), Rest{}, RepeatAfter)
 	case d.onItsWay():
-		return d.keepStatus(Rest, RepeatAfter)
+		return d.keepStatus(Rest{}, RepeatAfter)
 	case call != nil && !sameSending(&call.Record, submission):
 		// It belongs to a status that another process has overwritten since.
 		call = nil
@@ -47,10 +45,10 @@ func (d *decider) confirmSubmission() Decision {
 	}
 }
 
-// onItsWay says whether a request has left this process, and hasn't come back. None is sent beside it.
+// onItsWay reports whether a request has left this process, and hasn't come back. None is sent beside it.
 func (d *decider) onItsWay() bool { return d.Known.Submission != nil && !d.Known.Submission.Done }
 
-// sameSending says whether two records are of the same sending by the same process: another may send the same key at
+// sameSending reports whether two records are of the same sending by the same process: another may send the same key at
 // what its clock takes for the same second.
 func sameSending(a, b *v1alpha1.Submission) bool {
 	return a.Sender == b.Sender && a.IdempotencyKey == b.IdempotencyKey && a.SentAt.Equal(b.SentAt)
@@ -95,7 +93,7 @@ func (d *decider) mendTimes() {
 	submission.StartedAt = d.Job.CreationTimestamp.DeepCopy()
 }
 
-// repeatWait is how long after a submission that failed it is repeated.
+// repeatWait returns how long after a submission that failed it is repeated.
 func (d *decider) repeatWait(call *SubmissionCall) time.Duration {
 	wait := dafty.Backoff(answeredRepeatAfter, call.Failures, maxBackoff)
 	if d.stopWanted() {
@@ -115,7 +113,8 @@ func (d *decider) repeat(err *dafty.CallError, wait time.Duration) Decision {
 	rejected := err != nil && err.Kind == dafty.KindUnauthorized
 	if rejected && credentials.Secret != "" && credentials.Secret != submission.CredentialsHash {
 		// Asking for a valid key would be wrong: another one is there, and can't be used.
-		return d.unknown("the API key that it was sent with is no longer accepted, and repeated with the one that is now in "+d.describeSecret()+" it could be paid for twice", d.credentialsPoll())
+		return d.unknown("the API key that it was sent with is no longer accepted, and repeated with the one that is now in "+d.describeSecret()+
+			" it could be paid for twice", d.credentialsPoll())
 	}
 	passed := submission.SentAt.Add(RepeatAfter)
 	resubmit := d.refusedAgain(err) && d.resubmitWanted()
@@ -130,23 +129,7 @@ func (d *decider) repeat(err *dafty.CallError, wait time.Duration) Decision {
 		if resubmit {
 			left = passed.Sub(d.Now)
 		}
-		v := inProgress(v1alpha1.PhaseSubmitting, v1alpha1.ReasonSubmitting,
-			"a request was sent and its answer isn't known; it is repeated with the same idempotency key, which makes no second job")
-		if err != nil {
-			v = callFailed(v1alpha1.PhaseSubmitting, err.Kind, err.Error()+"; the request is repeated with the same idempotency key, which makes no second job", d.describeSecret())
-			if d.keyTaken(err) {
-				v = d.takenVerdict(err)
-			} else if d.refusedAgain(err) {
-				v.message = "a request was sent and its answer isn't known; Dafty refuses its repeats: " + err.Error() +
-					". It is repeated with the same idempotency key until the cause is gone. If Dafty goes on refusing it after that: " + d.recoveryCommands()
-			}
-		} else if d.status.Phase == v1alpha1.PhaseSubmitting {
-			return d.keepStatus(Rest, left)
-		}
-		if rejected {
-			left = min(left, d.credentialsPoll())
-		}
-		return d.setStatus(v, Rest, left)
+		return d.waitToRepeat(err, left)
 	}
 	switch {
 	case !d.Now.Before(submission.StartedAt.Add(keyMemory)):
@@ -154,9 +137,10 @@ func (d *decider) repeat(err *dafty.CallError, wait time.Duration) Decision {
 	case credentials.Secret == submission.CredentialsHash, credentials.LastUsed == submission.CredentialsHash:
 	case credentials.Secret == "":
 		return d.setStatus(inProgress(v1alpha1.PhaseSubmitting, v1alpha1.ReasonWaitingForCredentials,
-			credentials.Problem+"; a request was sent and its answer isn't known, which the API key it was sent with will tell"), Rest, d.credentialsPoll())
+			credentials.Problem+"; a request was sent and its answer isn't known, which the API key it was sent with will tell"), Rest{}, d.credentialsPoll())
 	default:
-		return d.unknown("the API key that it was sent with is no longer in "+d.describeSecret()+", and repeated with another it could be paid for twice", d.credentialsPoll())
+		return d.unknown("the API key that it was sent with is no longer in "+d.describeSecret()+", and repeated with another it could be paid for twice",
+			d.credentialsPoll())
 	}
 	if JobType(&d.Job.Spec) == "" {
 		return d.unknown("this version of the operator doesn't know its operation; upgrade the operator", d.credentialsPoll())
@@ -169,14 +153,36 @@ func (d *decider) repeat(err *dafty.CallError, wait time.Duration) Decision {
 		if hold.SameKey {
 			v = sameKey(v1alpha1.PhaseSubmitting)
 		}
-		return d.setStatus(v, Rest, max(hold.Until.Sub(d.Now), time.Second))
+		return d.setStatus(v, Rest{}, max(hold.Until.Sub(d.Now), time.Second))
 	}
 	now := metav1.NewTime(d.Now).Rfc3339Copy()
 	submission.SentAt, submission.Sender = &now, d.Known.Sender
-	return d.send("repeating the request with the same idempotency key, as its answer isn't known")
+	return d.send("repeating the request with the same idempotency key, as its answer isn't known", false)
 }
 
-// resolveAgain finds anew what the references of a request in doubt stand for, where somebody took that out of status.
+// waitToRepeat says what became of a request in doubt so far, and has it repeated in a while.
+func (d *decider) waitToRepeat(err *dafty.CallError, left time.Duration) Decision {
+	v := inProgress(v1alpha1.PhaseSubmitting, v1alpha1.ReasonSubmitting,
+		"a request was sent and its answer isn't known; it is repeated with the same idempotency key, which makes no second job")
+	if err != nil {
+		v = callFailed(v1alpha1.PhaseSubmitting, err.Kind, err.Error()+"; the request is repeated with the same idempotency key, which makes no second job",
+			d.describeSecret())
+		if d.keyTaken(err) {
+			v = d.takenVerdict(err)
+		} else if d.refusedAgain(err) {
+			v.message = "a request was sent and its answer isn't known; Dafty refuses its repeats: " + err.Error() +
+				". It is repeated with the same idempotency key until the cause is gone. If Dafty goes on refusing it after that: " + d.recoveryCommands()
+		}
+	} else if d.status.Phase == v1alpha1.PhaseSubmitting {
+		return d.keepStatus(Rest{}, left)
+	}
+	if err != nil && err.Kind == dafty.KindUnauthorized {
+		left = min(left, d.credentialsPoll())
+	}
+	return d.setStatus(v, Rest{}, left)
+}
+
+// resolveAgain finds once more what the references of a request in doubt stand for, where somebody took that out of status.
 func (d *decider) resolveAgain() *Decision {
 	if _, err := withReferences(&d.Job.Spec, d.status.Inputs); err == nil {
 		return nil
@@ -189,63 +195,18 @@ func (d *decider) resolveAgain() *Decision {
 		}
 		d.status = *before
 		decision := d.setStatus(inProgress(v1alpha1.PhaseSubmitting, v1alpha1.ReasonWaitingForCredentials,
-			d.Known.Credentials.Problem+"; a request was sent and its answer isn't known, and its pictures must be uploaded again to repeat it"), Rest, d.credentialsPoll())
+			d.Known.Credentials.Problem+"; a request was sent and its answer isn't known, and its pictures must be uploaded again to repeat it"),
+			Rest{}, d.credentialsPoll())
 		return &decision
 	}
 	why := "what it refers to is no longer on record"
 	if ready := findReady(&v1alpha1.DaftyJob{Status: instead.Status}); ready != nil {
 		why += ": " + ready.Message
 	}
-	step, files := instead.Step, instead.Files
 	d.status = *before
 	decision := d.unknown(why, d.credentialsPoll())
-	if step == UploadFiles && decision.Status.InDoubt() {
-		decision.Step, decision.Files = step, files
+	if Is[UploadFiles](instead.Step) && decision.Status.InDoubt() {
+		decision.Step = instead.Step
 	}
 	return &decision
-}
-
-// unknown gives an attempt up without an answer, unless a person found its job, or found that
-// there is none. Another look after a while costs little: the old key may be put back, or a
-// wrong clock put right.
-func (d *decider) unknown(why string, after time.Duration) Decision {
-	submission := d.status.Submission
-	switch {
-	case d.annotated() != "":
-		return d.pickUp()
-	case d.resubmitWanted():
-		return d.resubmit()
-	}
-	return d.setStatus(stalled(v1alpha1.PhaseSubmitting, v1alpha1.ReasonSubmissionUnknown, fmt.Sprintf(
-		"a request was sent at %s and its answer never came; %s. %s", submission.StartedAt.UTC().Format(time.RFC3339), why, d.recoveryCommands())), Rest, after)
-}
-
-// refusedAgain says that Dafty refuses the repeats of a request in doubt for a cause that a person mends, or as it knows the
-// key otherwise. It may go on so after that, for as long as it remembers the key.
-func (d *decider) refusedAgain(err *dafty.CallError) bool {
-	return err != nil && (slices.Contains(mendable, err.Kind) || d.keyTaken(err))
-}
-
-var mendable = []dafty.Kind{dafty.KindInsufficientCredits, dafty.KindSubscriptionRequired, dafty.KindUsageLimit, dafty.KindConcurrency}
-
-// resubmitWanted says whether a person has found that the request in doubt made no job.
-func (d *decider) resubmitWanted() bool {
-	return d.Job.Annotations[v1alpha1.ResubmitAnnotation] == d.status.Submission.IdempotencyKey
-}
-
-// resubmit forgets the request in doubt. Its attempt stays counted, so that the next has a key of its own.
-func (d *decider) resubmit() Decision {
-	d.status.Submission = nil
-	return d.next()
-}
-
-// recoveryCommands are the commands for a person who has looked for the job of a request in doubt.
-func (d *decider) recoveryCommands() string {
-	annotate := fmt.Sprintf("kubectl annotate --overwrite -n %s daftyjob %s ", d.Job.Namespace, d.Job.Name)
-	unless := "if not"
-	if len(d.status.FailedJobIDs) > 0 {
-		unless = "if not, or if it is one of status.failedJobIDs"
-	}
-	return fmt.Sprintf("Look for its job at Dafty. If it is there, run: %s%s=%s; %s, have a new one made with: %s%s=%s",
-		annotate, v1alpha1.JobAnnotation, Annotation(d.Job, "ID"), unless, annotate, v1alpha1.ResubmitAnnotation, d.status.Submission.IdempotencyKey)
 }

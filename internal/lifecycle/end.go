@@ -23,14 +23,13 @@ func (d *decider) completed(job *dafty.Job) Decision {
 	if d.deleting() {
 		return decision // and nothing is for anybody to use
 	}
-	decision.Store = d.storeWanted()
 	return d.afterwards(decision)
 }
 
 // failed ends a job that reads failed, which a cancelled one does too: it was cancelled if
 // a cancel was on its way.
 func (d *decider) failed(job *dafty.Job) Decision {
-	// A cancel that was sent may stand here alone: the API server can refuse to have it written, and its store can be set back.
+	// A cancel that was sent may be known only here: the API server can refuse to have it written, and its store can be set back.
 	// Of one whose status is lost nothing else is left than that it was called off.
 	sent := d.Known.Cancelled != "" || d.stopWanted() && (d.Known.CancelSent || d.Known.Cancel != nil && d.Known.Cancel.Done && d.Known.Cancel.Err == nil)
 	emptied := d.Job.Status.Phase == "" && d.Job.Status.Submission == nil && d.cancelWanted()
@@ -69,7 +68,7 @@ func (d *decider) failed(job *dafty.Job) Decision {
 	return d.retry()
 }
 
-// failure is why the last attempt failed.
+// failure returns why the last attempt failed.
 func (d *decider) failure() (reason, message string) {
 	reason, message = v1alpha1.ReasonGenerationFailed, "the last attempt failed"
 	err := d.status.Error

@@ -22,10 +22,10 @@ func (d *decider) finished() Decision {
 		event = d.cancelledBefore()
 	}
 	d.forgetStored()
-	decision := d.keepStatus(Rest, 0)
+	decision := d.keepStatus(Rest{}, 0)
 	decision.Event = event
 	if d.storeWanted() {
-		decision.Store, decision.After = true, d.storePoll()
+		decision.requeueBy(d.storePoll())
 	}
 	return d.afterwards(decision)
 }
@@ -36,19 +36,22 @@ func (d *decider) afterwards(decision Decision) Decision {
 	case left > 0:
 		decision.requeueBy(left)
 	case left < 0 && d.Job.Status.Phase.Final():
-		decision.Step, decision.Store, decision.After = Delete, false, deleteAgain
+		decision.Step, decision.After = Delete{}, deleteAgain
 		return decision
 	case left < 0:
 		decision.requeueBy(time.Second) // once the end is on record
 	}
 	if d.thumbnailWanted() {
-		decision.Step = LookForThumbnail
+		decision.Step = LookForThumbnail{}
 		decision.requeueBy(d.status.FinishedAt.Add(ThumbnailFor).Sub(d.Now))
+	}
+	if d.storeWanted() {
+		return d.store(decision)
 	}
 	return decision
 }
 
-// ttlLeft is for how long the object is kept on, less than 0 where it is to go, and 0 where it stays.
+// ttlLeft returns for how long the object is kept on, less than 0 where it is to go, and 0 where it stays.
 func (d *decider) ttlLeft() time.Duration {
 	ttl, from := d.Job.Spec.TTLSecondsAfterFinished, d.status.FinishedAt
 	if ttl == nil || from == nil {
@@ -60,10 +63,10 @@ func (d *decider) ttlLeft() time.Duration {
 	return -1
 }
 
-// thumbnailWanted says whether a video completed a short while ago, without a thumbnail.
+// thumbnailWanted reports whether a video completed a short while ago, without a thumbnail.
 func (d *decider) thumbnailWanted() bool { return thumbnailWanted(&d.status, d.Now) }
 
-// ThumbnailWanted says whether a job's thumbnail is looked for, although the job has ended.
+// ThumbnailWanted reports whether a job's thumbnail is looked for, although the job has ended.
 func ThumbnailWanted(job *v1alpha1.DaftyJob, now time.Time) bool {
 	return thumbnailWanted(&job.Status, now)
 }

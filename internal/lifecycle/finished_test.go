@@ -12,12 +12,12 @@ import (
 	"dafty.ai/dafty-operator/internal/lifecycle"
 )
 
-// atEnd is a completed job that nothing is said of anew.
+// atEnd returns a completed job that nothing new is said of.
 func atEnd(step lifecycle.Step, after time.Duration) then {
 	return then{phase: PhaseCompleted, way: current, reason: ReasonCompleted, step: step, after: after}
 }
 
-// completes is a job that just completed.
+// completes returns a job that just completed.
 func completes(step lifecycle.Step, after time.Duration) then {
 	return news(atEnd(step, after))
 }
@@ -26,66 +26,58 @@ func completes(step lifecycle.Step, after time.Duration) then {
 var kept = []row{
 	{
 		name: "kept for as long as was asked", given: newJob(taken(PhaseCompleted), ttl(100)), known: with(""),
-		then: atEnd(lifecycle.Rest, 40*time.Second),
+		then: atEnd(lifecycle.Rest{}, 40*time.Second),
 	},
 	{
 		name: "and then deleted", given: newJob(taken(PhaseCompleted), ttl(100)), known: with(""), when: 40 * time.Second,
-		then: atEnd(lifecycle.Delete, 10*time.Second),
+		then: atEnd(lifecycle.Delete{}, 10*time.Second),
 	},
 	{
 		name: "without a finalizer too", given: newJob(taken(PhaseCompleted), ttl(100), noFinalizer), known: with(""), when: 40 * time.Second,
-		then: atEnd(lifecycle.Delete, 10*time.Second),
+		then: atEnd(lifecycle.Delete{}, 10*time.Second),
 	},
 	{
 		name: "a failed one too", given: newJob(taken(PhaseFailed), ttl(0)), known: with(""),
-		then: then{phase: PhaseFailed, way: stalled, reason: "Failed", step: lifecycle.Delete, after: 10 * time.Second},
+		then: then{phase: PhaseFailed, way: stalled, reason: "Failed", step: lifecycle.Delete{}, after: 10 * time.Second},
 	},
 	{
 		name: "a cancelled one too", given: newJob(taken(PhaseCancelled), desired(DesiredCancelled), ttl(60)), known: with(""),
-		then: then{phase: PhaseCancelled, way: current, reason: ReasonCancelled, step: lifecycle.Delete, after: 10 * time.Second},
+		then: then{phase: PhaseCancelled, way: current, reason: ReasonCancelled, step: lifecycle.Delete{}, after: 10 * time.Second},
 	},
 	{
 		name: "a ttl of 0: the end is on record first", given: newJob(taken(PhaseProcessing), ttl(0)), known: with(keyA, looked(daftys(dafty.Completed))),
-		then: completes(lifecycle.Rest, time.Second),
+		then: completes(lifecycle.Rest{}, time.Second),
 	},
 	{
 		name: "it just ended: looked at again when the ttl is over", given: newJob(taken(PhaseProcessing), ttl(100)), known: with(keyA, looked(daftys(dafty.Completed))),
-		then: completes(lifecycle.Rest, 100*time.Second),
+		then: completes(lifecycle.Rest{}, 100*time.Second),
 	},
 	{
 		name: "not before the end", given: newJob(taken(PhaseProcessing), ttl(0)), known: with(keyA, looked(daftys(dafty.Processing))), when: time.Hour,
-		then: then{phase: PhaseProcessing, way: inProgress, reason: ReasonProcessing, step: lifecycle.Follow},
+		then: then{phase: PhaseProcessing, way: inProgress, reason: ReasonProcessing, step: lifecycle.Follow{}},
 	},
 	{
 		name: "deleted already: let go", given: newJob(taken(PhaseCompleted), ttl(0), deleted(0)), known: with(""),
-		then: atEnd(lifecycle.RemoveFinalizer, 0),
+		then: atEnd(lifecycle.RemoveFinalizer{}, 0),
 	},
 	{
 		name: "deleted already, and kept by somebody else's finalizer", given: newJob(taken(PhaseCompleted), ttl(0), deleted(0), noFinalizer), known: with(""),
-		then: atEnd(lifecycle.Rest, 0),
+		then: atEnd(lifecycle.Rest{}, 0),
 	},
 	{
 		name: "the time of its end was taken out of status: kept", given: newJob(taken(PhaseCompleted), ttl(0), func(job *DaftyJob) { job.Status.FinishedAt = nil }), known: with(""),
-		then: atEnd(lifecycle.Rest, 0),
+		then: atEnd(lifecycle.Rest{}, 0),
 	},
 	{
 		name: "a result that isn't stored yet doesn't keep it", given: newJob(filmed(0, "t"), ttl(0), resultIn("hero-result"), notStored(0, "no")), known: with(""),
-		then: also(atEnd(lifecycle.Delete, 10*time.Second), notToStore),
+		then: atEnd(lifecycle.Delete{}, 10*time.Second),
 	},
 }
 
-func toStore(t *testing.T, got lifecycle.Decision) {
-	t.Helper()
-	if !got.Store {
-		t.Error("the result isn't to be stored")
-	}
-}
-
-func notToStore(t *testing.T, got lifecycle.Decision) {
-	t.Helper()
-	if got.Store {
-		t.Error("the result is to be stored")
-	}
+// stores returns a decision before which the result is stored.
+func stores(then then) then {
+	then.stores = true
+	return then
 }
 
 func hasThumbnail(want string) func(*testing.T, lifecycle.Decision) {
@@ -101,55 +93,55 @@ func hasThumbnail(want string) func(*testing.T, lifecycle.Decision) {
 var thumbnails = []row{
 	{
 		name: "completed with a thumbnail", given: newJob(taken(PhaseProcessing), animated), known: with(keyA, looked(film("t"))),
-		then: also(completes(lifecycle.Rest, 0), hasThumbnail("t")),
+		then: also(completes(lifecycle.Rest{}, 0), hasThumbnail("t")),
 	},
 	{
 		name: "completed without: it is looked for", given: newJob(taken(PhaseProcessing), animated), known: with(keyA, looked(film(""))),
-		then: also(completes(lifecycle.LookForThumbnail, 2*time.Minute), hasThumbnail("")),
+		then: also(completes(lifecycle.LookForThumbnail{}, 2*time.Minute), hasThumbnail("")),
 	},
 	{
 		name: "completed without, and deleted: it isn't looked for", given: newJob(taken(PhaseProcessing), animated, deleted(0), resultIn("hero-result")), known: with(keyA, looked(film(""))),
-		then: then{phase: PhaseCompleted, way: current, reason: ReasonCompletedBeforeCancel, step: lifecycle.Rest, after: deletionTimeout, event: "Normal CompletedBeforeCancel", also: notToStore},
+		then: then{phase: PhaseCompleted, way: current, reason: ReasonCompletedBeforeCancel, step: lifecycle.Rest{}, after: deletionTimeout, event: "Normal CompletedBeforeCancel"},
 	},
 	{
 		name: "looked for after a restart", given: newJob(filmed(0, ""), animated), known: with(keyA), when: 30 * time.Second,
-		then: also(atEnd(lifecycle.LookForThumbnail, 90*time.Second), hasThumbnail("")),
+		then: also(atEnd(lifecycle.LookForThumbnail{}, 90*time.Second), hasThumbnail("")),
 	},
 	{
 		name: "not there yet", given: newJob(filmed(0, ""), animated), known: with(keyA, looked(film(""))), when: 30 * time.Second,
-		then: also(atEnd(lifecycle.LookForThumbnail, 90*time.Second), hasThumbnail("")),
+		then: also(atEnd(lifecycle.LookForThumbnail{}, 90*time.Second), hasThumbnail("")),
 	},
 	{
 		name: "there", given: newJob(filmed(0, ""), animated), known: with(keyA, looked(film("t"))), when: 30 * time.Second,
-		then: also(atEnd(lifecycle.Rest, 0), hasThumbnail("t")),
+		then: also(atEnd(lifecycle.Rest{}, 0), hasThumbnail("t")),
 	},
 	{
 		name: "another job's says nothing", given: newJob(filmed(0, ""), animated), known: with(keyA, looked(changedID(film("t")))), when: 30 * time.Second,
-		then: also(atEnd(lifecycle.LookForThumbnail, 90*time.Second), hasThumbnail("")),
+		then: also(atEnd(lifecycle.LookForThumbnail{}, 90*time.Second), hasThumbnail("")),
 	},
 	{
 		name: "never there: given up after two minutes", given: newJob(filmed(0, ""), animated), known: with(keyA, looked(film(""))), when: 2 * time.Minute,
-		then: also(atEnd(lifecycle.Rest, 0), hasThumbnail("")),
+		then: also(atEnd(lifecycle.Rest{}, 0), hasThumbnail("")),
 	},
 	{
 		name: "there after that: the end stands", given: newJob(filmed(0, ""), animated), known: with(keyA, looked(film("t"))), when: 2 * time.Minute,
-		then: also(atEnd(lifecycle.Rest, 0), hasThumbnail("")),
+		then: also(atEnd(lifecycle.Rest{}, 0), hasThumbnail("")),
 	},
 	{
 		name: "never changed", given: newJob(filmed(0, "t"), animated), known: with(keyA, looked(film("other"))), when: 30 * time.Second,
-		then: also(atEnd(lifecycle.Rest, 0), hasThumbnail("t")),
+		then: also(atEnd(lifecycle.Rest{}, 0), hasThumbnail("t")),
 	},
 	{
 		name: "there, and the stored result lacks it", given: newJob(filmed(0, ""), animated, resultIn("hero-result"), stored("hero-result")), known: with(keyA, looked(film("t"))), when: 30 * time.Second,
-		then: also(atEnd(lifecycle.Rest, 10*time.Second), toStore),
+		then: stores(atEnd(lifecycle.Rest{}, 10*time.Second)),
 	},
 	{
 		name: "looked for, and the ttl is over before", given: newJob(filmed(0, ""), animated, ttl(60)), known: with(keyA), when: 30 * time.Second,
-		then: atEnd(lifecycle.LookForThumbnail, 30*time.Second),
+		then: atEnd(lifecycle.LookForThumbnail{}, 30*time.Second),
 	},
 	{
 		name: "looked for, with a ttl of 0, once the end is on record: deleted", given: newJob(filmed(0, ""), animated, ttl(0)), known: with(keyA), when: 30 * time.Second,
-		then: atEnd(lifecycle.Delete, 10*time.Second),
+		then: atEnd(lifecycle.Delete{}, 10*time.Second),
 	},
 }
 
@@ -162,60 +154,60 @@ func changedID(job *dafty.Job) *dafty.Job {
 var results = []row{
 	{
 		name: "stored on completion", given: newJob(taken(PhaseProcessing), resultIn("hero-result")), known: with(keyA, looked(daftys(dafty.Completed))),
-		then: also(completes(lifecycle.Rest, 0), toStore),
+		then: stores(completes(lifecycle.Rest{}, 0)),
 	},
 	{
 		name: "nothing to store", given: newJob(taken(PhaseProcessing), resultIn("hero-result")), known: with(keyA, looked(&dafty.Job{Id: jobID, Status: dafty.Completed})),
-		then: also(completes(lifecycle.Rest, 0), notToStore),
+		then: completes(lifecycle.Rest{}, 0),
 	},
 	{
 		name: "not asked for", given: newJob(filmed(0, "t")), known: with(keyA),
-		then: also(atEnd(lifecycle.Rest, 0), notToStore),
+		then: atEnd(lifecycle.Rest{}, 0),
 	},
 	{
 		name: "stored already", given: newJob(filmed(0, "t"), resultIn("hero-result"), stored("hero-result")), known: with(keyA),
-		then: also(atEnd(lifecycle.Rest, 0), notToStore),
+		then: atEnd(lifecycle.Rest{}, 0),
 	},
 	{
 		name: "named after the end", given: newJob(filmed(0, "t"), resultIn("hero-result")), known: with(keyA),
-		then: also(atEnd(lifecycle.Rest, 10*time.Second), toStore),
+		then: stores(atEnd(lifecycle.Rest{}, 10*time.Second)),
 	},
 	{
 		name: "another name after the end", given: newJob(filmed(0, "t"), resultIn("hero-result"), stored("other")), known: with(keyA), when: time.Hour,
-		then: also(atEnd(lifecycle.Rest, 10*time.Second), toStore),
+		then: stores(atEnd(lifecycle.Rest{}, 10*time.Second)),
 	},
 	{
 		name: "it couldn't be: tried again", given: newJob(filmed(0, "t"), resultIn("hero-result"), notStored(0, "no")), known: with(keyA), when: 10 * time.Second,
-		then: also(atEnd(lifecycle.Rest, 10*time.Second), toStore),
+		then: stores(atEnd(lifecycle.Rest{}, 10*time.Second)),
 	},
 	{
 		name: "rarer after a while", given: newJob(filmed(0, "t"), resultIn("hero-result"), notStored(0, "no")), known: with(keyA), when: time.Minute,
-		then: also(atEnd(lifecycle.Rest, 15*time.Second), toStore),
+		then: stores(atEnd(lifecycle.Rest{}, 15*time.Second)),
 	},
 	{
 		name: "each 30 seconds at last", given: newJob(filmed(0, "t"), resultIn("hero-result"), notStored(0, "no")), known: with(keyA), when: 24 * time.Hour,
-		then: also(atEnd(lifecycle.Rest, 30*time.Second), toStore),
+		then: stores(atEnd(lifecycle.Rest{}, 30*time.Second)),
 	},
 	{
 		name: "somebody changed it", given: newJob(filmed(0, "t"), resultIn("hero-result"), stored("hero-result")), known: with(keyA), gathered: lifecycle.References{ResultChanged: true},
-		then: also(atEnd(lifecycle.Rest, 10*time.Second), toStore),
+		then: stores(atEnd(lifecycle.Rest{}, 10*time.Second)),
 	},
 	{
 		name: "not wanted any more: forgotten", given: newJob(filmed(0, "t"), stored("hero-result")), known: with(keyA),
-		then: also(atEnd(lifecycle.Rest, 0), func(t *testing.T, got lifecycle.Decision) {
+		then: also(atEnd(lifecycle.Rest{}, 0), func(t *testing.T, got lifecycle.Decision) {
 			t.Helper()
-			if got.Store || got.Status.ResultConfigMap != "" || meta.FindStatusCondition(got.Status.Conditions, ConditionResultStored) != nil {
+			if got.Status.ResultConfigMap != "" || meta.FindStatusCondition(got.Status.Conditions, ConditionResultStored) != nil {
 				t.Errorf("status still tells of it: %s", asJSON(got))
 			}
 		}),
 	},
 	{
 		name: "not wanted any more, and it goes", given: newJob(filmed(0, "t"), stored("hero-result"), deleted(0)), known: with(keyA),
-		then: atEnd(lifecycle.RemoveFinalizer, 0),
+		then: atEnd(lifecycle.RemoveFinalizer{}, 0),
 	},
 	{
 		name: "a failed job has none", given: newJob(taken(PhaseFailed), resultIn("hero-result")), known: with(keyA),
-		then: then{phase: PhaseFailed, way: stalled, reason: "Failed", step: lifecycle.Rest, also: notToStore},
+		then: then{phase: PhaseFailed, way: stalled, reason: "Failed", step: lifecycle.Rest{}},
 	},
 }
 
@@ -226,7 +218,7 @@ var storings = []struct {
 	known   lifecycle.Known
 	refers  lifecycle.References
 	when    time.Duration
-	storing lifecycle.Storing
+	storing lifecycle.StoreOutcome
 
 	reason  string
 	message string // "" where it is the problem
@@ -268,7 +260,7 @@ var storings = []struct {
 	{name: "and then it is stored", given: newJob(filmed(0, "t"), resultIn("hero-result"), notStored(0, "it is another's")), storing: written, reason: ReasonStored, message: isStored, after: 10 * time.Second},
 	{
 		name: "it was changed, and is right again: told", given: newJob(filmed(0, "t"), resultIn("hero-result"), stored("hero-result")), refers: lifecycle.References{ResultChanged: true},
-		storing: lifecycle.Storing{Version: "9-abc", Restored: "it was deleted, and is written again"},
+		storing: lifecycle.StoreOutcome{Version: "9-abc", Restored: "it was deleted, and is written again"},
 		reason:  ReasonStored, message: isStored, after: 10 * time.Second, news: "Normal ResultRestored: it was deleted, and is written again",
 	},
 	{
@@ -277,29 +269,33 @@ var storings = []struct {
 	},
 	{
 		name: "it is changed again and again: mended soon, but not at once", given: newJob(filmed(0, "t"), resultIn("hero-result"), stored("hero-result")), refers: lifecycle.References{ResultChanged: true},
-		storing: lifecycle.Storing{Problem: "again", After: 2 * time.Second}, reason: ReasonNotStored, after: 2 * time.Second, news: "Warning NotStored: again",
+		storing: lifecycle.StoreOutcome{Problem: "again", After: 2 * time.Second}, reason: ReasonNotStored, after: 2 * time.Second, news: "Warning NotStored: again",
 	},
 	{
 		name: "nobody knows whether it was changed: nothing is taken back", given: newJob(filmed(0, "t"), resultIn("hero-result"), stored("hero-result")), refers: lifecycle.References{ResultChanged: true},
-		storing: lifecycle.Storing{Unknown: true, Problem: "no answer"}, reason: ReasonStored, message: "so it was", after: 10 * time.Second,
+		storing: lifecycle.StoreOutcome{Unknown: true, Problem: "no answer"}, reason: ReasonStored, message: "so it was", after: 10 * time.Second,
 	},
 	{
 		name: "nobody knows whether it is there, which it never was: told", given: newJob(filmed(0, "t"), resultIn("hero-result")),
-		storing: lifecycle.Storing{Unknown: true, Problem: "no answer"}, reason: ReasonNotStored, after: 10 * time.Second, news: "Warning NotStored: no answer",
+		storing: lifecycle.StoreOutcome{Unknown: true, Problem: "no answer"}, reason: ReasonNotStored, after: 10 * time.Second, news: "Warning NotStored: no answer",
 	},
 }
 
 const isStored = "the result is in ConfigMap hero-result"
 
-var written = lifecycle.Storing{Version: "8-abc"}
+var written = lifecycle.StoreOutcome{Version: "8-abc"}
 
-func problem(text string) lifecycle.Storing { return lifecycle.Storing{Problem: text} }
+func problem(text string) lifecycle.StoreOutcome { return lifecycle.StoreOutcome{Problem: text} }
 
 func TestStored(t *testing.T) {
 	for _, row := range storings {
 		t.Run(row.name, func(t *testing.T) {
 			in := lifecycle.Snapshot{Job: row.given, Known: row.known, References: row.refers, Now: t0.Add(row.when), DeletionTimeout: deletionTimeout}
-			got := lifecycle.WithStored(in, decide(t, in), row.storing)
+			if first := decide(t, in); !lifecycle.Is[lifecycle.StoreResult](first.Step) {
+				t.Fatalf("step %s", first.Step)
+			}
+			in.Known.Stored = &row.storing
+			got := decide(t, in)
 			condition := meta.FindStatusCondition(got.Status.Conditions, ConditionResultStored)
 			if condition == nil || condition.Reason != row.reason || condition.Message != cmp.Or(row.message, row.storing.Problem) {
 				t.Errorf("condition is %s", asJSON(condition))
@@ -317,7 +313,7 @@ func TestStored(t *testing.T) {
 	}
 }
 
-// told is an event in a line, empty where there is none.
+// told returns an event in a line, empty where there is none.
 func told(event *lifecycle.Event) string {
 	switch {
 	case event == nil:

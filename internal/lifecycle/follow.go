@@ -10,7 +10,7 @@ import (
 	"dafty.ai/dafty-operator/internal/dafty"
 )
 
-// follow tells how a known job stands, and brings it to the end that is wanted.
+// follow says how a known job stands, and brings it to the end that is wanted.
 func (d *decider) follow() Decision {
 	job := d.Known.Job
 	if job != nil && !strings.EqualFold(job.Id, d.status.JobID) {
@@ -27,7 +27,8 @@ func (d *decider) follow() Decision {
 	}
 	if trouble := d.Known.Trouble; d.jobNotFound() && !d.foreignKey(trouble) && !d.justCreated() && !d.unverifiedID() {
 		d.status.Error = jobError(trouble.Err)
-		return d.finish(failed(v1alpha1.ReasonJobNotFound, fmt.Sprintf("Dafty doesn't know job %s; whether it made anything can only be seen at Dafty", d.status.JobID)))
+		return d.finish(failed(v1alpha1.ReasonJobNotFound, fmt.Sprintf("Dafty doesn't know job %s; whether it made anything can only be seen at Dafty",
+			d.status.JobID)))
 	}
 
 	now, credentials := d.underway(job), d.Known.Credentials
@@ -38,18 +39,18 @@ func (d *decider) follow() Decision {
 		return d.cancel(now)
 	case d.deleting():
 	case !d.finalizer():
-		return d.setStatus(now, AddFinalizer, 0)
+		return d.setStatus(now, AddFinalizer{}, 0)
 	case !d.stopWanted() && d.annotationWanted():
-		return d.setStatus(now, Annotate, 0)
+		return d.setStatus(now, Annotate{}, 0)
 	}
 	if credentials.Secret == "" {
 		return d.setStatus(inProgress(now.phase, v1alpha1.ReasonWaitingForCredentials,
-			credentials.Problem+"; job "+d.status.JobID+" goes on at Dafty meanwhile"+d.describeDeletion()), Rest, d.credentialsPoll())
+			credentials.Problem+"; job "+d.status.JobID+" goes on at Dafty meanwhile"+d.describeDeletion()), Rest{}, d.credentialsPoll())
 	}
 	if now.stalled {
-		return d.setStatus(now, Follow, d.credentialsPoll())
+		return d.setStatus(now, Follow{}, d.credentialsPoll())
 	}
-	return d.setStatus(now, Follow, 0)
+	return d.setStatus(now, Follow{}, 0)
 }
 
 // observe records what Dafty says of a job whatever its state.
@@ -73,7 +74,7 @@ func (d *decider) observe(job *dafty.Job) {
 	}
 }
 
-// underway tells how a job that hasn't ended stands. It never goes back: what was
+// underway returns how a job that hasn't ended stands. It never goes back: what was
 // processing isn't queued again because an old answer says so.
 func (d *decider) underway(job *dafty.Job) verdict {
 	phase := d.status.Phase
@@ -106,7 +107,8 @@ func (d *decider) underway(job *dafty.Job) verdict {
 	switch trouble := d.Known.Trouble; {
 	case d.jobNotFound() && (d.submittedKey() == "" || d.unverifiedID()):
 		return stalled(phase, v1alpha1.ReasonCredentialsRejected, fmt.Sprintf(
-			"Dafty doesn't know job %s, which is from %s, under the API key in %s. If that key is of another account than the job, put the right one there; if it is the right one, %s%s",
+			"Dafty doesn't know job %s, which is from %s, under the API key in %s. If that key is of another account than the job, put the right one there; "+
+				"if it is the right one, %s%s",
 			d.status.JobID, d.describeOrigin(), d.describeSecret(), d.describeAbsence(), d.describeDeletion()))
 	case d.jobNotFound() && d.foreignKey(trouble):
 		return stalled(phase, v1alpha1.ReasonCredentialsRejected, fmt.Sprintf(
@@ -118,7 +120,7 @@ func (d *decider) underway(job *dafty.Job) verdict {
 	return inProgress(phase, string(phase), message)
 }
 
-// describeOrigin say where the id of a job comes from that this object didn't submit.
+// describeOrigin says where the id of a job comes from that this object didn't submit.
 func (d *decider) describeOrigin() string {
 	if d.Job.Spec.AdoptJobID != "" {
 		return "spec.adoptJobID"
@@ -126,7 +128,7 @@ func (d *decider) describeOrigin() string {
 	return "the annotation " + v1alpha1.JobAnnotation
 }
 
-// describeAbsence say what else than another account's key may be wrong with such an id.
+// describeAbsence says what else than another account's key may be wrong with such an id.
 func (d *decider) describeAbsence() string {
 	if d.Job.Spec.AdoptJobID != "" {
 		return "Dafty has forgotten the job, and this DaftyJob can be deleted"
@@ -134,12 +136,12 @@ func (d *decider) describeAbsence() string {
 	return "the id is wrong and can be corrected in the annotation, or Dafty has forgotten the job, and this DaftyJob can be deleted"
 }
 
-// telling says whether a trouble is worth the user's attention: a wait for the next minute's calls isn't.
+// telling reports whether a trouble is worth the user's attention: a wait for the next minute's calls isn't.
 func telling(trouble *Trouble) bool {
 	return trouble.Err.Kind != dafty.KindRateLimit && repeated(trouble.Failures)
 }
 
-// jobNotFound says whether Dafty denies the job: more than once, as one look proves nothing. An id that a person has written
+// jobNotFound reports whether Dafty denies the job: more than once, as one look proves nothing. An id that a person has written
 // may be one that it doesn't even read.
 func (d *decider) jobNotFound() bool {
 	trouble := d.Known.Trouble
@@ -147,20 +149,20 @@ func (d *decider) jobNotFound() bool {
 		(trouble.Err.Kind == dafty.KindNotFound || trouble.Err.Kind == dafty.KindInvalid && d.unverifiedID())
 }
 
-// justCreated says that the job was made moments ago, and a part of Dafty may not have heard of it yet.
+// justCreated reports whether the job was made moments ago, and a part of Dafty may not have heard of it yet.
 func (d *decider) justCreated() bool {
 	made := d.status.SubmittedAt
 	return made != nil && d.Now.Sub(made.Time) < unheardOf
 }
 
-// foreignKey says whether the key that met the trouble may be of another account than the one
+// foreignKey reports whether the key that met the trouble may be of another account than the one
 // that made the job, where every job is absent.
 func (d *decider) foreignKey(trouble *Trouble) bool {
 	credentials := d.Known.Credentials
 	return trouble.Credentials != d.submittedKey() && (credentials.LastUsedUnverified || trouble.Credentials != credentials.LastUsed)
 }
 
-// submittedKey is the hash of the key that the job was made with, empty where that isn't on record.
+// submittedKey returns the hash of the key that the job was made with, empty where that isn't on record.
 func (d *decider) submittedKey() string {
 	if made := d.status.Submission; made != nil {
 		return made.CredentialsHash

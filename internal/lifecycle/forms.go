@@ -20,7 +20,7 @@ import (
 // that is surest, and that names the variation, is sent first. The others follow one by one, each once, where Dafty refuses
 // a request for a cause that may be the form: such a request made no job.
 
-// formsOf are the forms that an image of another DaftyJob can be named in, the first to be sent first.
+// formsOf returns the forms that an image of another DaftyJob can be named in, the first to be sent first.
 func formsOf(s source, in *v1alpha1.Input) (forms []v1alpha1.ReferenceForm) {
 	if s.job == nil || s.style {
 		return nil
@@ -37,7 +37,7 @@ func formsOf(s source, in *v1alpha1.Input) (forms []v1alpha1.ReferenceForm) {
 	return forms
 }
 
-// sent is what a request holds for an input, empty while that isn't known.
+// sent returns what a request holds for an input, empty while that isn't known.
 func sent(in *v1alpha1.Input) string {
 	switch {
 	case in == nil:
@@ -66,7 +66,7 @@ type form struct {
 
 func (f form) last() bool { return f.at+1 >= len(f.all) }
 
-// forms are those of the fields of a spec that refer to images of other DaftyJobs.
+// forms returns the forms of a spec's fields that refer to images of other DaftyJobs.
 func forms(spec *v1alpha1.DaftyJobSpec, inputs []v1alpha1.Input) (fields []form) {
 	for _, s := range sources(spec) {
 		in := findInput(inputs, s)
@@ -93,7 +93,7 @@ func formKey(spec *v1alpha1.DaftyJobSpec, inputs []v1alpha1.Input) string {
 	return ".form-" + digits.String()
 }
 
-// otherForm has the request name images in a form that wasn't sent yet, and says what changes, nothing where a refusal isn't
+// otherForm has the request name images in a form that wasn't sent yet, and returns what changes, nothing where a refusal isn't
 // about an image or no form is left. An image to work on has each of its forms beside each form of the
 // references, as the refusal may be about either.
 func (d *decider) otherForm(err *dafty.CallError) (changed []string) {
@@ -128,12 +128,12 @@ var formWords = map[v1alpha1.ReferenceForm]string{
 	v1alpha1.ReferenceJobID: "the id of the job that made it",
 }
 
-// sendOtherwise tells that a refused request is followed by one that names images in another form.
+// sendOtherwise says that a refused request is followed by one that names images in another form.
 func (d *decider) sendOtherwise(changed []string, err *dafty.CallError) Decision {
 	d.status.Submission.Refusals = 0 // of another key
 	return d.setStatus(inProgress(v1alpha1.PhaseSubmitting, v1alpha1.ReasonSubmitting, fmt.Sprintf(
 		"Dafty refused the request (%s), which it may do for the way in which it names an image; it is sent again with %s",
-		err.Error(), strings.Join(changed, ", "))), Rest, time.Second)
+		err.Error(), strings.Join(changed, ", "))), Rest{}, time.Second)
 }
 
 // blame returns the fields that a refusal may be about: those that it names, or all where it names no field of a request.
@@ -158,7 +158,7 @@ func blame(err *dafty.CallError, fields []form) []form {
 	return fields
 }
 
-// requestField is the name that a field has in Dafty's requests.
+// requestField returns the name that a field has in Dafty's requests.
 func requestField(s source) string {
 	if s.target {
 		return "imageId"
@@ -168,7 +168,7 @@ func requestField(s source) string {
 	return field
 }
 
-// requestFields are those of Dafty's requests, but for the url of a page, which may be any word of a message.
+// requestFields are the fields of Dafty's requests but for the url of a page, which may be any word of a message.
 var requestFields = []string{
 	"aspectRatio", "audio", "duration", "endImage", "image", "imageId", "negativePrompt", "prompt", "quality", "references", "resolution", "startImage",
 	"styleId", "variations",

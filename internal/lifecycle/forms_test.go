@@ -20,7 +20,7 @@ func guided(index int32) change {
 	})
 }
 
-// blaming is a refusal whose details name these fields.
+// blaming returns a refusal whose details name these fields.
 func blaming(kind dafty.Kind, fields ...string) *dafty.CallError {
 	err := *refusal(kind)
 	err.Details = map[string]any{}
@@ -30,7 +30,7 @@ func blaming(kind dafty.Kind, fields ...string) *dafty.CallError {
 	return &err
 }
 
-// plainly is a refusal without details, as only the message is certain.
+// plainly returns a refusal without details, as only the message is certain.
 func plainly(kind dafty.Kind, message string) *dafty.CallError {
 	err := *refusal(kind)
 	err.Details, err.Message = nil, message
@@ -42,17 +42,17 @@ var (
 	keyReused     = &dafty.CallError{Kind: dafty.KindInvalid, Status: 400, Code: "IDEMPOTENCY_ERROR", Message: "Dafty said so"}
 )
 
-// sendsOtherwise is a job whose request was refused, and goes out again with its inputs in another form, under a key of which
+// sendsOtherwise returns a job whose request was refused, and goes out again with its inputs in another form, under a key of which
 // no request was refused yet.
 func sendsOtherwise(says string, want ...string) then {
-	return then{phase: PhaseSubmitting, way: inProgress, reason: ReasonSubmitting, says: says, step: lifecycle.Rest, after: time.Second, also: func(t *testing.T, got lifecycle.Decision) {
+	return then{phase: PhaseSubmitting, way: inProgress, reason: ReasonSubmitting, says: says, step: lifecycle.Rest{}, after: time.Second, also: func(t *testing.T, got lifecycle.Decision) {
 		t.Helper()
 		inputs(want...)(t, got)
 		cleared(0)(t, got)
 	}}
 }
 
-var refusedForGood = then{phase: PhaseFailed, way: stalled, reason: ReasonInvalidRequest, step: lifecycle.Rest, event: "Warning InvalidRequest"}
+var refusedForGood = then{phase: PhaseFailed, way: stalled, reason: ReasonInvalidRequest, step: lifecycle.Rest{}, event: "Warning InvalidRequest"}
 
 // An image that another DaftyJob made has more than one name, and Dafty's pages disagree on which a request takes.
 var otherForms = []row{
@@ -92,7 +92,7 @@ var otherForms = []row{
 	{
 		name: "the user's key is refused in another form for the first time: it isn't left yet", given: newJob(guided(1), sentAs("spring-1.form-1", 0), ownKey, imageFound(ref, 1, ReferenceID)),
 		known: with(keyA, refusing("spring-1.form-1", dafty.KindInsufficientCredits)), when: time.Second,
-		then: then{phase: PhasePending, way: stalled, reason: ReasonInsufficientCredits, step: lifecycle.Rest, after: time.Second, event: "Warning InsufficientCredits", also: cleared(1)},
+		then: then{phase: PhasePending, way: stalled, reason: ReasonInsufficientCredits, step: lifecycle.Rest{}, after: time.Second, event: "Warning InsufficientCredits", also: cleared(1)},
 	},
 	{
 		name: "the variation's id is refused: its job's", given: newJob(guided(0), sentAs(firstKey+".form-1", 0), imageFound(ref, 0, ReferenceID)), known: with(keyA, refusing(firstKey+".form-1", dafty.KindNotFound)), when: time.Second,
@@ -112,11 +112,11 @@ var otherForms = []row{
 	},
 	{
 		name: "no answer: repeated as it was", given: newJob(guided(1), sent, imageFound(ref, 1, ReferenceURL)), known: with(keyA, failing(noAnswer, 1, 0)), when: time.Minute,
-		then: also(then{phase: PhaseSubmitting, way: inProgress, reason: ReasonSubmitting, step: lifecycle.Submit, after: 45 * time.Second}, inputs(ref+"=ba5e/"+imageURL(1))),
+		then: also(then{phase: PhaseSubmitting, way: inProgress, reason: ReasonSubmitting, step: lifecycle.Submit{}, after: 45 * time.Second}, inputs(ref+"=ba5e/"+imageURL(1))),
 	},
 	{
 		name: "no credits: nothing about the image", given: newJob(guided(1), sent, imageFound(ref, 1, ReferenceURL)), known: with(keyA, failing(refusal(dafty.KindInsufficientCredits), 1, 0)), when: time.Second,
-		then: then{phase: PhasePending, way: stalled, reason: ReasonInsufficientCredits, step: lifecycle.Rest, after: time.Second, event: "Warning InsufficientCredits", also: inputs(ref + "=ba5e/" + imageURL(1))},
+		then: then{phase: PhasePending, way: stalled, reason: ReasonInsufficientCredits, step: lifecycle.Rest{}, after: time.Second, event: "Warning InsufficientCredits", also: inputs(ref + "=ba5e/" + imageURL(1))},
 	},
 	{
 		name: "another field is invalid: the end", given: newJob(guided(1), sent, imageFound(ref, 1, ReferenceURL)), known: with(keyA, failing(blaming(dafty.KindInvalid, "prompt"), 1, 0)), when: time.Second,
@@ -128,7 +128,7 @@ var otherForms = []row{
 	},
 	{
 		name: "called off meanwhile", given: newJob(guided(1), sent, desired(DesiredCancelled), imageFound(ref, 1, ReferenceURL)), known: with(keyA, failing(refusal(dafty.KindNotFound), 1, 0)), when: time.Second,
-		then: then{phase: PhaseCancelled, way: current, reason: ReasonCancelledBeforeSubmission, step: lifecycle.Rest, event: "Normal CancelledBeforeSubmission"},
+		then: then{phase: PhaseCancelled, way: current, reason: ReasonCancelledBeforeSubmission, step: lifecycle.Rest{}, event: "Normal CancelledBeforeSubmission"},
 	},
 	{
 		name: "the id of an image to work on isn't found: its job's", given: newJob(upscaling(0), sent, imageFound(target, 0, ReferenceID)), known: with(keyA, failing(refusal(dafty.KindNotFound), 1, 0)), when: time.Second,
@@ -187,7 +187,7 @@ func TestEachFormOnce(t *testing.T) {
 				if decision.Status.Phase.Final() {
 					break
 				}
-				if decision.Step != lifecycle.Submit {
+				if !lifecycle.Is[lifecycle.Submit](decision.Step) {
 					t.Fatalf("step %s", decision.Step)
 				}
 				var forms []ReferenceForm
@@ -222,7 +222,7 @@ func TestEachFormOnce(t *testing.T) {
 var takenKeys = func() (rows []row) {
 	unknown := func(key string, after time.Duration) then {
 		return then{phase: PhaseSubmitting, way: stalled, reason: ReasonSubmissionUnknown, says: "Dafty refuses idempotency key " + key + ": Dafty said so",
-			step: lifecycle.Rest, after: after, event: "Warning SubmissionUnknown"}
+			step: lifecycle.Rest{}, after: after, event: "Warning SubmissionUnknown"}
 	}
 	refusingWith := func(key string, err *dafty.CallError) func(*lifecycle.Known) {
 		return func(known *lifecycle.Known) {
@@ -238,7 +238,7 @@ var takenKeys = func() (rows []row) {
 			},
 			row{
 				name: "and a person finds the job, after " + name, given: newJob(ownKey, sentAs("spring-1", 0), note(ownNote)), known: with(keyA, refusingWith("spring-1", err)), when: time.Minute,
-				then: then{phase: PhaseSubmitting, way: inProgress, reason: ReasonSubmitting, says: "asking Dafty", step: lifecycle.Follow, also: hasID},
+				then: then{phase: PhaseSubmitting, way: inProgress, reason: ReasonSubmitting, says: "asking Dafty", step: lifecycle.Follow{}, also: hasID},
 			},
 			row{
 				name: "and a person finds that there is none, after " + name, given: newJob(ownKey, sentAs("spring-1", 0), resubmit("spring-1")), known: with(keyA, refusingWith("spring-1", err)), when: time.Minute,
@@ -246,7 +246,7 @@ var takenKeys = func() (rows []row) {
 			},
 			row{
 				name: "it is repeated as it was, after " + name, given: newJob(ownKey, sentAs("spring-1", 0), says(PhaseSubmitting, ReasonSubmissionUnknown)), known: with(keyA, refusingWith("spring-1", err)), when: time.Minute,
-				then: then{phase: PhaseSubmitting, way: stalled, reason: ReasonSubmissionUnknown, step: lifecycle.Submit, after: 45 * time.Second, also: records("spring-1", 1, 0, 0, time.Minute, keyA)},
+				then: then{phase: PhaseSubmitting, way: stalled, reason: ReasonSubmissionUnknown, step: lifecycle.Submit{}, after: 45 * time.Second, also: records("spring-1", 1, 0, 0, time.Minute, keyA)},
 			},
 			row{
 				name: "a repeat proves nothing about the request before it, by " + name, given: newJob(upscaling(0), repeated(time.Minute), imageFound(target, 0, ReferenceID)), known: with(keyA, func(known *lifecycle.Known) {
@@ -263,7 +263,7 @@ var takenKeys = func() (rows []row) {
 		},
 		row{
 			name: "a first 409 for such a key may pass: the request before is still worked on", given: newJob(sent), known: with(keyA, failing(refusal(dafty.KindConflict), 1, 0)), when: time.Second,
-			then: then{phase: PhaseSubmitting, way: inProgress, reason: ReasonAPIUnavailable, step: lifecycle.Rest, after: 44 * time.Second, event: "Warning APIUnavailable"},
+			then: then{phase: PhaseSubmitting, way: inProgress, reason: ReasonAPIUnavailable, step: lifecycle.Rest{}, after: 44 * time.Second, event: "Warning APIUnavailable"},
 		},
 	)
 }()

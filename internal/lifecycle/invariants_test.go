@@ -32,7 +32,7 @@ func backoffLimitOf(job *v1alpha1.DaftyJob) int {
 	return 0
 }
 
-// ownAnnotation is the id in the annotation, where it is this object's and not of an attempt that failed.
+// ownAnnotation returns the id in the annotation, where it is this object's and not of an attempt that failed.
 func ownAnnotation(job *v1alpha1.DaftyJob) string {
 	id, own := strings.CutPrefix(job.Annotations[v1alpha1.JobAnnotation], namespace+"/"+name+":")
 	if !own || slices.ContainsFunc(job.Status.FailedJobIDs, func(failed string) bool { return strings.EqualFold(failed, id) }) {
@@ -41,7 +41,7 @@ func ownAnnotation(job *v1alpha1.DaftyJob) string {
 	return id
 }
 
-// finality : after the end comes a late thumbnail, the ConfigMap and the object's own end, each at its time, and nothing
+// finality: after the end comes a late thumbnail, the ConfigMap and the object's own end, each at its time, and nothing
 // else.
 func finality(in lifecycle.Snapshot, got lifecycle.Decision, must check) {
 	before, after := &in.Job.Status, &got.Status
@@ -62,17 +62,14 @@ func finality(in lifecycle.Snapshot, got lifecycle.Decision, must check) {
 		over = after.FinishedAt.Add(time.Duration(*in.Job.Spec.TTLSecondsAfterFinished) * time.Second).Sub(in.Now)
 	}
 
-	must((got.Step == lifecycle.Delete) == (before.Phase.Final() && kept && over <= 0), "step %s, %s before the object's end", got.Step, over)
-	must(got.Store == (stores && got.Step != lifecycle.Delete), "store %t", got.Store)
-	must((got.Step == lifecycle.LookForThumbnail) == (looksFor && got.Step != lifecycle.Delete), "step %s for a thumbnail", got.Step)
-	if got.Step == lifecycle.LookForThumbnail {
+	must((lifecycle.Is[lifecycle.Delete](got.Step)) == (before.Phase.Final() && kept && over <= 0), "step %s, %s before the object's end", got.Step, over)
+	must(!stores || in.Known.Stored != nil || lifecycle.Is[lifecycle.Delete](got.Step), "the result isn't stored")
+	must((lifecycle.Is[lifecycle.LookForThumbnail](got.Step)) == (looksFor && !lifecycle.Is[lifecycle.Delete](got.Step)), "step %s for a thumbnail", got.Step)
+	if lifecycle.Is[lifecycle.LookForThumbnail](got.Step) {
 		must(got.After > 0 && got.After <= after.FinishedAt.Add(2*time.Minute).Sub(in.Now), "looks for a thumbnail for %s", got.After)
 	}
 	if before.Phase.Final() && kept && over > 0 {
 		must(got.After > 0 && got.After <= over, "decided anew after %s, where it is to go after %s", got.After, over)
-	}
-	if got.Store {
-		storing(in, got, must)
 	}
 	if !before.Phase.Final() {
 		return
@@ -83,52 +80,79 @@ func finality(in lifecycle.Snapshot, got lifecycle.Decision, must check) {
 		job := in.Known.Job
 		must(job != nil && strings.EqualFold(job.Id, before.JobID) && job.Result != nil && job.Result.Video != nil && *job.Result.Video.ThumbnailUrl == late.ThumbnailURL, "a thumbnail that isn't Dafty's")
 		must(in.Now.Before(before.FinishedAt.Add(2*time.Minute)), "a thumbnail that came too late")
-		must(in.Job.Spec.ResultConfigMap == "" || deleting || got.Store || got.Step == lifecycle.Delete, "the stored result lacks the thumbnail")
+		must(in.Job.Spec.ResultConfigMap == "" || deleting || in.Known.Stored != nil || lifecycle.Is[lifecycle.Delete](got.Step), "the stored result lacks the thumbnail")
 		late.ThumbnailURL = ""
 		if in.Job.Spec.ResultConfigMap != "" {
 			same.ResultConfigMap = before.ResultConfigMap
 		}
 	}
 	was := before.DeepCopy()
+	if in.Known.Stored != nil {
+		same.ResultConfigMap, same.ResultConfigMapVersion = before.ResultConfigMap, before.ResultConfigMapVersion
+	}
 	if in.Job.Spec.ResultConfigMap == "" && !deleting {
 		must(after.ResultConfigMap == "" && after.ResultConfigMapVersion == "" && meta.FindStatusCondition(after.Conditions, v1alpha1.ConditionResultStored) == nil, "status tells of a ConfigMap that isn't asked for")
 		was.ResultConfigMap, was.ResultConfigMapVersion = "", ""
 	}
 	same.Conditions = was.Conditions // see desiredStateStands, and what is true of all conditions
 	must(equality.Semantic.DeepEqual(*was, *same), "status changed after a final phase")
-	must(slices.Contains([]lifecycle.Step{lifecycle.Rest, lifecycle.RemoveFinalizer, lifecycle.LookForThumbnail, lifecycle.Delete}, got.Step), "step %s after a final phase", got.Step)
+	must(slices.Contains([]lifecycle.Step{lifecycle.Rest{}, lifecycle.RemoveFinalizer{}, lifecycle.LookForThumbnail{}, lifecycle.Delete{}}, got.Step), "step %s after a final phase", got.Step)
 	must(got.Event == nil || after.Phase == v1alpha1.PhaseCancelled && readyReason(after) != readyReason(before), "an event after a final phase")
-	must(got.After == 0 || kept || looksFor || stores, "something follows a final phase")
+	must(got.After == 0 || kept || looksFor || in.Known.Stored != nil, "something follows a final phase")
 }
 
-// storing : what came of writing a result changes the words about it alone.
-func storing(in lifecycle.Snapshot, got lifecycle.Decision, must check) {
-	was := got.Status.ResultConfigMap
+// storesFirst: a result is stored before anything of its end is on record, and what came of that changes nothing but what is
+// told of the ConfigMap.
+func storesFirst(in lifecycle.Snapshot, got lifecycle.Decision, step lifecycle.StoreResult) (problems []string) {
+	must := func(is bool, format string, args ...any) {
+		if !is {
+			problems = append(problems, fmt.Sprintf(format, args...))
+		}
+	}
+	before, name := &in.Job.Status, in.Job.Spec.ResultConfigMap
+	must(in.Known.Stored == nil, "stored twice")
+	must(equality.Semantic.DeepEqual(*before, got.Status) && got.Event == nil && got.StoreEvent == nil && got.After == 0, "there is news before the result is stored: %s", asJSON(got))
+
+	after := func(outcome lifecycle.StoreOutcome) lifecycle.Decision {
+		decided := in
+		decided.Known.Stored = &outcome
+		next := lifecycle.Next(decided)
+		for _, problem := range wrong(decided, next) {
+			must(false, "stored with %+v: %s", outcome, problem)
+		}
+		return next
+	}
+	other := func(status v1alpha1.DaftyJobStatus) v1alpha1.DaftyJobStatus {
+		status = *status.DeepCopy()
+		meta.RemoveStatusCondition(&status.Conditions, v1alpha1.ConditionResultStored)
+		status.ResultConfigMap, status.ResultConfigMapVersion = "", ""
+		return status
+	}
+	plain := after(lifecycle.StoreOutcome{})
+	must(name != "" && in.Job.DeletionTimestamp == nil && plain.Status.Phase == v1alpha1.PhaseCompleted, "stored in phase %s for ConfigMap %q", plain.Status.Phase, name)
+	must(step.Result != nil && equality.Semantic.DeepEqual(step.Result, plain.Status.Result) && step.JobID == plain.Status.JobID, "stores %s of %q, where status has %s", asJSON(step.Result), step.JobID, asJSON(plain.Status))
+	must(before.ResultConfigMap != name || in.References.ResultChanged || !equality.Semantic.DeepEqual(before.Result, step.Result), "stored again for nothing")
 	for _, problem := range []string{"", "it can't be written"} {
-		stored := lifecycle.WithStored(in, lifecycle.Next(in), lifecycle.Storing{Problem: problem, Version: "7-abc"})
+		stored := after(lifecycle.StoreOutcome{Problem: problem, Version: "7-abc"})
 		condition := meta.FindStatusCondition(stored.Status.Conditions, v1alpha1.ConditionResultStored)
 		must(condition != nil && condition.Reason != "" && condition.Message != "" && (condition.Status == metav1.ConditionTrue) == (problem == ""), "ResultStored is %s", asJSON(condition))
-		must((stored.Status.ResultConfigMap == in.Job.Spec.ResultConfigMap) == (problem == ""), "resultConfigMap is %q", stored.Status.ResultConfigMap)
+		must((stored.Status.ResultConfigMap == name) == (problem == ""), "resultConfigMap is %q", stored.Status.ResultConfigMap)
 		must((stored.Status.ResultConfigMapVersion == "7-abc") == (problem == ""), "resultConfigMapVersion is %q", stored.Status.ResultConfigMapVersion)
 		must(problem == "" || stored.After > 0 && stored.After <= 30*time.Second, "tried again after %s", stored.After)
-		must(equality.Semantic.DeepEqual(stored.Event, got.Event), "what becomes of the ConfigMap changes what is told of the job")
+		must(equality.Semantic.DeepEqual(stored.Event, plain.Event), "what becomes of the ConfigMap changes what is told of the job")
 		must(stored.StoreEvent == nil || stored.StoreEvent.Warning && problem != "", "the event of the ConfigMap is %s", asJSON(stored.StoreEvent))
-		must(got.After == 0 || stored.After <= got.After, "later than it was to be decided anew")
-		must(stored.Step == got.Step, "step %s", stored.Step)
-		_, err := standing(&stored.Status)
-		must(err == nil, "%v", err)
-		stored.Status.ResultConfigMap, stored.Status.ResultConfigMapVersion = got.Status.ResultConfigMap, got.Status.ResultConfigMapVersion
-		other := func(status v1alpha1.DaftyJobStatus) v1alpha1.DaftyJobStatus {
-			status = *status.DeepCopy()
-			meta.RemoveStatusCondition(&status.Conditions, v1alpha1.ConditionResultStored)
-			return status
-		}
-		must(equality.Semantic.DeepEqual(other(stored.Status), other(got.Status)), "more than that changed")
+		must(plain.After == 0 || stored.After <= plain.After, "later than it was to be decided again")
+		must(stored.Step == plain.Step, "step %s", stored.Step)
+		must(equality.Semantic.DeepEqual(other(stored.Status), other(plain.Status)), "more than that changed")
 	}
 	// An API server that tells nothing of the ConfigMap takes nothing back.
-	if asked := lifecycle.WithStored(in, lifecycle.Next(in), lifecycle.Storing{Unknown: true, Problem: "no answer"}); was == in.Job.Spec.ResultConfigMap {
-		must(equality.Semantic.DeepEqual(asked.Status, got.Status) && asked.StoreEvent == nil && asked.After > 0 && asked.After <= 30*time.Second, "what isn't known of the ConfigMap is told: %s", asJSON(asked))
+	if asked := after(lifecycle.StoreOutcome{Unknown: true, Problem: "no answer"}); before.ResultConfigMap == name && equality.Semantic.DeepEqual(before.Result, step.Result) {
+		was, is := meta.FindStatusCondition(before.Conditions, v1alpha1.ConditionResultStored), meta.FindStatusCondition(asked.Status.Conditions, v1alpha1.ConditionResultStored)
+		same := (was == nil) == (is == nil) && (was == nil || was.Status == is.Status && was.Reason == is.Reason && was.Message == is.Message && was.LastTransitionTime.Equal(&is.LastTransitionTime))
+		must(same && asked.Status.ResultConfigMap == name && asked.Status.ResultConfigMapVersion == before.ResultConfigMapVersion && equality.Semantic.DeepEqual(other(asked.Status), other(plain.Status)) &&
+			asked.StoreEvent == nil && asked.After > 0 && asked.After <= 30*time.Second, "what isn't known of the ConfigMap is told: %s", asJSON(asked))
 	}
+	return problems
 }
 
 // reference is a field of a spec that refers to another DaftyJob, or to a file.
@@ -138,7 +162,7 @@ type reference struct {
 	style, target    bool
 }
 
-// references are all of a spec.
+// references returns all of a spec.
 func references(job *v1alpha1.DaftyJob) (all []reference) {
 	add := func(field string, job *v1alpha1.JobReference, file *v1alpha1.ConfigMapKeyReference) {
 		switch {
@@ -194,13 +218,13 @@ func inputOf(status *v1alpha1.DaftyJobStatus, field string) v1alpha1.Input {
 	return v1alpha1.Input{}
 }
 
-// uploadedElsewhere says that a file was uploaded with another key, and no request with it is in doubt.
+// uploadedElsewhere reports whether a file was uploaded with another key, and no request with it is in doubt.
 func uploadedElsewhere(in lifecycle.Snapshot, ref reference) bool {
 	secret := in.Known.Credentials.Secret
 	return ref.file != "" && secret != "" && inputOf(&in.Job.Status, ref.field).CredentialsHash != secret && (!in.Job.Status.InDoubt() || forgone(in) || disproved(in))
 }
 
-// standsFor is what is to be sent first for a field, as far as it is known, or the reason for which it never will be.
+// standsFor returns what is to be sent first for a field, as far as it is known, or the reason for which it never will be.
 func standsFor(in lifecycle.Snapshot, ref reference) (id, lost string) {
 	known := inputOf(&in.Job.Status, ref.field)
 	if value := sentFor(known); value != "" && !uploadedElsewhere(in, ref) {
@@ -240,7 +264,7 @@ func standsFor(in lifecycle.Snapshot, ref reference) (id, lost string) {
 	return id, ""
 }
 
-// lostReference is the reason of the first reference that will never stand for anything, empty where there is none.
+// lostReference returns the reason of the first reference that will never stand for anything, empty where there is none.
 func lostReference(in lifecycle.Snapshot) string {
 	for _, ref := range references(in.Job) {
 		if _, lost := standsFor(in, ref); lost != "" {
@@ -250,7 +274,7 @@ func lostReference(in lifecycle.Snapshot) string {
 	return ""
 }
 
-// inputsStand : nothing is submitted before all is known that the spec refers to, and what is known stays.
+// inputsStand: nothing is submitted before all is known that the spec refers to, and what is known stays.
 func inputsStand(in lifecycle.Snapshot, got lifecycle.Decision, must check) {
 	before, after := &in.Job.Status, &got.Status
 	if before.InDoubt() && after.InDoubt() && before.Submission.IdempotencyKey == after.Submission.IdempotencyKey {
@@ -272,11 +296,11 @@ func inputsStand(in lifecycle.Snapshot, got lifecycle.Decision, must check) {
 			is.UploadedAt.Equal(&in.Job.CreationTimestamp) && before.Submission.StartedAt.Equal(before.Submission.SentAt)
 		must(sentBefore == "" || sends == sentBefore || uploadedElsewhere(in, ref) || otherwise || dropped, "%s stood for %q, and stands for %q", ref.field, sentBefore, sends)
 		must(was.UID == "" || is.UID == was.UID, "%s was of %q, and is of %q", ref.field, was.UID, is.UID)
-		must(sends == "" || sends == id || sends == sentBefore && got.Step != lifecycle.Submit || otherwise, "%s stands for %q, and not for %q", ref.field, sends, id)
+		must(sends == "" || sends == id || sends == sentBefore && !lifecycle.Is[lifecycle.Submit](got.Step) || otherwise, "%s stands for %q, and not for %q", ref.field, sends, id)
 		must(sends == sentBefore || !otherwise || !after.InDoubt(), "%s is sent otherwise in a request in doubt", ref.field)
 		waits = waits || id == ""
 	}
-	if got.Step == lifecycle.Submit {
+	if lifecycle.Is[lifecycle.Submit](got.Step) {
 		must(!waits, "submitted although it must wait")
 		_, err := lifecycle.Request(&in.Job.Spec, after.Inputs)
 		must(err == nil, "submitted, where %v", err)
@@ -286,16 +310,17 @@ func inputsStand(in lifecycle.Snapshot, got lifecycle.Decision, must check) {
 		must(waits || in.Known.Block != nil && in.Known.Block.SameKey, "waits for what is there")
 	}
 
-	must((got.Step == lifecycle.UploadFiles) == (len(got.Files) > 0), "step %s with %d files", got.Step, len(got.Files))
-	if got.Step != lifecycle.UploadFiles {
+	step, uploads := got.Step.(lifecycle.UploadFiles)
+	if !uploads {
 		return
 	}
+	must(len(step.Files) > 0, "uploads nothing")
 	must(in.Known.Credentials.Secret != "", "uploads without a key")
 	must(after.JobID == "" && (after.Phase == v1alpha1.PhasePending || after.InDoubt()), "uploads in phase %s with job id %q", after.Phase, after.JobID)
 	unwanted := in.Job.DeletionTimestamp != nil || calledOff(in.Job) || heldBack(in.Job)
 	must(!unwanted || after.InDoubt(), "uploads what isn't wanted")
 	must(got.After > 0, "an upload whose end may never be seen")
-	for _, file := range got.Files {
+	for _, file := range step.Files {
 		upload := in.Known.Uploads[file.Digest]
 		must(upload.ID == "", "uploads what is uploaded")
 		must(file == in.References.Files["brand/a.png"].File, "uploads what isn't there")
@@ -307,14 +332,14 @@ func inputsStand(in lifecycle.Snapshot, got lifecycle.Decision, must check) {
 	}
 }
 
-// attemptsCount : another attempt follows one that Dafty failed, as often as was asked, and under no other circumstances.
+// attemptsCount: another attempt follows one that Dafty failed, as often as was asked, and under no other circumstances.
 func attemptsCount(in lifecycle.Snapshot, got lifecycle.Decision, must check) {
 	before, after := &in.Job.Status, &got.Status
 	limit := backoffLimitOf(in.Job)
-	if got.Step == lifecycle.Submit && !before.InDoubt() {
+	if lifecycle.Is[lifecycle.Submit](got.Step) && !before.InDoubt() {
 		must(len(after.FailedJobIDs) <= limit, "submitted after %d failures", len(after.FailedJobIDs))
 	}
-	if got.Step == lifecycle.Submit {
+	if lifecycle.Is[lifecycle.Submit](got.Step) {
 		next := before.NextAttemptAt
 		must(after.NextAttemptAt == nil || before.InDoubt(), "submitted, and another attempt is announced")
 		must(next == nil || before.InDoubt() || !in.Now.Before(next.Time) || next.Sub(in.Now) > 6*time.Minute, "submitted before its time")
@@ -338,14 +363,14 @@ func attemptsCount(in lifecycle.Snapshot, got lifecycle.Decision, must check) {
 	unwanted := in.Job.DeletionTimestamp != nil || calledOff(in.Job)
 	must(!unwanted && before.Phase != v1alpha1.PhaseCancelling && !pastDeadline(in, after), "tried again, and isn't wanted")
 	must(in.Job.Spec.AdoptJobID == "", "an adopted job is tried again")
-	must(after.JobID == "" && after.Submission == nil && after.Phase == v1alpha1.PhasePending && got.Step == lifecycle.Rest, "status is %s", asJSON(after))
+	must(after.JobID == "" && after.Submission == nil && after.Phase == v1alpha1.PhasePending && lifecycle.Is[lifecycle.Rest](got.Step), "status is %s", asJSON(after))
 	must(after.Error != nil && after.SubmittedAt != nil, "why and since when isn't on record")
 	next := after.NextAttemptAt
 	must(next != nil && next.After(in.Now.Add(9*time.Second)) && next.Sub(in.Now) <= 6*time.Minute, "the next attempt is at %v", next)
 	must(got.After > 0 && got.After <= next.Sub(in.Now), "decided anew after %s", got.After)
 }
 
-// due is when the deadline comes, by a status; zero where there is none.
+// due returns when the deadline comes, by a status; zero where there is none.
 func due(in lifecycle.Snapshot, status *v1alpha1.DaftyJobStatus) time.Time {
 	var times []time.Time
 	if at := status.SubmittedAt; at != nil {
@@ -370,12 +395,12 @@ func pastDeadline(in lifecycle.Snapshot, status *v1alpha1.DaftyJobStatus) bool {
 	return !at.IsZero() && !in.Now.Before(at)
 }
 
-// deadlineHolds : a deadline leads to a decision in time, and that decision ends the job, or cancels it.
+// deadlineHolds: a deadline leads to a decision in time, and that decision ends the job, or cancels it.
 func deadlineHolds(in lifecycle.Snapshot, got lifecycle.Decision, must check) {
 	before, after := &in.Job.Status, &got.Status
 	at := due(in, after)
 	deleting := in.Job.DeletionTimestamp != nil
-	if at.IsZero() || after.Phase.Final() || got.Step == lifecycle.RemoveFinalizer || deleting && !slices.Contains(in.Job.Finalizers, v1alpha1.CancelFinalizer) {
+	if at.IsZero() || after.Phase.Final() || lifecycle.Is[lifecycle.RemoveFinalizer](got.Step) || deleting && !slices.Contains(in.Job.Finalizers, v1alpha1.CancelFinalizer) {
 		return
 	}
 	if left := at.Sub(in.Now); left > 0 {
@@ -385,7 +410,7 @@ func deadlineHolds(in lifecycle.Snapshot, got lifecycle.Decision, must check) {
 	switch {
 	case after.JobID != "":
 		keyless := in.Known.Credentials.Secret == "" && in.Known.Credentials.LastUsed == ""
-		must(after.Phase == v1alpha1.PhaseCancelling || got.Step == lifecycle.AddFinalizer || keyless, "runs on past the deadline, in phase %s", after.Phase)
+		must(after.Phase == v1alpha1.PhaseCancelling || lifecycle.Is[lifecycle.AddFinalizer](got.Step) || keyless, "runs on past the deadline, in phase %s", after.Phase)
 	case !after.InDoubt() && in.Job.Spec.AdoptJobID == "" && before.SubmittedAt != nil && len(after.FailedJobIDs) == len(before.FailedJobIDs):
 		onItsWay := in.Known.Submission != nil && !in.Known.Submission.Done
 		must(disproved(in) || onItsWay, "waits on past the deadline: %s", readyReason(after))

@@ -15,22 +15,21 @@ import (
 // job must be made under a key that the second object sends too. So the user's key is always tried first; only where
 // Dafty refuses it a second time is a fresh one sent, and at once after it: if the refusal was true, the fresh one meets the
 // same, and if it was merely remembered, the second object is led the same way.
-
 //
 // A request that names an image in another form (see forms.go) has a key of its own, the user's key too: the second object
 // meets the same refusals in the same order.
 
-// userKey is the key of an attempt, but for refusals.
+// userKey returns the key of an attempt, but for refusals.
 func (d *decider) userKey(attempt int32) string {
 	return fmt.Sprintf("%s-%d%s", cmp.Or(d.Job.Spec.IdempotencyKey, string(d.Job.UID)), attempt, formKey(&d.Job.Spec, d.status.Inputs))
 }
 
-// freshKey is the key of an attempt after so many refusals.
+// freshKey returns the key of an attempt after so many refusals.
 func (d *decider) freshKey(attempt, refusals int32) string {
 	return fmt.Sprintf("%s.%d", d.userKey(attempt), refusals)
 }
 
-// idempotencyKey is that of the next request of an attempt. It is derived from the object alone, or given in it, so that
+// idempotencyKey returns the key of the next request of an attempt. It is derived from nothing but the object, or stands in it, so that
 // whoever repeats the request uses the same.
 func (d *decider) idempotencyKey(attempt, refusals int32) string {
 	if refusals == 0 || d.Job.Spec.IdempotencyKey != "" {
@@ -39,13 +38,13 @@ func (d *decider) idempotencyKey(attempt, refusals int32) string {
 	return d.freshKey(attempt, refusals)
 }
 
-// countsRefusal says whether Dafty may remember a refusal. A user's key is refused for good with an API key that isn't
+// countsRefusal reports whether Dafty may remember a refusal. A user's key is refused for good with an API key that isn't
 // valid, and another API key knows nothing of it.
 func countsRefusal(job *v1alpha1.DaftyJob, err *dafty.CallError) bool {
 	return !err.Unsent && (job.Spec.IdempotencyKey == "" || err.Kind != dafty.KindUnauthorized)
 }
 
-// refusedTwice says whether the user's key met a refusal that may be one that Dafty merely remembers.
+// refusedTwice reports whether the user's key met a refusal that may be one that Dafty merely remembers.
 func (d *decider) refusedTwice(last *v1alpha1.Submission, err *dafty.CallError) bool {
 	return d.Job.Spec.IdempotencyKey != "" && last.Refusals > 0 && countsRefusal(d.Job, err) && last.IdempotencyKey == d.userKey(last.Attempt)
 }
@@ -59,11 +58,12 @@ func (d *decider) keyTaken(err *dafty.CallError) bool {
 	return err.KeyMayBeTaken() && !(err.Kind == dafty.KindInvalid && !err.NamesKey() && first && d.Job.Spec.IdempotencyKey == "")
 }
 
-// takenVerdict is that of a request whose key Dafty may know from another. It is repeated, as a 409 may pass: the first request
+// takenVerdict returns the verdict on a request whose key Dafty may know from another. It is repeated, as a 409 may pass: the first request
 // with the key may still be worked on, which needs nobody.
 func (d *decider) takenVerdict(err *dafty.CallError) verdict {
 	if err.Kind == dafty.KindConflict && d.Known.Submission.Failures < 2 && d.Job.Spec.IdempotencyKey == "" {
-		return callFailed(v1alpha1.PhaseSubmitting, err.Kind, err.Error()+"; the request is repeated with the same idempotency key, which makes no second job", d.describeSecret())
+		return callFailed(v1alpha1.PhaseSubmitting, err.Kind, err.Error()+"; the request is repeated with the same idempotency key, which makes no second job",
+			d.describeSecret())
 	}
 	return stalled(v1alpha1.PhaseSubmitting, v1alpha1.ReasonSubmissionUnknown, fmt.Sprintf(
 		"Dafty refuses idempotency key %s: %s. It may know it from another request, which may have made a job and be paid for. %s",
@@ -76,7 +76,7 @@ func (d *decider) wasTaken() bool {
 	return call != nil && call.Err != nil && d.status.InDoubt() && call.Record.IdempotencyKey == d.status.Submission.IdempotencyKey && d.keyTaken(call.Err)
 }
 
-// mayFollowAtOnce says whether a request may be sent right after one that was refused. Where it may not, the user's key
+// mayFollowAtOnce reports whether a request may be sent right after one that was refused. Where it may not, the user's key
 // is tried again later.
 func (d *decider) mayFollowAtOnce(last *v1alpha1.Submission) bool {
 	return d.Known.Block == nil && !d.isSuspended() && !d.tooLateToStart() &&

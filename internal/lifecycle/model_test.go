@@ -26,7 +26,7 @@ type world struct {
 	now   time.Time
 	// after is when the operator looks again by itself, 0 where it doesn't.
 	after time.Duration
-	// plain says that the spec has nothing but an operation.
+	// plain reports whether the spec has nothing but an operation.
 	plain bool
 	// refers is what the spec refers to.
 	refers lifecycle.References
@@ -245,7 +245,7 @@ func (w *world) caller() string {
 	return w.known.Credentials.LastUsed
 }
 
-// ownJob is what Dafty says of the job of the attempt that is under way: each has one of its own, and a video where one
+// ownJob returns what Dafty says of the job of the attempt that is under way: each has one of its own, and a video where one
 // is asked for.
 func (w *world) ownJob(job *dafty.Job) *dafty.Job {
 	if job.Status == dafty.Completed && w.job.Spec.ImageToVideo != nil {
@@ -262,7 +262,7 @@ func (w *world) ownJob(job *dafty.Job) *dafty.Job {
 	return &to
 }
 
-// observe is the tracker's: the end of a job is never taken back.
+// observe does what the tracker does: the end of a job is never taken back.
 func (w *world) observe(job *dafty.Job) {
 	if before := w.known.Job; before == nil || before.Id != job.Id || before.Status != dafty.Completed && before.Status != dafty.Failed {
 		w.known.Job = job
@@ -273,22 +273,24 @@ func (w *world) input() lifecycle.Snapshot {
 	return lifecycle.Snapshot{Job: w.job, Known: w.known, References: w.refers, Now: w.now, DeletionTimeout: deletionTimeout}
 }
 
-// reconcile decides and acts until there is nothing more to do, and gives the phases on the
-// way. It gives false where the object is gone.
+// reconcile decides and acts until there is nothing more to do. It returns false where the object
+// is gone.
 func (w *world) reconcile(t *testing.T, saw func(in lifecycle.Snapshot, got lifecycle.Decision)) bool {
 	t.Helper()
 	for range 8 {
 		in := w.input()
 		got := lifecycle.Next(in)
 		saw(in, got)
-		if got.Store {
-			got = lifecycle.WithStored(in, got, lifecycle.Storing{Problem: w.unstorable})
+		if lifecycle.Is[lifecycle.StoreResult](got.Step) {
+			in.Known.Stored = &lifecycle.StoreOutcome{Problem: w.unstorable}
+			got = lifecycle.Next(in)
+			saw(in, got)
 			w.refers.ResultChanged = w.refers.ResultChanged && w.unstorable != ""
 		}
 		before := w.copy()
 		w.after = got.After
 		w.job.Status = got.Status
-		switch got.Step {
+		switch got.Step.(type) {
 		case lifecycle.AddFinalizer:
 			w.job.Finalizers = []string{v1alpha1.CancelFinalizer}
 		case lifecycle.Annotate:
@@ -322,7 +324,7 @@ func (w *world) reconcile(t *testing.T, saw func(in lifecycle.Snapshot, got life
 	return false
 }
 
-// sketch is what matters of a world: two with the same one have the same future.
+// sketch returns what matters of a world: two with the same one have the same future.
 func (w *world) sketch() string {
 	status := w.job.Status
 	age := func(of time.Time, limits ...time.Duration) (n int) {
@@ -333,7 +335,7 @@ func (w *world) sketch() string {
 		}
 		return n
 	}
-	// Of the reasons, decisions rest on one alone: whether it stays told while a try is made.
+	// Of the reasons, decisions rest only on one: whether it stays told while a try is made.
 	told := false
 	if ready := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionReady); ready != nil {
 		told = ready.Reason != v1alpha1.ReasonSubmitting
@@ -409,7 +411,7 @@ func (w *world) sketch() string {
 type explored struct {
 	arrows  map[[2]v1alpha1.Phase]bool
 	reasons map[string]map[v1alpha1.Phase]bool
-	steps   map[lifecycle.Step]bool
+	steps   map[string]bool
 	// kstatus is what tools that go by it make of each phase with each reason.
 	kstatus map[v1alpha1.Phase]map[kstatus.Status]map[string]bool
 	// health is what Argo CD makes of them.
@@ -453,7 +455,7 @@ func (e explored) compute(t *testing.T, in lifecycle.Snapshot, got lifecycle.Dec
 // decisions there against what is true of all.
 func explore(t *testing.T) explored {
 	t.Helper()
-	seen := explored{arrows: map[[2]v1alpha1.Phase]bool{}, reasons: map[string]map[v1alpha1.Phase]bool{}, steps: map[lifecycle.Step]bool{}, kstatus: map[v1alpha1.Phase]map[kstatus.Status]map[string]bool{}, health: map[v1alpha1.Phase]map[string]map[string]bool{}}
+	seen := explored{arrows: map[[2]v1alpha1.Phase]bool{}, reasons: map[string]map[v1alpha1.Phase]bool{}, steps: map[string]bool{}, kstatus: map[v1alpha1.Phase]map[kstatus.Status]map[string]bool{}, health: map[v1alpha1.Phase]map[string]map[string]bool{}}
 	mark := func(in lifecycle.Snapshot, got lifecycle.Decision) {
 		from, to := in.Job.Status.Phase, got.Status.Phase
 		if from != to {
@@ -465,7 +467,7 @@ func explore(t *testing.T) explored {
 			}
 			seen.reasons[ready.Reason][to] = true
 		}
-		seen.steps[got.Step] = true
+		seen.steps[got.Step.String()] = true
 		seen.compute(t, in, got)
 	}
 	saw := func(in lifecycle.Snapshot, got lifecycle.Decision) {
@@ -476,7 +478,7 @@ func explore(t *testing.T) explored {
 		// The same where the API server refuses the step.
 		for _, lasting := range []bool{true, false} {
 			in.Known.Refusals = []lifecycle.Refusal{{Write: lifecycle.WriteOf(got.Step), Message: "no", Lasting: lasting}}
-			mark(in, lifecycle.WithRefusals(in, got))
+			mark(in, lifecycle.Next(in))
 		}
 	}
 	all := moves()

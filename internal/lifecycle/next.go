@@ -18,35 +18,54 @@ func Next(in Snapshot) Decision {
 	d.restoreRecord()
 	d.completeTimes()
 	decision := d.next()
-	if decision.Step == RemoveFinalizer {
+	if Is[StoreResult](decision.Step) {
+		return decision
+	}
+	if Is[RemoveFinalizer](decision.Step) {
 		// It goes, and what it asked for with it: no write is to hold that up.
 		decision.Status.CancelRequestedAt, decision.Status.SuspendedAt = in.Job.Status.CancelRequestedAt, in.Job.Status.SuspendedAt
 	} else {
 		observe(&decision.Status)
 	}
-	if due := d.due(); !due.IsZero() && !decision.Status.Phase.Final() && decision.Step != RemoveFinalizer && due.After(in.Now) {
-		decision.requeueBy(due.Sub(in.Now))
+	d.requeueForDeadlines(&decision)
+	d.sameNews(&decision)
+	d.stampUID(&decision)
+	tellRefusals(in, &decision)
+	return decision
+}
+
+// Postpone returns what to do in place of a submission that isn't begun now: nothing of it goes on record.
+func Postpone(in Snapshot, after time.Duration) Decision {
+	d := &decider{Snapshot: in, status: *in.Job.Status.DeepCopy()}
+	d.recordDesired()
+	decision := Decision{Status: d.status, Step: Rest{}, After: after}
+	tellRefusals(in, &decision)
+	return decision
+}
+
+// requeueForDeadlines has the next decision made when one of the job's deadlines comes.
+func (d *decider) requeueForDeadlines(decision *Decision) {
+	letGo := Is[RemoveFinalizer](decision.Step)
+	if due := d.due(); !due.IsZero() && !decision.Status.Phase.Final() && !letGo && due.After(d.Now) {
+		decision.requeueBy(due.Sub(d.Now))
 	}
-	if due := d.startBy(); !due.IsZero() && !decision.Status.Phase.Final() && due.After(in.Now) {
-		decision.requeueBy(due.Sub(in.Now))
+	if due := d.startBy(); !due.IsZero() && !decision.Status.Phase.Final() && due.After(d.Now) {
+		decision.requeueBy(due.Sub(d.Now))
 	}
-	if d.deleting() && decision.Step != RemoveFinalizer && d.finalizer() {
+	if d.deleting() && !letGo && d.finalizer() {
 		// Whatever it waits for, a deletion ends.
-		left := d.deadline().Sub(in.Now)
+		left := d.deadline().Sub(d.Now)
 		if left <= 0 {
 			left = recancelAfter // it is held back
 		}
 		decision.requeueBy(left)
 	}
-	d.sameNews(&decision)
-	d.stampUID(&decision)
-	return decision
 }
 
 func (d *decider) next() Decision {
 	switch {
 	case d.deleting() && !d.finalizer():
-		return d.keepStatus(Rest, 0)
+		return d.keepStatus(Rest{}, 0)
 	case d.deleting() && (d.status.Phase.Final() || d.neverSubmitted()):
 		return d.release(nil)
 	case d.leavesRunning():
@@ -88,7 +107,7 @@ type decider struct {
 
 func (d *decider) deleting() bool { return !d.Job.DeletionTimestamp.IsZero() }
 
-// deadline is when a deletion gives up. It counts from where this process could first act on
+// deadline returns when a deletion stops waiting. It counts from where this process could first act on
 // it: one that came while no operator ran must still be tried.
 func (d *decider) deadline() time.Time {
 	from := d.Job.DeletionTimestamp.Time
@@ -102,23 +121,23 @@ func (d *decider) finalizer() bool {
 	return slices.Contains(d.Job.Finalizers, v1alpha1.CancelFinalizer)
 }
 
-// neverSubmitted says that no request can have reached Dafty.
+// neverSubmitted reports whether no request can have reached Dafty.
 func (d *decider) neverSubmitted() bool {
 	return d.status.JobID == "" && !d.status.InDoubt() && d.annotated() == "" && d.Job.Spec.AdoptJobID == ""
 }
 
-// cancelWanted says that the job must not run, or run on.
+// cancelWanted reports whether the job must not run, or run on.
 func (d *decider) cancelWanted() bool {
 	return d.deleting() || d.cancelRequested()
 }
 
-// calledOff says that the job must not run on, whether the object stays or not: to leave a job to itself is no way to
+// calledOff reports whether the job must not run on, whether the object stays or not: to leave a job to itself is no way to
 // take that back.
 func (d *decider) calledOff() bool {
 	return d.cancelRequested() || d.overdue()
 }
 
-// stopWanted says that a job at Dafty must not run on. What was begun isn't taken back, should the deadline be.
+// stopWanted reports whether a job at Dafty must not run on. What was begun isn't taken back, should the deadline be.
 func (d *decider) stopWanted() bool {
 	return d.deleting() || d.calledOff() || d.status.Phase == v1alpha1.PhaseCancelling
 }
@@ -133,7 +152,7 @@ func (d *decider) keepStatus(step Step, after time.Duration) Decision {
 
 // release removes the finalizer; the object goes, and its status with it.
 func (d *decider) release(event *Event) Decision {
-	return Decision{Status: d.status, Step: RemoveFinalizer, Event: event}
+	return Decision{Status: d.status, Step: RemoveFinalizer{}, Event: event}
 }
 
 // describeJob names the job at Dafty for a message.

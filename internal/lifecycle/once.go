@@ -15,16 +15,16 @@ import (
 // What Dafty says of an account's credits, plan or allowance in answer to a create is told at once: nothing but Dafty itself
 // words that, it is the account's and not the call's, and the request is asked again as soon as a person may have mended it.
 
-// repeated says whether something failed more than once in a row.
+// repeated reports whether something failed more than once in a row.
 func repeated(failures int) bool { return failures > 1 }
 
-// odd says whether a cancel or an upload met an answer that asks for a person, and nothing has confirmed it yet: neither costs
+// odd reports whether a cancel or an upload met an answer that asks for a person, and nothing has confirmed it yet. Neither costs
 // credits.
 func odd(kind dafty.Kind, failures int) bool {
-	return kind.Advice() == dafty.AdviceAskPerson && !repeated(failures)
+	return MeaningOf(kind).Stalled && !repeated(failures)
 }
 
-// refusedOnce says whether a submission met a refusal of its API key that nothing has confirmed yet.
+// refusedOnce reports whether a submission met a refusal of its API key that nothing has confirmed yet.
 func refusedOnce(call *SubmissionCall) bool {
 	return call.Err != nil && call.Err.Kind == dafty.KindUnauthorized && !repeated(call.KeyRefusals)
 }
@@ -35,8 +35,8 @@ func (d *decider) askAgain(message string, after time.Duration) Decision {
 	after = max(after, time.Second)
 	if ready := d.ready(); ready != nil && slices.Contains(retriedReasons, ready.Reason) {
 		d.status.Phase = v1alpha1.PhasePending
-		return d.keepStatus(Rest, after)
+		return d.keepStatus(Rest{}, after)
 	}
 	return d.setStatus(inProgress(v1alpha1.PhaseSubmitting, v1alpha1.ReasonSubmitting,
-		"Dafty didn't accept the API key once ("+message+"); the request is sent again, which shows whether it does"), Rest, after)
+		"Dafty didn't accept the API key once ("+message+"); the request is sent again, which shows whether it does"), Rest{}, after)
 }

@@ -13,9 +13,9 @@ func oddAnswers() []row {
 	badKey := refusal(dafty.KindUnauthorized)
 	page := &dafty.CallError{Kind: dafty.KindUnauthorized, Status: 401, Message: "Dafty answered 401 Unauthorized without saying why"}
 	processing := newJob(taken(PhaseProcessing))
-	follows := then{phase: PhaseProcessing, way: inProgress, reason: ReasonProcessing, step: lifecycle.Follow}
-	cancels := then{phase: PhaseCancelling, way: inProgress, reason: ReasonCancelling, step: lifecycle.Follow, after: time.Second}
-	asksAgain := then{phase: PhaseSubmitting, way: inProgress, reason: ReasonSubmitting, says: "which shows whether it does", step: lifecycle.Rest, after: time.Second, also: cleared(1)}
+	follows := then{phase: PhaseProcessing, way: inProgress, reason: ReasonProcessing, step: lifecycle.Follow{}}
+	cancels := then{phase: PhaseCancelling, way: inProgress, reason: ReasonCancelling, step: lifecycle.Follow{}, after: time.Second}
+	asksAgain := then{phase: PhaseSubmitting, way: inProgress, reason: ReasonSubmitting, says: "which shows whether it does", step: lifecycle.Rest{}, after: time.Second, also: cleared(1)}
 	inTrouble := newJob(sent, says(PhaseSubmitting, ReasonInsufficientCredits))
 
 	rows := []row{
@@ -27,27 +27,27 @@ func oddAnswers() []row {
 		},
 		{
 			name: "and waits until then", given: newJob(refusedBefore(1), says(PhaseSubmitting, ReasonSubmitting)), known: with(keyA, asksAgainUntil(2*time.Second)),
-			then: then{phase: PhaseSubmitting, way: inProgress, reason: ReasonSubmitting, says: "which shows whether it does", step: lifecycle.Rest, after: 2 * time.Second},
+			then: then{phase: PhaseSubmitting, way: inProgress, reason: ReasonSubmitting, says: "which shows whether it does", step: lifecycle.Rest{}, after: 2 * time.Second},
 		},
 		{
 			name: "what was wrong before is told on", given: inTrouble, known: with(keyA, once(badKey, 0)), when: time.Second,
-			then: then{phase: PhasePending, way: stalled, reason: ReasonInsufficientCredits, step: lifecycle.Rest, after: time.Second, also: cleared(1)},
+			then: then{phase: PhasePending, way: stalled, reason: ReasonInsufficientCredits, step: lifecycle.Rest{}, after: time.Second, also: cleared(1)},
 		},
 		{
 			name: "called off meanwhile", given: newJob(sent, desired(DesiredCancelled)), known: with(keyA, once(badKey, 0)), when: time.Second,
-			then: then{phase: PhaseCancelled, way: current, reason: ReasonCancelledBeforeSubmission, step: lifecycle.Rest, event: "Normal CancelledBeforeSubmission", also: cleared(1)},
+			then: then{phase: PhaseCancelled, way: current, reason: ReasonCancelledBeforeSubmission, step: lifecycle.Rest{}, event: "Normal CancelledBeforeSubmission", also: cleared(1)},
 		},
 		{
 			name: "a repeat whose key is refused once is repeated soon", given: newJob(repeated(time.Minute), says(PhaseSubmitting, ReasonSubmitting)), known: with(keyA, once(badKey, time.Minute)), when: 61 * time.Second,
-			then: then{phase: PhaseSubmitting, way: inProgress, reason: ReasonSubmitting, step: lifecycle.Rest, after: 4 * time.Second, also: records(firstKey, 1, 0, 0, time.Minute, keyA)},
+			then: then{phase: PhaseSubmitting, way: inProgress, reason: ReasonSubmitting, step: lifecycle.Rest{}, after: 4 * time.Second, also: records(firstKey, 1, 0, 0, time.Minute, keyA)},
 		},
 		{
 			name: "and then it is", given: newJob(repeated(time.Minute), says(PhaseSubmitting, ReasonSubmitting)), known: with(keyA, once(badKey, time.Minute)), when: 65 * time.Second,
-			then: then{phase: PhaseSubmitting, way: inProgress, reason: ReasonSubmitting, step: lifecycle.Submit, after: 45 * time.Second, also: records(firstKey, 1, 0, 0, 65*time.Second, keyA)},
+			then: then{phase: PhaseSubmitting, way: inProgress, reason: ReasonSubmitting, step: lifecycle.Submit{}, after: 45 * time.Second, also: records(firstKey, 1, 0, 0, 65*time.Second, keyA)},
 		},
 		{
 			name: "a rotated key that is refused once is still the one to repeat with", given: newJob(repeated(time.Minute), says(PhaseSubmitting, ReasonSubmitting)), known: with(keyB, held(keyA), once(badKey, time.Minute)), when: 65 * time.Second,
-			then: then{phase: PhaseSubmitting, way: inProgress, reason: ReasonSubmitting, step: lifecycle.Submit, after: 45 * time.Second, also: records(firstKey, 1, 0, 0, 65*time.Second, keyA)},
+			then: then{phase: PhaseSubmitting, way: inProgress, reason: ReasonSubmitting, step: lifecycle.Submit{}, after: 45 * time.Second, also: records(firstKey, 1, 0, 0, 65*time.Second, keyA)},
 		},
 	}
 	for _, kind := range []dafty.Kind{

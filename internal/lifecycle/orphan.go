@@ -17,7 +17,7 @@ func (d *decider) leavesRunning() bool {
 // cancelSent reports whether a cancel may have reached Dafty.
 func (d *decider) cancelSent() bool {
 	call := d.Known.Cancel
-	failed := call != nil && call.Done && call.Err != nil && (call.Err.Unsent || call.Err.Kind != dafty.KindUnavailable)
+	failed := call != nil && call.Done && call.Err != nil && call.Err.WithoutEffect()
 	return d.status.Phase == v1alpha1.PhaseCancelling || call != nil && !failed
 }
 

@@ -36,7 +36,7 @@ const (
 	unseen     = "unseen"     // nothing is said yet
 	inProgress = "on the way" // Ready Unknown, Reconciling
 	stalled    = "stuck"      // Ready False, Stalled
-	suspended  = "suspended"  // Ready False alone
+	suspended  = "suspended"  // only Ready False
 	current    = "reached"    // Ready True
 )
 
@@ -93,7 +93,7 @@ func standing(status *v1alpha1.DaftyJobStatus) (string, error) {
 	return way, nil
 }
 
-// wrong holds a decision against what is true of every one, and gives what isn't.
+// wrong holds a decision against what is true of every one, and returns what isn't.
 func wrong(in lifecycle.Snapshot, got lifecycle.Decision) (problems []string) {
 	must := func(is bool, format string, args ...any) {
 		if !is {
@@ -109,6 +109,9 @@ func wrong(in lifecycle.Snapshot, got lifecycle.Decision) (problems []string) {
 	asked := asJSON(in)
 	must(reflect.DeepEqual(got, lifecycle.Next(in)), "another answer to the same question")
 	must(asked == asJSON(in), "the input was changed")
+	if step, ok := got.Step.(lifecycle.StoreResult); ok {
+		return append(problems, storesFirst(in, got, step)...)
+	}
 
 	for _, hold := range []func(lifecycle.Snapshot, lifecycle.Decision, func(bool, string, ...any)){finality, inputsStand, attemptsCount, deadlineHolds, startingDeadlineHolds, desiredStateStands} {
 		hold(in, got, must)
@@ -117,16 +120,16 @@ func wrong(in lifecycle.Snapshot, got lifecycle.Decision) (problems []string) {
 	// Status is whole, and about this generation.
 	way, err := standing(after)
 	must(err == nil, "%v", err)
-	must(got.Step == lifecycle.AddFinalizer || got.Step == lifecycle.RemoveFinalizer || after.ObservedGeneration == in.Job.Generation ||
+	must(lifecycle.Is[lifecycle.AddFinalizer](got.Step) || lifecycle.Is[lifecycle.RemoveFinalizer](got.Step) || after.ObservedGeneration == in.Job.Generation ||
 		after.ObservedGeneration == before.ObservedGeneration && meta.FindStatusCondition(after.Conditions, v1alpha1.ConditionReady) == nil, "observedGeneration is %d", after.ObservedGeneration)
 	if way == unseen {
-		must(got.Step == lifecycle.AddFinalizer || deleting && (got.Step == lifecycle.RemoveFinalizer || got.Step == lifecycle.Rest), "nothing is said before %s", got.Step)
+		must(lifecycle.Is[lifecycle.AddFinalizer](got.Step) || deleting && (lifecycle.Is[lifecycle.RemoveFinalizer](got.Step) || lifecycle.Is[lifecycle.Rest](got.Step)), "nothing is said before %s", got.Step)
 	} else {
 		must(slices.Contains(phases, after.Phase), "phase %q", after.Phase)
 	}
 	for _, condition := range after.Conditions {
 		must(condition.Reason != "" && condition.Message != "", "%s without a reason or a message", condition.Type)
-		must(condition.ObservedGeneration == after.ObservedGeneration || after.ObservedGeneration <= 0 || got.Step == lifecycle.RemoveFinalizer,
+		must(condition.ObservedGeneration == after.ObservedGeneration || after.ObservedGeneration <= 0 || lifecycle.Is[lifecycle.RemoveFinalizer](got.Step),
 			"%s is of generation %d, and status of %d", condition.Type, condition.ObservedGeneration, after.ObservedGeneration)
 		old := meta.FindStatusCondition(before.Conditions, condition.Type)
 		if old != nil && old.Status == condition.Status {
@@ -135,7 +138,7 @@ func wrong(in lifecycle.Snapshot, got lifecycle.Decision) (problems []string) {
 			must(condition.LastTransitionTime.Time.Equal(in.Now), "the transition of %s isn't dated now", condition.Type)
 		}
 	}
-	if way != unseen && got.Step != lifecycle.RemoveFinalizer {
+	if way != unseen && !lifecycle.Is[lifecycle.RemoveFinalizer](got.Step) {
 		status, err := kstatusOf(in.Job, after)
 		must(err == nil, "kstatus: %v", err)
 		want := map[string]kstatus.Status{
@@ -197,7 +200,7 @@ func wrong(in lifecycle.Snapshot, got lifecycle.Decision) (problems []string) {
 	must(before.Phase.Final() || after.Phase.Final() == (after.FinishedAt != nil && before.FinishedAt == nil), "finishedAt %v in phase %s", after.FinishedAt, after.Phase)
 
 	// Steps.
-	switch got.Step {
+	switch step := got.Step.(type) {
 	case lifecycle.Submit:
 		submission := after.Submission
 		must(submission != nil && submission.IdempotencyKey != "" && submission.SentAt != nil && submission.StartedAt != nil, "submitted without a record")
@@ -209,7 +212,7 @@ func wrong(in lifecycle.Snapshot, got lifecycle.Decision) (problems []string) {
 		must(in.Known.Submission == nil || in.Known.Submission.Done, "submitted beside another request")
 		_, err := lifecycle.Request(&in.Job.Spec, after.Inputs)
 		must(err == nil || in.Job.Status.InDoubt(), "submitted without a request: %v", err)
-		if old := before.Submission; before.InDoubt() && submission.Attempt == old.Attempt && !got.AtOnce {
+		if old := before.Submission; before.InDoubt() && submission.Attempt == old.Attempt && !step.AtOnce {
 			must(submission.IdempotencyKey == old.IdempotencyKey && submission.StartedAt.Equal(old.StartedAt) &&
 				(submission.CredentialsHash == old.CredentialsHash || submission.CredentialsHash == in.Known.Rehash[old.CredentialsHash]) && submission.Attempt == old.Attempt, "the repeat isn't of the same request")
 			waited := in.Now.Sub(old.SentAt.Time)
@@ -223,9 +226,9 @@ func wrong(in lifecycle.Snapshot, got lifecycle.Decision) (problems []string) {
 			must(waited >= 45*time.Second || (answered || refused) && waited >= 5*time.Second, "repeated after %s", waited)
 			must(in.Now.Sub(old.StartedAt.Time) < 23*time.Hour, "repeated after %s", in.Now.Sub(old.StartedAt.Time))
 		} else {
-			must(!before.InDoubt() || forgone(in) || got.AtOnce && disproved(in), "submitted anew, and the request before is in doubt")
-			must(in.Job.Spec.IdempotencyKey == "" || got.AtOnce || unformed(submission.IdempotencyKey) == fmt.Sprintf("%s-%d", in.Job.Spec.IdempotencyKey, submission.Attempt), "key %s, not first the user's own", submission.IdempotencyKey)
-			must(!got.AtOnce || in.Job.Spec.IdempotencyKey != "" && in.Known.Block == nil, "at once, without a cause")
+			must(!before.InDoubt() || forgone(in) || step.AtOnce && disproved(in), "submitted anew, and the request before is in doubt")
+			must(in.Job.Spec.IdempotencyKey == "" || step.AtOnce || unformed(submission.IdempotencyKey) == fmt.Sprintf("%s-%d", in.Job.Spec.IdempotencyKey, submission.Attempt), "key %s, not first the user's own", submission.IdempotencyKey)
+			must(!step.AtOnce || in.Job.Spec.IdempotencyKey != "" && in.Known.Block == nil, "at once, without a cause")
 			must(!unwanted && !heldBack(in.Job), "submitted although it isn't wanted")
 			must(!tooLateToStart(in), "submitted too late")
 			must(ownAnnotation(in.Job) == "", "submitted although the annotation names a job")
@@ -237,9 +240,9 @@ func wrong(in lifecycle.Snapshot, got lifecycle.Decision) (problems []string) {
 	case lifecycle.Follow, lifecycle.Cancel, lifecycle.Annotate:
 		must(after.JobID != "" && !after.Phase.Final(), "%s in phase %s with job id %q", got.Step, after.Phase, after.JobID)
 		stop := unwanted || pastDeadline(in, after) || before.Phase == v1alpha1.PhaseCancelling
-		must(got.Step != lifecycle.Cancel || stop && after.Phase == v1alpha1.PhaseCancelling, "cancelled in phase %s", after.Phase)
-		must(got.Step != lifecycle.Annotate || !stop, "a cancel waits for the annotation")
-		must(deleting || finalizer || got.Step == lifecycle.Cancel, "%s without the finalizer", got.Step)
+		must(!lifecycle.Is[lifecycle.Cancel](got.Step) || stop && after.Phase == v1alpha1.PhaseCancelling, "cancelled in phase %s", after.Phase)
+		must(!lifecycle.Is[lifecycle.Annotate](got.Step) || !stop, "a cancel waits for the annotation")
+		must(deleting || finalizer || lifecycle.Is[lifecycle.Cancel](got.Step), "%s without the finalizer", got.Step)
 	case lifecycle.AddFinalizer:
 		must(!finalizer && !deleting, "a finalizer that is there, or can't be added")
 	case lifecycle.RemoveFinalizer:
@@ -248,15 +251,14 @@ func wrong(in lifecycle.Snapshot, got lifecycle.Decision) (problems []string) {
 		must(deleting && finalizer, "a finalizer that isn't there, or is wanted")
 		orphaned := in.Job.Spec.DeletionPolicy == v1alpha1.DeletionOrphan && !calledOff(in.Job) && !pastDeadline(in, after) && !cancelOnItsWay(in)
 		must(before.Phase.Final() || untouched || disproved(in) || forgone(in) || timeout || orphaned, "let go too early")
-		must(!got.Abandoned || timeout && got.Event != nil && got.Event.Warning, "abandoned too early or in silence")
+		must(!step.Abandoned || timeout && got.Event != nil && got.Event.Warning, "abandoned too early or in silence")
 	case lifecycle.UploadFiles, lifecycle.LookForThumbnail, lifecycle.Delete:
 		// See inputsStand and finality.
 	case lifecycle.Rest:
 		must(!(way == inProgress && !deleting) || got.After > 0, "on the way, and nothing goes on")
 	}
-	must(slices.Contains(lifecycle.Steps, got.Step), "step %q", got.Step)
 	must(got.After >= 0, "after %s", got.After)
-	if deleting && finalizer && got.Step != lifecycle.RemoveFinalizer {
+	if deleting && finalizer && !lifecycle.Is[lifecycle.RemoveFinalizer](got.Step) {
 		must(got.After > 0, "a deletion without an end")
 	}
 
@@ -264,19 +266,19 @@ func wrong(in lifecycle.Snapshot, got lifecycle.Decision) (problems []string) {
 	if event := got.Event; event != nil {
 		must(event.Reason != "" && event.Message != "", "an empty event")
 		old := meta.FindStatusCondition(before.Conditions, v1alpha1.ConditionReady)
-		must(got.Step == lifecycle.RemoveFinalizer || old == nil || old.Reason != event.Reason || retried, "the event %s is no news", event.Reason)
+		must(lifecycle.Is[lifecycle.RemoveFinalizer](got.Step) || old == nil || old.Reason != event.Reason || retried, "the event %s is no news", event.Reason)
 		must(event.Reason != v1alpha1.EventJobOrphaned || !cancelOnItsWay(in), "said to run on, and its cancel is on its way")
 	}
 	return problems
 }
 
-// correctable says that the id on record may be a wrong one that a person has written, as nobody has seen its job.
+// correctable reports whether the id on record may be a wrong one that a person has written, as nobody has seen its job.
 func correctable(in lifecycle.Snapshot) bool {
 	before := &in.Job.Status
 	return in.Job.Spec.AdoptJobID == "" && (before.SubmittedAt == nil || len(before.FailedJobIDs) > 0)
 }
 
-// ownCall is this process's call that the submission in status is the record of, nil where it is another's.
+// ownCall returns this process's call that the submission in status is the record of, nil where it is another's.
 func ownCall(in lifecycle.Snapshot) *lifecycle.SubmissionCall {
 	request, call := in.Job.Status.Submission, in.Known.Submission
 	if request == nil || request.SentAt == nil || call == nil || request.Sender != call.Record.Sender ||
@@ -286,7 +288,7 @@ func ownCall(in lifecycle.Snapshot) *lifecycle.SubmissionCall {
 	return call
 }
 
-// keyTaken says that Dafty may know the key of the request on record from another body.
+// keyTaken reports whether Dafty may know the key of the request on record from another body.
 func keyTaken(in lifecycle.Snapshot) bool {
 	request, call := in.Job.Status.Submission, ownCall(in)
 	if call == nil || call.Err == nil {
@@ -296,12 +298,12 @@ func keyTaken(in lifecycle.Snapshot) bool {
 	return err.Status == 409 || err.Code == "IDEMPOTENCY_ERROR" || err.Status == 422 && (!first || in.Job.Spec.IdempotencyKey != "")
 }
 
-// unformed is a key without what tells the forms of a request's images apart.
+// unformed returns a key without what tells the forms of a request's images apart.
 func unformed(key string) string {
 	return regexp.MustCompile(`\.form-[0-9]+$`).ReplaceAllString(key, "")
 }
 
-// disproved says that the request on record certainly made no job: its first sending was refused
+// disproved reports whether the request on record certainly made no job: its first sending was refused
 // or never left, or Dafty says that it could never have been accepted.
 func disproved(in lifecycle.Snapshot) bool {
 	request, call := in.Job.Status.Submission, ownCall(in)
@@ -314,7 +316,7 @@ func disproved(in lifecycle.Snapshot) bool {
 	return call.Err.Kind == dafty.KindInvalid || call.Err.Kind == dafty.KindNotFound || call.Err.Refused() && request.StartedAt.Equal(request.SentAt)
 }
 
-// forgone says that Dafty can't tell any more what became of the request on record, or doesn't, as it refuses
+// forgone reports whether Dafty can't tell any more what became of the request on record, or doesn't, as it refuses
 // the repeats, and that a person has found that it made no job.
 func forgone(in lifecycle.Snapshot) bool {
 	request, credentials := in.Job.Status.Submission, in.Known.Credentials
@@ -335,7 +337,7 @@ func forgone(in lifecycle.Snapshot) bool {
 		credentials.Secret != "" && credentials.Secret != request.CredentialsHash && (credentials.LastUsed != request.CredentialsHash || revoked)
 }
 
-// kstatusOf is what tools such as Flux and Argo CD make of an object with this status.
+// kstatusOf returns what tools such as Flux and Argo CD make of an object with this status.
 func kstatusOf(job *v1alpha1.DaftyJob, status *v1alpha1.DaftyJobStatus) (kstatus.Status, error) {
 	job = job.DeepCopy()
 	job.Status = *status
@@ -343,6 +345,12 @@ func kstatusOf(job *v1alpha1.DaftyJob, status *v1alpha1.DaftyJobStatus) (kstatus
 }
 
 func asJSON(from any) string {
+	if decision, ok := from.(lifecycle.Decision); ok { // whose step says nothing of its name there
+		from = struct {
+			lifecycle.Decision
+			Name string
+		}{decision, decision.Step.String()}
+	}
 	raw, err := json.Marshal(from)
 	if err != nil {
 		panic(err)
@@ -385,17 +393,17 @@ func TestDecisionsComeToRest(t *testing.T) {
 		var got lifecycle.Decision
 		const rounds = 5
 		for round := 0; ; round++ {
-			got = lifecycle.Next(in)
-			if got.Step == lifecycle.RemoveFinalizer {
+			var stored bool
+			got, stored = settled(in, lifecycle.StoreOutcome{Problem: problem})
+			if lifecycle.Is[lifecycle.RemoveFinalizer](got.Step) {
 				return
 			}
-			if got.Store {
-				got = lifecycle.WithStored(in, got, lifecycle.Storing{Problem: problem})
+			if stored {
 				in.References.ResultChanged = in.References.ResultChanged && problem != ""
 			}
 			after := in.Job.DeepCopy()
 			after.Status = got.Status
-			switch got.Step {
+			switch step := got.Step.(type) {
 			case lifecycle.Delete:
 				if len(after.Finalizers) == 0 {
 					return
@@ -403,7 +411,7 @@ func TestDecisionsComeToRest(t *testing.T) {
 				after.DeletionTimestamp = at(in.Now.Sub(t0))
 			case lifecycle.UploadFiles:
 				in.Known.Uploads = maps.Clone(in.Known.Uploads)
-				for _, file := range got.Files {
+				for _, file := range step.Files {
 					if upload := in.Known.Uploads[file.Digest]; upload.Done && !in.Now.Before(upload.RetryAt) {
 						upload.Done = false
 						in.Known.Uploads[file.Digest] = upload
@@ -435,11 +443,8 @@ func TestDecisionsComeToRest(t *testing.T) {
 		var changes int
 		for range 3 {
 			in.Now = in.Now.Add(time.Second)
-			later := lifecycle.Next(in)
-			if later.Store {
-				later = lifecycle.WithStored(in, later, lifecycle.Storing{Problem: problem})
-			}
-			if later.Step != got.Step || later.Event != nil || later.StoreEvent != nil {
+			later, _ := settled(in, lifecycle.StoreOutcome{Problem: problem})
+			if !reflect.DeepEqual(later.Step, got.Step) || later.Event != nil || later.StoreEvent != nil {
 				return
 			}
 			if !equality.Semantic.DeepEqual(in.Job.Status, later.Status) {
@@ -466,7 +471,7 @@ func drawInput(t *rapid.T) lifecycle.Snapshot {
 	return in
 }
 
-// drawGathered is what there may be of the things that a spec refers to.
+// drawGathered returns what there may be of the things that a spec refers to.
 func drawGathered(t *rapid.T, job *v1alpha1.DaftyJob) (gathered lifecycle.References) {
 	if rapid.IntRange(0, 3).Draw(t, "adopted by another") == 0 {
 		gathered.Adopter = "older"
@@ -512,7 +517,7 @@ func drawUploads(t *rapid.T) map[string]lifecycle.Upload {
 	return nil
 }
 
-// drawTime is mostly near t0, and now and then far off, as clocks are.
+// drawTime returns a time that is mostly near t0, and now and then far off, as clocks are.
 func drawTime(t *rapid.T, label string) time.Duration {
 	near := rapid.Int64Range(-100, 400)
 	far := rapid.Int64Range(-2*24*3600, 2*24*3600)

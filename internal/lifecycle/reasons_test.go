@@ -14,7 +14,7 @@ import (
 	"dafty.ai/dafty-operator/internal/lifecycle"
 )
 
-// reasonConstants are the Reason… and Event… constants of the API, as its source declares them.
+// reasonConstants returns the Reason… and Event… constants of the API, as its source declares them.
 func reasonConstants(t *testing.T) map[string]*ast.ValueSpec {
 	t.Helper()
 	file, err := parser.ParseFile(token.NewFileSet(), "../../api/v1alpha1/condition_types.go", nil, parser.ParseComments)
@@ -52,7 +52,7 @@ func TestReasons(t *testing.T) {
 	camelCase := regexp.MustCompile(`^([A-Z][a-z]+|API)+$`)
 	produced := map[string]bool{}
 	for _, row := range rows {
-		decision := lifecycle.Next(row.input())
+		decision, _ := settled(row.input(), written)
 		for _, condition := range decision.Status.Conditions {
 			produced[condition.Reason] = true
 		}
@@ -63,13 +63,12 @@ func TestReasons(t *testing.T) {
 	for _, row := range tellings {
 		in := lifecycle.Snapshot{Job: row.given, Known: row.known, Now: t0.Add(row.when), DeletionTimeout: deletionTimeout}
 		in.Known.Refusals = row.refused
-		for _, condition := range lifecycle.WithRefusals(in, lifecycle.Next(in)).Status.Conditions {
+		for _, condition := range lifecycle.Next(in).Status.Conditions {
 			produced[condition.Reason] = true
 		}
 	}
 	for _, row := range storings {
-		in := lifecycle.Snapshot{Job: row.given, Now: t0}
-		decision := lifecycle.WithStored(in, lifecycle.Next(in), row.storing)
+		decision, _ := settled(lifecycle.Snapshot{Job: row.given, Known: row.known, References: row.refers, Now: t0}, row.storing)
 		for _, condition := range decision.Status.Conditions {
 			produced[condition.Reason] = true
 		}
@@ -101,10 +100,10 @@ func TestReasons(t *testing.T) {
 	}
 }
 
-// otherReasons are of other conditions alone.
+// otherReasons are only of other conditions.
 var otherReasons = []string{v1alpha1.ReasonSubmitted, v1alpha1.ReasonStored, v1alpha1.ReasonNotStored}
 
-// allReasons are those of the Ready condition.
+// allReasons are the reasons of the Ready condition.
 var allReasons = []string{
 	v1alpha1.ReasonSubmitting, v1alpha1.ReasonQueued, v1alpha1.ReasonProcessing, v1alpha1.ReasonCancelling, v1alpha1.ReasonCompleted,
 	v1alpha1.ReasonCancelled, v1alpha1.ReasonCancelledBeforeSubmission, v1alpha1.ReasonCompletedBeforeCancel, v1alpha1.ReasonAlreadyCancelled, v1alpha1.ReasonSuspended,

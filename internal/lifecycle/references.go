@@ -21,7 +21,7 @@ type obstacle struct {
 	file *File
 }
 
-// resolveReferences records what the spec's references stand for, as far as that is known, and gives the decision that comes
+// resolveReferences records what the spec's references stand for, as far as that is known, and returns the decision that comes
 // instead of a submission while they don't all.
 func (d *decider) resolveReferences() *Decision {
 	var first *obstacle
@@ -58,14 +58,11 @@ func (d *decider) resolveReferences() *Decision {
 	if first == nil {
 		return nil
 	}
-	step := Rest
+	var step Step = Rest{}
 	if first.file != nil {
-		step = UploadFiles
-	} else {
-		files = nil
+		step = UploadFiles{Files: files}
 	}
 	decision := d.setStatus(first.verdict, step, first.after)
-	decision.Files = files
 	return &decision
 }
 
@@ -74,7 +71,8 @@ func (d *decider) resolveJob(s source, in *v1alpha1.Input) *obstacle {
 	name, other := s.job.Name, d.References.Jobs[s.job.Name]
 	switch {
 	case other == nil && in.UID == "":
-		return d.waitFor(v1alpha1.ReasonWaitingForDependency, fmt.Sprintf("%s refers to DaftyJob %q, which isn't there yet; it goes on once that one is created and completes", s.field, name), false)
+		return d.waitFor(v1alpha1.ReasonWaitingForDependency,
+			fmt.Sprintf("%s refers to DaftyJob %q, which isn't there yet; it goes on once that one is created and completes", s.field, name), false)
 	case other == nil, in.UID != "" && in.UID != other.UID:
 		return d.loseTo(v1alpha1.ReasonDependencyFailed, fmt.Sprintf("%s refers to DaftyJob %q, which was deleted before it completed", s.field, name))
 	}
@@ -86,7 +84,8 @@ func (d *decider) resolveJob(s source, in *v1alpha1.Input) *obstacle {
 		}
 		return nil
 	case v1alpha1.PhaseFailed, v1alpha1.PhaseCancelled:
-		return d.loseTo(v1alpha1.ReasonDependencyFailed, fmt.Sprintf("%s refers to DaftyJob %q, which is %s%s", s.field, name, other.Status.Phase, describeReady(other)))
+		return d.loseTo(v1alpha1.ReasonDependencyFailed, fmt.Sprintf("%s refers to DaftyJob %q, which is %s%s", s.field, name, other.Status.Phase,
+			describeReady(other)))
 	}
 	if way := d.References.Cycle; len(way) > 1 && way[1] == name {
 		return d.waitFor(v1alpha1.ReasonDependencyCycle, "these DaftyJobs wait for each other: "+strings.Join(way, " → ")+"; delete one of them", true)
@@ -95,10 +94,11 @@ func (d *decider) resolveJob(s source, in *v1alpha1.Input) *obstacle {
 	if phase == "" {
 		phase = string(v1alpha1.PhasePending)
 	}
-	return d.waitFor(v1alpha1.ReasonWaitingForDependency, fmt.Sprintf("%s waits for DaftyJob %q, which is %s%s", s.field, name, phase, describeReady(other)), false)
+	return d.waitFor(v1alpha1.ReasonWaitingForDependency, fmt.Sprintf("%s waits for DaftyJob %q, which is %s%s", s.field, name, phase, describeReady(other)),
+		false)
 }
 
-// describeReady say why a DaftyJob stands where it does, where the phase alone doesn't.
+// describeReady says why a DaftyJob stands where it does, where the phase doesn't say it.
 func describeReady(job *v1alpha1.DaftyJob) string {
 	if ready := findReady(job); ready != nil && ready.Reason != string(job.Status.Phase) {
 		return " (" + ready.Reason + ")"
@@ -153,7 +153,7 @@ func describeMade(result *v1alpha1.JobResult) string {
 	}
 }
 
-// uploadedElsewhere says whether a picture was uploaded with another API key, perhaps of another account.
+// uploadedElsewhere reports whether a picture was uploaded with another API key, perhaps of another account.
 func (d *decider) uploadedElsewhere(s source, in *v1alpha1.Input) bool {
 	secret := d.Known.Credentials.Secret
 	if s.file == nil || secret == "" || in.CredentialsHash == secret || d.status.InDoubt() {
@@ -163,7 +163,7 @@ func (d *decider) uploadedElsewhere(s source, in *v1alpha1.Input) bool {
 	return true
 }
 
-// uploadAgain drops the pictures that were uploaded before the DaftyJob was created, and says whether there are any: nothing
+// uploadAgain drops the pictures that were uploaded before the DaftyJob was created, and reports whether there are any: no page
 // says for how long Dafty keeps them. Those that take their place count as younger, so that it is done once.
 func (d *decider) uploadAgain() (dropped bool) {
 	for _, s := range sources(&d.Job.Spec) {
@@ -175,7 +175,7 @@ func (d *decider) uploadAgain() (dropped bool) {
 	return dropped
 }
 
-// namesFiles says whether the request names pictures that were uploaded.
+// namesFiles reports whether the request names pictures that were uploaded.
 func (d *decider) namesFiles() bool {
 	return slices.ContainsFunc(sources(&d.Job.Spec), func(s source) bool { return s.file != nil })
 }
@@ -232,7 +232,7 @@ func (d *decider) waitFor(reason, message string, forPerson bool) *obstacle {
 	return &obstacle{verdict: v, after: d.poll(sourceReasons)}
 }
 
-// sourceReasons are those of a job that waits for what it refers to.
+// sourceReasons are the reasons of a job that waits for what it refers to.
 var sourceReasons = []string{
 	v1alpha1.ReasonDependencyCycle,
 	v1alpha1.ReasonUnusableFile,

@@ -12,49 +12,6 @@ import (
 	"dafty.ai/dafty-operator/api/v1alpha1"
 )
 
-// Write is a kind of write to the DaftyJob.
-type Write string
-
-const (
-	// WriteStatus writes the status subresource.
-	WriteStatus Write = "status"
-	// WriteFinalizer adds the finalizer.
-	WriteFinalizer Write = "finalizer"
-	// WriteAnnotation writes the annotation with the job's id.
-	WriteAnnotation Write = "annotation"
-	// WriteRelease removes the finalizer.
-	WriteRelease Write = "release"
-	// WriteDeletion deletes the object when its time is over.
-	WriteDeletion Write = "deletion"
-)
-
-// WriteOf returns the write that a step consists of, empty where it writes nothing to the API server.
-func WriteOf(step Step) Write {
-	switch step {
-	case AddFinalizer:
-		return WriteFinalizer
-	case Annotate:
-		return WriteAnnotation
-	case RemoveFinalizer:
-		return WriteRelease
-	case Delete:
-		return WriteDeletion
-	case Rest, UploadFiles, Submit, Follow, Cancel, LookForThumbnail:
-	}
-	return ""
-}
-
-// Unrecorded reports whether a step is taken although the status before it can't be written: it takes nothing back, and
-// costs nothing twice.
-func Unrecorded(step Step) bool {
-	switch step {
-	case Cancel, Follow, LookForThumbnail, AddFinalizer, Annotate, RemoveFinalizer:
-		return true
-	case Rest, UploadFiles, Submit, Delete:
-	}
-	return false
-}
-
 // Refusal is a write that the API server goes on refusing.
 type Refusal struct {
 	Write Write
@@ -117,24 +74,24 @@ func (r Refusal) describe(job *v1alpha1.DaftyJob) string {
 	return fmt.Sprintf("%s: the API server says: %s. %s", what, strings.TrimSuffix(r.Message, "."), todo)
 }
 
-// refusalReasons are those of a Ready condition that tells a refusal.
+// refusalReasons are the reasons of a Ready condition that tells a refusal.
 var refusalReasons = []string{v1alpha1.ReasonWriteRefused, v1alpha1.ReasonWriteFailed}
 
-// WithRefusals puts into a decision what the API server refuses of its step, and takes back what it doesn't refuse any more. The
+// tellRefusals puts into a decision what the API server refuses of its step, and takes back what it doesn't refuse any more. The
 // event isn't part of it (see Refusal.Event): it is told also where status can't be written.
-func WithRefusals(in Snapshot, decision Decision) Decision {
+func tellRefusals(in Snapshot, decision *Decision) {
 	d := &decider{Snapshot: in, status: *decision.Status.DeepCopy()}
 	before := d.ready()
 	recorded := before != nil && slices.Contains(refusalReasons, before.Reason)
 	moved := decision.Status.Phase != in.Job.Status.Phase
-	if event := decision.Event; recorded && !moved && decision.Step != RemoveFinalizer && event != nil && !event.Warning {
+	if event := decision.Event; recorded && !moved && !Is[RemoveFinalizer](decision.Step) && event != nil && !event.Warning {
 		decision.Event = nil // the reason that is back is no news
 	}
 	write := WriteOf(decision.Step)
 	refusal := d.refusal(write)
 	switch {
 	case write == WriteDeletion:
-		return decision // it has ended, and is Ready for good
+		// It has ended, and is Ready for good.
 	case refusal != nil:
 		decision.Status = d.says(d.refusalVerdict(*refusal))
 	case recorded && write != "":
@@ -148,12 +105,21 @@ func WithRefusals(in Snapshot, decision Decision) Decision {
 		}
 		decision.Status = d.says(d.unrefused())
 	}
-	return decision
 }
 
-// says has Ready, and what goes with it, tell a verdict, and leaves the other conditions as they are.
+// says writes a verdict into Ready and the two conditions that go with it, leaves the others as they are, and returns the status.
+// What the decision has written there is passed over: the transition is from what was on record.
 func (d *decider) says(v verdict) v1alpha1.DaftyJobStatus {
 	d.status.ObservedGeneration, d.status.Phase = d.Job.Generation, v.phase
+	for _, condition := range []string{v1alpha1.ConditionReady, v1alpha1.ConditionReconciling, v1alpha1.ConditionStalled} {
+		was, is := findCondition(d.Job, condition), meta.FindStatusCondition(d.status.Conditions, condition)
+		switch {
+		case was != nil && is != nil:
+			*is = *was
+		case was != nil:
+			d.status.Conditions = append(d.status.Conditions, *was)
+		}
+	}
 	d.set(v1alpha1.ConditionReady, v.ready, v.reason, v.message)
 	d.mark(v1alpha1.ConditionReconciling, v.reconciling, v)
 	d.mark(v1alpha1.ConditionStalled, v.stalled, v)
@@ -161,7 +127,7 @@ func (d *decider) says(v verdict) v1alpha1.DaftyJobStatus {
 	return d.status
 }
 
-// refusal is the one of a write that is to be told, nil where there is none.
+// refusal returns the refusal of a write, nil where none is to be told.
 func (d *decider) refusal(write Write) *Refusal {
 	at := slices.IndexFunc(d.Known.Refusals, func(r Refusal) bool { return r.Write == write && r.Telling(d.Now) })
 	if write == "" || at < 0 {
@@ -170,7 +136,7 @@ func (d *decider) refusal(write Write) *Refusal {
 	return &d.Known.Refusals[at]
 }
 
-// phase is the one on record, Pending where there is none.
+// phase returns the one on record, Pending where there is none.
 func (d *decider) phase() v1alpha1.Phase {
 	if d.status.Phase == "" {
 		return v1alpha1.PhasePending
@@ -187,7 +153,7 @@ func (d *decider) refusalVerdict(r Refusal) verdict {
 	return stalled(d.phase(), v1alpha1.ReasonWriteRefused, r.describe(job))
 }
 
-// unrefused is what Ready says where a refusal is over and the decision says nothing new: the end that is on record, or
+// unrefused returns what Ready says where a refusal is over and the decision says nothing new: the end that is on record, or
 // that it goes on.
 func (d *decider) unrefused() verdict {
 	for phase, condition := range endConditions {

@@ -7,7 +7,7 @@ import (
 	"dafty.ai/dafty-operator/internal/dafty"
 )
 
-// Request is what the spec asks of Dafty, where its references stand for these inputs. It fails where the spec has no
+// Request returns what a spec asks of Dafty, where its references stand for these inputs. It fails where the spec has no
 // operation that this version of the operator knows, and where an input is missing.
 func Request(spec *v1alpha1.DaftyJobSpec, inputs []v1alpha1.Input) (dafty.Create, error) {
 	spec, err := withReferences(spec, inputs)
@@ -17,12 +17,12 @@ func Request(spec *v1alpha1.DaftyJobSpec, inputs []v1alpha1.Input) (dafty.Create
 	return request(spec)
 }
 
-// Class is the class of the create that makes the job of a spec, dafty.ClassOther where it isn't known.
+// Class returns the class of the create that makes the job of a spec, dafty.ClassOther where it isn't known.
 func Class(spec *v1alpha1.DaftyJobSpec) dafty.Class { return JobType(spec).CreateClass() }
 
 var errNoOperation = errors.New("spec holds no operation that this version of the operator knows; upgrade the operator")
 
-// request is that of a spec without references.
+// request returns the request of a spec without references.
 func request(spec *v1alpha1.DaftyJobSpec) (dafty.Create, error) {
 	switch {
 	case spec.ImageGenerate != nil:
@@ -88,7 +88,7 @@ func request(spec *v1alpha1.DaftyJobSpec) (dafty.Create, error) {
 	}
 }
 
-// JobType is Dafty's word for the operation of a spec, empty where this version of the operator knows none.
+// JobType returns Dafty's word for the operation of a spec, empty where this version of the operator knows none.
 func JobType(spec *v1alpha1.DaftyJobSpec) dafty.JobType {
 	switch {
 	case spec.ImageGenerate != nil:

@@ -16,7 +16,7 @@ import (
 // over: references that weren't resolved yet are to what is there now, and hashes are renewed where the key is at hand. Until
 // all are, status keeps the uid that they are over.
 
-// RestoredFrom is the uid of the object that the status of job was written for, empty where that is the job itself.
+// RestoredFrom returns the uid of the object that the status of job was written for, empty where that is the job itself.
 func RestoredFrom(job *v1alpha1.DaftyJob) types.UID {
 	if uid := job.Status.UID; uid != job.UID && !job.Status.Phase.Final() {
 		return uid
@@ -54,7 +54,7 @@ func (d *decider) takeOver() {
 	}
 }
 
-// hashes are those of API keys in a status.
+// hashes returns the hashes of API keys in a status.
 func hashes(status *v1alpha1.DaftyJobStatus) (all []*string) {
 	add := func(hash *string) {
 		if *hash != "" {

@@ -46,11 +46,11 @@ func is(uid, hash string) func(*testing.T, lifecycle.Decision) {
 var restores = []row{
 	{
 		name: "restored in doubt: it waits from when the object is there", given: newJob(sent, says(PhaseSubmitting, ReasonSubmitting), createdAt(time.Hour), restoredWith(oldKeyA)), known: with(keyA, rehashing), when: time.Hour + time.Second,
-		then: then{phase: PhaseSubmitting, way: inProgress, reason: ReasonSubmitting, step: lifecycle.Rest, after: 44 * time.Second, also: is("4f1c", keyA)},
+		then: then{phase: PhaseSubmitting, way: inProgress, reason: ReasonSubmitting, step: lifecycle.Rest{}, after: 44 * time.Second, also: is("4f1c", keyA)},
 	},
 	{
 		name: "and is repeated with its own key", given: newJob(sent, says(PhaseSubmitting, ReasonSubmitting), createdAt(time.Hour), restoredWith(oldKeyA)), known: with(keyA, rehashing), when: time.Hour + 45*time.Second,
-		then: then{phase: PhaseSubmitting, way: inProgress, reason: ReasonSubmitting, step: lifecycle.Submit, after: 45 * time.Second, also: func(t *testing.T, got lifecycle.Decision) {
+		then: then{phase: PhaseSubmitting, way: inProgress, reason: ReasonSubmitting, step: lifecycle.Submit{}, after: 45 * time.Second, also: func(t *testing.T, got lifecycle.Decision) {
 			is("4f1c", keyA)(t, got)
 			if key := got.Status.Submission.IdempotencyKey; key != "0ld-1" {
 				t.Errorf("repeated as %s", key)
@@ -59,35 +59,35 @@ var restores = []row{
 	},
 	{
 		name: "restored in doubt after Dafty may have forgotten", given: newJob(sent, createdAt(24*time.Hour), restoredWith(oldKeyA)), known: with(keyA, rehashing), when: 25 * time.Hour,
-		then: then{phase: PhaseSubmitting, way: stalled, reason: ReasonSubmissionUnknown, says: "too late", step: lifecycle.Rest, after: 5 * time.Minute, event: "Warning SubmissionUnknown", also: is("4f1c", keyA)},
+		then: then{phase: PhaseSubmitting, way: stalled, reason: ReasonSubmissionUnknown, says: "too late", step: lifecycle.Rest{}, after: 5 * time.Minute, event: "Warning SubmissionUnknown", also: is("4f1c", keyA)},
 	},
 	{
 		name: "restored in doubt, and when it began isn't on record", given: newJob(sent, createdAt(time.Hour), restoredWith(oldKeyA), func(job *DaftyJob) { job.Status.Submission.StartedAt = nil }), known: with(keyA, rehashing), when: 2 * time.Hour,
-		then: then{phase: PhaseSubmitting, way: stalled, reason: ReasonSubmissionUnknown, says: "too late", step: lifecycle.Rest, after: 5 * time.Minute, event: "Warning SubmissionUnknown", also: is("4f1c", keyA)},
+		then: then{phase: PhaseSubmitting, way: stalled, reason: ReasonSubmissionUnknown, says: "too late", step: lifecycle.Rest{}, after: 5 * time.Minute, event: "Warning SubmissionUnknown", also: is("4f1c", keyA)},
 	},
 	{
 		name: "restored in doubt, and another key is in the Secret", given: newJob(sent, createdAt(time.Minute), restoredWith("0ld0cccc")), known: with(keyA, rehashing), when: time.Hour,
-		then: then{phase: PhaseSubmitting, way: stalled, reason: ReasonSubmissionUnknown, says: "is no longer in key", step: lifecycle.Rest, after: 5 * time.Second, event: "Warning SubmissionUnknown", also: is("0ld", "0ld0cccc")},
+		then: then{phase: PhaseSubmitting, way: stalled, reason: ReasonSubmissionUnknown, says: "is no longer in key", step: lifecycle.Rest{}, after: 5 * time.Second, event: "Warning SubmissionUnknown", also: is("0ld", "0ld0cccc")},
 	},
 	{
 		name: "restored in doubt before its Secret is: the record stays as it was", given: newJob(sent, createdAt(time.Minute), restoredWith(oldKeyA)), known: with(""), when: time.Hour,
-		then: then{phase: PhaseSubmitting, way: inProgress, reason: ReasonWaitingForCredentials, step: lifecycle.Rest, after: 5 * time.Second, event: "Warning WaitingForCredentials", also: is("0ld", oldKeyA)},
+		then: then{phase: PhaseSubmitting, way: inProgress, reason: ReasonWaitingForCredentials, step: lifecycle.Rest{}, after: 5 * time.Second, event: "Warning WaitingForCredentials", also: is("0ld", oldKeyA)},
 	},
 	{
 		name: "restored while the job runs: the key is known for the one that made it", given: newJob(taken(PhaseProcessing), restoredWith(oldKeyA)), known: with(keyA, rehashing, trouble(refusal(dafty.KindNotFound), 2, keyA)), when: time.Minute,
-		then: then{phase: PhaseFailed, way: stalled, reason: ReasonJobNotFound, step: lifecycle.Rest, event: "Warning JobNotFound", also: is("4f1c", keyA)},
+		then: then{phase: PhaseFailed, way: stalled, reason: ReasonJobNotFound, step: lifecycle.Rest{}, event: "Warning JobNotFound", also: is("4f1c", keyA)},
 	},
 	{
 		name: "restored while the job runs, under another account's key", given: newJob(taken(PhaseProcessing), restoredWith("0ld0cccc")), known: with(keyA, rehashing, trouble(refusal(dafty.KindNotFound), 2, keyA)), when: time.Minute,
-		then: then{phase: PhaseProcessing, way: stalled, reason: ReasonCredentialsRejected, says: "isn't the one it was submitted with", step: lifecycle.Follow, after: 5 * time.Second, event: "Warning CredentialsRejected", also: is("0ld", "0ld0cccc")},
+		then: then{phase: PhaseProcessing, way: stalled, reason: ReasonCredentialsRejected, says: "isn't the one it was submitted with", step: lifecycle.Follow{}, after: 5 * time.Second, event: "Warning CredentialsRejected", also: is("0ld", "0ld0cccc")},
 	},
 	{
 		name: "restored while the job runs: nothing is written for the uid's sake alone twice", given: newJob(taken(PhaseProcessing), func(job *DaftyJob) { job.Status.UID = job.UID }), known: with(keyA),
-		then: then{phase: PhaseProcessing, way: inProgress, reason: ReasonProcessing, step: lifecycle.Follow, also: is("4f1c", keyA)},
+		then: then{phase: PhaseProcessing, way: inProgress, reason: ReasonProcessing, step: lifecycle.Follow{}, also: is("4f1c", keyA)},
 	},
 	{
 		name: "a status from before there was a uid is the object's own", given: newJob(sent), known: with(keyA), when: time.Minute,
-		then: then{phase: PhaseSubmitting, way: inProgress, reason: ReasonSubmitting, step: lifecycle.Submit, after: 45 * time.Second, also: is("4f1c", keyA)},
+		then: then{phase: PhaseSubmitting, way: inProgress, reason: ReasonSubmitting, step: lifecycle.Submit{}, after: 45 * time.Second, also: is("4f1c", keyA)},
 	},
 }
 

@@ -19,7 +19,7 @@ func knownType(t dafty.JobType) bool {
 	return false
 }
 
-// jobResult is Dafty's result in status' form, nil where there is none.
+// jobResult returns Dafty's result in status' form, nil where there is none.
 func jobResult(from *dafty.JobResult) *v1alpha1.JobResult {
 	if from == nil {
 		return nil
@@ -31,7 +31,8 @@ func jobResult(from *dafty.JobResult) *v1alpha1.JobResult {
 		}
 	}
 	if video := from.Video; video != nil {
-		result.Video = &v1alpha1.Video{ID: video.Id, URL: video.Url, DurationSeconds: pixels(video.DurationSeconds), Width: pixels(video.Width), Height: pixels(video.Height)}
+		result.Video = &v1alpha1.Video{ID: video.Id, URL: video.Url, DurationSeconds: pixels(video.DurationSeconds), Width: pixels(video.Width),
+			Height: pixels(video.Height)}
 		if video.ThumbnailUrl != nil {
 			result.Video.ThumbnailURL = *video.ThumbnailUrl
 		}
@@ -84,7 +85,7 @@ const maxResult = 512 << 10
 // maxDetails bounds what Dafty's details may take of an object, in bytes.
 const maxDetails = 16 << 10
 
-// jobError is Dafty's error in status' form.
+// jobError returns Dafty's error in status' form.
 func jobError(err *dafty.CallError) *v1alpha1.JobError {
 	to := &v1alpha1.JobError{Code: err.Code, Message: err.Message}
 	if len(err.Details) == 0 {

@@ -21,7 +21,7 @@ func (d *decider) retry() Decision {
 	}
 	d.status.JobID, d.status.Submission, d.status.NextAttemptAt = "", nil, &next
 	meta.RemoveStatusCondition(&d.status.Conditions, v1alpha1.ConditionSubmitted)
-	return d.setStatus(d.backingOff(), Rest, next.Sub(d.Now))
+	return d.setStatus(d.backingOff(), Rest{}, next.Sub(d.Now))
 }
 
 func (d *decider) backoffLimit() int32 {

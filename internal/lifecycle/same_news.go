@@ -44,7 +44,7 @@ func (d *decider) sameNews(decision *Decision) {
 	}
 }
 
-// foreignTexts are what others wrote that a message may quote.
+// foreignTexts returns what others wrote that a message may quote.
 func (d *decider) foreignTexts() (texts []string) {
 	add := func(err *dafty.CallError) {
 		if err != nil && err.Message != "" {

@@ -33,21 +33,21 @@ type References struct {
 	// Adopter is the name of another DaftyJob that is to follow the job of spec.adoptJobID instead, empty where there is
 	// none.
 	Adopter string
-	// ResultChanged says that the ConfigMap of the result isn't known to be as status says that it was written.
+	// ResultChanged reports whether the ConfigMap of the result may differ from what status says was written.
 	ResultChanged bool
 }
 
-// FileName is the name of a file within its namespace.
+// FileName returns the name of a file within its namespace.
 func FileName(ref v1alpha1.ConfigMapKeyReference) string { return ref.Name + "/" + ref.Key }
 
-// FileRead is a key of a ConfigMap, or why there is none that can be used, for the user.
+// FileRead is a key of a ConfigMap, or why it can't be used, for the user.
 type FileRead struct {
 	File              *File
 	Missing, Unusable string
 }
 
 // Known is what this process has heard about one DaftyJob. It lives in memory: after a
-// restart it is empty but for the credentials, which are read anew each time, and every
+// restart it is empty but for the credentials, which are read again each time, and every
 // decision must be right with an empty one.
 type Known struct {
 	// Sender names this process among all that ever ran (see v1alpha1.Submission.Sender).
@@ -61,8 +61,8 @@ type Known struct {
 	Annotated string
 	// Credentials are the API keys at hand.
 	Credentials Credentials
-	// Rehash are, for a restored record (see RestoredFrom), the hashes of the API keys at hand for the object's own uid, by those
-	// for the uid of the record.
+	// Rehash has, for a restored record (see RestoredFrom), the hashes of the API keys at hand over the object's own uid, by their
+	// hashes over the uid of the record.
 	Rehash map[string]string
 	// Submission is the newest POST of this process, nil where there was none.
 	Submission *SubmissionCall
@@ -76,28 +76,30 @@ type Known struct {
 	// Cancelled is why this process has had the job cancelled for this DaftyJob, empty where it hasn't. It outlives the
 	// status, should that be set back.
 	Cancelled CancelCause
-	// CancelledElsewhere says that another DaftyJob that shares the job has had it cancelled.
+	// CancelledElsewhere reports whether another DaftyJob that shares the job has had it cancelled.
 	CancelledElsewhere bool
 	// Block is why no submission of this API key can be sent now, nil where one can.
 	Block *Block
-	// Uploads are those of this API key that the job asked for, by the file's digest.
+	// Uploads are the uploads with this API key that the job asked for, by the file's digest.
 	Uploads map[string]Upload
 	// CancelSent reports whether this process has sent a cancel of the job, whatever came of it.
 	CancelSent bool
 	// Refusals are the writes that the API server refuses at present.
 	Refusals []Refusal
+	// Stored is what came of StoreResult within the same reconcile, nil where it wasn't taken.
+	Stored *StoreOutcome
 }
 
 // Credentials are the API keys at hand, as hashes (see v1alpha1.Submission.CredentialsHash).
 type Credentials struct {
-	// Secret is the hash of the key in the Secret that the spec names, empty where there is none.
+	// Secret is the hash of the key in the Secret that the spec names, empty where it has no key.
 	Secret string
-	// Problem says why there is none, for the user.
+	// Problem says why Secret is empty, for the user.
 	Problem string
-	// LastUsed is the hash of the key that this process last used for the job, or where it has used none, of the one that was in
-	// the Secret before; empty where there is neither.
+	// LastUsed is the hash of the key that this process last used for the job. Where it has used none, it is that of the key which
+	// the Secret had before the present one, empty if there was none.
 	LastUsed string
-	// LastUsedUnverified says that Held wasn't used yet, so that nothing is known of whether it is of the job's account.
+	// LastUsedUnverified reports whether LastUsed wasn't used yet, so that it may be of another account than the job.
 	LastUsedUnverified bool
 }
 
@@ -122,9 +124,9 @@ type SubmissionCall struct {
 type CancelCause string
 
 const (
-	// CancelForUser : its user asked for it, or deleted the DaftyJob.
+	// CancelForUser is for a cancel that the user asked for, also by a deletion.
 	CancelForUser CancelCause = "User"
-	// CancelForDeadline : it was past its deadline.
+	// CancelForDeadline is for a cancel of a job that is past its deadline.
 	CancelForDeadline CancelCause = "Deadline"
 )
 
@@ -158,9 +160,9 @@ type Block struct {
 	// Kind and Message are of the refusal that caused it.
 	Kind    dafty.Kind
 	Message string
-	// SameKey says that it is no refusal: another DaftyJob's request with the same idempotency key is on its way.
+	// SameKey reports that nothing was refused: another DaftyJob's request with the same idempotency key is on its way.
 	SameKey bool
-	// Once says that the API key was refused once, to this job alone, and that a second try is to show whether it is.
+	// Once reports that the API key was refused once, and only to this job: a second try is to show whether it is.
 	Once bool
 	// Until is when to try again.
 	Until time.Time

@@ -16,7 +16,7 @@ type source struct {
 	job   *v1alpha1.JobReference
 	file  *v1alpha1.ConfigMapKeyReference
 	style bool
-	// target says that the field names an image that is to be worked on, not one to go by.
+	// target reports whether the field names an image that is to be worked on, not one to go by.
 	target bool
 	// set puts what the reference stands for into the field, in the reference's place.
 	set func(in *v1alpha1.Input)
@@ -33,7 +33,7 @@ func (s source) String() string {
 	}
 }
 
-// sources are the fields of a spec that refer to other objects, in order.
+// sources returns the fields of a spec that refer to other objects, in order.
 func sources(spec *v1alpha1.DaftyJobSpec) []source {
 	var all []source
 	target := func(field string, to *v1alpha1.ImageTarget) {
@@ -43,7 +43,8 @@ func sources(spec *v1alpha1.DaftyJobSpec) []source {
 	}
 	reference := func(field string, to *v1alpha1.ImageReference) {
 		if to.JobRef != nil || to.ConfigMapKeyRef != nil {
-			all = append(all, source{field: field, job: to.JobRef, file: to.ConfigMapKeyRef, set: func(in *v1alpha1.Input) { *to = v1alpha1.ImageReference{ID: sent(in)} }})
+			all = append(all, source{field: field, job: to.JobRef, file: to.ConfigMapKeyRef,
+				set: func(in *v1alpha1.Input) { *to = v1alpha1.ImageReference{ID: sent(in)} }})
 		}
 	}
 	references := func(field string, to []v1alpha1.ImageReference) {
@@ -78,7 +79,7 @@ func sources(spec *v1alpha1.DaftyJobSpec) []source {
 	return all
 }
 
-// DependsOn are the names of the DaftyJobs that a spec refers to, each once.
+// DependsOn returns the names of the DaftyJobs that a spec refers to, each once.
 func DependsOn(spec *v1alpha1.DaftyJobSpec) []string {
 	var names []string
 	for _, s := range sources(spec) {
@@ -89,7 +90,7 @@ func DependsOn(spec *v1alpha1.DaftyJobSpec) []string {
 	return names
 }
 
-// Needs are what is still to be read before a job can be submitted: DaftyJobs by name, and files.
+// Needs returns what is still to be read before a job can be submitted: DaftyJobs by name, and files.
 func Needs(job *v1alpha1.DaftyJob) (jobs []string, files []v1alpha1.ConfigMapKeyReference) {
 	if job.Status.JobID != "" || job.Status.Phase.Final() {
 		return nil, nil
@@ -106,7 +107,7 @@ func Needs(job *v1alpha1.DaftyJob) (jobs []string, files []v1alpha1.ConfigMapKey
 	return jobs, files
 }
 
-// SeenUID is that of a DaftyJob that a job refers to, as it was first seen; empty where it wasn't yet.
+// SeenUID returns the uid of a DaftyJob that a job refers to, as it was first seen; empty where it wasn't yet.
 func SeenUID(job *v1alpha1.DaftyJob, name string) types.UID {
 	if RestoredFrom(job) != "" {
 		return ""
@@ -131,7 +132,7 @@ func findInput(inputs []v1alpha1.Input, s source) *v1alpha1.Input {
 	return nil
 }
 
-// withReferences is the spec with what its references stand for. It fails where that isn't known yet.
+// withReferences returns the spec with what its references stand for. It fails where that isn't known yet.
 func withReferences(spec *v1alpha1.DaftyJobSpec, inputs []v1alpha1.Input) (*v1alpha1.DaftyJobSpec, error) {
 	if len(sources(spec)) == 0 {
 		return spec, nil
@@ -147,8 +148,8 @@ func withReferences(spec *v1alpha1.DaftyJobSpec, inputs []v1alpha1.Input) (*v1al
 	return spec, nil
 }
 
-// Cycle is the way from a job through what it waits for back to itself, by names, and empty where there is none. read
-// gives a DaftyJob of the namespace, nil where there is none.
+// Cycle returns the way from a job through what it waits for back to itself, by names, and nothing where there is no such way.
+// read returns a DaftyJob of the namespace, nil where it isn't there.
 func Cycle(job *v1alpha1.DaftyJob, read func(name string) *v1alpha1.DaftyJob) []string {
 	seen := map[string]bool{}
 	var walk func(from *v1alpha1.DaftyJob, way []string) []string

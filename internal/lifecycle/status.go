@@ -23,53 +23,44 @@ type verdict struct {
 	stalled     bool
 }
 
-// inProgress : it goes on by itself.
+// inProgress returns the verdict on what goes on by itself.
 func inProgress(phase v1alpha1.Phase, reason, message string) verdict {
 	return verdict{phase: phase, ready: metav1.ConditionUnknown, reason: reason, message: message, reconciling: true}
 }
 
-// stalled : it goes on once a person has acted.
+// stalled returns the verdict on what goes on once a person has acted.
 func stalled(phase v1alpha1.Phase, reason, message string) verdict {
 	return verdict{phase: phase, ready: metav1.ConditionFalse, reason: reason, message: message, stalled: true}
 }
 
-// current : the end, as it was wanted.
+// current returns the verdict on an end as it was wanted.
 func current(phase v1alpha1.Phase, reason, message string) verdict {
 	return verdict{phase: phase, ready: metav1.ConditionTrue, reason: reason, message: message}
 }
 
-// failed : the end, and not as it was wanted.
+// failed returns the verdict on an end that wasn't wanted.
 func failed(reason, message string) verdict {
 	return stalled(v1alpha1.PhaseFailed, reason, message)
 }
 
-// callFailed : a call failed with an error of this kind.
-func callFailed(phase v1alpha1.Phase, kind dafty.Kind, message, secret string) verdict {
-	switch kind {
-	case dafty.KindUnauthorized:
-		return stalled(phase, v1alpha1.ReasonCredentialsRejected, "Dafty doesn't accept the API key; put a valid one into "+secret+": "+message)
-	case dafty.KindInsufficientCredits:
-		return stalled(phase, v1alpha1.ReasonInsufficientCredits, "the account has too few credits; buy some and the job goes on by itself, or cancel it: "+message)
-	case dafty.KindSubscriptionRequired:
-		return stalled(phase, v1alpha1.ReasonSubscriptionRequired, "the account's plan doesn't include this; subscribe and the job goes on by itself, or cancel it: "+message)
-	case dafty.KindUsageLimit:
-		return inProgress(phase, v1alpha1.ReasonUsageLimitExceeded, "the period's allowance is used up; the job goes on with the next period, or when the plan is raised: "+message)
-	case dafty.KindConcurrency:
-		return inProgress(phase, v1alpha1.ReasonWaitingForConcurrency, "as many jobs are in flight as the plan allows; the job goes on when one of them ends")
-	case dafty.KindRateLimit:
-		return inProgress(phase, v1alpha1.ReasonWaitingForRateLimit, "the API key's calls for this minute are used up; the job goes on by itself")
-	case dafty.KindInvalid, dafty.KindNotFound, dafty.KindConflict, dafty.KindUnavailable:
+// callFailed returns the verdict where a call met an error of this kind, and is tried again.
+func callFailed(phase v1alpha1.Phase, kind dafty.Kind, quote, secret string) verdict {
+	meaning := MeaningOf(kind)
+	way := inProgress
+	if meaning.Stalled {
+		way = stalled
 	}
-	return inProgress(phase, v1alpha1.ReasonAPIUnavailable, message+"; trying again")
+	return way(phase, meaning.Reason, meaning.message(quote, secret))
 }
 
-// sameKey : another DaftyJob's request with the same idempotency key is on its way.
+// sameKey returns the verdict where another DaftyJob's request with the same idempotency key is on its way.
 func sameKey(phase v1alpha1.Phase) verdict {
 	return inProgress(phase, v1alpha1.ReasonWaitingForDependency,
-		"another DaftyJob is sending a request with the same spec.idempotencyKey, and two at the same moment could be paid for twice; this one follows when that one is answered")
+		"another DaftyJob is sending a request with the same spec.idempotencyKey, and two at the same moment could be paid for twice; "+
+			"this one follows when that one is answered")
 }
 
-// ready is the Ready condition as it was read, nil where there is none.
+// ready returns the Ready condition as it was read, nil where there is none.
 func (d *decider) ready() *metav1.Condition { return findReady(d.Job) }
 
 func findReady(job *v1alpha1.DaftyJob) *metav1.Condition {
@@ -107,7 +98,7 @@ func (d *decider) tell(v verdict) *Event {
 	return &Event{Warning: v.stalled || slices.Contains(warningReasons, v.reason), Reason: v.reason, Message: v.message}
 }
 
-// observe has each condition speak of the generation that status is about: one that isn't written anew still holds, and
+// observe has each condition speak of the generation that status is about: one that isn't written again still holds, and
 // kubectl wait passes over those of an older generation.
 func observe(status *v1alpha1.DaftyJobStatus) {
 	if status.ObservedGeneration <= 0 {
@@ -133,7 +124,7 @@ func (d *decider) finish(v verdict) Decision {
 		d.status.Duration = duration.HumanDuration(max(0, d.Now.Sub(from.Time)))
 	}
 	d.set(endConditions[v.phase], metav1.ConditionTrue, v.reason, v.message)
-	return d.setStatus(d.agreed(v), Rest, 0)
+	return d.setStatus(d.agreed(v), Rest{}, 0)
 }
 
 // endConditions are the conditions that tell of an end, by the final phase.

@@ -12,17 +12,17 @@ import (
 	"dafty.ai/dafty-operator/api/v1alpha1"
 )
 
-// Storing is what came of storing a result in its ConfigMap.
-type Storing struct {
-	// Problem is why the result isn't there, for the user; empty where it is.
+// StoreOutcome is what came of the step StoreResult.
+type StoreOutcome struct {
+	// Problem is why the result isn't in its ConfigMap, for the user; empty where it is.
 	Problem string
-	// Unknown says that the API server didn't tell what the ConfigMap is like. What was known of it before stands.
+	// Unknown reports that the API server didn't tell what the ConfigMap is like. What was known of it before stands.
 	Unknown bool
-	// Version is what status.resultConfigMapVersion is to say, empty where it stands.
+	// Version is the new status.resultConfigMapVersion, empty where the one on record stands.
 	Version string
 	// Restored says what somebody had done to the ConfigMap, for the user; empty where nobody did anything.
 	Restored string
-	// After is when to try again where that isn't as ever.
+	// After is when to try again, 0 for as soon as usual.
 	After time.Duration
 }
 
@@ -41,7 +41,7 @@ func (d *decider) forgetStored() {
 	}
 }
 
-// storePoll is when to try again to write the ConfigMap: a little rarer the longer it can't be.
+// storePoll returns when to try again to write the ConfigMap: a little less often the longer it can't be.
 func (d *decider) storePoll() time.Duration {
 	var waited time.Duration
 	if c := findCondition(d.Job, v1alpha1.ConditionResultStored); c != nil && c.Status == metav1.ConditionFalse {
@@ -50,43 +50,53 @@ func (d *decider) storePoll() time.Duration {
 	return min(max(waited/4, storePoll), maxStorePoll)
 }
 
-// WithStored puts into a decision what came of storing the result.
-func WithStored(in Snapshot, decision Decision, storing Storing) Decision {
-	d := &decider{Snapshot: in, status: decision.Status}
-	name, before := in.Job.Spec.ResultConfigMap, findCondition(in.Job, v1alpha1.ConditionResultStored)
+// store has the result of a final decision stored first, with nothing new on record. Where that was done, it adds to the
+// decision what came of it.
+func (d *decider) store(decision Decision) Decision {
+	outcome := d.Known.Stored
+	if outcome == nil {
+		return Decision{Status: *d.Job.Status.DeepCopy(), Step: StoreResult{JobID: d.status.JobID, Result: d.status.Result.DeepCopy()}}
+	}
+	name := d.Job.Spec.ResultConfigMap
 	switch {
-	case storing.Problem == "" && !storing.Unknown:
+	case outcome.Problem == "" && !outcome.Unknown:
 		d.status.ResultConfigMap = name
-		if storing.Version != "" {
-			d.status.ResultConfigMapVersion = storing.Version
+		if outcome.Version != "" {
+			d.status.ResultConfigMapVersion = outcome.Version
 		}
 		d.set(v1alpha1.ConditionResultStored, metav1.ConditionTrue, v1alpha1.ReasonStored, "the result is in ConfigMap "+name)
-		if storing.Restored != "" {
-			decision.StoreEvent = &Event{Reason: v1alpha1.EventResultRestored, Message: storing.Restored}
+		if outcome.Restored != "" {
+			decision.StoreEvent = &Event{Reason: v1alpha1.EventResultRestored, Message: outcome.Restored}
 		}
-	case storing.Unknown && d.status.ResultConfigMap == name:
+	case outcome.Unknown && d.status.ResultConfigMap == name:
 		decision.requeueBy(d.storePoll())
 	default:
-		if d.status.ResultConfigMap == name {
-			d.status.ResultConfigMap, d.status.ResultConfigMapVersion = "", ""
-		}
-		problem := storing.Problem
-		told := before != nil && before.Status == metav1.ConditionFalse && sameProblem(before.Message, problem, name)
-		if told {
-			problem = before.Message
-		}
-		d.set(v1alpha1.ConditionResultStored, metav1.ConditionFalse, v1alpha1.ReasonNotStored, problem)
-		decision.requeueBy(cmp.Or(storing.After, d.storePoll()))
-		if !told {
-			decision.StoreEvent = &Event{Warning: true, Reason: v1alpha1.ReasonNotStored, Message: problem}
-		}
+		d.notStored(&decision, outcome)
 	}
 	decision.Status = d.status
 	return decision
 }
 
-// sameProblem reports whether two messages differ in nothing but words that differ each time, and are about the ConfigMap of
-// that name. Such a message isn't written again.
+// notStored tells that the result isn't in its ConfigMap, and has it tried again.
+func (d *decider) notStored(decision *Decision, outcome *StoreOutcome) {
+	name, before := d.Job.Spec.ResultConfigMap, findCondition(d.Job, v1alpha1.ConditionResultStored)
+	if d.status.ResultConfigMap == name {
+		d.status.ResultConfigMap, d.status.ResultConfigMapVersion = "", ""
+	}
+	problem := outcome.Problem
+	told := before != nil && before.Status == metav1.ConditionFalse && sameProblem(before.Message, problem, name)
+	if told {
+		problem = before.Message
+	}
+	d.set(v1alpha1.ConditionResultStored, metav1.ConditionFalse, v1alpha1.ReasonNotStored, problem)
+	decision.requeueBy(cmp.Or(outcome.After, d.storePoll()))
+	if !told {
+		decision.StoreEvent = &Event{Warning: true, Reason: v1alpha1.ReasonNotStored, Message: problem}
+	}
+}
+
+// sameProblem reports whether two messages about the ConfigMap of that name differ only in words that vary each time. Such a
+// message isn't written again.
 func sameProblem(a, b, name string) bool {
 	return a == b || strings.Contains(a, strconv.Quote(name)) && SameText(a, b)
 }

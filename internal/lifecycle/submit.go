@@ -25,7 +25,7 @@ func (d *decider) cancelledBeforeSubmission() Decision {
 func (d *decider) submit() Decision {
 	if JobType(&d.Job.Spec) == "" {
 		// The CRD is newer than the operator. Dafty hasn't judged the request, so it isn't the end.
-		return d.setStatus(stalled(v1alpha1.PhasePending, v1alpha1.ReasonInvalidRequest, errNoOperation.Error()), Rest, 0)
+		return d.setStatus(stalled(v1alpha1.PhasePending, v1alpha1.ReasonInvalidRequest, errNoOperation.Error()), Rest{}, 0)
 	}
 	if attempts := len(d.status.FailedJobIDs); attempts > int(d.backoffLimit()) {
 		// It was lowered since: what isn't wanted isn't to be paid for.
@@ -34,20 +34,20 @@ func (d *decider) submit() Decision {
 	}
 	// A clock that was wrong may have written any time.
 	if next := d.status.NextAttemptAt; next != nil && d.Now.Before(next.Time) && next.Sub(d.Now) <= maxRetryAfter {
-		return d.setStatus(d.backingOff(), Rest, next.Sub(d.Now))
+		return d.setStatus(d.backingOff(), Rest{}, next.Sub(d.Now))
 	}
 	if len(d.status.FailedJobIDs) > 0 && d.onItsWay() {
-		return d.keepStatus(Rest, RepeatAfter) // a repeat of the last attempt, whose job was found otherwise
+		return d.keepStatus(Rest{}, RepeatAfter) // a repeat of the last attempt, whose job was found otherwise
 	}
 	if instead := d.resolveReferences(); instead != nil {
 		return *instead
 	}
 	if d.Known.Credentials.Secret == "" {
-		return d.setStatus(inProgress(v1alpha1.PhasePending, v1alpha1.ReasonWaitingForCredentials, d.Known.Credentials.Problem), Rest, d.credentialsPoll())
+		return d.setStatus(inProgress(v1alpha1.PhasePending, v1alpha1.ReasonWaitingForCredentials, d.Known.Credentials.Problem), Rest{}, d.credentialsPoll())
 	}
 	if hold := d.Known.Block; hold != nil {
 		if hold.SameKey {
-			return d.setStatus(sameKey(v1alpha1.PhasePending), Rest, max(hold.Until.Sub(d.Now), time.Second))
+			return d.setStatus(sameKey(v1alpha1.PhasePending), Rest{}, max(hold.Until.Sub(d.Now), time.Second))
 		}
 		if hold.Once {
 			return d.askAgain(hold.Message, hold.Until.Sub(d.Now))
@@ -55,18 +55,18 @@ func (d *decider) submit() Decision {
 		return d.blocked(hold.Kind, hold.Message, hold.Until.Sub(d.Now))
 	}
 	if !d.finalizer() {
-		return Decision{Status: d.status, Step: AddFinalizer}
+		return Decision{Status: d.status, Step: AddFinalizer{}}
 	}
 
 	refusals, attempt := int32(0), d.status.Attempts+1
 	if last := d.status.Submission; last != nil && last.Attempt == attempt {
 		refusals = last.Refusals
 	}
-	return d.begin(attempt, refusals, d.idempotencyKey(attempt, refusals))
+	return d.begin(attempt, refusals, d.idempotencyKey(attempt, refusals), false)
 }
 
-// begin records the first request of a key, and lets it go.
-func (d *decider) begin(attempt, refusals int32, key string) Decision {
+// begin records the first request of a key, and has it sent.
+func (d *decider) begin(attempt, refusals int32, key string, atOnce bool) Decision {
 	now := metav1.NewTime(d.Now).Rfc3339Copy()
 	d.status.Attempts, d.status.NextAttemptAt = attempt, nil
 	d.status.Submission = &v1alpha1.Submission{
@@ -78,34 +78,26 @@ func (d *decider) begin(attempt, refusals int32, key string) Decision {
 		CredentialsHash: d.Known.Credentials.Secret,
 		Refusals:        refusals,
 	}
-	return d.send("sending the request to Dafty")
+	return d.send("sending the request to Dafty", atOnce)
 }
 
-// send lets the POST of status.submission go. A job that is tried again keeps telling what
-// is wrong until Dafty says otherwise, or it would flicker with each try.
-func (d *decider) send(message string) Decision {
+// send has the POST of status.submission sent. A job that is tried again keeps telling what is wrong until Dafty says
+// otherwise, or it would flicker with each try.
+func (d *decider) send(message string, atOnce bool) Decision {
 	if ready := d.ready(); ready != nil && (slices.Contains(retriedReasons, ready.Reason) || d.wasTaken()) {
 		d.status.Phase = v1alpha1.PhaseSubmitting
-		return d.keepStatus(Submit, RepeatAfter)
+		return d.keepStatus(Submit{AtOnce: atOnce}, RepeatAfter)
 	}
-	decision := d.setStatus(inProgress(v1alpha1.PhaseSubmitting, v1alpha1.ReasonSubmitting, message), Submit, RepeatAfter)
+	decision := d.setStatus(inProgress(v1alpha1.PhaseSubmitting, v1alpha1.ReasonSubmitting, message), Submit{AtOnce: atOnce}, RepeatAfter)
 	// What comes of it is told, moments later: an event is a write like any other.
 	decision.Event = nil
 	return decision
 }
 
-// retriedReasons are those that a next try may, but need not, clear.
-var retriedReasons = []string{
-	v1alpha1.ReasonAPIUnavailable,
-	v1alpha1.ReasonCredentialsRejected,
-	v1alpha1.ReasonInsufficientCredits,
-	v1alpha1.ReasonSubscriptionRequired,
-	v1alpha1.ReasonUsageLimitExceeded,
-	v1alpha1.ReasonWaitingForConcurrency,
-	v1alpha1.ReasonWaitingForRateLimit,
-}
+// retriedReasons are the reasons that a next try may, but need not, clear.
+var retriedReasons = reasonsOf(func(Meaning) bool { return true })
 
-// refused says whether the answer proves that the attempt made no job. What a repeat meets
+// refused reports whether the answer proves that the attempt made no job. What a repeat meets
 // proves nothing about the request before it, unless it says that this request could never
 // have been accepted.
 func (d *decider) refused(err *dafty.CallError) bool {
@@ -115,12 +107,7 @@ func (d *decider) refused(err *dafty.CallError) bool {
 	if first := d.status.Submission.StartedAt.Equal(d.status.Submission.SentAt); first {
 		return err.Refused()
 	}
-	return impossible(err)
-}
-
-// impossible says that Dafty could never have accepted the request as it is.
-func impossible(err *dafty.CallError) bool {
-	return err.Kind == dafty.KindInvalid || err.Kind == dafty.KindNotFound
+	return MeaningOf(err.Kind).Impossible
 }
 
 // clear takes back an attempt that certainly made no job.
@@ -130,7 +117,8 @@ func (d *decider) clear(err *dafty.CallError) Decision {
 	d.status.Submission = &v1alpha1.Submission{Attempt: last.Attempt, Refusals: last.Refusals}
 	again := d.refusedTwice(last, err)
 	// What a repeat meets doesn't prove that its picture wasn't there for the request before it, which may have made a job.
-	mayBeThePicture := impossible(err) && last.StartedAt.Equal(last.SentAt)
+	impossible := MeaningOf(err.Kind).Impossible
+	mayBeThePicture := impossible && last.StartedAt.Equal(last.SentAt)
 	if !again && countsRefusal(d.Job, err) {
 		d.status.Submission.Refusals++
 	}
@@ -141,11 +129,11 @@ func (d *decider) clear(err *dafty.CallError) Decision {
 		return d.cancelledBeforeSubmission()
 	case mayBeThePicture && d.uploadAgain():
 		return d.setStatus(inProgress(v1alpha1.PhasePending, v1alpha1.ReasonUploading, "Dafty refused the request ("+err.Error()+
-			"), which it may do for a picture that was uploaded for an earlier DaftyJob; it is uploaded again"), Rest, time.Second)
+			"), which it may do for a picture that was uploaded for an earlier DaftyJob; it is uploaded again"), Rest{}, time.Second)
 	case mayBeThePicture && again && d.namesFiles():
 		// The user's key may have been refused for a picture that Dafty dropped.
 		return d.followUp(last, err)
-	case impossible(err):
+	case impossible:
 		if changed := d.otherForm(err); len(changed) > 0 {
 			return d.sendOtherwise(changed, err)
 		}
@@ -167,23 +155,21 @@ func (d *decider) followUp(last *v1alpha1.Submission, err *dafty.CallError) Deci
 	if !d.mayFollowAtOnce(last) {
 		return d.blocked(err.Kind, err.Error(), 0)
 	}
-	decision := d.begin(last.Attempt, last.Refusals, d.freshKey(last.Attempt, last.Refusals))
-	decision.AtOnce = true
-	return decision
+	return d.begin(last.Attempt, last.Refusals, d.freshKey(last.Attempt, last.Refusals), true)
 }
 
-// blocked tells why a submission waits. Without a time it is decided anew at once, when the
+// blocked says why a submission waits. Without a time it is decided again at once, when the
 // account knows how long to wait.
 func (d *decider) blocked(kind dafty.Kind, message string, after time.Duration) Decision {
 	after = max(after, time.Second)
-	switch kind {
-	case dafty.KindUnauthorized:
-		after = min(after, d.credentialsPoll())
-	case dafty.KindInsufficientCredits, dafty.KindSubscriptionRequired, dafty.KindUsageLimit:
+	switch meaning := MeaningOf(kind); {
+	case meaning.Mendable && meaning.OfAccount:
 		// Whoever has mended it may tell by touching the Secret, and no watch tells of that.
 		after = min(after, d.poll(accountReasons))
+	case meaning.Mendable:
+		after = min(after, d.credentialsPoll())
 	}
-	return d.setStatus(callFailed(v1alpha1.PhasePending, kind, message, d.describeSecret()), Rest, after)
+	return d.setStatus(callFailed(v1alpha1.PhasePending, kind, message, d.describeSecret()), Rest{}, after)
 }
 
 // accepted records the job that Dafty made. From here on its id is known.

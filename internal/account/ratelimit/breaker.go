@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"dafty.ai/dafty-operator/internal/dafty"
+	"dafty.ai/dafty-operator/internal/lifecycle"
 )
 
 const (
@@ -14,8 +15,6 @@ const (
 	// probeGrace is how long after the end of a block the one that met it last lets others probe first: it may be the only one
 	// that is refused.
 	probeGrace = 5 * time.Second
-	// maxOutage is the longest time between two tries to reach Dafty at all.
-	maxOutage = 30 * time.Second
 )
 
 // breaker blocks submissions after a refusal that would meet the others too. When its time is up, one goes ahead and probes;
@@ -97,16 +96,8 @@ func (b *breaker) refuse(by *Caller, err *dafty.CallError, sent, now time.Time) 
 	}
 	wait := err.RetryAfter
 	if wait == 0 {
-		base, limit := 15*time.Second, MaxBlock
-		switch err.Kind {
-		case dafty.KindUnauthorized:
-			base = time.Minute
-		case dafty.KindConcurrency:
-			base, limit = 5*time.Second, time.Minute
-		case dafty.KindUnavailable:
-			base, limit = time.Second, maxOutage
-		}
-		wait = dafty.Backoff(base, fresh.failures, limit)
+		meaning := lifecycle.MeaningOf(err.Kind)
+		wait = dafty.Backoff(meaning.Backoff, fresh.failures, meaning.MaxBackoff)
 	}
 	fresh.until = now.Add(wait)
 	return fresh
@@ -126,14 +117,7 @@ const (
 )
 
 // mendable reports whether a person may mend the cause of a block, and nothing tells when they did.
-func (b *breaker) mendable() bool {
-	switch b.kind {
-	case dafty.KindInsufficientCredits, dafty.KindSubscriptionRequired, dafty.KindUsageLimit, dafty.KindUnauthorized:
-		return true
-	case dafty.KindInvalid, dafty.KindNotFound, dafty.KindConflict, dafty.KindRateLimit, dafty.KindConcurrency, dafty.KindUnavailable:
-	}
-	return false
-}
+func (b *breaker) mendable() bool { return lifecycle.MeaningOf(b.kind).Mendable }
 
 // earlyProbe reports whether a Caller is to probe for a change, and when it may.
 func (b *breaker) earlyProbe(by *Caller, changed, now time.Time) (at time.Time, wanted bool) {

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"dafty.ai/dafty-operator/internal/dafty"
+	"dafty.ai/dafty-operator/internal/lifecycle"
 )
 
 // OnResponse ends the turn, and learns from the answer to its call. givenUp is set where the call was ended by this process.
@@ -41,12 +42,11 @@ func (g *Gate) onSubmission(t *Turn, rate dafty.Rate, err *dafty.CallError, give
 		}
 	case givenUp, err.Kind == dafty.KindRateLimit:
 	case err.Kind == dafty.KindUnauthorized && !confirmed:
-	case err.Kind == dafty.KindConcurrency, err.Kind == dafty.KindSubscriptionRequired:
-		// Only of this class: fewer videos than images may run, and a plan may lack one of them.
+	case err.Kind == dafty.KindUnavailable && !err.Unsent:
+	case lifecycle.MeaningOf(err.Kind).Blocks == lifecycle.BlocksClass:
 		c.breaker = c.breaker.refuse(t.by, err, t.at, now)
 		wake = nil
-	case err.Kind.Advice() == dafty.AdviceAskPerson, err.Kind == dafty.KindUsageLimit,
-		err.Kind == dafty.KindUnavailable && err.Unsent:
+	case lifecycle.MeaningOf(err.Kind).Blocks == lifecycle.BlocksAccount:
 		g.breaker = g.breaker.refuse(t.by, err, t.at, now)
 		wake = nil
 	}
