@@ -90,13 +90,13 @@ func TestInstallationForSomeNamespaces(t *testing.T) {
 
 // missingRoleIsTold starts the operator with a namespace on its list that isn't there, and brings that with its Role.
 func missingRoleIsTold(t *testing.T, env *kubetest.Env) {
-	operator := startOperator(t, buildOperator(t), env, "https://127.0.0.1:1/api/v1", "--watch-namespaces=team-a,team-c")
+	operator := startOperator(t, env, "https://127.0.0.1:1/api/v1", "--watch-namespaces=team-a,team-c")
 	readyz := func() (int, string) { return operatortest.Get(t, "http://"+operator.probes+"/readyz", "") }
 	told := regexp.MustCompile(`"level":"error".*DaftyJobs may not be listed in a namespace of --watch-namespaces.*"namespace":"(.*?)"`)
-	if !eventually(t, patience, func() bool { return told.MatchString(operator.log.String()) }) {
+	if !eventually(t, patience, func() bool { return told.MatchString(operator.Log.String()) }) {
 		t.Fatal("it doesn't say that a namespace has no Role")
 	}
-	if all := told.FindAllStringSubmatch(operator.log.String(), -1); len(all) != 1 || all[0][1] != "team-c" {
+	if all := told.FindAllStringSubmatch(operator.Log.String(), -1); len(all) != 1 || all[0][1] != "team-c" {
 		t.Errorf("it says so of %q", all)
 	}
 	if !eventually(t, patience, func() bool { status, _ := readyz(); return status != 0 }) {
@@ -111,7 +111,7 @@ func missingRoleIsTold(t *testing.T, env *kubetest.Env) {
 	if !eventually(t, patience, func() bool { status, _ := readyz(); return status == http.StatusOK }) {
 		t.Error("it doesn't notice that the Role is there")
 	}
-	operator.stop()
+	operator.stop(t)
 }
 
 // stuckNamespaceGoes deletes a namespace whose RoleBinding is gone before its DaftyJob, and takes the way out that
@@ -135,15 +135,15 @@ func stuckNamespaceGoes(t *testing.T, env *kubetest.Env, manifests string) {
 		}
 	}
 	sim := theDafty(t)
-	operator := startOperator(t, buildOperator(t), env, sim.URL)
-	env.MustKubectl(t, "create", "secret", "generic", "dafty-credentials", "-n", "team-b", "--from-literal=apiKey=dk_test_2f6d1c")
+	operator := startOperator(t, env, sim.URL)
+	env.MustKubectl(t, "create", "secret", "generic", "dafty-credentials", "-n", "team-b", "--from-literal=apiKey="+apiKey)
 	env.MustApply(t, "apiVersion: dafty.ai/v1alpha1\nkind: DaftyJob\nmetadata: {name: running, namespace: team-b}\n"+
 		"spec: {imageUpscale: {image: {id: "+ownImage+"}, resolution: 4K}}\n")
 	env.MustKubectl(t, "wait", "-n", "team-b", "--for=jsonpath={.status.phase}=Processing", "daftyjob/running", "--timeout="+patience.String())
 
 	env.MustKubectl(t, "delete", "rolebinding", "dafty-operator-manager-rolebinding", "-n", "team-b")
 	env.MustKubectl(t, "delete", "namespace", "team-b", "--wait=false")
-	if !eventually(t, patience, func() bool { return strings.Contains(operator.log.String(), "forbidden") }) {
+	if !eventually(t, patience, func() bool { return strings.Contains(operator.Log.String(), "forbidden") }) {
 		t.Fatal("it may still write")
 	}
 	if got := env.MustKubectl(t, "get", "daftyjobs", "-n", "team-b", "-o", "name"); got == "" {
@@ -155,7 +155,7 @@ func stuckNamespaceGoes(t *testing.T, env *kubetest.Env, manifests string) {
 	for _, job := range sim.Running() {
 		t.Errorf("a %s runs on", job.Operation)
 	}
-	operator.stop()
+	operator.stop(t)
 	env.MustKubectl(t, "create", "namespace", "team-b")
 	installtest.Apply(t, env, manifests)
 }

@@ -18,7 +18,7 @@ const patience = 90 * time.Second
 func theDafty(t *testing.T) *daftysim.Server {
 	t.Helper()
 	sim := daftysim.Serve(daftysim.New(daftysim.Options{
-		Accounts:   []daftysim.Account{{Name: "acme", APIKeys: []string{"dk_test_2f6d1c"}, Images: []daftysim.Image{{ID: ownImage}}}},
+		Accounts:   []daftysim.Account{{Name: "acme", APIKeys: []string{apiKey}, Images: []daftysim.Image{{ID: ownImage}}}},
 		PendingFor: daftysim.Fixed(50 * time.Millisecond),
 		ProcessingFor: daftysim.PerOperation(map[daftysim.Operation]time.Duration{
 			daftysim.UpscaleImage: time.Hour, daftysim.ResizeImage: time.Hour,
@@ -29,7 +29,10 @@ func theDafty(t *testing.T) *daftysim.Server {
 	return sim
 }
 
-const ownImage = "0d5c6b1e-3f2a-4b7c-9a10-1c2d3e4f5a6b"
+const (
+	apiKey   = "dk_test_2f6d1c"
+	ownImage = "0d5c6b1e-3f2a-4b7c-9a10-1c2d3e4f5a6b"
+)
 
 // live has one namespace go through all that DaftyJobs go through, so that the operator does all that it ever does.
 func live(t *testing.T, env *kubetest.Env, sim *daftysim.Server, ns string) {
@@ -45,7 +48,7 @@ func live(t *testing.T, env *kubetest.Env, sim *daftysim.Server, ns string) {
 			t.Fatalf("%s\n%s", stderr, env.MustKubectl(t, "get", "daftyjobs", "-n", ns, "-o", "yaml"))
 		}
 	}
-	env.MustKubectl(t, "create", "secret", "generic", "dafty-credentials", "-n", ns, "--from-literal=apiKey=dk_test_2f6d1c")
+	env.MustKubectl(t, "create", "secret", "generic", "dafty-credentials", "-n", ns, "--from-literal=apiKey="+apiKey)
 
 	// A chain of jobs, a picture in a ConfigMap, a result in another: written, and once more when the thumbnail is there.
 	env.MustApply(t, samples(t, "campaign"), "-n", ns)

@@ -38,8 +38,7 @@ func byName(a, b right) int { return strings.Compare(a.String(), b.String()) }
 func operatorHasTheRightsItUses(t *testing.T, env *kubetest.Env, ns string) {
 	before := len(audited(t, env))
 	sim := theDafty(t)
-	program := buildOperator(t)
-	operator := startOperator(t, program, env, sim.URL, "--deletion-timeout=3s")
+	operator := startOperator(t, env, sim.URL, "--deletion-timeout=3s")
 
 	leads := func() bool {
 		stdout, _, _ := env.Kubectl(t, "get", "leases", "-n", namespace, "-o", "jsonpath={.items[*].spec.holderIdentity}")
@@ -53,10 +52,7 @@ func operatorHasTheRightsItUses(t *testing.T, env *kubetest.Env, ns string) {
 		status, body := operatortest.Get(t, "https://"+operator.metrics+"/metrics", env.MustKubectl(t, "create", "token", "scraper", "-n", namespace))
 		return status == http.StatusOK && strings.Contains(body, "controller_runtime_max_concurrent_reconciles{")
 	}
-	ready := func() bool {
-		status, _ := operatortest.Get(t, "http://"+operator.probes+"/readyz", "")
-		return status == http.StatusOK
-	}
+	ready := func() bool { return operatortest.Ready(t, operator.probes) }
 	for _, step := range []struct {
 		what  string
 		holds func() bool
@@ -70,12 +66,12 @@ func operatorHasTheRightsItUses(t *testing.T, env *kubetest.Env, ns string) {
 	}
 
 	live(t, env, sim, ns)
-	operator.stop()
+	operator.stop(t)
 
 	// Older API servers can't stream a list: the operator then lists, before it watches.
 	t.Setenv("KUBE_FEATURE_WatchListClient", "false")
 	// And a lease and a certificate of the user's own need no other right.
-	operator = startOperator(t, program, env, sim.URL, "--leader-election-id=images.dafty.ai", "--metrics-cert-path="+certificate(t, "metrics.example.com"))
+	operator = startOperator(t, env, sim.URL, "--leader-election-id=images.dafty.ai", "--metrics-cert-path="+certificate(t, "metrics.example.com"))
 	if !eventually(t, patience, works) {
 		t.Fatal("it doesn't start where lists aren't streamed, with a lease and a certificate of the user's own")
 	}
@@ -101,7 +97,7 @@ func operatorHasTheRightsItUses(t *testing.T, env *kubetest.Env, ns string) {
 	if err := conn.(*tls.Conn).ConnectionState().PeerCertificates[0].VerifyHostname("metrics.example.com"); err != nil {
 		t.Errorf("metrics are served with another certificate: %v", err)
 	}
-	operator.stop()
+	operator.stop(t)
 
 	used := map[right]bool{}
 	for _, event := range audited(t, env)[before:] {

@@ -14,19 +14,11 @@ import (
 	"testing"
 	"time"
 
-	"k8s.io/utils/clock"
-	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/cache"
-	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/config"
-	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 	"sigs.k8s.io/yaml"
 
-	"dafty.ai/dafty-operator/internal/account"
-	"dafty.ai/dafty-operator/internal/controller"
-	"dafty.ai/dafty-operator/internal/dafty"
 	"dafty.ai/dafty-operator/internal/test/daftysim"
 	"dafty.ai/dafty-operator/internal/test/kubetest"
+	"dafty.ai/dafty-operator/internal/test/operatortest"
 	"dafty.ai/dafty-operator/internal/test/sourcetree"
 )
 
@@ -295,42 +287,17 @@ func startOperatorWith(t *testing.T, env *kubetest.Env, dafty daftysim.Options) 
 // runOperator runs an operator until the test ends.
 func runOperator(t *testing.T, env *kubetest.Env, daftyURL string) {
 	t.Helper()
-	mgr, err := ctrl.NewManager(env.Config, ctrl.Options{
-		Scheme:  kubetest.Scheme,
-		Client:  client.Options{Cache: &client.CacheOptions{DisableFor: controller.ReadLive}},
-		Cache:   cache.Options{ByObject: controller.ByObject()},
-		Metrics: metricsserver.Options{BindAddress: "0"},
-		// Several tests of this process start an operator, one after another.
-		Controller: config.Controller{SkipNameValidation: new(true)},
+	operator := operatortest.Run(t, operatortest.Config{
+		Program: operatortest.Program(t), APIKeys: []string{apiKey},
+		Args: []string{
+			"--kubeconfig=" + env.ControlPlane.Kubeconfig, "--dafty-url=" + daftyURL, "--metrics-bind-address=0", "--health-probe-bind-address=0",
+			// What the pages ask for together is more than Dafty documents for a minute.
+			"--rate-limits=image_create=600,video_create=600,style_extract=600,upload=600,other=6000",
+		},
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	wakeups, httpClient := controller.NewWakeups(), dafty.NewHTTPClient()
-	// What the pages ask for together is more than Dafty documents for a minute.
-	limits, err := account.ParseLimits("image_create=600,video_create=600,style_extract=600,upload=600,other=6000")
-	if err != nil {
-		t.Fatal(err)
-	}
-	reconciler := &controller.Reconciler{
-		Client:   mgr.GetClient(),
-		Recorder: mgr.GetEventRecorder(controller.Name),
-		Accounts: account.NewRegistry(ctx, account.Config{
-			Client: func(key string) account.Dafty { return dafty.New(daftyURL, key, "dafty-operator/test", httpClient) },
-			Wake:   wakeups.Wake, Limits: limits,
-		}),
-		Clock: clock.RealClock{}, DeletionTimeout: 5 * time.Minute,
-	}
-	if err := reconciler.SetupWithManager(ctx, mgr, wakeups, 4); err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan error, 1)
-	go func() { done <- mgr.Start(ctx) }()
 	t.Cleanup(func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Errorf("the operator ended with: %v", err)
+		if err := operator.Stop(patience); err != nil {
+			t.Error(err)
 		}
 	})
 }

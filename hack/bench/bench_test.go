@@ -168,16 +168,6 @@ func TestScenariosAreChosenByName(t *testing.T) {
 	}
 }
 
-func TestParseStat(t *testing.T) {
-	got, err := parseStat("42 (a (bad) name) S 1 42 42 0 -1 4194560 1000 0 5 0 150 25 0 0 20 0 9 0 100 0 0")
-	if want := 1750 * time.Millisecond; err != nil || got != want {
-		t.Errorf("%s, %v; want %s", got, err, want)
-	}
-	if _, err := parseStat(""); err == nil {
-		t.Error("no error for a process that is gone")
-	}
-}
-
 func TestMetricsSince(t *testing.T) {
 	const name = "apiserver_request_total"
 	before := requests(parseMetric(`apiserver_request_total{code="200",resource="daftyjobs",verb="PATCH"} 5`, name))

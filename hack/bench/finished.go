@@ -79,8 +79,8 @@ func (st *stage) tellQuiet(ctx context.Context, objects int) error {
 	if err := st.settled(ctx, o); err != nil {
 		return err
 	}
-	st.tell("start to quiet", time.Since(o.began).Seconds(), "s")
-	before, err := cpuTime(o.pid())
+	st.tell("start to quiet", time.Since(o.Started).Seconds(), "s")
+	before, err := o.CPUTime()
 	if err != nil {
 		return err
 	}
@@ -88,7 +88,7 @@ func (st *stage) tellQuiet(ctx context.Context, objects int) error {
 	if !pause(ctx, time.Minute) {
 		return context.Cause(ctx)
 	}
-	after, err := cpuTime(o.pid())
+	after, err := o.CPUTime()
 	if err != nil {
 		return err
 	}

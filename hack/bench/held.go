@@ -66,9 +66,9 @@ func (st *stage) allHeld(ctx context.Context, jobs int) error {
 // tellHeld looks at waits that are held for a while.
 func (st *stage) tellHeld(ctx context.Context, o *operator, jobs int, before memory) error {
 	st.say("all are held")
-	errored, _ := o.log.errors()
+	errored, _ := o.errors()
 	calls, fewest := st.dafty.meter.count(anyCall), jobs
-	cpu, err := cpuTime(o.pid())
+	cpu, err := o.CPUTime()
 	if err != nil {
 		return err
 	}
@@ -78,7 +78,7 @@ func (st *stage) tellHeld(ctx context.Context, o *operator, jobs int, before mem
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	used, err := cpuTime(o.pid())
+	used, err := o.CPUTime()
 	if err != nil {
 		return err
 	}
@@ -94,7 +94,7 @@ func (st *stage) tellHeld(ctx context.Context, o *operator, jobs int, before mem
 	st.tell("resident memory with all in flight", after.resident/mebibyte, "MiB")
 	st.tell("resident memory, peak", after.peak/mebibyte, "MiB")
 	st.tellGo(before, after, float64(jobs))
-	now, _ := o.log.errors()
+	now, _ := o.errors()
 	st.atMost("errors logged while all were held", float64(now-errored), "", 0)
 	st.atMost("calls answered by an error", float64(st.dafty.meter.count(erred)), "", 0)
 	return nil

@@ -19,6 +19,7 @@ import (
 	"syscall"
 
 	"dafty.ai/dafty-operator/internal/test/daftysim"
+	"dafty.ai/dafty-operator/internal/test/gobuild"
 	"dafty.ai/dafty-operator/internal/test/sourcetree"
 )
 
@@ -145,7 +146,7 @@ func measure(ctx context.Context, s settings, root string, stderr io.Writer) (*r
 	defer func() { _ = os.RemoveAll(folder) }()
 	if s.program == "" {
 		s.program = filepath.Join(folder, "manager")
-		if err := sourcetree.BuildOperator(ctx, root, s.program, "bench"); err != nil {
+		if err := gobuild.Operator(ctx, root, s.program); err != nil {
 			return nil, err
 		}
 	}

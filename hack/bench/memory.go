@@ -20,7 +20,7 @@ type memory struct {
 }
 
 func (o *operator) memory(ctx context.Context) (m memory, err error) {
-	if m.resident, m.peak, err = resident(o.pid()); err != nil {
+	if m.resident, m.peak, err = o.Memory(); err != nil {
 		return m, err
 	}
 	text, err := o.scrape(ctx)

@@ -20,14 +20,14 @@ func (st *stage) settled(ctx context.Context, o *operator) error {
 	defer cancel()
 	quiet := 0
 	for quiet < settledFor {
-		before, err := cpuTime(o.pid())
+		before, err := o.CPUTime()
 		if err != nil {
 			return err
 		}
 		if !pause(ctx, lookEvery) {
 			return context.Cause(ctx)
 		}
-		after, err := cpuTime(o.pid())
+		after, err := o.CPUTime()
 		if err != nil {
 			return err
 		}

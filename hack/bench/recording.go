@@ -57,7 +57,7 @@ func (st *stage) record(ctx context.Context) (recording, error) {
 		return nil, err
 	}
 	pause(ctx, afterwards)
-	return r.middle(), o.kill()
+	return r.middle(), o.Kill()
 }
 
 // recorder takes in the versions of several DaftyJobs, by name.

@@ -48,7 +48,7 @@ func restart(ctx context.Context, st *stage) error {
 func (st *stage) killAndFollow(ctx context.Context, w *watcher, jobs, keys int) error {
 	m := st.dafty.meter
 	refusedBefore := m.count(refused)
-	if err := st.operator.kill(); err != nil {
+	if err := st.operator.Kill(); err != nil {
 		return err
 	}
 	m.lookAnew()
@@ -61,7 +61,7 @@ func (st *stage) killAndFollow(ctx context.Context, w *watcher, jobs, keys int) 
 	if err := st.createNew(ctx, "early", keys); err != nil {
 		return err
 	}
-	if err := o.working(ctx); err != nil {
+	if err := o.waitWorking(ctx); err != nil {
 		return err
 	}
 	if err := st.createNew(ctx, "late", keys); err != nil {
@@ -110,10 +110,10 @@ func (st *stage) tellFollowed(o *operator, jobs map[string]seen) {
 	var after []time.Duration
 	for _, job := range jobs {
 		if at, ok := looked[job.jobID]; ok {
-			after = append(after, at.Sub(o.began))
+			after = append(after, at.Sub(o.Started))
 		}
 	}
-	st.tell("process start to at work", o.log.at().Sub(o.began).Seconds(), "s")
+	st.tell("process start to at work", o.WorkingSince().Sub(o.Started).Seconds(), "s")
 	st.tell("process start to followed again, p50", percentile(after, 0.5).Seconds(), "s")
 	st.tell("process start to followed again, last", percentile(after, 1).Seconds(), "s")
 }
@@ -130,7 +130,7 @@ func (st *stage) tellNew(o *operator, jobs map[string]seen) {
 		}
 		switch {
 		case strings.HasPrefix(name, "early-"):
-			early, sinceStart = append(early, max(0, at.Sub(o.log.at()))), append(sinceStart, at.Sub(o.began))
+			early, sinceStart = append(early, max(0, at.Sub(o.WorkingSince()))), append(sinceStart, at.Sub(o.Started))
 		case strings.HasPrefix(name, "late-"):
 			late = append(late, at.Sub(job.made))
 		}

@@ -104,7 +104,7 @@ func (st *stage) tellTrouble() {
 		}
 	}
 	if st.operator != nil {
-		if n, last := st.operator.log.errors(); n > 0 {
+		if n, last := st.operator.errors(); n > 0 {
 			st.tell("errors in the operator's log", float64(n), "")
 			st.say("the last: %s", last)
 		}

@@ -33,7 +33,7 @@ func throughput(ctx context.Context, st *stage) error {
 	if err != nil {
 		return err
 	}
-	if err := st.operator.kill(); err != nil {
+	if err := st.operator.Kill(); err != nil {
 		return err
 	}
 	after, err := st.playBare(ctx, "bench-after", jobs/2, writes)
@@ -74,7 +74,7 @@ func (st *stage) playMany(ctx context.Context, jobs, keys int) (rate float64, er
 	}
 	rate = float64(jobs) / lastFinal(w.all()).Sub(began).Seconds()
 	st.tell("jobs a second, operator", rate, "")
-	used, err := cpuTime(o.pid())
+	used, err := o.CPUTime()
 	if err != nil {
 		return 0, err
 	}

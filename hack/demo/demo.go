@@ -9,6 +9,8 @@ import (
 	"github.com/go-logr/logr"
 	"k8s.io/klog/v2"
 	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	"dafty.ai/dafty-operator/internal/test/operatortest"
 )
 
 // patience bounds the samples' way to their end, which takes half a minute on an idle machine.
@@ -44,8 +46,10 @@ func show(ctx context.Context, st *stage) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	go func() {
-		if err := st.operator.wait(ctx); err != nil {
-			cancel(err)
+		select {
+		case <-ctx.Done():
+		case <-st.operator.Done():
+			cancel(st.operator.EndError())
 		}
 	}()
 
@@ -68,7 +72,7 @@ func show(ctx context.Context, st *stage) error {
 			s.print("", hint)
 		}
 		<-ctx.Done()
-		if cause := context.Cause(ctx); errors.Is(cause, errOperatorEnded) {
+		if cause := context.Cause(ctx); errors.Is(cause, operatortest.ErrEnded) {
 			return cause
 		}
 	}
@@ -81,7 +85,7 @@ func show(ctx context.Context, st *stage) error {
 // interruptedOr tells an interrupt from an error that it caused.
 func interruptedOr(ctx context.Context, err error) error {
 	if cause := context.Cause(ctx); cause != nil {
-		if errors.Is(cause, errOperatorEnded) {
+		if errors.Is(cause, operatortest.ErrEnded) {
 			return cause
 		}
 		return errInterrupted

@@ -90,29 +90,6 @@ func TestInterruptedDemoLeavesNothing(t *testing.T) {
 	}
 }
 
-func TestOperatorThatEndsIsTold(t *testing.T) {
-	log := filepath.Join(t.TempDir(), "operator.log")
-	_, err := startOperator(t.Context(), "/bin/sh", log, "-c", "echo 'no such flag'; exit 3")
-	if !errors.Is(err, errOperatorEnded) || !strings.Contains(err.Error(), "exit status 3") || !strings.Contains(err.Error(), "no such flag") {
-		t.Errorf("error %v", err)
-	}
-}
-
-func TestStoppedOperatorIsAskedToEnd(t *testing.T) {
-	log := filepath.Join(t.TempDir(), "operator.log")
-	o, err := startOperator(t.Context(), "/bin/sh", log, "-c",
-		`trap 'echo asked; exit 0' TERM; echo '`+operatorReady+`'; while :; do sleep 0.1; done`)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := o.stop(); err != nil {
-		t.Error(err)
-	}
-	if content, err := os.ReadFile(log); err != nil || !strings.Contains(string(content), "asked") {
-		t.Errorf("%s %v", content, err)
-	}
-}
-
 func TestEndingsTellWhatIsWrong(t *testing.T) {
 	job := func(phase v1alpha1.Phase, reason string) known {
 		j := &v1alpha1.DaftyJob{}

@@ -13,8 +13,15 @@ import (
 	"k8s.io/client-go/discovery"
 
 	"dafty.ai/dafty-operator/internal/test/daftysim"
+	"dafty.ai/dafty-operator/internal/test/gobuild"
 	"dafty.ai/dafty-operator/internal/test/kubetest"
+	"dafty.ai/dafty-operator/internal/test/operatortest"
 	"dafty.ai/dafty-operator/internal/test/sourcetree"
+)
+
+const (
+	readyWithin = time.Minute
+	stopWithin  = 5 * time.Second
 )
 
 // stage is all that runs, and how to stop it.
@@ -25,7 +32,7 @@ type stage struct {
 	samples  *samples
 	sim      *daftysim.Server
 	cp       *kubetest.ControlPlane
-	operator *operator
+	operator *operatortest.Process
 	board    *board
 	album    *album
 	stops    []func() error
@@ -120,7 +127,7 @@ func (st *stage) startKubernetes(ctx context.Context) error {
 	both, ctx := errgroup.WithContext(ctx)
 	both.Go(func() error {
 		built := st.screen.step("build")
-		err := sourcetree.BuildOperator(ctx, st.root, filepath.Join(st.bin(), "manager"), "demo")
+		err := gobuild.Operator(ctx, st.root, filepath.Join(st.bin(), "manager"))
 		built("the operator, from this checkout", err)
 		return err
 	})
@@ -168,14 +175,21 @@ func (st *stage) startOperator(ctx context.Context) (err error) {
 		return err
 	}
 
-	st.operator, err = startOperator(ctx, filepath.Join(st.bin(), "manager"), filepath.Join(st.logs(), "operator.log"),
-		"--kubeconfig="+st.kubeconfig(), "--dafty-url="+st.sim.URL,
-		// No port is taken that a second demo would want.
-		"--metrics-bind-address=0", "--health-probe-bind-address=0")
-	if err != nil {
+	if st.operator, err = operatortest.Start(operatortest.Config{
+		Program: filepath.Join(st.bin(), "manager"),
+		LogFile: filepath.Join(st.logs(), "operator.log"),
+		Args: []string{
+			"--kubeconfig=" + st.kubeconfig(), "--dafty-url=" + st.sim.URL,
+			// No port is taken that a second demo would want.
+			"--metrics-bind-address=0", "--health-probe-bind-address=0",
+		},
+	}); err != nil {
 		return err
 	}
-	st.stopping(st.operator.stop)
+	st.stopping(st.stopOperator)
+	if err := st.waitForOperator(ctx); err != nil {
+		return err
+	}
 
 	st.board = newBoard(st.screen)
 	st.album = newAlbum(st.pictures())
@@ -186,6 +200,21 @@ func (st *stage) startOperator(ctx context.Context) (err error) {
 	st.stopping(stop)
 	st.stopping(st.album.keepUp(st.board))
 	return nil
+}
+
+func (st *stage) waitForOperator(ctx context.Context) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, readyWithin, fmt.Errorf("not within %s", readyWithin))
+	defer cancel()
+	return st.operator.WaitWorking(ctx)
+}
+
+// stopOperator ends the operator in good order, or at once if that takes long.
+func (st *stage) stopOperator() error {
+	if st.operator.Ended() {
+		return nil
+	}
+	_ = st.operator.Stop(stopWithin) // or else it is killed
+	return st.operator.Kill()
 }
 
 // writeRequests writes down what Dafty was asked, one request a line.

@@ -21,6 +21,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"dafty.ai/dafty-operator/internal/test/daftysim"
+	"dafty.ai/dafty-operator/internal/test/gobuild"
 	"dafty.ai/dafty-operator/internal/test/installtest"
 	"dafty.ai/dafty-operator/internal/test/kubetest"
 	"dafty.ai/dafty-operator/internal/test/operatortest"
@@ -100,14 +101,23 @@ func apiKey(app string) string { return "key-of-" + app }
 
 func (w *world) startOperator() {
 	program := filepath.Join(w.dir, "bin", "manager")
-	if err := sourcetree.BuildOperator(w.Context(), w.root, program, "e2e"); err != nil {
+	if err := gobuild.Operator(w.Context(), w.root, program); err != nil {
 		w.Fatal(err)
 	}
-	w.start("operator", program, nil, "--kubeconfig="+w.cp.Kubeconfig, "--dafty-url="+w.dafty.URL,
-		"--metrics-bind-address=0", "--health-probe-bind-address=0")
-	w.within("the operator is at work", func(g Gomega) {
-		g.Expect(w.log("operator")).To(ContainSubstring(`"Starting workers"`))
+	var keys []string
+	for _, app := range applications {
+		keys = append(keys, apiKey(app))
+	}
+	w.logs = append(w.logs, "operator")
+	operator := operatortest.Run(w, operatortest.Config{
+		Program: program, LogFile: w.logFile("operator"), APIKeys: keys,
+		Args: []string{"--kubeconfig=" + w.cp.Kubeconfig, "--dafty-url=" + w.dafty.URL, "--metrics-bind-address=0", "--health-probe-bind-address=0"},
 	})
+	ctx, cancel := context.WithTimeoutCause(w.Context(), patience, fmt.Errorf("not within %s", patience))
+	defer cancel()
+	if err := operator.WaitWorking(ctx); err != nil {
+		w.Fatal(err)
+	}
 }
 
 // startArgoCD installs what Argo CD installs, and runs its programs as processes beside the API server.
@@ -176,7 +186,7 @@ func (w *world) start(name, program string, env []string, args ...string) {
 	if err != nil {
 		w.Fatal(err)
 	}
-	log, err := os.Create(filepath.Join(w.dir, "logs", name+".log"))
+	log, err := os.Create(w.logFile(name))
 	if err != nil {
 		w.Fatal(err)
 	}
@@ -193,7 +203,9 @@ func (w *world) start(name, program string, env []string, args ...string) {
 	}()
 }
 
-func (w *world) log(name string) string { return w.read(filepath.Join(w.dir, "logs", name+".log")) }
+func (w *world) logFile(name string) string { return filepath.Join(w.dir, "logs", name+".log") }
+
+func (w *world) log(name string) string { return w.read(w.logFile(name)) }
 
 func (w *world) read(file string) string {
 	w.Helper()

@@ -3,7 +3,6 @@
 package image
 
 import (
-	"bytes"
 	"crypto/x509"
 	"encoding/json"
 	"net"
@@ -26,7 +25,6 @@ import (
 	"dafty.ai/dafty-operator/internal/test/daftysim"
 	"dafty.ai/dafty-operator/internal/test/kubetest"
 	"dafty.ai/dafty-operator/internal/test/operatortest"
-	"dafty.ai/dafty-operator/internal/test/subprocess"
 )
 
 const (
@@ -149,37 +147,12 @@ func makesJobs(t *testing.T, s *store, name string, i image) {
 	}
 	c.env = append(c.env, "DAFTY_URL="+dafty.URL+daftysim.BasePath)
 	probes := operatortest.FreeAddress(t)
-	var args []string
-	for _, arg := range pod.Containers[0].Args {
-		arg = strings.Replace(arg, "=:8081", "="+probes, 1)
-		args = append(args, strings.Replace(arg, "=:8443", "="+operatortest.FreeAddress(t), 1))
-	}
-	var log bytes.Buffer
-	operator := c.command(args...)
-	operator.Stdout, operator.Stderr = &log, &log
-	operator.SysProcAttr = subprocess.WithParent(syscall.SIGTERM) // which runc passes on, while a kill would end runc alone
-	g.Expect(operator.Start()).To(Succeed())
-	ended := make(chan error, 1)
-	go func() { ended <- operator.Wait() }()
-	t.Cleanup(func() {
-		if t.Failed() {
-			_ = operator.Process.Signal(syscall.SIGTERM) // it may have ended already
-			select {
-			case err := <-ended:
-				t.Logf("the operator ended with %v:\n%s", err, log.String())
-			case <-time.After(30 * time.Second):
-				t.Log("the operator doesn't end")
-			}
-		}
+	runc := c.command(operatortest.PodArgs(pod.Containers[0].Args, probes, operatortest.FreeAddress(t))...)
+	operator := operatortest.Run(t, operatortest.Config{
+		Program: runc.Path, Args: runc.Args[1:], APIKeys: []string{apiKey},
+		ParentDeath: syscall.SIGTERM, // runc passes it on, while a kill would end only runc
 	})
-
-	g.Eventually(func() (int, error) {
-		resp, err := http.Get("http://" + probes + "/readyz")
-		if err != nil {
-			return 0, err
-		}
-		return resp.StatusCode, resp.Body.Close()
-	}).WithTimeout(30*time.Second).Should(Equal(http.StatusOK), "/readyz answers")
+	g.Eventually(func() bool { return operatortest.Ready(t, probes) }).WithTimeout(30*time.Second).Should(BeTrue(), "/readyz answers")
 	env.MustApply(t, `apiVersion: v1
 kind: Secret
 metadata: {name: dafty-credentials}
@@ -192,10 +165,7 @@ spec: {imageGenerate: {prompt: A logo}}
 `)
 	env.MustKubectl(t, "wait", "--for=condition=Complete", "daftyjob/hero", "--timeout=60s")
 
-	g.Expect(operator.Process.Signal(syscall.SIGTERM)).To(Succeed())
-	var err error
-	g.Eventually(ended).WithTimeout(30*time.Second).Should(Receive(&err), "it ends when it is told to")
-	g.Expect(err).NotTo(HaveOccurred(), "as if all were well")
+	g.Expect(operator.Stop(30 * time.Second)).To(Succeed())
 }
 
 // inCluster gives the container what a Pod has of its cluster: the API server's address and its service account's token.

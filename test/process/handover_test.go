@@ -26,7 +26,7 @@ var ownTiming = []string{elect, "--leader-elect-lease-duration=16s", "--leader-e
 func (s *stage) pair(args ...string) (leader, standby *operator) {
 	s.t.Helper()
 	leader = s.start("the leader", nil, args...)
-	s.waitFor("the leader leads", soon, leader.leads)
+	s.waitFor("the leader leads", soon, leader.IsWorking)
 	standby = s.start("the standby", nil, args...)
 	s.waitFor("the standby is ready", soon, standby.ready)
 	return leader, standby
@@ -98,11 +98,11 @@ func TestHandover(t *testing.T) {
 
 	asked := time.Now()
 	leader.signal(syscall.SIGTERM)
-	s.waitFor("the leader is asked to end", soon, func() bool { return strings.Contains(leader.log.String(), "ending: waiting") })
+	s.waitFor("the leader is asked to end", soon, func() bool { return strings.Contains(leader.Log.String(), "ending: waiting") })
 	s.waitFor("the leader gives up what is held", soon, func() bool { return leader.dafty.underway() == 1 })
 	deaf := time.Now()
 	s.generate("new")
-	if leader.hasEnded() {
+	if leader.Ended() {
 		t.Error("the leader ended before the create was answered")
 	}
 	answer()
@@ -113,9 +113,9 @@ func TestHandover(t *testing.T) {
 	released, at := s.holder("the leader gives the lease back", at, soon, func(l *coordinationv1.Lease) bool { return holderOf(l) == "" })
 	taken, _ := s.holder("the standby takes the lease", at, soon, func(l *coordinationv1.Lease) bool { return holderOf(l) != "" && holderOf(l) != holderOf(held) })
 	acquired := taken.Spec.AcquireTime.Time
-	s.waitFor("the standby leads", soon, standby.leads)
+	s.waitFor("the standby leads", soon, standby.IsWorking)
 	t.Logf("asked to end, the leader ended after %s, with a create that was answered after %s; the standby had the lease %s later",
-		leader.over.Sub(asked).Round(time.Millisecond), answered.Sub(asked).Round(time.Millisecond), acquired.Sub(leader.over).Round(time.Millisecond))
+		leader.EndedAt().Sub(asked).Round(time.Millisecond), answered.Sub(asked).Round(time.Millisecond), acquired.Sub(leader.EndedAt()).Round(time.Millisecond))
 
 	if calls := leader.dafty.since(deaf); len(calls) > 0 {
 		t.Errorf("the leader began new calls after it was asked to end: %v", calls)
@@ -189,7 +189,7 @@ func TestLeaderIsKilled(t *testing.T) {
 	leader.signal(syscall.SIGKILL)
 	leader.ends(soon)
 	taken, _ := s.holder("the standby takes the lease", at, soon, func(l *coordinationv1.Lease) bool { return holderOf(l) != "" && holderOf(l) != holderOf(held) })
-	s.waitFor("the standby leads", soon, standby.leads)
+	s.waitFor("the standby leads", soon, standby.IsWorking)
 	t.Logf("the standby had the lease of 16s after %s", taken.Spec.AcquireTime.Sub(killed).Round(time.Millisecond))
 	if calls := standby.dafty.since(time.Time{}); len(calls) > 0 && calls[0].at.Before(taken.Spec.AcquireTime.Add(-time.Millisecond)) {
 		t.Errorf("the standby called Dafty before it had the lease: %v", calls[0])
@@ -212,7 +212,7 @@ func TestLeaseIsLost(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
 	leader := s.start("the leader", nil, ownTiming...)
-	s.waitFor("the leader leads", soon, leader.leads)
+	s.waitFor("the leader leads", soon, leader.IsWorking)
 	s.generate("queued")
 	s.reaches("queued", v1alpha1.PhaseQueued)
 	s.late("late")
@@ -237,8 +237,8 @@ func TestLeaseIsLost(t *testing.T) {
 	if code := leader.ends(soon); code != 1 {
 		t.Errorf("the leader ended with code %d, want 1", code)
 	}
-	t.Logf("a leader that has lost its lease, with 11s to renew it, ended after %s", leader.over.Sub(lost).Round(time.Millisecond))
-	if !strings.Contains(leader.log.String(), "leader election lost") {
+	t.Logf("a leader that has lost its lease, with 11s to renew it, ended after %s", leader.EndedAt().Sub(lost).Round(time.Millisecond))
+	if !strings.Contains(leader.Log.String(), "leader election lost") {
 		t.Error("it doesn't say why it ended")
 	}
 	list := &coordinationv1.LeaseList{}
@@ -255,7 +255,7 @@ func TestLeaseIsLost(t *testing.T) {
 	}
 	s.generate("new")
 	s.sim.FinishAll(daftysim.Succeed)
-	if calls := leader.dafty.since(leader.over); len(calls) > 0 {
+	if calls := leader.dafty.since(leader.EndedAt()); len(calls) > 0 {
 		t.Errorf("calls of a process that has ended: %v", calls)
 	}
 	if phase := s.get("queued").Status.Phase; phase != v1alpha1.PhaseQueued {
@@ -269,10 +269,10 @@ func TestSecondSignal(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
 	alone := s.start("the operator", nil)
-	s.waitFor("it is at work", soon, alone.leads)
+	s.waitFor("it is at work", soon, alone.IsWorking)
 	s.late("late")
 	alone.signal(syscall.SIGTERM)
-	s.waitFor("it waits for the answer", soon, func() bool { return strings.Contains(alone.log.String(), "ending: waiting") })
+	s.waitFor("it waits for the answer", soon, func() bool { return strings.Contains(alone.Log.String(), "ending: waiting") })
 	began := time.Now()
 	alone.signal(syscall.SIGINT)
 	if code := alone.ends(soon); code != 1 {
@@ -300,7 +300,7 @@ func TestProbes(t *testing.T) {
 	if status, body = p.probe("/healthz"); status != http.StatusOK {
 		t.Errorf("while it starts: %d %s", status, body)
 	}
-	if p.leads() {
+	if p.IsWorking() {
 		t.Error("it leads before the DaftyJobs are listed")
 	}
 	close(listed)

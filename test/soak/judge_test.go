@@ -2,7 +2,6 @@ package soak
 
 import (
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"strings"
 	"time"
@@ -14,6 +13,7 @@ import (
 	"dafty.ai/dafty-operator/api/v1alpha1"
 	"dafty.ai/dafty-operator/internal/lifecycle"
 	"dafty.ai/dafty-operator/internal/test/daftysim"
+	"dafty.ai/dafty-operator/internal/test/operatortest"
 )
 
 // settlement is how the end was waited for.
@@ -187,8 +187,8 @@ func (r *run) judgeWords() {
 		if err != nil {
 			t.Error(err)
 		}
-		if key := r.cluster.findKey(string(raw)); key != "" {
-			t.Errorf("leaked: %s is in the event %s", key, raw)
+		if key, form := operatortest.FindKey(string(raw), r.cluster.keys()...); key != "" {
+			t.Errorf("leaked: %s is in the event %s, %s", key, raw, form)
 		}
 		if event.Regarding.Kind == "DaftyJob" {
 			told++
@@ -201,17 +201,14 @@ func (r *run) judgeWords() {
 		t.Error("there are no events of DaftyJobs to look at")
 	}
 	for _, p := range r.fleet.all() {
-		log := string(p.log.bytes())
-		if key := r.cluster.findKey(log); key != "" {
-			t.Errorf("leaked: %s is in the log of %s", key, p.name)
+		log := p.Log.String()
+		if key, form := operatortest.FindKey(log, r.cluster.keys()...); key != "" {
+			t.Errorf("leaked: %s is in the log of %s, %s", key, p.Name, form)
 		}
 		for line := range strings.Lines(log) {
 			if strings.Contains(line, "panic:") || strings.Contains(line, "Observed a panic") {
-				t.Errorf("%s panicked: %s", p.name, line)
+				t.Errorf("%s panicked: %s", p.Name, line)
 			}
 		}
 	}
 }
-
-// encoded is how a Secret's data would show a key.
-func encoded(key string) string { return base64.StdEncoding.EncodeToString([]byte(key)) }

@@ -19,7 +19,7 @@ func (r *run) killIt(ctx context.Context, chance *rand.Rand) {
 	}
 	last := r.fleet.start()
 	if !last.works(r.t.Context(), startWithin) {
-		r.t.Errorf("%s doesn't get to work; its last words:\n%s", last.name, last.log.tail(10))
+		r.t.Errorf("%s doesn't get to work; its last words:\n%s", last.Name, last.Log.Tail(tailLines))
 	}
 }
 
@@ -31,12 +31,12 @@ func (r *run) killSingles(ctx context.Context, chance *rand.Rand, length time.Du
 		p := r.fleet.start()
 		// One in five doesn't live to see its first object.
 		if chance.IntN(5) > 0 && !p.works(ctx, startWithin) && ctx.Err() == nil {
-			r.t.Errorf("%s doesn't get to work; its last words:\n%s", p.name, p.log.tail(10))
+			r.t.Errorf("%s doesn't get to work; its last words:\n%s", p.Name, p.Log.Tail(tailLines))
 		}
 		pause(ctx, between(chance, 0, 3*time.Second))
 		why := r.aim(ctx, chance)
-		if p.endedByItself() {
-			r.t.Errorf("%s ended by itself: %s; its last words:\n%s", p.name, p.cmd.ProcessState, p.log.tail(10))
+		if p.EndedByItself() {
+			r.t.Errorf("%s ended by itself: %s; its last words:\n%s", p.Name, p.State(), p.Log.Tail(tailLines))
 		}
 		r.fleet.kill(p, why)
 		pause(ctx, between(chance, 0, 2*time.Second))
@@ -65,8 +65,8 @@ func (r *run) killLeaders(ctx context.Context, chance *rand.Rand) {
 			return
 		}
 		for _, p := range pair {
-			if p.endedByItself() {
-				r.t.Errorf("%s ended by itself: %s; its last words:\n%s", p.name, p.cmd.ProcessState, p.log.tail(10))
+			if p.EndedByItself() {
+				r.t.Errorf("%s ended by itself: %s; its last words:\n%s", p.Name, p.State(), p.Log.Tail(tailLines))
 				return
 			}
 		}
@@ -77,7 +77,7 @@ func (r *run) killLeaders(ctx context.Context, chance *rand.Rand) {
 		}
 		if !standby.works(ctx, takeOverWithin) {
 			if ctx.Err() == nil {
-				r.t.Errorf("%s doesn't take over from %s; its last words:\n%s", standby.name, old.name, standby.log.tail(10))
+				r.t.Errorf("%s doesn't take over from %s; its last words:\n%s", standby.Name, old.Name, standby.Log.Tail(tailLines))
 			}
 			return
 		}
@@ -86,11 +86,11 @@ func (r *run) killLeaders(ctx context.Context, chance *rand.Rand) {
 			pause(ctx, again)
 			r.fleet.goOn(old)
 			select {
-			case <-old.ended: // as it has lost its lease
+			case <-old.Done(): // as it has lost its lease
 			case <-ctx.Done():
 				return
 			case <-time.After(startWithin):
-				r.t.Errorf("%s has lost its lease, and goes on; its last words:\n%s", old.name, old.log.tail(10))
+				r.t.Errorf("%s has lost its lease, and goes on; its last words:\n%s", old.Name, old.Log.Tail(tailLines))
 				return
 			}
 		}
@@ -102,19 +102,19 @@ func (r *run) killLeaders(ctx context.Context, chance *rand.Rand) {
 // leader waits for one of two processes to lead, and says which. It is -1 where none does before ctx ends.
 func (r *run) leader(ctx context.Context, pair []*process) int {
 	select {
-	case <-pair[0].log.working:
-		if pair[0].over() {
+	case <-pair[0].Working():
+		if pair[0].Ended() {
 			return 1
 		}
 		return 0
-	case <-pair[1].log.working:
-		if pair[1].over() {
+	case <-pair[1].Working():
+		if pair[1].Ended() {
 			return 0
 		}
 		return 1
 	case <-ctx.Done():
 	case <-time.After(takeOverWithin):
-		r.t.Errorf("neither %s nor %s leads; their last words:\n%s\n\n%s", pair[0].name, pair[1].name, pair[0].log.tail(10), pair[1].log.tail(10))
+		r.t.Errorf("neither %s nor %s leads; their last words:\n%s\n\n%s", pair[0].Name, pair[1].Name, pair[0].Log.Tail(tailLines), pair[1].Log.Tail(tailLines))
 	}
 	return -1
 }

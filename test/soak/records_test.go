@@ -19,6 +19,7 @@ import (
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
 	"dafty.ai/dafty-operator/internal/test/kstatustest"
+	"dafty.ai/dafty-operator/internal/test/operatortest"
 )
 
 // records is what the API server ever showed of the DaftyJobs.
@@ -83,8 +84,8 @@ func (rs *records) see(job *v1alpha1.DaftyJob, gone bool, r *run) {
 	if err != nil {
 		rs.find("%v", err)
 	}
-	if key := r.cluster.findKey(string(raw)); key != "" {
-		rs.find("leaked: %s is in %s", key, raw)
+	if key, form := operatortest.FindKey(string(raw), r.cluster.keys()...); key != "" {
+		rs.find("leaked: %s is in %s, %s", key, raw, form)
 	}
 
 	if problem := kstatustest.Problem(job); problem != "" {
@@ -142,18 +143,6 @@ func (rs *records) histories() []history {
 		all = append(all, *h)
 	}
 	return all
-}
-
-// findKey finds an API key where none may be.
-func (c *cluster) findKey(text string) string {
-	for _, tenant := range c.tenants {
-		for _, key := range tenant.keys {
-			if strings.Contains(text, key) || strings.Contains(text, encoded(key)) {
-				return key
-			}
-		}
-	}
-	return ""
 }
 
 func reason(job *v1alpha1.DaftyJob) string {

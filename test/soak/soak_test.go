@@ -77,7 +77,7 @@ func TestSoak(t *testing.T) {
 	}
 	t.Logf("seed %d, for %s", r.seed, r.length)
 
-	manager := buildManager(t)
+	manager := program(t)
 	// Registered first, so that it comes last: what the processes say when they end is in it.
 	t.Cleanup(r.tell)
 	r.cluster = newCluster(t)

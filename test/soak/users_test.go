@@ -60,6 +60,15 @@ func newCluster(t *testing.T) *cluster {
 	return c
 }
 
+// keys returns the API keys of all tenants.
+func (c *cluster) keys() []string {
+	var keys []string
+	for _, tenant := range c.tenants {
+		keys = append(keys, tenant.keys...)
+	}
+	return keys
+}
+
 // putSecret puts the tenant's present key where the operator looks for it.
 func (c *cluster) putSecret(t *testing.T, tenant *tenant) {
 	t.Helper()

@@ -1,8 +1,8 @@
-// Package gobuild provides programs of others for tests and the demo. They are built with the Go toolchain from a module
-// under hack/, which pins their versions, so no prebuilt binary has to be fetched from anywhere; and kept in the user's cache
+// Package gobuild builds the operator, and programs of others, for tests and the demo. The latter are built with the Go toolchain from a
+// module under hack/, which pins their versions, so no prebuilt binary has to be fetched from anywhere; and kept in the user's cache
 // folder, so that is done once per version.
 //
-// It uses the standard library alone: whoever asks for a program shouldn't wait for the compiler first.
+// It uses only the standard library: whoever asks for a program shouldn't wait for the compiler first.
 package gobuild
 
 import (
@@ -125,7 +125,9 @@ func (b *builder) folder(ctx context.Context) (string, error) {
 	if err := os.MkdirAll(b.cache, 0o755); err != nil {
 		return "", err
 	}
-	unlock, err := b.lock(ctx, final+".lock")
+	unlock, err := lock(ctx, final+".lock", b.poll, func() {
+		fmt.Fprintf(b.log, "%s: another process is building them; waiting for it\n", b.Name)
+	})
 	if err != nil {
 		return "", err
 	}
