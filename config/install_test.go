@@ -134,7 +134,7 @@ func stuckNamespaceGoes(t *testing.T, env *kubetest.Env, manifests string) {
 			t.Fatalf("%v\n%s", err, out)
 		}
 	}
-	sim := theDafty(t)
+	sim := newDafty(t)
 	operator := startOperator(t, env, sim.URL)
 	env.MustKubectl(t, "create", "secret", "generic", "dafty-credentials", "-n", "team-b", "--from-literal=apiKey="+apiKey)
 	env.MustApply(t, "apiVersion: dafty.ai/v1alpha1\nkind: DaftyJob\nmetadata: {name: running, namespace: team-b}\n"+

@@ -16,19 +16,19 @@ import (
 	"dafty.ai/dafty-operator/internal/test/operatortest"
 )
 
-// process is the operator, run as its Deployment says: outside of a Pod, but with a token of its service account.
-type process struct {
+// operator is the operator, run as its Deployment says: outside of a Pod, but with a token of its service account.
+type operator struct {
 	*operatortest.Process
 	probes, metrics string // addresses
 }
 
-func startOperator(t *testing.T, env *kubetest.Env, daftyURL string, more ...string) *process {
+func startOperator(t *testing.T, env *kubetest.Env, daftyURL string, more ...string) *operator {
 	t.Helper()
 	var d appsv1.Deployment
 	if err := env.Client.Get(t.Context(), client.ObjectKey{Namespace: namespace, Name: deployment}, &d); err != nil {
 		t.Fatal(err)
 	}
-	p := &process{probes: operatortest.FreeAddress(t), metrics: operatortest.FreeAddress(t)}
+	p := &operator{probes: operatortest.FreeAddress(t), metrics: operatortest.FreeAddress(t)}
 	args := []string{"--kubeconfig", accountKubeconfig(t, env), "--leader-election-namespace", namespace}
 	args = append(args, operatortest.PodArgs(d.Spec.Template.Spec.Containers[0].Args, p.probes, p.metrics)...)
 	p.Process = operatortest.Run(t, operatortest.Config{
@@ -38,7 +38,7 @@ func startOperator(t *testing.T, env *kubetest.Env, daftyURL string, more ...str
 }
 
 // stop ends the process as the kubelet does.
-func (p *process) stop(t *testing.T) {
+func (p *operator) stop(t *testing.T) {
 	t.Helper()
 	if err := p.Stop(gracePeriod); err != nil {
 		t.Error(err)

@@ -37,7 +37,7 @@ func byName(a, b right) int { return strings.Compare(a.String(), b.String()) }
 // everything in a namespace, and then holds the audit log of the API server against the rights: none is missing, none is to spare.
 func operatorHasTheRightsItUses(t *testing.T, env *kubetest.Env, ns string) {
 	before := len(audited(t, env))
-	sim := theDafty(t)
+	sim := newDafty(t)
 	operator := startOperator(t, env, sim.URL, "--deletion-timeout=3s")
 
 	leads := func() bool {
@@ -65,7 +65,7 @@ func operatorHasTheRightsItUses(t *testing.T, env *kubetest.Env, ns string) {
 		t.Errorf("metrics for anybody: status %d", status)
 	}
 
-	live(t, env, sim, ns)
+	exerciseOperator(t, env, sim, ns)
 	operator.stop(t)
 
 	// Older API servers can't stream a list: the operator then lists, before it watches.

@@ -10,8 +10,8 @@ import (
 type requests map[string]float64
 
 // apiRequests reads the API server's own count. The labels are as Prometheus has them, such as verb="PATCH".
-func (st *stage) apiRequests(ctx context.Context) (requests, error) {
-	body, err := st.cluster.raw.Get().AbsPath("/metrics").Do(ctx).Raw()
+func (e *environment) apiRequests(ctx context.Context) (requests, error) {
+	body, err := e.kube.raw.Get().AbsPath("/metrics").Do(ctx).Raw()
 	if err != nil {
 		return nil, err
 	}

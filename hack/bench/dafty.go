@@ -21,15 +21,15 @@ type dafty struct {
 
 // serve starts a simulated Dafty that accepts every key. What it is told to check is what clients send; its own answers
 // were checked by its tests.
-func (st *stage) serve(options daftysim.Options, https bool) error {
+func (e *environment) serve(options daftysim.Options, https bool) error {
 	options.AnyKey, options.SkipAnswerValidation, options.RequestLog = true, true, -1
 	if options.Variants.RateWindow == "" {
-		options.Variants.RateWindow = st.rateWindow
+		options.Variants.RateWindow = e.rateWindow
 	}
 	sim := daftysim.New(options)
 	d := &dafty{Simulator: sim, meter: newMeter(sim)}
 	server := httptest.NewUnstartedServer(d.meter)
-	st.stopping(func() error {
+	e.atEnd(func() error {
 		sim.Close() // before the server's, which waits for what is held
 		server.CloseClientConnections()
 		server.Close()
@@ -38,7 +38,7 @@ func (st *stage) serve(options daftysim.Options, https bool) error {
 	if https {
 		server.EnableHTTP2 = true
 		server.StartTLS()
-		d.certs = filepath.Join(st.folder, "dafty.pem")
+		d.certs = filepath.Join(e.folder, "dafty.pem")
 		block := &pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}
 		if err := os.WriteFile(d.certs, pem.EncodeToMemory(block), 0o600); err != nil {
 			return err
@@ -47,7 +47,7 @@ func (st *stage) serve(options daftysim.Options, https bool) error {
 		server.Start()
 	}
 	d.url = server.URL + daftysim.BasePath
-	st.dafty = d
+	e.dafty = d
 	return nil
 }
 

@@ -11,7 +11,7 @@ import (
 
 // crowd keeps so many jobs in flight on one key: for each that ends another is made.
 type crowd struct {
-	st      *stage
+	st      *environment
 	watcher *watcher
 	size    int
 	made    atomic.Int64
@@ -19,12 +19,12 @@ type crowd struct {
 
 // gather makes the first of them, and returns once all are in flight.
 func (c *crowd) gather(ctx context.Context, within time.Duration) error {
-	if err := c.st.cluster.createJobs(ctx, namespace, c.size, 1); err != nil {
+	if err := c.st.kube.createJobs(ctx, namespace, c.size, 1); err != nil {
 		return err
 	}
 	c.made.Store(int64(c.size))
 	flying := 0
-	err := patiently(ctx, within, fmt.Sprintf("%d jobs in flight", c.size), func() bool {
+	err := waitFor(ctx, within, fmt.Sprintf("%d jobs in flight", c.size), func() bool {
 		flying = c.watcher.count(v1alpha1.PhaseQueued, v1alpha1.PhaseProcessing)
 		// One or another may have ended before the last is in.
 		return flying >= c.size-c.size/50
@@ -43,7 +43,7 @@ func (c *crowd) keep(ctx context.Context) error {
 			return nil
 		case <-c.watcher.ended:
 			job := newJob(namespace, jobName(int(c.made.Add(1)-1)), 0)
-			if _, err := c.st.cluster.create(ctx, job); err != nil && ctx.Err() == nil {
+			if _, err := c.st.kube.create(ctx, job); err != nil && ctx.Err() == nil {
 				return err
 			}
 		}

@@ -114,7 +114,7 @@ func bench(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return err
 	}
 	fmt.Fprintln(stderr, "written to", s.json)
-	if !r.good() {
+	if !r.met() {
 		return errMissed
 	}
 	return nil

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// figure is one thing that was measured.
-type figure struct {
+// measurement is one thing that was measured.
+type measurement struct {
 	Scenario string  `json:"scenario"`
 	Name     string  `json:"figure"`
 	Value    float64 `json:"value"`
@@ -18,34 +18,34 @@ type figure struct {
 	AtLeast *float64 `json:"atLeast,omitempty"`
 }
 
-// good says whether the figure is as it must be.
-func (f figure) good() bool {
-	return (f.AtMost == nil || f.Value <= *f.AtMost) && (f.AtLeast == nil || f.Value >= *f.AtLeast)
+// met says whether the figure is as it must be.
+func (m measurement) met() bool {
+	return (m.AtMost == nil || m.Value <= *m.AtMost) && (m.AtLeast == nil || m.Value >= *m.AtLeast)
 }
 
-func (f figure) measured() string { return amount(f.Value, f.Unit) }
+func (m measurement) formatted() string { return amount(m.Value, m.Unit) }
 
 // required says what must be reached, "" where nothing must.
-func (f figure) required() string {
+func (m measurement) required() string {
 	var parts []string
-	if f.AtLeast != nil {
-		parts = append(parts, "≥ "+amount(*f.AtLeast, f.Unit))
+	if m.AtLeast != nil {
+		parts = append(parts, "≥ "+amount(*m.AtLeast, m.Unit))
 	}
 	switch {
-	case f.AtMost != nil && *f.AtMost == 0: // nothing is counted below it
+	case m.AtMost != nil && *m.AtMost == 0: // nothing is counted below it
 		parts = append(parts, "0")
-	case f.AtMost != nil:
-		parts = append(parts, "≤ "+amount(*f.AtMost, f.Unit))
+	case m.AtMost != nil:
+		parts = append(parts, "≤ "+amount(*m.AtMost, m.Unit))
 	}
 	return strings.Join(parts, ", ")
 }
 
 // verdict is "", "ok" or "MISSED".
-func (f figure) verdict() string {
+func (m measurement) verdict() string {
 	switch {
-	case f.AtMost == nil && f.AtLeast == nil:
+	case m.AtMost == nil && m.AtLeast == nil:
 		return ""
-	case f.good():
+	case m.met():
 		return "ok"
 	default:
 		return "MISSED"

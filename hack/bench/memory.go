@@ -29,11 +29,11 @@ func (o *operator) memory(ctx context.Context) (m memory, err error) {
 	return m, err
 }
 
-// tellGo notes how much came in between, per object.
-func (st *stage) tellGo(before, after memory, objects float64) {
-	st.tell("heap in use per object", (after.heap-before.heap)/objects/kibibyte, "KiB")
-	st.tell("stacks in use per object", (after.stacks-before.stacks)/objects/kibibyte, "KiB")
-	st.tell("goroutines per object", (after.goroutines-before.goroutines)/objects, "")
+// measureGo notes how much came in between, per object.
+func (e *environment) measureGo(before, after memory, objects float64) {
+	e.measure("heap in use per object", (after.heap-before.heap)/objects/kibibyte, "KiB")
+	e.measure("stacks in use per object", (after.stacks-before.stacks)/objects/kibibyte, "KiB")
+	e.measure("goroutines per object", (after.goroutines-before.goroutines)/objects, "")
 }
 
 // scrape reads the operator's metrics.

@@ -173,8 +173,8 @@ func (w *answerWriter) Write(b []byte) (int, error) {
 // Unwrap lets the simulator's faults reach the connection.
 func (w *answerWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// lookAnew forgets which jobs were looked at.
-func (m *meter) lookAnew() {
+// resetLooks forgets which jobs were looked at.
+func (m *meter) resetLooks() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.looked = map[string]time.Time{}

@@ -23,39 +23,39 @@ type operator struct {
 }
 
 // startOperator starts an operator, which isn't at work yet.
-func (st *stage) startOperator() (*operator, error) {
+func (e *environment) startOperator() (*operator, error) {
 	metrics, err := operatortest.FindFreeAddress()
 	if err != nil {
 		return nil, err
 	}
-	st.started++
+	e.started++
 	p, err := operatortest.Start(operatortest.Config{
-		Program: st.program,
+		Program: e.program,
 		Args: append([]string{
-			"--kubeconfig=" + st.cp.Kubeconfig, "--dafty-url=" + st.dafty.url,
+			"--kubeconfig=" + e.cp.Kubeconfig, "--dafty-url=" + e.dafty.url,
 			"--metrics-bind-address=" + metrics, "--health-probe-bind-address=0",
-		}, st.operatorArgs...),
-		Env:     st.dafty.environment(),
-		LogFile: filepath.Join(st.logs, fmt.Sprintf("operator-%d.log", st.started)),
+		}, e.operatorArgs...),
+		Env:     e.dafty.environment(),
+		LogFile: filepath.Join(e.logs, fmt.Sprintf("operator-%d.log", e.started)),
 	})
 	if err != nil {
 		return nil, err
 	}
 	o := &operator{Process: p, metrics: metrics}
-	st.operator = o
-	st.stopping(o.Kill)
+	e.operator = o
+	e.atEnd(o.Kill)
 	go func() {
 		<-o.Done()
 		if o.EndedByItself() {
-			st.giveUp(o.EndError())
+			e.fail(o.EndError())
 		}
 	}()
 	return o, nil
 }
 
 // startWorking starts an operator and returns when it is at work.
-func (st *stage) startWorking(ctx context.Context) (*operator, error) {
-	o, err := st.startOperator()
+func (e *environment) startWorking(ctx context.Context) (*operator, error) {
+	o, err := e.startOperator()
 	if err != nil {
 		return nil, err
 	}

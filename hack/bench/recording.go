@@ -30,13 +30,13 @@ const (
 
 // record plays a few jobs with an operator that it kills in the end, and gives the one in the middle by its number of
 // versions.
-func (st *stage) record(ctx context.Context) (recording, error) {
-	if err := st.cluster.prepare(ctx, sampleNamespace, samples); err != nil {
+func (e *environment) record(ctx context.Context) (recording, error) {
+	if err := e.kube.prepare(ctx, sampleNamespace, samples); err != nil {
 		return nil, err
 	}
 	list := &unstructured.UnstructuredList{}
 	list.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("DaftyJobList"))
-	watching, err := st.cluster.client.Watch(ctx, list, client.InNamespace(sampleNamespace))
+	watching, err := e.kube.client.Watch(ctx, list, client.InNamespace(sampleNamespace))
 	if err != nil {
 		return nil, err
 	}
@@ -46,14 +46,14 @@ func (st *stage) record(ctx context.Context) (recording, error) {
 	defer listening.Wait()
 	defer watching.Stop()
 
-	o, err := st.startWorking(ctx)
+	o, err := e.startWorking(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if err := st.cluster.createJobs(ctx, sampleNamespace, samples, samples); err != nil {
+	if err := e.kube.createJobs(ctx, sampleNamespace, samples, samples); err != nil {
 		return nil, err
 	}
-	if err := patiently(ctx, 2*time.Minute, "the samples to complete", r.completed); err != nil {
+	if err := waitFor(ctx, 2*time.Minute, "the samples to complete", r.completed); err != nil {
 		return nil, err
 	}
 	pause(ctx, afterwards)

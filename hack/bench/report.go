@@ -12,11 +12,11 @@ import (
 
 // report is a run's results, as they are written for a later run to be compared with.
 type report struct {
-	Date     time.Time `json:"date"`
-	Revision string    `json:"revision"` // of git, "-dirty" where the checkout was changed
-	Machine  machine   `json:"machine"`
-	Scale    float64   `json:"scale"`
-	Figures  []figure  `json:"figures"`
+	Date         time.Time     `json:"date"`
+	Revision     string        `json:"revision"` // of git, "-dirty" where the checkout was changed
+	Machine      machine       `json:"machine"`
+	Scale        float64       `json:"scale"`
+	Measurements []measurement `json:"figures"`
 	// Failures says of scenarios that didn't come to their end why.
 	Failures map[string]string `json:"failures,omitempty"`
 }
@@ -29,16 +29,16 @@ func newReport(ctx context.Context, root string, scale float64) *report {
 }
 
 func (r *report) add(scenario string, o outcome) {
-	r.Figures = append(r.Figures, o.figures...)
+	r.Measurements = append(r.Measurements, o.measurements...)
 	if o.err != nil {
 		r.Failures[scenario] = o.err.Error()
 	}
 }
 
-// good says whether all came to its end and reached what it must.
-func (r *report) good() bool {
-	for _, f := range r.Figures {
-		if !f.good() {
+// met says whether all came to its end and reached what it must.
+func (r *report) met() bool {
+	for _, m := range r.Measurements {
+		if !m.met() {
 			return false
 		}
 	}

@@ -23,7 +23,7 @@ type scenario struct {
 	name, about string
 	// limit bounds the whole of it, the start of the control plane included.
 	limit time.Duration
-	play  func(ctx context.Context, st *stage) error
+	play  func(ctx context.Context, e *environment) error
 }
 
 // scenarios are in the order of the table "What it must reach".
@@ -70,8 +70,8 @@ func listing(all []scenario) string {
 
 // outcome is what came of a scenario: figures, and the error that ended it early.
 type outcome struct {
-	figures []figure
-	err     error
+	measurements []measurement
+	err          error
 }
 
 // play plays one scenario on a stage of its own.
@@ -82,33 +82,33 @@ func play(ctx context.Context, s settings, sc scenario, folder string, stderr io
 
 	ctx, cancel := context.WithTimeoutCause(ctx, sc.limit, fmt.Errorf("it took over %s", sc.limit))
 	defer cancel()
-	st := &stage{
+	e := &environment{
 		scenario: sc.name, scale: s.scale, rateWindow: s.rateWindow, program: s.program, operatorArgs: s.operatorArgs,
 		folder: folder, logs: filepath.Join(s.logs, sc.name), stderr: stderr, began: time.Now(),
 	}
-	st.say("%s", sc.about)
-	err := st.start(ctx)
+	e.logf("%s", sc.about)
+	err := e.start(ctx)
 	if err == nil {
-		err = st.playWith(ctx, sc)
+		err = e.playWith(ctx, sc)
 	}
-	if stopErr := st.stop(); stopErr != nil {
+	if stopErr := e.stop(); stopErr != nil {
 		err = errors.Join(err, fmt.Errorf("stopping: %w", stopErr))
 	}
 	if err != nil {
-		st.say("failed: %v", err)
+		e.logf("failed: %v", err)
 	}
-	return outcome{figures: st.figures, err: err}
+	return outcome{measurements: e.measurements, err: err}
 }
 
 // playWith plays while the operator lives: when that dies there is nothing more to wait for.
-func (st *stage) playWith(ctx context.Context, sc scenario) error {
+func (e *environment) playWith(ctx context.Context, sc scenario) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	st.giveUp = cancel
-	err := sc.play(ctx, st)
+	e.fail = cancel
+	err := sc.play(ctx, e)
 	if err != nil && context.Cause(ctx) != nil {
 		err = context.Cause(ctx)
 	}
-	st.tellTrouble()
+	e.reportTrouble()
 	return err
 }

@@ -15,8 +15,8 @@ import (
 	"dafty.ai/dafty-operator/api/v1alpha1"
 )
 
-// seen is what was seen of a DaftyJob, and when.
-type seen struct {
+// jobState is what was seen of a DaftyJob, and when.
+type jobState struct {
 	uid     types.UID
 	jobID   string
 	phase   v1alpha1.Phase
@@ -35,7 +35,7 @@ type watcher struct {
 	done   chan struct{}
 
 	mu     sync.Mutex
-	jobs   map[string]*seen
+	jobs   map[string]*jobState
 	phases map[v1alpha1.Phase]int
 }
 
@@ -43,9 +43,9 @@ type watcher struct {
 const roomForEnded = 1 << 18
 
 // watch begins with a namespace that has no DaftyJobs yet, or none that matter.
-func (st *stage) watch(ctx context.Context, namespace string) (*watcher, error) {
+func (e *environment) watch(ctx context.Context, namespace string) (*watcher, error) {
 	list := &metav1.PartialObjectMetadataList{}
-	body, err := st.cluster.watching.Get().Namespace(namespace).Resource("daftyjobs").Param("limit", "1").Do(ctx).Raw()
+	body, err := e.kube.watching.Get().Namespace(namespace).Resource("daftyjobs").Param("limit", "1").Do(ctx).Raw()
 	if err == nil {
 		err = json.Unmarshal(body, list)
 	}
@@ -55,15 +55,15 @@ func (st *stage) watch(ctx context.Context, namespace string) (*watcher, error) 
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	w := &watcher{
 		ended: make(chan string, roomForEnded), cancel: cancel, done: make(chan struct{}),
-		jobs: map[string]*seen{}, phases: map[v1alpha1.Phase]int{},
+		jobs: map[string]*jobState{}, phases: map[v1alpha1.Phase]int{},
 	}
 	go func() {
 		defer close(w.done)
-		if err := w.follow(ctx, st.cluster, namespace, list.ResourceVersion); err != nil && ctx.Err() == nil {
-			st.giveUp(fmt.Errorf("the bench's own watch: %w", err))
+		if err := w.follow(ctx, e.kube, namespace, list.ResourceVersion); err != nil && ctx.Err() == nil {
+			e.fail(fmt.Errorf("the bench's own watch: %w", err))
 		}
 	}()
-	st.stopping(w.stop)
+	e.atEnd(w.stop)
 	return w, nil
 }
 
@@ -74,7 +74,7 @@ func (w *watcher) stop() error {
 }
 
 // follow watches, and goes on where the API server ends a watch.
-func (w *watcher) follow(ctx context.Context, c *cluster, namespace, version string) error {
+func (w *watcher) follow(ctx context.Context, c *kubeClient, namespace, version string) error {
 	for ctx.Err() == nil {
 		stream, err := c.watching.Get().Namespace(namespace).Resource("daftyjobs").
 			Param("watch", "true").Param("resourceVersion", version).Param("allowWatchBookmarks", "true").Stream(ctx)
@@ -132,17 +132,17 @@ func (w *watcher) read(stream io.Reader, version string) (string, error) {
 		}
 		version = e.Object.Metadata.ResourceVersion
 		if e.Type == "ADDED" || e.Type == "MODIFIED" {
-			w.see(e, time.Now())
+			w.observe(e, time.Now())
 		}
 	}
 }
 
-func (w *watcher) see(e event, now time.Time) {
+func (w *watcher) observe(e event, now time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	job := w.jobs[e.Object.Metadata.Name]
 	if job == nil {
-		job = &seen{uid: e.Object.Metadata.UID, made: now}
+		job = &jobState{uid: e.Object.Metadata.UID, made: now}
 		w.jobs[e.Object.Metadata.Name] = job
 		w.phases[""]++
 	} else {
@@ -180,11 +180,11 @@ func (w *watcher) finals() int {
 	return w.count(v1alpha1.PhaseCompleted, v1alpha1.PhaseFailed, v1alpha1.PhaseCancelled)
 }
 
-// all are the DaftyJobs as they were last seen, by name.
-func (w *watcher) all() map[string]seen {
+// jobs are the DaftyJobs as they were last seen, by name.
+func (w *watcher) snapshot() map[string]jobState {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	jobs := make(map[string]seen, len(w.jobs))
+	jobs := make(map[string]jobState, len(w.jobs))
 	for name, job := range w.jobs {
 		jobs[name] = *job
 	}

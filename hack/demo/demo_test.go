@@ -91,17 +91,17 @@ func TestInterruptedDemoLeavesNothing(t *testing.T) {
 }
 
 func TestEndingsTellWhatIsWrong(t *testing.T) {
-	job := func(phase v1alpha1.Phase, reason string) known {
+	job := func(phase v1alpha1.Phase, reason string) jobState {
 		j := &v1alpha1.DaftyJob{}
 		j.Status.Phase = phase
 		j.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionReady, Reason: reason, Message: "told"}}
-		return known{DaftyJob: j}
+		return jobState{DaftyJob: j}
 	}
 	charged := daftysim.Entry{JobID: "7", Status: daftysim.StatusCompleted}
 	running := daftysim.Entry{JobID: "7", Status: daftysim.StatusProcessing}
 	for name, c := range map[string]struct {
-		ending  ending
-		job     known
+		ending  expectation
+		job     jobState
 		entries []daftysim.Entry
 		want    string // "": nothing
 	}{
@@ -110,10 +110,10 @@ func TestEndingsTellWhatIsWrong(t *testing.T) {
 		"no picture":      {completed(1), job(v1alpha1.PhaseCompleted, v1alpha1.ReasonCompleted), []daftysim.Entry{charged}, "it made 0 pictures, not 1"},
 		"paid twice":      {completed(0), job(v1alpha1.PhaseCompleted, v1alpha1.ReasonCompleted), []daftysim.Entry{charged, charged}, "Dafty made 2 jobs for it, and each was paid for; there should be 1"},
 		"left running":    {completed(0), job(v1alpha1.PhaseCompleted, v1alpha1.ReasonCompleted), []daftysim.Entry{running}, "job 7 still runs at Dafty"},
-		"not cancelled": {ending{phase: v1alpha1.PhaseCancelled, reason: v1alpha1.ReasonCancelled, cancelled: true},
+		"not cancelled": {expectation{phase: v1alpha1.PhaseCancelled, reason: v1alpha1.ReasonCancelled, cancelled: true},
 			job(v1alpha1.PhaseCancelled, v1alpha1.ReasonCancelled), []daftysim.Entry{charged}, "job 7 ended at Dafty with cancelled=false; it should be true"},
-		"still there": {ending{gone: true}, job(v1alpha1.PhaseCancelled, v1alpha1.ReasonCancelled), []daftysim.Entry{charged}, "it is Cancelled, Cancelled: told; it should be deleted"},
-		"never there": {completed(0), known{}, nil, "it was never there"},
+		"still there": {expectation{deleted: true}, job(v1alpha1.PhaseCancelled, v1alpha1.ReasonCancelled), []daftysim.Entry{charged}, "it is Cancelled, Cancelled: told; it should be deleted"},
+		"never there": {completed(0), jobState{}, nil, "it was never there"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := strings.Join(c.ending.problems(c.job, c.entries), "\n"); got != c.want {
@@ -124,7 +124,7 @@ func TestEndingsTellWhatIsWrong(t *testing.T) {
 }
 
 func TestCommandsAreTypedAsInAShell(t *testing.T) {
-	if got, want := typed([]string{"apply", "-k", "config/samples", "-p", `{"a":1}`, "it's", ""}), `apply -k config/samples -p '{"a":1}' 'it'\''s' ''`; got != want {
+	if got, want := shellQuoted([]string{"apply", "-k", "config/samples", "-p", `{"a":1}`, "it's", ""}), `apply -k config/samples -p '{"a":1}' 'it'\''s' ''`; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 }

@@ -49,13 +49,13 @@ func readSamples(root string) (*samples, error) {
 			return nil, err
 		}
 	}
-	for name := range endings {
+	for name := range expectations {
 		if all.jobs[name] == nil {
 			return nil, fmt.Errorf("%s has no DaftyJob %s, which hack/demo knows an ending for", samplesPath, name)
 		}
 	}
 	for name := range all.jobs {
-		if _, known := endings[name]; !known {
+		if _, known := expectations[name]; !known {
 			return nil, fmt.Errorf("%s has a DaftyJob %s; say in hack/demo's endings how it should end", samplesPath, name)
 		}
 	}

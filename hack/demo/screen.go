@@ -18,7 +18,7 @@ type screen struct {
 	out, errOut io.Writer
 	interactive bool // somebody looks on, who may want to stay
 	live        bool // lines can be drawn over
-	palette     palette
+	ansi        ansi
 	size        func() (width, height int)
 
 	begun   time.Time
@@ -49,7 +49,7 @@ func newScreen(stdout, stderr *os.File, getenv func(string) string) *screen {
 	fd := int(stdout.Fd())
 	s := &screen{out: stdout, errOut: stderr, interactive: term.IsTerminal(fd)}
 	s.live = s.interactive && getenv("TERM") != "dumb"
-	s.palette = palette(s.live && getenv("NO_COLOR") == "")
+	s.ansi = ansi(s.live && getenv("NO_COLOR") == "")
 	s.size = func() (int, int) {
 		width, height, err := term.GetSize(fd)
 		if err != nil || width == 0 || height == 0 {
@@ -72,7 +72,7 @@ type lineWriter struct{ screen *screen }
 
 func (w lineWriter) Write(p []byte) (int, error) {
 	for line := range strings.Lines(string(p)) {
-		w.screen.print("    " + w.screen.palette.dim(plain(line)))
+		w.screen.print("    " + w.screen.ansi.dim(plain(line)))
 	}
 	return len(p), nil
 }
@@ -213,16 +213,16 @@ func (s *screen) step(name string) func(result string, err error) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.steps = slices.DeleteFunc(s.steps, func(other *step) bool { return other == now })
-		mark := s.palette.green("✓")
+		mark := s.ansi.green("✓")
 		if err != nil {
-			mark, result = s.palette.red("✗"), "not done"
+			mark, result = s.ansi.red("✗"), "not done"
 		}
 		spent := took(time.Since(now.begun))
 		if !s.live {
 			s.draw([]string{fmt.Sprintf("%s %s: %s (%s)", s.clock(), name, result, spent)})
 			return
 		}
-		s.draw([]string{fmt.Sprintf("  %s %s %s  %s", mark, pad(name, nameColumns), result, s.palette.dim(spent))})
+		s.draw([]string{fmt.Sprintf("  %s %s %s  %s", mark, pad(name, nameColumns), result, s.ansi.dim(spent))})
 	}
 }
 

@@ -31,7 +31,7 @@ type column struct {
 }
 
 // table lays rows out as kubectl get does, and adds what else there is room for.
-func table(rows []row, width, height int, p palette) []string {
+func table(rows []row, width, height int, p ansi) []string {
 	hidden := 0
 	if most := max(1, height-1); len(rows) > most {
 		hidden = len(rows) - most + 1

@@ -59,11 +59,11 @@ type application struct {
 	}
 }
 
-func (w *world) application(name string) (application, error) {
+func (e *env) application(name string) (application, error) {
 	object := &unstructured.Unstructured{}
 	object.SetAPIVersion("argoproj.io/v1alpha1")
 	object.SetKind("Application")
-	if err := w.client.Get(w.Context(), client.ObjectKey{Namespace: argoNamespace, Name: name}, object); err != nil {
+	if err := e.client.Get(e.Context(), client.ObjectKey{Namespace: argoNamespace, Name: name}, object); err != nil {
 		return application{}, err
 	}
 	content, err := object.MarshalJSON()
@@ -76,34 +76,34 @@ func (w *world) application(name string) (application, error) {
 
 // create makes the Application of this name: the documentation's, but for its name, repository, folder and namespace, and what
 // change does to it.
-func (w *world) create(manifest, name string, change ...func(*unstructured.Unstructured)) {
-	w.Helper()
+func (e *env) create(manifest, name string, change ...func(*unstructured.Unstructured)) {
+	e.Helper()
 	app := map[string]any{}
 	if err := yaml.Unmarshal([]byte(manifest), &app); err != nil {
-		w.Fatal(err)
+		e.Fatal(err)
 	}
 	for _, set := range []struct {
 		value string
 		path  []string
 	}{
 		{name, []string{"metadata", "name"}},
-		{w.repo.url(), []string{"spec", "source", "repoURL"}},
+		{e.repo.url(), []string{"spec", "source", "repoURL"}},
 		{name, []string{"spec", "source", "path"}},
 		{name, []string{"spec", "destination", "namespace"}},
 	} {
 		if _, found, _ := unstructured.NestedString(app, set.path...); !found {
-			w.Fatalf("the Application of the documentation has no %s", strings.Join(set.path, "."))
+			e.Fatalf("the Application of the documentation has no %s", strings.Join(set.path, "."))
 		}
 		if err := unstructured.SetNestedField(app, set.value, set.path...); err != nil {
-			w.Fatal(err)
+			e.Fatal(err)
 		}
 	}
 	object := &unstructured.Unstructured{Object: app}
 	for _, change := range change {
 		change(object)
 	}
-	if err := w.client.Create(w.Context(), object); err != nil {
-		w.Fatalf("creating the Application %s: %v", name, err)
+	if err := e.client.Create(e.Context(), object); err != nil {
+		e.Fatalf("creating the Application %s: %v", name, err)
 	}
 }
 
@@ -124,29 +124,29 @@ func tries(limit int64) func(*unstructured.Unstructured) {
 }
 
 // refresh has Argo CD look at Git, as a webhook does, and returns once it has.
-func (w *world) refresh(name, how string) {
-	w.Helper()
-	w.kubectl("annotate", "application", name, "--namespace", argoNamespace, "--overwrite", "argocd.argoproj.io/refresh="+how)
-	w.within("a refresh of "+name, func(g Gomega) {
-		annotation := w.kubectl("get", "application", name, "--namespace", argoNamespace, "--output",
+func (e *env) refresh(name, how string) {
+	e.Helper()
+	e.kubectl("annotate", "application", name, "--namespace", argoNamespace, "--overwrite", "argocd.argoproj.io/refresh="+how)
+	e.eventually("a refresh of "+name, func(g Gomega) {
+		annotation := e.kubectl("get", "application", name, "--namespace", argoNamespace, "--output",
 			`jsonpath={.metadata.annotations.argocd\.argoproj\.io/refresh}`)
 		g.Expect(annotation).To(BeEmpty())
 	})
 }
 
 // push commits what was written, and has Argo CD see it.
-func (w *world) push(name, message string) string {
-	w.Helper()
-	revision := w.repo.commit(message)
-	w.refresh(name, "normal")
+func (e *env) push(name, message string) string {
+	e.Helper()
+	revision := e.repo.commit(message)
+	e.refresh(name, "normal")
 	return revision
 }
 
-// wants waits until the Application is so. revision may be empty.
-func (w *world) wants(name, sync, health, revision string) {
-	w.Helper()
-	w.within(fmt.Sprintf("%s is %s and %s", name, sync, health), func(g Gomega) {
-		app, err := w.application(name)
+// waitForStatus waits until the Application is so. revision may be empty.
+func (e *env) waitForStatus(name, sync, health, revision string) {
+	e.Helper()
+	e.eventually(fmt.Sprintf("%s is %s and %s", name, sync, health), func(g Gomega) {
+		app, err := e.application(name)
 		g.Expect(err).NotTo(HaveOccurred())
 		g.Expect([]string{app.Status.Sync.Status, app.Status.Health.Status}).To(Equal([]string{sync, health}), "%+v", app.Status)
 		if revision != "" {
@@ -164,10 +164,10 @@ type node struct {
 	Health     *struct{ Status, Message string }
 }
 
-func (w *world) health(g Gomega, app, job string) string {
-	request, err := http.NewRequestWithContext(w.Context(), http.MethodGet, "http://"+w.argoAddress+"/api/v1/applications/"+app+"/resource-tree", http.NoBody)
+func (e *env) health(g Gomega, app, job string) string {
+	request, err := http.NewRequestWithContext(e.Context(), http.MethodGet, "http://"+e.argoAddress+"/api/v1/applications/"+app+"/resource-tree", http.NoBody)
 	g.Expect(err).NotTo(HaveOccurred())
-	request.Header.Set("Authorization", "Bearer "+w.token())
+	request.Header.Set("Authorization", "Bearer "+e.token())
 	answer, err := http.DefaultClient.Do(request)
 	g.Expect(err).NotTo(HaveOccurred())
 	defer func() { _ = answer.Body.Close() }()
@@ -182,92 +182,92 @@ func (w *world) health(g Gomega, app, job string) string {
 }
 
 // token is what argocd login got.
-func (w *world) token() string {
-	w.Helper()
+func (e *env) token() string {
+	e.Helper()
 	var config struct {
 		Users []struct {
 			Token string `json:"auth-token"`
 		}
 	}
-	if err := yaml.Unmarshal([]byte(w.read(w.cliConfig())), &config); err != nil || len(config.Users) != 1 {
-		w.Fatalf("nobody is logged in: %v", err)
+	if err := yaml.Unmarshal([]byte(e.read(e.cliConfig())), &config); err != nil || len(config.Users) != 1 {
+		e.Fatalf("nobody is logged in: %v", err)
 	}
 	return config.Users[0].Token
 }
 
-// wantsHealth waits until Argo CD shows this of a DaftyJob: its health, and the beginning of the message. A new message alone
+// waitForHealth waits until Argo CD shows this of a DaftyJob: its health, and the beginning of the message. A new message alone
 // shows at the next refresh: that is how Argo CD is set up, which ignores changes of a status that leave the health as it was.
-func (w *world) wantsHealth(app, job, health string) {
-	w.Helper()
-	w.within("the health of "+job, func(g Gomega) {
-		w.refresh(app, "normal")
-		g.Expect(w.health(g, app, job)).To(HavePrefix(health))
+func (e *env) waitForHealth(app, job, health string) {
+	e.Helper()
+	e.eventually("the health of "+job, func(g Gomega) {
+		e.refresh(app, "normal")
+		g.Expect(e.health(g, app, job)).To(HavePrefix(health))
 	})
 }
 
-func (w *world) job(app, name string) (*v1alpha1.DaftyJob, error) {
+func (e *env) job(app, name string) (*v1alpha1.DaftyJob, error) {
 	job := &v1alpha1.DaftyJob{}
-	return job, w.client.Get(w.Context(), client.ObjectKey{Namespace: app, Name: name}, job)
+	return job, e.client.Get(e.Context(), client.ObjectKey{Namespace: app, Name: name}, job)
 }
 
-func (w *world) mustJob(app, name string) *v1alpha1.DaftyJob {
-	w.Helper()
-	job, err := w.job(app, name)
+func (e *env) mustJob(app, name string) *v1alpha1.DaftyJob {
+	e.Helper()
+	job, err := e.job(app, name)
 	if err != nil {
-		w.Fatal(err)
+		e.Fatal(err)
 	}
 	return job
 }
 
-func (w *world) jobs(app string) []v1alpha1.DaftyJob {
-	w.Helper()
+func (e *env) jobs(app string) []v1alpha1.DaftyJob {
+	e.Helper()
 	list := &v1alpha1.DaftyJobList{}
-	if err := w.client.List(w.Context(), list, client.InNamespace(app)); err != nil {
-		w.Fatal(err)
+	if err := e.client.List(e.Context(), list, client.InNamespace(app)); err != nil {
+		e.Fatal(err)
 	}
 	return list.Items
 }
 
-// wantsPhase waits until a DaftyJob is in this phase, for this reason.
-func (w *world) wantsPhase(app, name string, phase v1alpha1.Phase) *v1alpha1.DaftyJob {
-	w.Helper()
+// waitForPhase waits until a DaftyJob is in this phase, for this reason.
+func (e *env) waitForPhase(app, name string, phase v1alpha1.Phase) *v1alpha1.DaftyJob {
+	e.Helper()
 	var job *v1alpha1.DaftyJob
-	w.within(fmt.Sprintf("DaftyJob %s is %s", name, phase), func(g Gomega) {
+	e.eventually(fmt.Sprintf("DaftyJob %s is %s", name, phase), func(g Gomega) {
 		var err error
-		job, err = w.job(app, name)
+		job, err = e.job(app, name)
 		g.Expect(err).NotTo(HaveOccurred())
 		g.Expect(job.Status.Phase).To(Equal(phase), "%+v", job.Status.Conditions)
 	})
 	return job
 }
 
-// wantsGone waits until there is no such object any more.
-func (w *world) wantsGone(object client.Object, namespace, name string) {
-	w.Helper()
-	w.within(fmt.Sprintf("%T %s is gone", object, name), func(g Gomega) {
-		err := w.client.Get(w.Context(), client.ObjectKey{Namespace: namespace, Name: name}, object)
+// waitForDeletion waits until there is no such object any more.
+func (e *env) waitForDeletion(object client.Object, namespace, name string) {
+	e.Helper()
+	e.eventually(fmt.Sprintf("%T %s is gone", object, name), func(g Gomega) {
+		err := e.client.Get(e.Context(), client.ObjectKey{Namespace: namespace, Name: name}, object)
 		g.Expect(apierrors.IsNotFound(err)).To(BeTrue(), "%v", err)
 	})
 }
 
 // paid is what Dafty has made for an Application.
-func (w *world) paid(app string) []daftysim.Entry {
-	return slices.DeleteFunc(w.dafty.Ledger(), func(e daftysim.Entry) bool { return e.Account != app })
+func (e *env) paid(app string) []daftysim.Entry {
+	return slices.DeleteFunc(e.dafty.Ledger(), func(e daftysim.Entry) bool { return e.Account != app })
 }
 
-// wantsPaid holds what Dafty has made against what it should have.
-func (w *world) wantsPaid(app string, jobs int) {
-	w.Helper()
-	if paid := w.paid(app); len(paid) != jobs {
-		w.Errorf("Dafty has made %d jobs for %s; want %d: %+v", len(paid), app, jobs, paid)
+// checkPaid holds what Dafty has made against what it should have.
+func (e *env) checkPaid(app string, jobs int) {
+	e.Helper()
+	if paid := e.paid(app); len(paid) != jobs {
+		e.Errorf("Dafty has made %d jobs for %s; want %d: %+v", len(paid), app, jobs, paid)
 	}
 }
 
-// wantsCancelled holds a job at Dafty against a cancel that was confirmed.
-func (w *world) wantsCancelled(id string) {
-	w.Helper()
-	if entry, found := w.dafty.Job(id); !found || !entry.Cancelled || !entry.Terminal() {
-		w.Errorf("Dafty's job %q isn't cancelled: %+v", id, entry)
+// checkCancelled holds a job at Dafty against a cancel that was confirmed.
+func (e *env) checkCancelled(id string) {
+	e.Helper()
+	if entry, found := e.dafty.Job(id); !found || !entry.Cancelled || !entry.Terminal() {
+		e.Errorf("Dafty's job %q isn't cancelled: %+v", id, entry)
 	}
 }
 
@@ -307,23 +307,23 @@ func configMap(name, wave string) string {
 }
 
 // folder writes an Application's manifests and its Secret, one object a file named for it.
-func (w *world) folder(app string, manifests ...string) {
-	w.Helper()
-	w.withoutSecret(app, append(manifests, secret(app))...)
+func (e *env) folder(app string, manifests ...string) {
+	e.Helper()
+	e.withoutSecret(app, append(manifests, secret(app))...)
 }
 
-func (w *world) withoutSecret(app string, manifests ...string) {
-	w.Helper()
+func (e *env) withoutSecret(app string, manifests ...string) {
+	e.Helper()
 	for _, manifest := range manifests {
 		object := &unstructured.Unstructured{}
 		if err := yaml.Unmarshal([]byte(manifest), object); err != nil {
-			w.Fatalf("%v\n%s", err, manifest)
+			e.Fatalf("%v\n%s", err, manifest)
 		}
-		w.repo.write(path.Join(app, object.GetName()+".yaml"), manifest)
+		e.repo.write(path.Join(app, object.GetName()+".yaml"), manifest)
 	}
 }
 
-func (w *world) configMap(namespace, name string) (*corev1.ConfigMap, error) {
+func (e *env) configMap(namespace, name string) (*corev1.ConfigMap, error) {
 	object := &corev1.ConfigMap{}
-	return object, w.client.Get(w.Context(), client.ObjectKey{Namespace: namespace, Name: name}, object)
+	return object, e.client.Get(e.Context(), client.ObjectKey{Namespace: namespace, Name: name}, object)
 }

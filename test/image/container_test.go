@@ -116,9 +116,9 @@ func daftyCertificate(t *testing.T) *x509.Certificate {
 	return server.Certificate()
 }
 
-// makesJobs installs the operator with dist/install.yaml, runs its image in place of a node with the flags and the rights
+// runsJobs installs the operator with dist/install.yaml, runs its image in place of a node with the flags and the rights
 // that its Pod would have, and has a job made. Dafty is reached by https, so the image's certificates are used.
-func makesJobs(t *testing.T, s *store, name string, i image) {
+func runsJobs(t *testing.T, s *store, name string, i image) {
 	g := NewWithT(t)
 	env := kubetest.Start(t)
 	dafty := httptest.NewTLSServer(daftysim.New(daftysim.Options{

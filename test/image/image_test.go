@@ -63,10 +63,10 @@ func TestImage(t *testing.T) {
 		}
 	})
 	t.Run("the release's files are of it", func(t *testing.T) { releaseFiles(t, root, native, first) })
-	t.Run(native, func(t *testing.T) { judge(t, first, base, native) })
+	t.Run(native, func(t *testing.T) { checkImage(t, first, base, native) })
 	t.Run(other, func(t *testing.T) {
 		base := s.standInForBase(t, other, certificate)
-		judge(t, s.build(t, "localhost/dafty-operator:other", other, reproducible...), base, other)
+		checkImage(t, s.build(t, "localhost/dafty-operator:other", other, reproducible...), base, other)
 	})
 	t.Run("it says its version", func(t *testing.T) {
 		out, err := s.container(t, "localhost/dafty-operator:first").run("--version")
@@ -75,7 +75,7 @@ func TestImage(t *testing.T) {
 			t.Errorf("--version: %v, %q, want %q", err, out, want)
 		}
 	})
-	t.Run("it makes jobs", func(t *testing.T) { makesJobs(t, s, "localhost/dafty-operator:first", first) })
+	t.Run("it makes jobs", func(t *testing.T) { runsJobs(t, s, "localhost/dafty-operator:first", first) })
 }
 
 // published is the image's name after a release.
@@ -125,8 +125,8 @@ func releaseFiles(t *testing.T, root, arch string, i image) {
 	}
 }
 
-// judge holds an image against what the Dockerfile promises.
-func judge(t *testing.T, got, base image, arch string) {
+// checkImage holds an image against what the Dockerfile promises.
+func checkImage(t *testing.T, got, base image, arch string) {
 	t.Helper()
 	if got.config.OS != "linux" || got.config.Architecture != arch {
 		t.Errorf("it is for %s/%s", got.config.OS, got.config.Architecture)
@@ -169,11 +169,11 @@ func judge(t *testing.T, got, base image, arch string) {
 	if file.FileInfo().Mode() != 0o755 || file.Uid != 0 || file.Gid != 0 || !file.ModTime.Equal(epoch) {
 		t.Errorf("/manager: mode %s, owner %d:%d, time %s", file.FileInfo().Mode(), file.Uid, file.Gid, file.ModTime.UTC())
 	}
-	judgeProgram(t, file.content, arch)
+	checkProgram(t, file.content, arch)
 }
 
-// judgeProgram: static, for its platform, and with nothing in it of the place where it was built.
-func judgeProgram(t *testing.T, program []byte, arch string) {
+// checkProgram: static, for its platform, and with nothing in it of the place where it was built.
+func checkProgram(t *testing.T, program []byte, arch string) {
 	t.Helper()
 	binary, err := elf.NewFile(bytes.NewReader(program))
 	if err != nil {

@@ -16,17 +16,17 @@ type operator struct {
 	*operatortest.Process
 	t      *testing.T
 	probes string // address
-	dafty  *door
+	dafty  *daftyProxy
 }
 
 // start runs an operator for the stage's namespace alone. env are further environment variables.
-func (s *stage) start(name string, env []string, args ...string) *operator {
-	s.t.Helper()
-	p := &operator{t: s.t, probes: operatortest.FreeAddress(s.t), dafty: s.door()}
-	p.Process = operatortest.Run(s.t, operatortest.Config{
-		Name: name, Program: operatortest.Program(s.t), Env: env, APIKeys: []string{apiKey},
+func (e *env) start(name string, env []string, args ...string) *operator {
+	e.t.Helper()
+	p := &operator{t: e.t, probes: operatortest.FreeAddress(e.t), dafty: e.newProxy()}
+	p.Process = operatortest.Run(e.t, operatortest.Config{
+		Name: name, Program: operatortest.Program(e.t), Env: env, APIKeys: []string{apiKey},
 		Args: append([]string{
-			"--kubeconfig=" + s.Kubeconfig, "--watch-namespaces=" + s.Namespace, "--leader-election-namespace=" + s.Namespace,
+			"--kubeconfig=" + e.Kubeconfig, "--watch-namespaces=" + e.Namespace, "--leader-election-namespace=" + e.Namespace,
 			"--dafty-url=" + p.dafty.url, "--health-probe-bind-address=" + p.probes,
 		}, args...),
 	})

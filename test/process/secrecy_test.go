@@ -40,36 +40,36 @@ func TestKeyIsInNoLogOfAnyLevel(t *testing.T) {
 	for _, args := range levels {
 		t.Run(strings.Join(args, " "), func(t *testing.T) {
 			t.Parallel()
-			s := newStage(t)
-			s.shortSecret()
-			s.create(&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "brand"}, BinaryData: map[string][]byte{"logo.png": logo}})
-			p := s.start("the operator", nil, args...)
+			e := newEnv(t)
+			e.dropManagedFields()
+			e.create(&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "brand"}, BinaryData: map[string][]byte{"logo.png": logo}})
+			p := e.start("the operator", nil, args...)
 			job := &v1alpha1.DaftyJob{ObjectMeta: metav1.ObjectMeta{Name: "hero"}}
 			job.Spec.ResultConfigMap = "hero"
 			job.Spec.ImageGenerate = &v1alpha1.ImageGenerate{
 				Prompt:     "A picture of hero",
 				References: []v1alpha1.ImageReference{{ConfigMapKeyRef: &v1alpha1.ConfigMapKeyReference{Name: "brand", Key: "logo.png"}}},
 			}
-			s.create(job)
-			s.reaches("hero", v1alpha1.PhaseQueued)
-			s.sim.FinishAll(daftysim.Succeed)
-			s.reaches("hero", v1alpha1.PhaseCompleted)
+			e.create(job)
+			e.waitForPhase("hero", v1alpha1.PhaseQueued)
+			e.sim.FinishAll(daftysim.Succeed)
+			e.waitForPhase("hero", v1alpha1.PhaseCompleted)
 			p.signal(syscall.SIGTERM)
-			if code := p.ends(soon); code != 0 {
+			if code := p.ends(patience); code != 0 {
 				t.Errorf("it ended with code %d", code)
 			}
 		})
 	}
 }
 
-// shortSecret takes out of the Secret all that would come before the key where only the beginning of a Secret is printed.
-func (s *stage) shortSecret() {
-	s.t.Helper()
-	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: s.Namespace, Name: v1alpha1.DefaultSecretName}}
-	if err := s.Client.Patch(s.t.Context(), secret, client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"managedFields":[{}]}}`))); err != nil {
-		s.t.Fatal(err)
+// dropManagedFields takes out of the Secret all that would come before the key where only the beginning of a Secret is printed.
+func (e *env) dropManagedFields() {
+	e.t.Helper()
+	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: e.Namespace, Name: v1alpha1.DefaultSecretName}}
+	if err := e.Client.Patch(e.t.Context(), secret, client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"managedFields":[{}]}}`))); err != nil {
+		e.t.Fatal(err)
 	}
 	if len(secret.ManagedFields) > 0 {
-		s.t.Fatalf("the Secret still has managed fields: %v", secret.ManagedFields)
+		e.t.Fatalf("the Secret still has managed fields: %v", secret.ManagedFields)
 	}
 }

@@ -43,7 +43,7 @@ type fleet struct {
 	args     []string
 
 	mu        sync.Mutex
-	processes []*process // all that ever ran
+	operators []*operator // all that ever ran
 	counts    map[string]int
 }
 
@@ -59,26 +59,26 @@ func newFleet(t *testing.T, timeline *timeline, program, kubeconfig, daftyURL st
 	return f
 }
 
-// process is one of them.
-type process struct {
+// operator is one of them.
+type operator struct {
 	*operatortest.Process
-	mu      sync.Mutex
-	stopped bool // by SIGSTOP, at present
+	mu     sync.Mutex
+	paused bool // by SIGSTOP, at present
 }
 
-func (f *fleet) start(args ...string) *process {
+func (f *fleet) start(args ...string) *operator {
 	f.t.Helper()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	started, err := operatortest.Start(operatortest.Config{
-		Name: fmt.Sprintf("op-%d", len(f.processes)+1), Program: f.program, Args: append(args, f.args...),
+		Name: fmt.Sprintf("op-%d", len(f.operators)+1), Program: f.program, Args: append(args, f.args...),
 	})
 	if err != nil {
 		f.t.Error(err)
 		runtime.Goexit() // the goroutine isn't the test's
 	}
-	p := &process{Process: started}
-	f.processes = append(f.processes, p)
+	p := &operator{Process: started}
+	f.operators = append(f.operators, p)
 	f.timeline.add(p.Name, "started %s, process %d", strings.Join(args, " "), p.Pid())
 	go func() {
 		select {
@@ -93,7 +93,7 @@ func (f *fleet) start(args ...string) *process {
 }
 
 // kill is kill -9 at a moment that was chosen. It returns when the process is no more.
-func (f *fleet) kill(p *process, why string) {
+func (f *fleet) kill(p *operator, why string) {
 	if p.Ended() {
 		return
 	}
@@ -103,9 +103,9 @@ func (f *fleet) kill(p *process, why string) {
 }
 
 // end is kill -9 too, of a process whose time is over.
-func (f *fleet) end(p *process) {
+func (f *fleet) end(p *operator) {
 	p.mu.Lock()
-	p.stopped = false
+	p.paused = false
 	p.mu.Unlock()
 	if err := p.Kill(); err != nil {
 		f.t.Error(err)
@@ -115,26 +115,26 @@ func (f *fleet) end(p *process) {
 // What is counted.
 const (
 	kills     = "kill -9"
-	stops     = "kill -STOP"
+	pauses    = "kill -STOP"
 	takeovers = "takeover"
 )
 
-// stop is kill -STOP: the process knows nothing of the time that passes until it goes on.
-func (f *fleet) stop(p *process, why string) {
+// pause is kill -STOP: the process knows nothing of the time that passes until it goes on.
+func (f *fleet) pause(p *operator, why string) {
 	p.mu.Lock()
-	p.stopped = true
+	p.paused = true
 	p.mu.Unlock()
 	f.timeline.add(p.Name, "kill -STOP %s", why)
-	f.count(stops)
+	f.count(pauses)
 	_ = p.Signal(syscall.SIGSTOP)
 }
 
-// goOn is kill -CONT.
-func (f *fleet) goOn(p *process) {
+// resume is kill -CONT.
+func (f *fleet) resume(p *operator) {
 	f.timeline.add(p.Name, "kill -CONT")
 	_ = p.Signal(syscall.SIGCONT)
 	p.mu.Lock()
-	p.stopped = false
+	p.paused = false
 	p.mu.Unlock()
 }
 
@@ -157,17 +157,17 @@ func (f *fleet) finish() {
 	}
 }
 
-func (f *fleet) all() []*process {
+func (f *fleet) all() []*operator {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return append([]*process(nil), f.processes...)
+	return append([]*operator(nil), f.operators...)
 }
 
-// anyStopped says whether a process may wake up yet and do what it was about to.
-func (f *fleet) anyStopped() bool {
+// anyPaused says whether a process may wake up yet and do what it was about to.
+func (f *fleet) anyPaused() bool {
 	for _, p := range f.all() {
 		p.mu.Lock()
-		stopped := p.stopped
+		stopped := p.paused
 		p.mu.Unlock()
 		if stopped {
 			return true
@@ -189,11 +189,11 @@ func (f *fleet) times(what string) int {
 }
 
 func (f *fleet) summary() string {
-	return fmt.Sprintf("%d processes, %d × kill -9, %d × kill -STOP, %d takeovers", len(f.all()), f.times(kills), f.times(stops), f.times(takeovers))
+	return fmt.Sprintf("%d processes, %d × kill -9, %d × kill -STOP, %d takeovers", len(f.all()), f.times(kills), f.times(pauses), f.times(takeovers))
 }
 
-// lastWords writes each process's log into dir, and gives the end of the last two.
-func (f *fleet) lastWords(dir string) string {
+// writeLogs writes each process's log into dir, and gives the end of the last two.
+func (f *fleet) writeLogs(dir string) string {
 	var b strings.Builder
 	all := f.all()
 	for i, p := range all {
@@ -208,7 +208,7 @@ func (f *fleet) lastWords(dir string) string {
 }
 
 // works reports whether the process gets to work within the time, and before ctx is done.
-func (p *process) works(ctx context.Context, within time.Duration) bool {
+func (p *operator) works(ctx context.Context, within time.Duration) bool {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	return p.WaitWorking(ctx) == nil

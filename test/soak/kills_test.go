@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// killIt runs the operator and kills it, over and over, in rounds: a single process that is killed often, and two of
+// killOperators runs the operator and kills it, over and over, in rounds: a single process that is killed often, and two of
 // which one leads. It leaves a single one at work.
-func (r *run) killIt(ctx context.Context, chance *rand.Rand) {
+func (r *run) killOperators(ctx context.Context, chance *rand.Rand) {
 	for pair := true; ctx.Err() == nil; pair = !pair {
 		if pair {
 			r.killLeaders(ctx, chance)
@@ -34,7 +34,7 @@ func (r *run) killSingles(ctx context.Context, chance *rand.Rand, length time.Du
 			r.t.Errorf("%s doesn't get to work; its last words:\n%s", p.Name, p.Log.Tail(tailLines))
 		}
 		pause(ctx, between(chance, 0, 3*time.Second))
-		why := r.aim(ctx, chance)
+		why := r.waitForMoment(ctx, chance)
 		if p.EndedByItself() {
 			r.t.Errorf("%s ended by itself: %s; its last words:\n%s", p.Name, p.State(), p.Log.Tail(tailLines))
 		}
@@ -46,7 +46,7 @@ func (r *run) killSingles(ctx context.Context, chance *rand.Rand, length time.Du
 // killLeaders has a standby take over from a leader that is killed, or that sleeps past its lease and wakes up.
 func (r *run) killLeaders(ctx context.Context, chance *rand.Rand) {
 	const elect = "--leader-elect"
-	pair := []*process{r.fleet.start(elect), r.fleet.start(elect)}
+	pair := []*operator{r.fleet.start(elect), r.fleet.start(elect)}
 	defer func() {
 		for _, p := range pair {
 			r.fleet.end(p)
@@ -59,7 +59,7 @@ func (r *run) killLeaders(ctx context.Context, chance *rand.Rand) {
 		}
 		old, standby := pair[leader], pair[1-leader]
 		pause(ctx, between(chance, 500*time.Millisecond, 3*time.Second))
-		why := r.aim(ctx, chance)
+		why := r.waitForMoment(ctx, chance)
 		sleep, again := chance.IntN(3) > 0, between(chance, 0, 4*time.Second)
 		if ctx.Err() != nil {
 			return
@@ -71,7 +71,7 @@ func (r *run) killLeaders(ctx context.Context, chance *rand.Rand) {
 			}
 		}
 		if sleep {
-			r.fleet.stop(old, why)
+			r.fleet.pause(old, why)
 		} else {
 			r.fleet.kill(old, why)
 		}
@@ -84,7 +84,7 @@ func (r *run) killLeaders(ctx context.Context, chance *rand.Rand) {
 		r.fleet.count(takeovers)
 		if sleep {
 			pause(ctx, again)
-			r.fleet.goOn(old)
+			r.fleet.resume(old)
 			select {
 			case <-old.Done(): // as it has lost its lease
 			case <-ctx.Done():
@@ -100,7 +100,7 @@ func (r *run) killLeaders(ctx context.Context, chance *rand.Rand) {
 }
 
 // leader waits for one of two processes to lead, and says which. It is -1 where none does before ctx ends.
-func (r *run) leader(ctx context.Context, pair []*process) int {
+func (r *run) leader(ctx context.Context, pair []*operator) int {
 	select {
 	case <-pair[0].Working():
 		if pair[0].Ended() {
@@ -119,8 +119,8 @@ func (r *run) leader(ctx context.Context, pair []*process) int {
 	return -1
 }
 
-// aim waits for a moment that is worth a kill, and says which it is. One that doesn't come soon is not waited for.
-func (r *run) aim(ctx context.Context, chance *rand.Rand) string {
+// waitForMoment waits for a moment that is worth a kill, and says which it is. One that doesn't come soon is not waited for.
+func (r *run) waitForMoment(ctx context.Context, chance *rand.Rand) string {
 	moments := []struct {
 		name  string
 		after time.Duration // at most

@@ -51,10 +51,10 @@ func (w watcher) WatchWithContext(ctx context.Context, options metav1.ListOption
 func (r *run) watchRecords() *records {
 	r.t.Helper()
 	list := &v1alpha1.DaftyJobList{}
-	if err := r.cluster.client.List(r.t.Context(), list); err != nil {
+	if err := r.env.client.List(r.t.Context(), list); err != nil {
 		r.t.Fatal(err)
 	}
-	events, err := watchtools.NewRetryWatcherWithContext(r.t.Context(), list.ResourceVersion, watcher{r.cluster.client})
+	events, err := watchtools.NewRetryWatcherWithContext(r.t.Context(), list.ResourceVersion, watcher{r.env.client})
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -63,33 +63,33 @@ func (r *run) watchRecords() *records {
 		for event := range events.ResultChan() {
 			job, ok := event.Object.(*v1alpha1.DaftyJob)
 			if !ok {
-				records.find("the watch of the test broke: %v", event.Object)
+				records.addProblem("the watch of the test broke: %v", event.Object)
 				continue
 			}
-			records.see(job, event.Type == watch.Deleted, r)
+			records.observe(job, event.Type == watch.Deleted, r)
 		}
 	}()
 	return records
 }
 
-func (rs *records) find(format string, args ...any) {
+func (rs *records) addProblem(format string, args ...any) {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
 	rs.problems = append(rs.problems, fmt.Sprintf(format, args...))
 }
 
-// see takes one version of an object.
-func (rs *records) see(job *v1alpha1.DaftyJob, gone bool, r *run) {
+// observe takes one version of an object.
+func (rs *records) observe(job *v1alpha1.DaftyJob, gone bool, r *run) {
 	raw, err := json.Marshal(job)
 	if err != nil {
-		rs.find("%v", err)
+		rs.addProblem("%v", err)
 	}
-	if key, form := operatortest.FindKey(string(raw), r.cluster.keys()...); key != "" {
-		rs.find("leaked: %s is in %s, %s", key, raw, form)
+	if key, form := operatortest.FindKey(string(raw), r.env.keys()...); key != "" {
+		rs.addProblem("leaked: %s is in %s, %s", key, raw, form)
 	}
 
 	if problem := kstatustest.Problem(job); problem != "" {
-		rs.find("false: %s: %s", problem, raw)
+		rs.addProblem("false: %s: %s", problem, raw)
 	}
 
 	rs.mu.Lock()

@@ -29,9 +29,9 @@ const (
 	defaultSeed = 1
 	defaultFor  = 60 * time.Second
 
-	// atMostLonger is how much longer a soak may go on than it was asked to, until enough has happened: how much that is
+	// longestExtension is how much longer a soak may go on than it was asked to, until enough has happened: how much that is
 	// in a given time depends on the machine.
-	atMostLonger = 2 * time.Minute
+	longestExtension = 2 * time.Minute
 
 	// settleWithin bounds how long all may take to come to its end once it is left alone: a request in doubt is
 	// repeated after 45 s, twice where the repeat's answer is lost too, and a person may be needed in between.
@@ -46,19 +46,19 @@ type run struct {
 	seed     uint64
 	length   time.Duration
 	timeline *timeline
-	cluster  *cluster
+	env      *env
 	dafty    *daftyServer
 	fleet    *fleet
 	records  *records
 }
 
-// chance gives each part of a run random numbers of its own, so that none depends on how fast another is.
-func (r *run) chance(part uint64) *rand.Rand { return rand.New(rand.NewPCG(r.seed, part)) }
+// random gives each part of a run random numbers of its own, so that none depends on how fast another is.
+func (r *run) random(part uint64) *rand.Rand { return rand.New(rand.NewPCG(r.seed, part)) }
 
 const (
-	chanceOfUsers = iota + 1
-	chanceOfWeather
-	chanceOfKills
+	randomUsers = iota + 1
+	randomFaults
+	randomKills
 )
 
 func TestSoak(t *testing.T) {
@@ -79,40 +79,40 @@ func TestSoak(t *testing.T) {
 
 	manager := program(t)
 	// Registered first, so that it comes last: what the processes say when they end is in it.
-	t.Cleanup(r.tell)
-	r.cluster = newCluster(t)
-	r.dafty = newDafty(t, r.cluster.tenants)
+	t.Cleanup(r.reportFailure)
+	r.env = newEnv(t)
+	r.dafty = newDafty(t, r.env.tenants)
 	r.records = r.watchRecords()
-	r.fleet = newFleet(t, r.timeline, manager, r.cluster.kubeconfig, r.dafty.url)
+	r.fleet = newFleet(t, r.timeline, manager, r.env.kubeconfig, r.dafty.url)
 
-	ctx, cancel := context.WithTimeout(t.Context(), r.length+atMostLonger)
+	ctx, cancel := context.WithTimeout(t.Context(), r.length+longestExtension)
 	defer cancel()
 	persons, dismiss := context.WithCancel(t.Context())
 	defer dismiss()
 	var during, always sync.WaitGroup
-	during.Go(func() { r.useIt(ctx, r.chance(chanceOfUsers)) })
-	during.Go(func() { r.spoilIt(ctx, r.chance(chanceOfWeather)) })
-	during.Go(func() { r.killIt(ctx, r.chance(chanceOfKills)) })
-	during.Go(func() { r.endIt(ctx, cancel) })
-	always.Go(func() { r.helpOut(persons) })
+	during.Go(func() { r.playUsers(ctx, r.random(randomUsers)) })
+	during.Go(func() { r.injectFaults(ctx, r.random(randomFaults)) })
+	during.Go(func() { r.killOperators(ctx, r.random(randomKills)) })
+	during.Go(func() { r.endOnceEnough(ctx, cancel) })
+	always.Go(func() { r.resolveUnknownSubmissions(persons) })
 	during.Wait()
 
 	r.timeline.add("soak", "all is well from here on")
-	settled := r.settle(t.Context())
+	end := r.settle(t.Context())
 	dismiss()
 	always.Wait()
 	r.fleet.finish()
-	r.judge(settled)
+	r.checkInvariants(end)
 
 	enough, summary := r.enough()
-	t.Logf("%s; settled in %s", summary, settled.took.Round(time.Second))
+	t.Logf("%s; settled in %s", summary, end.took.Round(time.Second))
 	if !enough {
 		t.Errorf("too little has happened to tell anything: %s", summary)
 	}
 }
 
-// endIt ends the soak when its time has come and enough has happened.
-func (r *run) endIt(ctx context.Context, end func()) {
+// endOnceEnough ends the soak when its time has come and enough has happened.
+func (r *run) endOnceEnough(ctx context.Context, end func()) {
 	defer end()
 	if !pause(ctx, r.length) {
 		return
@@ -130,7 +130,7 @@ func (r *run) enough() (bool, string) {
 	made, uploaded := r.chained()
 	summary := fmt.Sprintf("%d DaftyJobs, %d made of another's image, %d of a picture; %d paid jobs, %s", objects, made, uploaded, paid, r.fleet.summary())
 	return paid >= 10 && objects >= 15 && made > 0 && uploaded > 0 &&
-		r.fleet.times(kills)+r.fleet.times(stops) >= 3 && r.fleet.times(takeovers) > 0, summary
+		r.fleet.times(kills)+r.fleet.times(pauses) >= 3 && r.fleet.times(takeovers) > 0, summary
 }
 
 // chained are how many DaftyJobs were submitted with what another made, and with a picture that was uploaded.
@@ -149,8 +149,8 @@ func (r *run) chained() (made, uploaded int) {
 	return made, uploaded
 }
 
-// tell says where to look after a failure, and shows the end of what happened.
-func (r *run) tell() {
+// reportFailure says where to look after a failure, and shows the end of what happened.
+func (r *run) reportFailure() {
 	if !r.t.Failed() && os.Getenv("SOAK_TRACE") == "" {
 		return
 	}
@@ -165,7 +165,7 @@ func (r *run) tell() {
 	file, end := r.timeline.write(r.t, dir, 100)
 	r.t.Logf("the end of the timeline, which is %s:\n%s", file, end)
 	if r.fleet != nil {
-		r.t.Log(r.fleet.lastWords(dir))
+		r.t.Log(r.fleet.writeLogs(dir))
 	}
 	r.t.Logf("once more: SOAK_SEED=%d SOAK_FOR=%s go test ./test/soak", r.seed, r.length)
 }

@@ -14,8 +14,8 @@ import (
 // patience is for what takes the operator moments; a machine may be slow.
 const patience = 90 * time.Second
 
-// theDafty has one account, whose upscales and resizes never end by themselves, and whose videos get their thumbnails late.
-func theDafty(t *testing.T) *daftysim.Server {
+// newDafty has one account, whose upscales and resizes never end by themselves, and whose videos get their thumbnails late.
+func newDafty(t *testing.T) *daftysim.Server {
 	t.Helper()
 	sim := daftysim.Serve(daftysim.New(daftysim.Options{
 		Accounts:   []daftysim.Account{{Name: "acme", APIKeys: []string{apiKey}, Images: []daftysim.Image{{ID: ownImage}}}},
@@ -34,8 +34,8 @@ const (
 	ownImage = "0d5c6b1e-3f2a-4b7c-9a10-1c2d3e4f5a6b"
 )
 
-// live has one namespace go through all that DaftyJobs go through, so that the operator does all that it ever does.
-func live(t *testing.T, env *kubetest.Env, sim *daftysim.Server, ns string) {
+// exerciseOperator has one namespace go through all that DaftyJobs go through, so that the operator does all that it ever does.
+func exerciseOperator(t *testing.T, env *kubetest.Env, sim *daftysim.Server, ns string) {
 	t.Helper()
 	apply := func(name, spec string) {
 		t.Helper()

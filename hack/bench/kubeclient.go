@@ -27,16 +27,16 @@ const (
 	prompt = "A minimalist poster of a mountain lake at sunrise, in warm colours, with room for a headline above"
 )
 
-// cluster is the API server as its users see it.
-type cluster struct {
+// kubeClient is the API server as its users see it.
+type kubeClient struct {
 	client client.WithWatch
 	// raw reads and writes DaftyJobs as JSON; watching does so on a connection of its own, so that no flood of answers
 	// holds up what is to be timed.
 	raw, watching *rest.RESTClient
 }
 
-func newCluster(cp *kubetest.ControlPlane) (*cluster, error) {
-	c := &cluster{}
+func newKubeClient(cp *kubetest.ControlPlane) (*kubeClient, error) {
+	c := &kubeClient{}
 	var err error
 	if c.client, err = cp.Client(); err != nil {
 		return nil, err
@@ -80,7 +80,7 @@ func apiKey(n int) string { return fmt.Sprintf("dk_test_bench_%05d_not_a_real_ke
 func secretName(n int) string { return fmt.Sprintf("key-%05d", n) }
 
 // prepare makes a namespace with a Secret for each API key.
-func (c *cluster) prepare(ctx context.Context, namespace string, keys int) error {
+func (c *kubeClient) prepare(ctx context.Context, namespace string, keys int) error {
 	if err := c.client.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}); err != nil {
 		return err
 	}
@@ -105,7 +105,7 @@ func newJob(namespace, name string, key int) *v1alpha1.DaftyJob {
 }
 
 // createJobs makes n DaftyJobs, one after the other for each of the keys in turn.
-func (c *cluster) createJobs(ctx context.Context, namespace string, n, keys int) error {
+func (c *kubeClient) createJobs(ctx context.Context, namespace string, n, keys int) error {
 	return each(ctx, n, writers, func(ctx context.Context, i int) error {
 		_, err := c.create(ctx, newJob(namespace, jobName(i), i%keys))
 		return err
@@ -115,7 +115,7 @@ func (c *cluster) createJobs(ctx context.Context, namespace string, n, keys int)
 func jobName(n int) string { return fmt.Sprintf("job-%06d", n) }
 
 // create makes a DaftyJob, and gives what the API server answers.
-func (c *cluster) create(ctx context.Context, job *v1alpha1.DaftyJob) ([]byte, error) {
+func (c *kubeClient) create(ctx context.Context, job *v1alpha1.DaftyJob) ([]byte, error) {
 	body, err := json.Marshal(job)
 	if err != nil {
 		return nil, err
@@ -124,7 +124,7 @@ func (c *cluster) create(ctx context.Context, job *v1alpha1.DaftyJob) ([]byte, e
 }
 
 // patch merges body into a DaftyJob, or into its subresource where one is named, and gives what the API server answers.
-func (c *cluster) patch(ctx context.Context, namespace, name, subresource string, body []byte) ([]byte, error) {
+func (c *kubeClient) patch(ctx context.Context, namespace, name, subresource string, body []byte) ([]byte, error) {
 	request := c.raw.Patch(types.MergePatchType).Namespace(namespace).Resource("daftyjobs").Name(name).Body(body)
 	if subresource != "" {
 		request = request.SubResource(subresource)
