@@ -1,4 +1,4 @@
-// Package config_test installs what the folders here hold on a real API server.
+// Package config_test installs the manifests of the folders here on a real API server.
 package config_test
 
 import (
@@ -36,13 +36,13 @@ const (
 	podLabel   = "control-plane=controller-manager"
 )
 
-// The CRD isn't there beforehand: installing it is part of what is tested.
+// There is no CRD beforehand: to install it is part of what is tested.
 func TestMain(m *testing.M) {
 	log.SetLogger(logr.Discard())
 	kubetest.Main(m, kubetest.Options{CRDs: []string{}, ControllerManager: true, Audit: true})
 }
 
-// One after the other, from install to uninstall: they are about the one installation a cluster has.
+// The steps share the one installation of a cluster, from install to uninstall.
 func TestInstallation(t *testing.T) {
 	env := kubetest.Start(t)
 	manifests := installtest.Kustomize(t, "config/default")
@@ -56,7 +56,7 @@ func TestInstallation(t *testing.T) {
 	t.Run("it goes again", func(t *testing.T) { uninstall(t, env, manifests) })
 }
 
-// The other one a cluster may have: it looks after the namespaces that it is told of, and has no right in any other.
+// An installation that watches only some namespaces has no rights in any other.
 func TestInstallationForSomeNamespaces(t *testing.T) {
 	env := kubetest.Start(t)
 	for _, ns := range []string{"team-a", "team-b"} {
@@ -88,7 +88,7 @@ func TestInstallationForSomeNamespaces(t *testing.T) {
 	t.Run("it goes again", func(t *testing.T) { uninstall(t, env, manifests) })
 }
 
-// missingRoleIsTold starts the operator with a namespace on its list that isn't there, and brings that with its Role.
+// missingRoleIsTold starts the operator with a namespace that doesn't exist, and then creates it with its Role.
 func missingRoleIsTold(t *testing.T, env *kubetest.Env) {
 	operator := startOperator(t, env, "https://127.0.0.1:1/api/v1", "--watch-namespaces=team-a,team-c")
 	readyz := func() (int, string) { return operatortest.Get(t, "http://"+operator.probes+"/readyz", "") }
@@ -114,8 +114,7 @@ func missingRoleIsTold(t *testing.T, env *kubetest.Env) {
 	operator.stop(t)
 }
 
-// stuckNamespaceGoes deletes a namespace whose RoleBinding is gone before its DaftyJob, and takes the way out that
-// docs/troubleshooting.md has.
+// stuckNamespaceGoes deletes a namespace whose RoleBinding is gone before its DaftyJob, and runs the commands of docs/troubleshooting.md.
 func stuckNamespaceGoes(t *testing.T, env *kubetest.Env, manifests string) {
 	page, err := os.ReadFile("../docs/troubleshooting.md")
 	if err != nil {
@@ -168,7 +167,7 @@ const watchTeams = `patches:
       value: --watch-namespaces=team-a,team-b
 `
 
-// Every component is taken by a real API server, alone and with all others, which leave no name or selector to differ.
+// Every component is accepted by a real API server, by itself and with all others, with names and selectors that fit.
 func TestComponents(t *testing.T) {
 	env := kubetest.Start(t)
 	installtest.PrometheusCRDs(t, env)
@@ -198,7 +197,7 @@ func TestComponents(t *testing.T) {
 	uninstall(t, env, manifests)
 }
 
-// selectorsFit holds selectors, ports and schemes against what they select.
+// selectorsFit checks that selectors, ports and schemes fit what they select.
 func selectorsFit(t *testing.T, manifests string) {
 	deployment := installtest.Find[appsv1.Deployment](t, manifests, "Deployment", "")
 	service := installtest.Find[corev1.Service](t, manifests, "Service", "")
@@ -257,7 +256,7 @@ func appliesWithoutChange(t *testing.T, env *kubetest.Env, manifests string) {
 }
 
 func podsAreRestricted(t *testing.T, env *kubetest.Env, manifests string) {
-	// The ReplicaSet's controller makes the Pods, and admission has its say; no node will run them.
+	// The ReplicaSet's controller creates the Pods, which admission checks; no node will run them.
 	if _, stderr, err := env.Kubectl(t, "wait", "--for=create", "pod", "-l", podLabel, "-n", namespace, "--timeout=60s"); err != nil {
 		t.Fatalf("%v %s\n%s", err, stderr, env.MustKubectl(t, "get", "events", "-n", namespace))
 	}
@@ -329,7 +328,7 @@ func yesNo(b bool) string {
 	return "no"
 }
 
-// Both ways of config/argocd/kustomization.yaml: neither may lose the settings that an Argo CD has.
+// Both ways of config/argocd/kustomization.yaml keep the settings that an Argo CD has.
 func TestArgoCDSetting(t *testing.T) {
 	const existing = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: argocd-cm, labels: {app.kubernetes.io/part-of: argocd}}\ndata: {url: https://argocd.example.com}\n"
 	root, err := sourcetree.Root()
@@ -361,7 +360,7 @@ func TestArgoCDSetting(t *testing.T) {
 	}
 
 	t.Run("as a component", func(t *testing.T) {
-		// kustomize takes folders by relative paths alone.
+		// kustomize takes only relative paths of folders.
 		dir := t.TempDir()
 		component, err := filepath.Rel(dir, filepath.Join(root, "config", "argocd"))
 		if err != nil {
@@ -391,7 +390,7 @@ func TestArgoCDSetting(t *testing.T) {
 	})
 }
 
-// commentedCommand is the one command in a file's comment, set in by more than the text around it.
+// commentedCommand returns the command in a file's comment, which is indented further than the text.
 func commentedCommand(t *testing.T, file string) string {
 	t.Helper()
 	content, err := os.ReadFile(file)

@@ -16,7 +16,7 @@ import (
 	"dafty.ai/dafty-operator/internal/test/operatortest"
 )
 
-// operator is the operator, run as its Deployment says: outside of a Pod, but with a token of its service account.
+// operator is the operator run as in its Deployment: outside of a Pod, but with a token of its service account.
 type operator struct {
 	*operatortest.Process
 	probes, metrics string // addresses
@@ -45,10 +45,10 @@ func (p *operator) stop(t *testing.T) {
 	}
 }
 
-// gracePeriod is that of the Deployment.
+// gracePeriod is the Deployment's.
 const gracePeriod = 60 * time.Second
 
-// accountKubeconfig makes a kubeconfig with a token of the operator's service account.
+// accountKubeconfig returns a kubeconfig with a token of the operator's service account.
 func accountKubeconfig(t *testing.T, env *kubetest.Env) string {
 	t.Helper()
 	config, err := clientcmd.LoadFromFile(env.Kubeconfig)
@@ -76,7 +76,7 @@ func eventually(t *testing.T, timeout time.Duration, holds func() bool) bool {
 	}
 }
 
-// samples are the manifests of a folder of config/samples.
+// samples returns the manifests of a folder of config/samples.
 func samples(t *testing.T, name string) string {
 	t.Helper()
 	return installtest.Kustomize(t, "config/samples/"+name)

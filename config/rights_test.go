@@ -33,8 +33,8 @@ func (r right) String() string {
 
 func byName(a, b right) int { return strings.Compare(a.String(), b.String()) }
 
-// operatorHasTheRightsItUses runs the operator with the flags and the rights that are installed, has DaftyJobs go through
-// everything in a namespace, and then holds the audit log of the API server against the rights: none is missing, none is to spare.
+// operatorHasTheRightsItUses runs the operator with the flags and the rights that are installed, exercises it in a namespace, and then checks
+// the audit log of the API server against the rights: none is missing, and none is unused.
 func operatorHasTheRightsItUses(t *testing.T, env *kubetest.Env, ns string) {
 	before := len(audited(t, env))
 	sim := newDafty(t)
@@ -47,7 +47,7 @@ func operatorHasTheRightsItUses(t *testing.T, env *kubetest.Env, ns string) {
 	env.MustKubectl(t, "create", "serviceaccount", "scraper", "-n", namespace)
 	env.MustKubectl(t, "create", "clusterrolebinding", "scraper", "--clusterrole=dafty-operator-metrics-reader", "--serviceaccount="+namespace+":scraper")
 	defer env.MustKubectl(t, "delete", "clusterrolebinding/scraper")
-	// The operator's own metrics are a way to see that its workers started, so that its caches are full.
+	// The operator's metrics show that its workers started, so that its caches are full.
 	works := func() bool {
 		status, body := operatortest.Get(t, "https://"+operator.metrics+"/metrics", env.MustKubectl(t, "create", "token", "scraper", "-n", namespace))
 		return status == http.StatusOK && strings.Contains(body, "controller_runtime_max_concurrent_reconciles{")
@@ -120,7 +120,7 @@ func operatorHasTheRightsItUses(t *testing.T, env *kubetest.Env, ns string) {
 	}
 }
 
-// certificate is a folder with one for a host, and its key.
+// certificate returns a folder with a certificate for a host, and its key.
 func certificate(t *testing.T, host string) (dir string) {
 	t.Helper()
 	dir = t.TempDir()
@@ -145,7 +145,7 @@ func audited(t *testing.T, env *kubetest.Env) []auditv1.Event {
 // reason is how RBAC explains itself in the audit log. A RoleBinding is named as NAME/NAMESPACE.
 var reason = regexp.MustCompile(`^RBAC: allowed by (?:Cluster)?RoleBinding "[^"/]+(?:/([^"]+))?" of (?:Cluster)?Role "([^"]+)" to ServiceAccount `)
 
-// allowedBy tells which right let a request of the operator's pass. It is nil for requests of others, and for those that
+// allowedBy returns the right that allowed a request of the operator. It is nil for requests of others, and for those that
 // everybody may make.
 func allowedBy(event auditv1.Event) (by *right, refused bool) {
 	if event.User.Username != "system:serviceaccount:"+namespace+":"+account {
@@ -165,7 +165,7 @@ func allowedBy(event auditv1.Event) (by *right, refused bool) {
 	return &right{role: found[2], namespace: found[1], group: event.ObjectRef.APIGroup, resource: resource, verb: event.Verb}, false
 }
 
-// rightsOf are all rights that the cluster gives the operator's service account.
+// rightsOf returns all rights of the operator's service account.
 func rightsOf(t *testing.T, env *kubetest.Env) map[right]bool {
 	t.Helper()
 	rights := map[right]bool{}

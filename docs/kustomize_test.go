@@ -10,7 +10,7 @@ import (
 	"dafty.ai/dafty-operator/internal/test/installtest"
 )
 
-// What the page about kustomize shows is put into files and applied, and all that refers to something finds it.
+// The files of the page about kustomize are applied, and all references in them are resolved.
 func TestKustomizePage(t *testing.T) {
 	e := newEnv(t)
 	e.withSecret(t)
@@ -39,7 +39,7 @@ func TestKustomizePage(t *testing.T) {
 			files[name] = regexp.MustCompile(`https://\S+name-references\?ref=\S+`).ReplaceAllString(b[3], filepath.ToSlash(component))
 		}
 	}
-	// The page of another name has the base's files, with that name.
+	// The section about another name has the base's files, with that name.
 	for _, name := range []string{"clip.yaml", "page.yaml"} {
 		content := strings.NewReplacer("resultConfigMap: clip", "resultConfigMap: clip-urls", "configMapRef: {name: clip}", "configMapRef: {name: clip-urls}",
 			"image: {jobRef: {name: hero}}", "image: {id: "+imageID+"}").Replace(files["base/"+name])

@@ -24,10 +24,10 @@ import (
 
 func TestMain(m *testing.M) { kubetest.Main(m, kubetest.Options{ControllerManager: true}) }
 
-// readme is the page before these. It shows a way to delete its DaftyJob, and then goes on to speak of it.
+// readme comes before these pages. It shows how to delete its DaftyJob, and then refers to it again.
 const readme = "../README.md"
 
-// pagesRun are the pages that TestPages runs, each with what is to be there before.
+// pagesRun has the pages that TestPages runs, each with what it needs beforehand.
 var pagesRun = map[string]func(e *env, t *testing.T){
 	readme:               (*env).withNothing,
 	"daftyjob.md":        (*env).withSecret,
@@ -39,7 +39,7 @@ var pagesRun = map[string]func(e *env, t *testing.T){
 	"troubleshooting.md": (*env).withOperator,
 }
 
-// pagesRunElsewhere are the pages that another test or nobody can run, with who does, or why.
+// pagesRunElsewhere has the pages that another test runs, or that none can run, with the reason.
 var pagesRunElsewhere = map[string]string{
 	"argocd.md":    "make e2e-argocd, with a real Argo CD",
 	"install.md":   "TestInstallPage in config, with kustomize and Helm",
@@ -49,7 +49,7 @@ var pagesRunElsewhere = map[string]string{
 	"runbooks.md":  "TestRunbooks in config/prometheus, with the alerts",
 }
 
-// notRun are the commands that can't be run without more than an API server, by how their block begins.
+// notRun has the commands that need more than an API server, by how their block begins.
 var notRun = map[string]string{
 	"kind create cluster":     "it makes a cluster of containers",
 	"kubectl logs ":           "without a kubelet no Pod runs, and there are no logs",
@@ -59,9 +59,9 @@ var notRun = map[string]string{
 
 const (
 	apiKey = "dk_test_of_the_docs"
-	// imageID and theJob are those that the pages' examples name.
+	// imageID is the image that the pages' examples name.
 	imageID = "0d5c6b1e-3f2a-4b7c-9a10-1c2d3e4f5a6b"
-	// patience is for what takes the operator moments; a machine may be slow.
+	// patience is for what takes the operator moments, on a slow machine.
 	patience = 2 * time.Minute
 )
 
@@ -135,7 +135,7 @@ func read(t *testing.T, page string) string {
 	return string(raw)
 }
 
-// env is where a page is run: a namespace, and a folder like a checkout, into which each manifest is saved under its name.
+// env is what a page is run in: a namespace, and a folder like a checkout, into which each manifest is saved under its name.
 type env struct {
 	*kubetest.Env
 	dir  string
@@ -161,7 +161,7 @@ func newEnv(t *testing.T) *env {
 	return e
 }
 
-// withNothing : a page that begins with nothing.
+// withNothing prepares nothing.
 func (e *env) withNothing(*testing.T) {}
 
 func (e *env) withSecret(t *testing.T) {
@@ -169,7 +169,7 @@ func (e *env) withSecret(t *testing.T) {
 	e.MustKubectl(t, "create", "secret", "generic", "dafty-credentials", "--from-literal=apiKey="+apiKey)
 }
 
-// withOperator : the installation, as far as it is objects, and a picture.
+// withOperator installs the operator's objects, and an image.
 func (e *env) withOperator(t *testing.T) {
 	t.Helper()
 	e.withSecret(t)
@@ -179,14 +179,14 @@ func (e *env) withOperator(t *testing.T) {
 	e.MustKubectl(t, "create", "configmap", "brand", "--from-file="+filepath.Join(e.dir, "config", "samples", "campaign", "logo.png"))
 }
 
-// withShopJob : the job that the page about reliability speaks of.
+// withShopJob creates the job that the page about reliability names.
 func (e *env) withShopJob(t *testing.T) {
 	t.Helper()
 	e.MustKubectl(t, "create", "namespace", "shop")
 	e.MustApply(t, "apiVersion: dafty.ai/v1alpha1\nkind: DaftyJob\nmetadata: {name: hero, namespace: shop}\nspec: {imageGenerate: {prompt: A logo}}\n")
 }
 
-// withFlux : the kind of Flux's that the page shows, from its controller's module, which the go command keeps and checks.
+// withFlux installs the kind of Flux's that the page shows, from its controller's module.
 func (e *env) withFlux(t *testing.T) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "go", "mod", "download", "-modfile=tools/flux/go.mod", "-json", "github.com/fluxcd/kustomize-controller")
@@ -224,7 +224,7 @@ func (e *env) apply(t *testing.T, manifest string) {
 	}
 }
 
-// applyAgain applies what was applied before.
+// applyAgain applies again what was applied before.
 func (e *env) applyAgain(t *testing.T) {
 	t.Helper()
 	if saved, err := filepath.Glob(filepath.Join(e.dir, "*.yaml")); err != nil || len(saved) > 0 {
@@ -251,7 +251,7 @@ func (e *env) run(t *testing.T, script string) {
 	}
 }
 
-// output is what the commands of a block print.
+// output returns what the commands of a block print.
 func (e *env) output(t *testing.T, script, job string) (string, error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -265,7 +265,7 @@ func (e *env) output(t *testing.T, script, job string) (string, error) {
 	return string(out), err
 }
 
-// startOperator looks after all namespaces until the test ends. Jobs are done at once.
+// startOperator runs an operator for all namespaces until the test ends. Jobs complete at once.
 func startOperator(t *testing.T, env *kubetest.Env) {
 	t.Helper()
 	startOperatorWith(t, env, daftysim.Options{
@@ -274,7 +274,7 @@ func startOperator(t *testing.T, env *kubetest.Env) {
 	})
 }
 
-// startOperatorWith is startOperator with a Dafty that is as the options say.
+// startOperatorWith is startOperator with options of Dafty.
 func startOperatorWith(t *testing.T, env *kubetest.Env, dafty daftysim.Options) {
 	t.Helper()
 	dafty.AnyKey, dafty.Limits = true, daftysim.NoLimits
@@ -291,7 +291,7 @@ func runOperator(t *testing.T, env *kubetest.Env, daftyURL string) {
 		Program: operatortest.Program(t), APIKeys: []string{apiKey},
 		Args: []string{
 			"--kubeconfig=" + env.ControlPlane.Kubeconfig, "--dafty-url=" + daftyURL, "--metrics-bind-address=0", "--health-probe-bind-address=0",
-			// What the pages ask for together is more than Dafty documents for a minute.
+			// The pages together create more than Dafty's documented limits allow in a minute.
 			"--rate-limits=image_create=600,video_create=600,style_extract=600,upload=600,other=6000",
 		},
 	})

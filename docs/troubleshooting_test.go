@@ -11,8 +11,7 @@ import (
 	"testing"
 )
 
-// Each reason that a user can meet has a section, which says something; and each section is of a reason that there is. The
-// list at the top leads to all of them.
+// Each reason has a section with text, each section is of a reason, and the list at the top links to all of them.
 func TestEachReasonHasASection(t *testing.T) {
 	file, err := parser.ParseFile(token.NewFileSet(), "../api/v1alpha1/conditions.go", nil, 0)
 	if err != nil {
@@ -63,7 +62,7 @@ func TestEachReasonHasASection(t *testing.T) {
 	}
 }
 
-// A chain whose second job has failed is repaired by the commands that the page has: what had completed stays, and isn't submitted again.
+// The commands of the page repair a chain whose second job has failed: what had completed stays, and isn't submitted again.
 func TestAFailedChainIsRepaired(t *testing.T) {
 	e := newEnv(t)
 	startOperator(t, e.Env)

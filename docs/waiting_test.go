@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// The commands that daftyjob.md has for scripts return however a job ends, and tell whether it completed. The README's first
-// manifest leads to what the README shows below it.
+// The commands of daftyjob.md for scripts return however a job ends, and fail unless it completed. The README's first manifest leads to the output
+// that the README shows.
 func TestWaiting(t *testing.T) {
 	e := newEnv(t)
 	startOperator(t, e.Env)

@@ -10,14 +10,14 @@ import (
 	"dafty.ai/dafty-operator/api/v1alpha1"
 )
 
-// playBareClient makes n DaftyJobs as the users of an operator do, and writes to them what an operator does, as many at once
-// and each write as soon as the one before is answered: no job, no decision, no event, no read. It gives the time from
-// the first create to the last end seen, and leaves nothing behind that an operator would find.
+// playBareClient creates n DaftyJobs as users do, and makes the operator's writes to them, as many at once, and each as soon as the one
+// before is answered: without jobs, decisions, events and reads. It returns the time from the first create to the last end seen, and deletes
+// the DaftyJobs.
 func (e *environment) playBareClient(ctx context.Context, namespace string, n int, writes []write) (took time.Duration, err error) {
 	if err := e.kube.prepare(ctx, namespace, 0); err != nil {
 		return 0, err
 	}
-	w, err := e.watch(ctx, namespace) // as there is one when the operator is measured
+	w, err := e.watch(ctx, namespace) // as when the operator is measured
 	if err != nil {
 		return 0, err
 	}
@@ -77,7 +77,7 @@ func (c *kubeClient) replay(ctx context.Context, namespace string, job madeJob, 
 	return nil
 }
 
-// clearBareClient takes away what playBare made, so that the operator doesn't find it.
+// clearBareClient deletes what playBareClient created, so that the operator doesn't find it.
 func (e *environment) clearBareClient(ctx context.Context, namespace string, n int) error {
 	err := each(ctx, n, writers, func(ctx context.Context, i int) error {
 		_, err := e.kube.patch(ctx, namespace, jobName(i), "", []byte(`{"metadata":{"finalizers":null}}`))

@@ -11,7 +11,7 @@ import (
 	"dafty.ai/dafty-operator/internal/test/daftysim"
 )
 
-// dafty is a simulated Dafty with a meter before it.
+// dafty is a simulated Dafty behind a meter.
 type dafty struct {
 	*daftysim.Simulator
 	meter *meter
@@ -19,8 +19,8 @@ type dafty struct {
 	certs string // file of the certificate; "": plain http
 }
 
-// serve starts a simulated Dafty that accepts every key. What it is told to check is what clients send; its own answers
-// were checked by its tests.
+// serve starts a simulated Dafty that accepts every key. It checks what clients send; its own answers
+// are checked by its tests.
 func (e *environment) serve(options daftysim.Options, https bool) error {
 	options.AnyKey, options.SkipAnswerValidation, options.RequestLog = true, true, -1
 	if options.Variants.RateWindow == "" {
@@ -51,7 +51,7 @@ func (e *environment) serve(options daftysim.Options, https bool) error {
 	return nil
 }
 
-// environment has an operator trust this Dafty.
+// environment returns the variables with which an operator trusts this Dafty.
 func (d *dafty) environment() []string {
 	if d.certs == "" {
 		return nil

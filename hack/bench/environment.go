@@ -13,14 +13,14 @@ import (
 	"dafty.ai/dafty-operator/internal/test/kubetest"
 )
 
-// environment is all that a scenario plays with, and what it has measured.
+// environment is what a scenario runs in, and what it has measured.
 type environment struct {
 	scenario     string
 	scale        float64
 	rateWindow   daftysim.RateWindow
 	program      string
 	operatorArgs []string
-	folder       string // of what nobody wants to keep
+	folder       string // removed in the end
 	logs         string
 	stderr       io.Writer
 	began        time.Time
@@ -49,7 +49,7 @@ func (e *environment) start(ctx context.Context) (err error) {
 	return err
 }
 
-// atEnd remembers what to do in the end; the last comes first.
+// atEnd has stop call a function; the last one is called first.
 func (e *environment) atEnd(stop func() error) { e.stops = append(e.stops, stop) }
 
 func (e *environment) stop() error {
@@ -60,20 +60,20 @@ func (e *environment) stop() error {
 	return errors.Join(errs...)
 }
 
-// logf tells how far things are.
+// logf prints progress.
 func (e *environment) logf(format string, args ...any) {
 	fmt.Fprintf(e.stderr, "[%s %5.1fs] %s\n", e.scenario, time.Since(e.began).Seconds(), fmt.Sprintf(format, args...))
 }
 
-// scaled shrinks a number by -scale, down to a least one.
+// scaled returns n times -scale, at least the given number.
 func (e *environment) scaled(n, least int) int { return max(min(n, least), int(float64(n)*e.scale)) }
 
-// scaledTime is scaled for a time.
+// scaledTime is [environment.scaled] for a duration.
 func (e *environment) scaledTime(d, least time.Duration) time.Duration {
 	return max(min(d, least), time.Duration(float64(d)*e.scale))
 }
 
-// measure notes a figure that nothing must be reached of.
+// measure adds a measurement without a bound.
 func (e *environment) measure(name string, value float64, unit string) {
 	e.add(measurement{Name: name, Value: value, Unit: unit})
 }
@@ -92,7 +92,7 @@ func (e *environment) add(m measurement) {
 	e.logf("%s: %s %s", m.Name, m.formatted(), m.verdict())
 }
 
-// reportTrouble notes what must never happen, whatever the scenario, where it did.
+// reportTrouble adds what must not happen in any scenario, if it did.
 func (e *environment) reportTrouble() {
 	if e.dafty != nil {
 		if broken := e.dafty.Violations(); len(broken) > 0 {
@@ -111,7 +111,7 @@ func (e *environment) reportTrouble() {
 	}
 }
 
-// waitFor polls until is holds. The error says what it waited for, and why it waits no more.
+// waitFor polls until a condition holds. Its error names the condition, and why it wasn't waited for any longer.
 func waitFor(ctx context.Context, within time.Duration, what string, is func() bool) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, within, fmt.Errorf("not within %s", within))
 	defer cancel()
@@ -123,7 +123,7 @@ func waitFor(ctx context.Context, within time.Duration, what string, is func() b
 	return nil
 }
 
-// pause is false where ctx ended first.
+// pause waits. It returns false if ctx is done first.
 func pause(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

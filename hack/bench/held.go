@@ -47,7 +47,7 @@ func heldWaits(ctx context.Context, e *environment) error {
 	return e.measureHeld(ctx, o, jobs, before)
 }
 
-// mostOf is how many of n waits must be held at any moment: one that is answered after 55 s is asked again.
+// mostOf returns how many of n waits must be held at any moment: Dafty answers one after 55 s, and it is sent again.
 func mostOf(n int) int { return n - n/200 }
 
 func (e *environment) allHeld(ctx context.Context, jobs int) error {

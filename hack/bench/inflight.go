@@ -15,7 +15,7 @@ import (
 
 // endToStatus: so many in flight that a held request for each is about what the budget carries.
 func endToStatus(ctx context.Context, e *environment) error {
-	p, err := e.playBackground(ctx, 100, 2*time.Minute, 3*time.Minute, 0)
+	p, err := e.playLoad(ctx, 100, 2*time.Minute, 3*time.Minute, 0)
 	if err != nil {
 		return err
 	}
@@ -30,7 +30,7 @@ func endToStatus(ctx context.Context, e *environment) error {
 // inFlight: more in flight than the budget carries held requests for, and some of them are cancelled.
 func inFlight(ctx context.Context, e *environment) error {
 	// They end at the rate at which a key's limit lets others begin, about 20 a minute.
-	p, err := e.playBackground(ctx, 600, 2*time.Minute, 30*time.Minute, 10)
+	p, err := e.playLoad(ctx, 600, 2*time.Minute, 30*time.Minute, 10)
 	if err != nil {
 		return err
 	}
@@ -49,20 +49,20 @@ func (e *environment) measureOthers() {
 	e.atMost("calls answered 429", float64(e.dafty.meter.count(refused)), "", 0)
 }
 
-// played is what a crowd brought.
-type played struct {
+// loadResult is what came of a load.
+type loadResult struct {
 	ends, cancels []time.Duration
 }
 
 const (
-	// measuredFor is how long a crowd is kept up after the first of its jobs can end.
+	// measuredFor is how long a load lasts after the first of its jobs can end.
 	measuredFor = 3 * time.Minute
 	// latestEnd is how long before the measuring is over a job must have ended to count: its status has that time to say so.
 	latestEnd = 30 * time.Second
 )
 
-// playBackground keeps size jobs in flight on one key that take from shortest to longest each, and cancels some.
-func (e *environment) playBackground(ctx context.Context, size int, shortest, longest time.Duration, cancels int) (*played, error) {
+// playLoad keeps size jobs in flight on one key that take from shortest to longest each, and cancels some.
+func (e *environment) playLoad(ctx context.Context, size int, shortest, longest time.Duration, cancels int) (*loadResult, error) {
 	size = e.scaled(size, 10)
 	shortest, longest = e.scaledTime(shortest, 10*time.Second), e.scaledTime(longest, 20*time.Second)
 	measured := e.scaledTime(measuredFor, 30*time.Second)
@@ -72,19 +72,19 @@ func (e *environment) playBackground(ctx context.Context, size int, shortest, lo
 	if err != nil {
 		return nil, err
 	}
-	c := &crowd{st: e, watcher: w, size: size}
-	if err := c.gather(ctx, max(shortest, time.Minute)); err != nil {
+	l := &load{env: e, watcher: w, size: size}
+	if err := l.start(ctx, max(shortest, time.Minute)); err != nil {
 		return nil, err
 	}
 	e.logf("%d jobs are in flight", size)
 	if !pause(ctx, shortest/2) {
 		return nil, context.Cause(ctx)
 	}
-	from, p := time.Now(), &played{}
+	from, p := time.Now(), &loadResult{}
 	keeping, stop := context.WithTimeout(ctx, shortest/2+measured)
 	defer stop()
 	all, keeping := errgroup.WithContext(keeping)
-	all.Go(func() error { return c.keep(keeping) })
+	all.Go(func() error { return l.refill(keeping) })
 	all.Go(func() (err error) {
 		p.cancels, err = e.cancelSome(keeping, w, cancels, (shortest/2+measured)/time.Duration(cancels+1))
 		return err
@@ -100,7 +100,7 @@ func (e *environment) playBackground(ctx context.Context, size int, shortest, lo
 	return p, nil
 }
 
-// cancelSome cancels n jobs, one each time, and gives how long each took from the user's request to Dafty.
+// cancelSome cancels n jobs, one each time, and returns how long each took from the user's request to Dafty.
 func (e *environment) cancelSome(ctx context.Context, w *watcher, n int, every time.Duration) ([]time.Duration, error) {
 	var took []time.Duration
 	chosen := map[string]bool{}

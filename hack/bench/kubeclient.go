@@ -19,19 +19,19 @@ import (
 )
 
 const (
-	// namespace is where all is played but what is said to be elsewhere.
+	// namespace is that of all scenarios, unless they name another.
 	namespace = "bench"
 	// writers is how many requests of ours are on the wire at once: as many as the operator reconciles at once.
 	writers = 16
-	// prompt is as long as prompts are.
+	// prompt is as long as a usual one.
 	prompt = "A minimalist poster of a mountain lake at sunrise, in warm colours, with room for a headline above"
 )
 
-// kubeClient is the API server as its users see it.
+// kubeClient is a user's client of the API server.
 type kubeClient struct {
 	client client.WithWatch
-	// raw reads and writes DaftyJobs as JSON; watching does so on a connection of its own, so that no flood of answers
-	// holds up what is to be timed.
+	// raw reads and writes DaftyJobs as JSON; watching has a connection of its own, so that many answers
+	// don't delay what is timed.
 	raw, watching *rest.RESTClient
 }
 
@@ -58,7 +58,7 @@ func rawClient(config *rest.Config) (*rest.RESTClient, error) {
 	return rest.RESTClientFor(config)
 }
 
-// each calls do for 0 to n-1, so many at a time, and gives the first error.
+// each calls do for 0 to n-1, atOnce at a time, and returns the first error.
 func each(ctx context.Context, n, atOnce int, do func(ctx context.Context, i int) error) error {
 	all, working := errgroup.WithContext(ctx)
 	all.SetLimit(atOnce)
@@ -74,7 +74,7 @@ func each(ctx context.Context, n, atOnce int, do func(ctx context.Context, i int
 	return context.Cause(ctx)
 }
 
-// apiKey is the n-th; none of them opens anything.
+// apiKey returns the n-th API key; none of them is real.
 func apiKey(n int) string { return fmt.Sprintf("dk_test_bench_%05d_not_a_real_key", n) }
 
 func secretName(n int) string { return fmt.Sprintf("key-%05d", n) }
@@ -92,7 +92,7 @@ func (c *kubeClient) prepare(ctx context.Context, namespace string, keys int) er
 	})
 }
 
-// newJob is a DaftyJob that uses the key-th API key.
+// newJob returns a DaftyJob that uses the key-th API key.
 func newJob(namespace, name string, key int) *v1alpha1.DaftyJob {
 	return &v1alpha1.DaftyJob{
 		TypeMeta:   metav1.TypeMeta{APIVersion: v1alpha1.GroupVersion.String(), Kind: "DaftyJob"},
@@ -114,7 +114,7 @@ func (c *kubeClient) createJobs(ctx context.Context, namespace string, n, keys i
 
 func jobName(n int) string { return fmt.Sprintf("job-%06d", n) }
 
-// create makes a DaftyJob, and gives what the API server answers.
+// create makes a DaftyJob, and returns what the API server answers.
 func (c *kubeClient) create(ctx context.Context, job *v1alpha1.DaftyJob) ([]byte, error) {
 	body, err := json.Marshal(job)
 	if err != nil {
@@ -123,7 +123,7 @@ func (c *kubeClient) create(ctx context.Context, job *v1alpha1.DaftyJob) ([]byte
 	return c.raw.Post().Namespace(job.Namespace).Resource("daftyjobs").SetHeader("Content-Type", "application/json").Body(body).Do(ctx).Raw()
 }
 
-// patch merges body into a DaftyJob, or into its subresource where one is named, and gives what the API server answers.
+// patch merges body into a DaftyJob, or into its subresource where one is named, and returns what the API server answers.
 func (c *kubeClient) patch(ctx context.Context, namespace, name, subresource string, body []byte) ([]byte, error) {
 	request := c.raw.Patch(types.MergePatchType).Namespace(namespace).Resource("daftyjobs").Name(name).Body(body)
 	if subresource != "" {

@@ -1,5 +1,5 @@
-// Command bench measures what the operator promises of its speed and its thrift: the built operator, a real Kubernetes
-// control plane and a simulated Dafty, on this machine, loopback alone.
+// Command bench measures the operator's speed and its use of resources: the built operator, a real Kubernetes control plane and a simulated
+// Dafty, on this machine, over loopback.
 //
 // Each scenario has a control plane, a Dafty and operator processes of its own, and ends by itself. The results are
 // printed as a table and written as JSON, which a later run can be compared with.
@@ -23,7 +23,7 @@ import (
 	"dafty.ai/dafty-operator/internal/test/sourcetree"
 )
 
-// settings are what the flags say.
+// settings has the values of the flags.
 type settings struct {
 	run          *regexp.Regexp
 	list         bool
@@ -120,7 +120,7 @@ func bench(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	return nil
 }
 
-// placeIn fills in the files that the flags don't name.
+// placeIn sets the files that the flags don't name.
 func (s *settings) placeIn(root string) {
 	if s.json == "" {
 		s.json = filepath.Join(root, "dist", "bench.json")
@@ -130,7 +130,7 @@ func (s *settings) placeIn(root string) {
 	}
 }
 
-// measure plays the chosen scenarios one after the other. An error means that none could be.
+// measure plays the chosen scenarios one after the other. An error means that none could be played.
 func measure(ctx context.Context, s settings, root string, stderr io.Writer) (*report, error) {
 	chosen := choose(scenarios, s.run)
 	if len(chosen) == 0 {

@@ -13,19 +13,19 @@ type measurement struct {
 	Name     string  `json:"figure"`
 	Value    float64 `json:"value"`
 	Unit     string  `json:"unit,omitempty"`
-	// AtMost and AtLeast are what must be reached. Without both it is told for what it is worth.
+	// AtMost and AtLeast are the bounds, if there are any.
 	AtMost  *float64 `json:"atMost,omitempty"`
 	AtLeast *float64 `json:"atLeast,omitempty"`
 }
 
-// met says whether the figure is as it must be.
+// met reports whether the value is within its bounds.
 func (m measurement) met() bool {
 	return (m.AtMost == nil || m.Value <= *m.AtMost) && (m.AtLeast == nil || m.Value >= *m.AtLeast)
 }
 
 func (m measurement) formatted() string { return amount(m.Value, m.Unit) }
 
-// required says what must be reached, "" where nothing must.
+// required returns the bounds as text; empty without bounds.
 func (m measurement) required() string {
 	var parts []string
 	if m.AtLeast != nil {
@@ -40,7 +40,7 @@ func (m measurement) required() string {
 	return strings.Join(parts, ", ")
 }
 
-// verdict is "", "ok" or "MISSED".
+// verdict returns "", "ok" or "MISSED".
 func (m measurement) verdict() string {
 	switch {
 	case m.AtMost == nil && m.AtLeast == nil:
@@ -56,7 +56,7 @@ func amount(value float64, unit string) string {
 	return strings.TrimSpace(number(value) + " " + unit)
 }
 
-// number has three digits that mean something, or all those before the point.
+// number formats a value with three significant digits, or with all those before the point.
 func number(v float64) string {
 	switch size := math.Abs(v); {
 	case v == math.Trunc(v), size >= 1000:

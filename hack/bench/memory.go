@@ -12,7 +12,7 @@ const (
 	kibibyte = 1 << 10
 )
 
-// memory is an operator's, in bytes.
+// memory is what an operator uses, in bytes.
 type memory struct {
 	resident, peak float64 // as the kernel has it
 	heap, stacks   float64 // in use, as Go's runtime says
@@ -29,7 +29,7 @@ func (o *operator) memory(ctx context.Context) (m memory, err error) {
 	return m, err
 }
 
-// measureGo notes how much came in between, per object.
+// measureGo adds the difference per object.
 func (e *environment) measureGo(before, after memory, objects float64) {
 	e.measure("heap in use per object", (after.heap-before.heap)/objects/kibibyte, "KiB")
 	e.measure("stacks in use per object", (after.stacks-before.stacks)/objects/kibibyte, "KiB")

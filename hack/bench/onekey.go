@@ -10,7 +10,7 @@ import (
 // imagesAMinute is Dafty's limit of image creates per API key.
 const imagesAMinute = 20
 
-// oneKey: a key alone is used as far as Dafty allows, and never further.
+// oneKey: one key is used as far as Dafty allows, and never further.
 func oneKey(window daftysim.RateWindow) func(context.Context, *environment) error {
 	return func(ctx context.Context, e *environment) error {
 		jobs := e.scaled(60, 30)
@@ -37,7 +37,7 @@ func oneKey(window daftysim.RateWindow) func(context.Context, *environment) erro
 	}
 }
 
-// creationRate is the creates a minute once the first minute is over: those after the first limit, over the time since. The
+// creationRate returns the creates a minute once the first minute is over: those after the first limit, over the time since. The
 // last has its share of a minute, too.
 func creationRate(created []time.Time, limit int) float64 {
 	if len(created) <= limit {

@@ -12,11 +12,11 @@ import (
 
 const (
 	readyWithin = 3 * time.Minute
-	// errorLevel is in each line of the log that tells of an error.
+	// errorLevel is in each error line of the log.
 	errorLevel = `"level":"error"`
 )
 
-// operator is the operator as a process of its own.
+// operator is the operator's process.
 type operator struct {
 	*operatortest.Process
 	metrics string // address
@@ -69,7 +69,7 @@ func (o *operator) waitWorking(ctx context.Context) error {
 	return o.WaitWorking(ctx)
 }
 
-// errors returns how many errors the log tells of, and the last.
+// errors returns the number of error lines in the log, and the last one.
 func (o *operator) errors() (n int, last string) {
 	for line := range strings.Lines(o.Log.String()) {
 		if strings.Contains(line, errorLevel) {

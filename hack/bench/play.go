@@ -11,7 +11,7 @@ import (
 	"dafty.ai/dafty-operator/internal/test/daftysim"
 )
 
-// startAll brings up what most scenarios begin with: a Dafty, a namespace with Secrets, a watch of it, and an operator at work.
+// startAll starts what most scenarios begin with: a Dafty, a namespace with Secrets, a watch of it, and an operator at work.
 func (e *environment) startAll(ctx context.Context, options daftysim.Options, keys int) (*watcher, error) {
 	if err := e.serve(options, false); err != nil {
 		return nil, err
@@ -43,10 +43,10 @@ func errorOr(err error) error {
 	return err
 }
 
-// uidLength is that of an object's UID, which the operator's idempotency keys begin with.
+// uidLength is the length of an object's UID, with which the operator's idempotency keys begin.
 const uidLength = 36
 
-// byUID is the ledger by the UID of the DaftyJob that each entry was made for; those of others are left out.
+// byUID returns the ledger's entries by the UID of their DaftyJob; those of other clients are left out.
 func byUID(ledger []daftysim.Entry) map[types.UID][]daftysim.Entry {
 	entries := map[types.UID][]daftysim.Entry{}
 	for _, entry := range ledger {
@@ -58,8 +58,8 @@ func byUID(ledger []daftysim.Entry) map[types.UID][]daftysim.Entry {
 	return entries
 }
 
-// lags are the times from what happened at Dafty to when status said so, for all that happened in [from, to). What
-// status doesn't say by now has lagged until now.
+// lags returns the times between what happened at Dafty and when status said so, for all that happened in [from, to). What
+// status doesn't say yet lags until now.
 func lags(jobs map[string]jobState, ledger []daftysim.Entry, from, to, now time.Time,
 	happened func(daftysim.Entry) time.Time, said func(jobState) time.Time) []time.Duration {
 	entries := byUID(ledger)
@@ -80,7 +80,7 @@ func lags(jobs map[string]jobState, ledger []daftysim.Entry, from, to, now time.
 	return all
 }
 
-// endedByItself is when a job at Dafty ended, zero where it was cancelled.
+// endedByItself returns when a job at Dafty ended; zero if it was cancelled.
 func endedByItself(e daftysim.Entry) time.Time {
 	if e.Cancelled {
 		return time.Time{}

@@ -7,7 +7,7 @@ import (
 )
 
 const (
-	// quietBelow is how much of a core an operator uses that has nothing to do.
+	// quietBelow is the share of a core that an operator with nothing to do uses at most.
 	quietBelow  = 0.02
 	quietFor    = 3 // looks in a row
 	lookEvery   = 2 * time.Second

@@ -10,14 +10,14 @@ import (
 	"time"
 )
 
-// report is a run's results, as they are written for a later run to be compared with.
+// report has the results of a run, in the form in which they are written for a comparison.
 type report struct {
 	Date         time.Time     `json:"date"`
 	Revision     string        `json:"revision"` // of git, "-dirty" where the checkout was changed
 	Machine      machine       `json:"machine"`
 	Scale        float64       `json:"scale"`
 	Measurements []measurement `json:"figures"`
-	// Failures says of scenarios that didn't come to their end why.
+	// Failures has the errors of scenarios that didn't come to their end.
 	Failures map[string]string `json:"failures,omitempty"`
 }
 
@@ -35,7 +35,7 @@ func (r *report) add(scenario string, o outcome) {
 	}
 }
 
-// met says whether all came to its end and reached what it must.
+// met reports whether all scenarios came to their end, with all values within their bounds.
 func (r *report) met() bool {
 	for _, m := range r.Measurements {
 		if !m.met() {

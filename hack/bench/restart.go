@@ -11,9 +11,9 @@ import (
 )
 
 const (
-	// aMinuteLater is when nothing of what a key used before counts any more.
+	// aMinuteLater is after the window in which Dafty counts the calls of a key.
 	aMinuteLater = 65 * time.Second
-	// newJobs are made while the process starts, and as many once it is at work.
+	// newJobs are created while the process starts, and as many once it is at work.
 	newJobs = 10
 )
 
@@ -44,7 +44,7 @@ func restart(ctx context.Context, e *environment) error {
 	return e.killAndFollow(ctx, w, jobs, keys)
 }
 
-// killAndFollow kills the operator, starts another, gives it new jobs at once, and sees what becomes of all.
+// killAndFollow kills the operator, starts another, creates new jobs at once, and measures what becomes of all.
 func (e *environment) killAndFollow(ctx context.Context, w *watcher, jobs, keys int) error {
 	m := e.dafty.meter
 	refusedBefore := m.count(refused)
@@ -85,7 +85,7 @@ func (e *environment) killAndFollow(ctx context.Context, w *watcher, jobs, keys 
 	return nil
 }
 
-// createNew makes a new DaftyJob for each of some of the keys.
+// createNew creates newJobs DaftyJobs, spread over the keys.
 func (e *environment) createNew(ctx context.Context, name string, keys int) error {
 	return each(ctx, newJobs, newJobs, func(ctx context.Context, i int) error {
 		_, err := e.kube.create(ctx, newJob(namespace, fmt.Sprintf("%s-%d", name, i), i*keys/newJobs))
@@ -93,7 +93,7 @@ func (e *environment) createNew(ctx context.Context, name string, keys int) erro
 	})
 }
 
-// followed is how many of the jobs were looked at since lookAnew.
+// followed returns how many of the jobs were looked at since resetLooks.
 func (e *environment) followed(jobs map[string]jobState) int {
 	looked, n := e.dafty.meter.lookedAt(), 0
 	for _, job := range jobs {
@@ -104,7 +104,7 @@ func (e *environment) followed(jobs map[string]jobState) int {
 	return n
 }
 
-// measureFollowed notes when each job was looked at again.
+// measureFollowed adds when the jobs were looked at again.
 func (e *environment) measureFollowed(o *operator, jobs map[string]jobState) {
 	looked := e.dafty.meter.lookedAt()
 	var after []time.Duration
@@ -118,8 +118,8 @@ func (e *environment) measureFollowed(o *operator, jobs map[string]jobState) {
 	e.measure("process start to followed again, last", percentile(after, 1).Seconds(), "s")
 }
 
-// measureNew notes how soon the new jobs were submitted: those made while the process started, counted from when it was at
-// work, and those made from then on. One that isn't submitted yet has taken until now.
+// measureNew adds how soon the new jobs were submitted: those created while the process started, from when it was at work, and those
+// created later, from their creation. One that isn't submitted yet has taken until now.
 func (e *environment) measureNew(o *operator, jobs map[string]jobState) {
 	entries := byUID(e.dafty.Ledger())
 	var early, late, sinceStart []time.Duration
@@ -140,7 +140,7 @@ func (e *environment) measureNew(o *operator, jobs map[string]jobState) {
 	e.measure("process start to submitted, a job made before, max", percentile(sinceStart, 1).Seconds(), "s")
 }
 
-// rewrites is how often the jobs in flight were written to since, each.
+// rewrites returns how often a job in flight was written to since, on average.
 func rewrites(old, now map[string]jobState) float64 {
 	n := 0
 	for name, job := range old {
@@ -149,7 +149,7 @@ func rewrites(old, now map[string]jobState) float64 {
 	return float64(n) / float64(max(1, len(old)))
 }
 
-// mostOthersSince is the most calls of one key within any minute from then on, creates left out.
+// mostOthersSince returns the highest number of calls of one key within a minute from then on, without creates.
 func (e *environment) mostOthersSince(from time.Time) int {
 	most := 0
 	other := of(otherKinds...)

@@ -14,10 +14,10 @@ import (
 	"dafty.ai/dafty-operator/internal/test/daftysim"
 )
 
-// headStart is how long the key is somebody else's before the operator comes: as long as Dafty counts.
+// headStart is how long only the other client uses the key: as long as Dafty counts.
 const headStart = time.Minute
 
-// sharedKey: somebody else creates with the same key, evenly, heeds nothing, and was there first.
+// sharedKey: another client, which came first, creates jobs with the same key at a steady rate, whatever Dafty answers.
 func sharedKey(ctx context.Context, e *environment) error {
 	length := e.scaledTime(4*time.Minute, 2*time.Minute)
 	if _, err := e.startAll(ctx, daftysim.Options{
@@ -48,7 +48,7 @@ func sharedKey(ctx context.Context, e *environment) error {
 	return nil
 }
 
-// afterFirstMinute is how many creates a minute Dafty took from the operator and from others, once the first minute is over.
+// afterFirstMinute returns how many creates a minute Dafty accepted from the operator and from the other client after the first minute.
 func afterFirstMinute(ledger []daftysim.Entry, began time.Time, length time.Duration) (ours, theirs float64) {
 	minutes := (length - time.Minute).Minutes()
 	for _, entry := range ledger {
@@ -64,7 +64,7 @@ func afterFirstMinute(ledger []daftysim.Entry, began time.Time, length time.Dura
 	return ours, theirs
 }
 
-// share is part of all, 0 of nothing.
+// share returns part as a share of all; 0 if all is 0.
 func share(part, all int) float64 {
 	if all == 0 {
 		return 0
@@ -72,7 +72,7 @@ func share(part, all int) float64 {
 	return float64(part) / float64(all)
 }
 
-// otherClientKey is what the idempotency keys of somebody else begin with.
+// otherClientKey begins the idempotency keys of the other client.
 const otherClientKey = "somebody-else-"
 
 // otherClient is another program with the same key.
@@ -81,7 +81,7 @@ type otherClient struct {
 	every    time.Duration
 }
 
-// create creates evenly, for a while.
+// create creates jobs at a steady rate for a time.
 func (s *otherClient) create(ctx context.Context, length time.Duration) error {
 	body, err := json.Marshal(map[string]string{"prompt": "Somebody else's picture"})
 	if err != nil {

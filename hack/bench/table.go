@@ -8,7 +8,7 @@ import (
 	"text/tabwriter"
 )
 
-// table lays out a run's figures, and below them what went wrong.
+// table returns a run's measurements as a table, and below it what went wrong.
 func table(r *report) string {
 	rows := [][]string{{"SCENARIO", "FIGURE", "MEASURED", "MUST REACH", "OK"}}
 	for _, m := range r.Measurements {
@@ -21,7 +21,7 @@ func table(r *report) string {
 	return text
 }
 
-// comparison puts two runs side by side; the ratio is the later one's to the earlier one's.
+// comparison returns a table of two runs; the ratio is the later value by the earlier one.
 func comparison(earlier, later *report) string {
 	rows := [][]string{{"SCENARIO", "FIGURE", "EARLIER", "NOW", "RATIO"}}
 	for _, m := range later.Measurements {

@@ -47,7 +47,7 @@ func throughput(ctx context.Context, e *environment) error {
 	return nil
 }
 
-// playMany gives the operator many short jobs, and gives how many a second were done from the first create to the last end.
+// playMany creates many short jobs, and returns how many a second the operator completed, from the first create to the last end.
 func (e *environment) playMany(ctx context.Context, jobs, keys int) (rate float64, err error) {
 	if err := e.kube.prepare(ctx, namespace, keys); err != nil {
 		return 0, err
@@ -89,7 +89,7 @@ func (e *environment) playMany(ctx context.Context, jobs, keys int) (rate float6
 	return rate, nil
 }
 
-// measureRequests notes what each job costs the API server.
+// measureRequests adds the requests to the API server per job.
 func (e *environment) measureRequests(after, before requests, jobs float64) {
 	const objects = `resource="daftyjobs"`
 	e.atMost("writes per job", after.since(before, objects, `verb="PATCH"`, `code="200"`)/jobs, "", 6)

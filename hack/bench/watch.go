@@ -15,18 +15,17 @@ import (
 	"dafty.ai/dafty-operator/api/v1alpha1"
 )
 
-// jobState is what was seen of a DaftyJob, and when.
+// jobState is what a watch has shown of a DaftyJob, and when.
 type jobState struct {
 	uid     types.UID
 	jobID   string
 	phase   v1alpha1.Phase
 	changes int // after it was made
-	// processing is when it first said so, or had ended without ever saying so.
+	// processing is when it was first seen Processing, or ended without that.
 	made, processing, final time.Time
 }
 
-// watcher watches the DaftyJobs of a namespace. It decodes no more of them than it needs, as it runs on the machine that is
-// measured.
+// watcher watches the DaftyJobs of a namespace. It decodes only the fields that it needs, as it runs on the machine that is measured.
 type watcher struct {
 	// ended gets the name of each that reached a final phase.
 	ended chan string
@@ -42,7 +41,7 @@ type watcher struct {
 // roomForEnded is more than any scenario has jobs.
 const roomForEnded = 1 << 18
 
-// watch begins with a namespace that has no DaftyJobs yet, or none that matter.
+// watch watches a namespace without DaftyJobs, or without any that matter.
 func (e *environment) watch(ctx context.Context, namespace string) (*watcher, error) {
 	list := &metav1.PartialObjectMetadataList{}
 	body, err := e.kube.watching.Get().Namespace(namespace).Resource("daftyjobs").Param("limit", "1").Do(ctx).Raw()
@@ -73,7 +72,7 @@ func (w *watcher) stop() error {
 	return nil
 }
 
-// follow watches, and goes on where the API server ends a watch.
+// follow watches, and again from the last version when the API server ends a watch.
 func (w *watcher) follow(ctx context.Context, c *kubeClient, namespace, version string) error {
 	for ctx.Err() == nil {
 		stream, err := c.watching.Get().Namespace(namespace).Resource("daftyjobs").
@@ -90,7 +89,7 @@ func (w *watcher) follow(ctx context.Context, c *kubeClient, namespace, version 
 	return nil
 }
 
-// event is what is read of an event of a watch.
+// event has the fields that are needed of a watch's event.
 type event struct {
 	Type   string
 	Object struct {
@@ -103,7 +102,7 @@ type event struct {
 	}
 }
 
-// statusSeen takes the status of a DaftyJob, and that of an error, which is a word.
+// statusSeen decodes the status of a DaftyJob, and that of an error, which is a string.
 type statusSeen struct {
 	Phase v1alpha1.Phase
 	JobID string
@@ -117,7 +116,7 @@ func (s *statusSeen) UnmarshalJSON(b []byte) error {
 	return json.Unmarshal(b, (*plain)(s))
 }
 
-// read takes in events until their end, and gives the version of the last.
+// read observes events until the stream ends, and returns the version of the last.
 func (w *watcher) read(stream io.Reader, version string) (string, error) {
 	decoder := json.NewDecoder(stream)
 	for {
@@ -164,7 +163,7 @@ func (w *watcher) observe(e event, now time.Time) {
 	}
 }
 
-// count is how many are in one of the phases.
+// count returns how many are in one of the phases.
 func (w *watcher) count(phases ...v1alpha1.Phase) int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -175,12 +174,12 @@ func (w *watcher) count(phases ...v1alpha1.Phase) int {
 	return n
 }
 
-// finals is how many have reached a final phase.
+// finals returns how many are in a final phase.
 func (w *watcher) finals() int {
 	return w.count(v1alpha1.PhaseCompleted, v1alpha1.PhaseFailed, v1alpha1.PhaseCancelled)
 }
 
-// jobs are the DaftyJobs as they were last seen, by name.
+// snapshot returns the DaftyJobs as they were last seen, by name.
 func (w *watcher) snapshot() map[string]jobState {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -10,7 +10,7 @@ import (
 	"dafty.ai/dafty-operator/api/v1alpha1"
 )
 
-// ansi colours text, where it is true.
+// ansi colours text if it is true.
 type ansi bool
 
 func (p ansi) paint(sgr, text string) string {
@@ -28,7 +28,7 @@ func (p ansi) yellow(text string) string { return p.paint("33", text) }
 func (p ansi) cyan(text string) string   { return p.paint("36", text) }
 func (p ansi) blue(text string) string   { return p.paint("34", text) }
 
-// phase has a colour for each stretch of a job's life: on the way cool, at the end as traffic lights.
+// phase colours a phase: cool while the job is in progress, like a traffic light at its end.
 func (p ansi) phase(phase, text string) string {
 	switch v1alpha1.Phase(phase) {
 	case v1alpha1.PhaseCompleted:
@@ -48,7 +48,7 @@ func (p ansi) phase(phase, text string) string {
 
 var sgr = regexp.MustCompile(`\x1b\[[0-9;]*m`)
 
-// columns is how many columns of a terminal the text takes.
+// columns returns the width of a text in a terminal.
 func columns(text string) int {
 	n := 0
 	for _, r := range sgr.ReplaceAllString(text, "") {
@@ -68,7 +68,7 @@ func runeColumns(r rune) int {
 	}
 }
 
-// plain makes text from outside harmless to a terminal and fit for one line.
+// plain returns text from outside as one line without control characters.
 func plain(text string) string {
 	return strings.Join(strings.FieldsFunc(text, func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) }), " ")
 }

@@ -13,12 +13,12 @@ import (
 	"dafty.ai/dafty-operator/internal/test/operatortest"
 )
 
-// patience bounds the samples' way to their end, which takes half a minute on an idle machine.
+// patience bounds how long the samples take, which is half a minute on an idle machine.
 const patience = 3 * time.Minute
 
 var errInterrupted = errors.New("interrupted before the samples came to their end")
 
-// run shows the whole demo. What it returns is nil only if every sample came to the end it should.
+// run shows the whole demo. It returns nil only if every sample ended as expected.
 func run(ctx context.Context, s *screen) error {
 	// The libraries' own logs would write across the screen.
 	log.SetLogger(logr.Discard())
@@ -82,7 +82,7 @@ func show(ctx context.Context, e *environment) error {
 	return nil
 }
 
-// causeOf tells an interrupt from an error that it caused.
+// causeOf returns what ended ctx, if something did; else err.
 func causeOf(ctx context.Context, err error) error {
 	if cause := context.Cause(ctx); cause != nil {
 		if errors.Is(cause, operatortest.ErrEnded) {

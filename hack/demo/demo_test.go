@@ -129,7 +129,7 @@ func TestCommandsAreTypedAsInAShell(t *testing.T) {
 	}
 }
 
-// A sample without an ending, and an ending without a sample, are refused.
+// A sample without an expectation, and an expectation without a sample, are refused.
 func TestEverySampleHasAnEnding(t *testing.T) {
 	root, err := sourcetree.Root()
 	if err != nil {
@@ -145,7 +145,7 @@ func TestEverySampleHasAnEnding(t *testing.T) {
 	}
 }
 
-// wantKept wants the demo to have left one folder with these files, and nothing else in it.
+// wantKept checks that the demo has left one folder with only these files.
 func wantKept(t *testing.T, tmp string, want ...string) {
 	t.Helper()
 	folders, err := filepath.Glob(filepath.Join(tmp, "dafty-demo-*"))

@@ -21,7 +21,7 @@ import (
 	"dafty.ai/dafty-operator/api/v1alpha1"
 )
 
-// downloads saves what jobs made as files.
+// downloads saves the results of jobs as files.
 type downloads struct {
 	folder string
 	client *http.Client
@@ -34,7 +34,7 @@ func newDownloads(folder string) *downloads {
 	return &downloads{folder: folder, client: &http.Client{Timeout: time.Minute}, saved: map[types.UID]bool{}}
 }
 
-// keepUp saves what is made while it is made, until stop is called. What it can't save is saveAll's to complain about.
+// keepUp saves results as soon as they are there, until stop is called. saveAll returns the errors of those that it can't save.
 func (a *downloads) keepUp(b *jobTracker) (stop func() error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var work sync.WaitGroup
@@ -51,7 +51,7 @@ func (a *downloads) keepUp(b *jobTracker) (stop func() error) {
 	return func() error { cancel(); work.Wait(); return nil }
 }
 
-// saveAll saves what isn't saved yet.
+// saveAll saves the results that aren't saved yet.
 func (a *downloads) saveAll(ctx context.Context, jobs map[string]jobState) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -84,7 +84,7 @@ type picture struct {
 	width, height *int32
 }
 
-// picturesOf are a job's, named for it.
+// picturesOf returns the pictures of a job, with names of files.
 func picturesOf(job jobState) []picture {
 	result := job.Status.Result
 	if result == nil {
@@ -112,7 +112,7 @@ func extension(address string) string {
 	return path.Ext(u.Path)
 }
 
-// fetch saves a picture, and makes sure that it is one of the size that was told.
+// fetch saves a picture, and checks its size against the result.
 func (a *downloads) fetch(ctx context.Context, p picture) (err error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, p.url, nil)
 	if err != nil {

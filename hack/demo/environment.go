@@ -24,7 +24,7 @@ const (
 	stopWithin  = 5 * time.Second
 )
 
-// environment is all that runs, and how to stop it.
+// environment is all that runs, with how to stop it.
 type environment struct {
 	screen    *screen
 	root      string // of the checkout
@@ -43,7 +43,7 @@ func (e *environment) pictures() string   { return filepath.Join(e.folder, "pict
 func (e *environment) bin() string        { return filepath.Join(e.folder, "bin") }
 func (e *environment) kubeconfig() string { return filepath.Join(e.folder, "kubeconfig") }
 
-// atEnd remembers what to do in the end; the last comes first.
+// atEnd has stop call a function; the last one is called first.
 func (e *environment) atEnd(stop func() error) { e.stops = append(e.stops, stop) }
 
 func (e *environment) stop() error {
@@ -65,7 +65,7 @@ func (e *environment) stop() error {
 	return err
 }
 
-// start brings everything up.
+// start starts everything.
 func (e *environment) start(ctx context.Context) (err error) {
 	if e.root, err = sourcetree.Root(); err != nil {
 		return err
@@ -89,7 +89,7 @@ func (e *environment) start(ctx context.Context) (err error) {
 	return e.startOperator(ctx)
 }
 
-// removeFiles leaves what a user may still want to look at: folders with something in them.
+// removeFiles removes what is of no use after the demo, and empty folders.
 func (e *environment) removeFiles() error {
 	err := errors.Join(os.RemoveAll(e.bin()), os.RemoveAll(e.kubeconfig()))
 	for _, dir := range []string{e.logs(), e.pictures(), e.folder} {
@@ -158,7 +158,7 @@ func serverVersion(cp *kubetest.ControlPlane) (string, error) {
 	return info.GitVersion, nil
 }
 
-// startOperator starts the operator, and what looks on.
+// startOperator starts the operator and the watch of its DaftyJobs.
 func (e *environment) startOperator(ctx context.Context) (err error) {
 	started := e.screen.step("operator")
 	defer func() { started("watches every namespace", err) }()

@@ -20,13 +20,13 @@ import (
 	"dafty.ai/dafty-operator/internal/test/kubetest"
 )
 
-// namespace is where a user works who names none.
+// namespace is the default of kubectl.
 const namespace = metav1.NamespaceDefault
 
-// goneFor is how long a deleted job stays on the board, so that one sees it go.
+// goneFor is how long a deleted job stays in the table.
 const goneFor = time.Minute
 
-// jobTracker knows the DaftyJobs as the API server has them, and those it had.
+// jobTracker has the DaftyJobs of the API server, and those that were deleted.
 type jobTracker struct {
 	screen *screen
 
@@ -35,7 +35,7 @@ type jobTracker struct {
 	changed chan struct{} // closed and replaced at every change
 }
 
-// jobState is a DaftyJob, and when it was deleted.
+// jobState is a DaftyJob with the time of its deletion.
 type jobState struct {
 	*v1alpha1.DaftyJob
 	deletedAt time.Time // zero: it is there
@@ -45,7 +45,7 @@ func newJobTracker(s *screen) *jobTracker {
 	return &jobTracker{screen: s, jobs: map[string]jobState{}, changed: make(chan struct{})}
 }
 
-// follow keeps the board up to date until stop is called.
+// follow watches the DaftyJobs until stop is called.
 func (b *jobTracker) follow(ctx context.Context, config *rest.Config) (stop func() error, err error) {
 	jobs, err := cache.New(config, cache.Options{Scheme: kubetest.Scheme, DefaultNamespaces: map[string]cache.Config{namespace: {}}})
 	if err != nil {
@@ -90,7 +90,7 @@ func (b *jobTracker) change(to jobState) {
 	}
 }
 
-// all are the jobs that are known, by name.
+// all returns the jobs that are known, by name.
 func (b *jobTracker) all() map[string]jobState {
 	jobs, _ := b.look()
 	return jobs
@@ -107,7 +107,7 @@ func (b *jobTracker) look() (map[string]jobState, <-chan struct{}) {
 	return jobs, b.changed
 }
 
-// await returns when the jobs are as is says, or ctx's cause.
+// await returns once a condition holds, or the cause why ctx is done.
 func (b *jobTracker) await(ctx context.Context, is func(map[string]jobState) bool) error {
 	for {
 		jobs, changed := b.look()
@@ -122,7 +122,7 @@ func (b *jobTracker) await(ctx context.Context, is func(map[string]jobState) boo
 	}
 }
 
-// lines are the live table, and a summary below it.
+// lines returns the live table with a summary.
 func (b *jobTracker) lines(width, height int) []string {
 	var rows []row
 	counts := map[string]int{}
@@ -143,10 +143,10 @@ func (b *jobTracker) lines(width, height int) []string {
 	return append(lines, "", summary(counts, width, p))
 }
 
-// hint is for who looks on.
+// hint tells how to leave.
 const hint = "Ctrl-C ends the demo"
 
-// summary counts jobs by phase, and says how to leave where there is room.
+// summary returns the number of jobs by phase, and the hint if there is room.
 func summary(counts map[string]int, width int, p ansi) string {
 	var parts []string
 	for _, phase := range append(slices.Clone(phases), phaseDeleted) {
@@ -165,7 +165,7 @@ func summary(counts map[string]int, width int, p ansi) string {
 	}
 }
 
-// phaseDeleted is the board's own word for a DaftyJob that is gone.
+// phaseDeleted is shown for a DaftyJob that was deleted.
 const phaseDeleted = "Deleted"
 
 var phases = []string{
@@ -173,7 +173,7 @@ var phases = []string{
 	string(v1alpha1.PhaseCancelling), string(v1alpha1.PhaseCompleted), string(v1alpha1.PhaseFailed), string(v1alpha1.PhaseCancelled),
 }
 
-// rowOf is a job as the table shows it.
+// rowOf returns a job as the table shows it.
 func rowOf(job jobState) row {
 	if job.DaftyJob == nil {
 		return row{}
@@ -195,7 +195,7 @@ func ready(job jobState) *metav1.Condition {
 	return meta.FindStatusCondition(job.Status.Conditions, v1alpha1.ConditionReady)
 }
 
-// detail is what there is to say beside kubectl's columns: what is made, what came of it, or what it waits for.
+// detail returns what kubectl's columns don't show: what is requested, the result, or what the job waits for.
 func detail(job jobState) string {
 	status, ready := job.Status, ready(job)
 	switch {
@@ -216,7 +216,7 @@ func detail(job jobState) string {
 	}
 }
 
-// describeSpec says in short what a job is to make.
+// describeSpec returns in short what a job requests.
 func describeSpec(spec v1alpha1.DaftyJobSpec) string {
 	switch {
 	case spec.ImageResize != nil:
@@ -230,7 +230,7 @@ func describeSpec(spec v1alpha1.DaftyJobSpec) string {
 	}
 }
 
-// describeResult says in short what a job made.
+// describeResult returns in short what a job made.
 func describeResult(result *v1alpha1.JobResult) string {
 	switch {
 	case len(result.Images) > 0:

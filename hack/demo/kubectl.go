@@ -36,7 +36,7 @@ func (e *environment) kubectl(ctx context.Context, args ...string) error {
 
 var needsNoQuotes = regexp.MustCompile(`^[\w./:=@%+,-]+$`)
 
-// shellQuoted is a command line as one types it into a shell.
+// shellQuoted returns a command line as it is typed into a shell.
 func shellQuoted(args []string) string {
 	quoted := make([]string, len(args))
 	for i, arg := range args {

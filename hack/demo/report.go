@@ -9,8 +9,7 @@ import (
 	"dafty.ai/dafty-operator/internal/test/daftysim"
 )
 
-// report says what came of the samples, what they cost, and where everything is. It returns how many things are not as
-// they should be.
+// report prints what came of the samples, what they cost, and where everything is. It returns the number of problems.
 func (e *environment) report(samplesTook time.Duration) (problems int) {
 	s, p := e.screen, e.screen.ansi
 	s.print("")
@@ -42,7 +41,7 @@ func (e *environment) report(samplesTook time.Duration) (problems int) {
 	return len(found)
 }
 
-// costTable is a table of what every sample cost and made.
+// costTable returns a table of what every sample cost and made.
 func (e *environment) costTable() []string {
 	type item struct{ name, cost, took, result string }
 	items := []item{{"NAME", "COST", "TOOK", "RESULT"}}
@@ -82,7 +81,7 @@ func (e *environment) costTable() []string {
 	return lines
 }
 
-// outcome is what came of a job that made no picture.
+// outcome returns in words how a job without pictures ended.
 func outcome(job jobState) string {
 	result := strings.ToLower(string(job.Status.Phase))
 	switch {
@@ -97,7 +96,7 @@ func outcome(job jobState) string {
 	return result
 }
 
-// cost is what Dafty took for a job, and for its cancel.
+// cost returns what Dafty charged for a job and its cancel.
 func cost(entries []daftysim.Entry) string {
 	var parts []string
 	for _, entry := range entries {
@@ -106,7 +105,7 @@ func cost(entries []daftysim.Entry) string {
 	return strings.Join(parts, ", ")
 }
 
-// costSummary is all of the ledger in a line. It is true where there are no problems.
+// costSummary returns the ledger in a line, which is right if there are no problems.
 func (e *environment) costSummary(samplesTook time.Duration) string {
 	jobs, cancels, charges, cancelCharges, refunds := 0, 0, 0, 0, 0
 	for _, entry := range e.sim.Ledger() {

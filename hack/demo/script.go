@@ -9,7 +9,7 @@ import (
 	"dafty.ai/dafty-operator/api/v1alpha1"
 )
 
-// playSamples applies the samples and does to them what a user would, until all have ended.
+// playSamples applies the samples and acts as their user until all have ended.
 func (e *environment) playSamples(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, patience, errTooLong)
 	defer cancel()
@@ -48,7 +48,7 @@ func (e *environment) patch(ctx context.Context, name string, to v1alpha1.Desire
 	return e.kubectl(ctx, "patch", "daftyjob", name, "--type", "merge", "-p", fmt.Sprintf(`{"spec":{"desiredState":%q}}`, to))
 }
 
-// awaitProcessing waits until Dafty works on a job, so that stopping it is worth showing.
+// awaitProcessing waits until Dafty works on a job, so that there is something to cancel.
 func (e *environment) awaitProcessing(ctx context.Context, name string) error {
 	err := e.jobs.await(ctx, func(jobs map[string]jobState) bool {
 		job := jobs[name]
@@ -63,7 +63,7 @@ func (e *environment) awaitProcessing(ctx context.Context, name string) error {
 	return nil
 }
 
-// allFinal tells whether every sample has come to an end, whichever.
+// allFinal reports whether every sample has ended, however it did.
 func (e *environment) allFinal(jobs map[string]jobState) bool {
 	for name := range e.samples.jobs {
 		if !final(jobs[name]) {
@@ -73,13 +73,13 @@ func (e *environment) allFinal(jobs map[string]jobState) bool {
 	return true
 }
 
-// final tells whether nothing more becomes of a job.
+// final reports whether a job has ended or was deleted.
 func final(job jobState) bool {
 	return job.DaftyJob != nil && (!job.deletedAt.IsZero() ||
 		slices.Contains([]v1alpha1.Phase{v1alpha1.PhaseCompleted, v1alpha1.PhaseFailed, v1alpha1.PhaseCancelled}, job.Status.Phase))
 }
 
-// describeUnfinished says where the samples stand that haven't ended.
+// describeUnfinished returns the state of the samples that haven't ended.
 func (e *environment) describeUnfinished() string {
 	var b strings.Builder
 	jobs := e.jobs.all()
@@ -91,7 +91,7 @@ func (e *environment) describeUnfinished() string {
 	return b.String()
 }
 
-// describe says where a job stands, in a line.
+// describe returns the state of a job in a line.
 func describe(job jobState) string {
 	if job.DaftyJob == nil {
 		return "not there"

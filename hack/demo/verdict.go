@@ -12,11 +12,11 @@ import (
 type expectation struct {
 	phase  v1alpha1.Phase
 	reason string
-	// deleted: the DaftyJob is deleted, and phase and reason are of no account.
+	// deleted is set if the DaftyJob is to be deleted; phase and reason don't count then.
 	deleted bool
-	// pictures that it makes.
+	// pictures is how many it makes.
 	pictures int
-	// cancelled at Dafty.
+	// cancelled is set if the job is cancelled at Dafty.
 	cancelled bool
 }
 
@@ -42,7 +42,7 @@ func completed(pictures int) expectation {
 	return expectation{phase: v1alpha1.PhaseCompleted, reason: v1alpha1.ReasonCompleted, pictures: pictures}
 }
 
-// problems are what is not as it should be with a sample and its job at Dafty.
+// problems returns how a sample and its job at Dafty differ from what is expected.
 func (e expectation) problems(job jobState, charged []daftysim.Entry) []string {
 	if job.DaftyJob == nil {
 		return []string{"it was never there"}
@@ -73,7 +73,7 @@ func (e expectation) problems(job jobState, charged []daftysim.Entry) []string {
 	return found
 }
 
-// entriesOf are a DaftyJob's in the ledger: its idempotency keys begin with its UID.
+// entriesOf returns the entries of a DaftyJob in the ledger: their idempotency keys begin with its UID.
 func entriesOf(job jobState, ledger []daftysim.Entry) []daftysim.Entry {
 	var found []daftysim.Entry
 	for _, entry := range ledger {
@@ -84,7 +84,7 @@ func entriesOf(job jobState, ledger []daftysim.Entry) []daftysim.Entry {
 	return found
 }
 
-// problems are what is not as it should be with all samples.
+// problems returns how the samples differ from what is expected.
 func (e *environment) problems() []string {
 	var found []string
 	jobs, ledger := e.jobs.all(), e.sim.Ledger()

@@ -21,7 +21,7 @@ import (
 	"dafty.ai/dafty-operator/internal/test/daftysim"
 )
 
-// The Applications. Each has a folder of its name in Git, a namespace and an account at Dafty.
+// The Applications. Each has a folder in Git, a namespace and an account at Dafty of its name.
 const (
 	campaign = "campaign" // the documentation's
 	early    = "early"    // there before the health check is, and deleted in the end
@@ -36,7 +36,7 @@ const (
 	server   = "server"   // applied and compared by the API server
 )
 
-// These have a wrong API key at first, and a sync that fails for it. They differ in what makes them go on.
+// These have a wrong API key at first, so their sync fails. They differ in what starts the next sync.
 const (
 	synced      = "synced"
 	recommitted = "recommitted"
@@ -47,14 +47,14 @@ var rejected = []string{synced, recommitted, retried}
 
 var applications = append([]string{campaign, early, cancels, stated, fails, pruned, again, fleeting, server, waves, ended}, rejected...)
 
-// application is what the tests look at.
+// application has the fields of an Application that the tests check.
 type application struct {
 	Status struct {
 		Sync       struct{ Status, Revision string }
 		Health     struct{ Status string }
 		Conditions []struct{ Type, Message string }
 		History    []struct{ ID int64 }
-		// OperationState is that of the last sync, or of the one that runs.
+		// OperationState is the state of the last sync, or of the current one.
 		OperationState *struct{ Phase, Message, StartedAt, FinishedAt string }
 	}
 }
@@ -74,8 +74,8 @@ func (e *env) application(name string) (application, error) {
 	return app, json.Unmarshal(content, &app)
 }
 
-// create makes the Application of this name: the documentation's, but for its name, repository, folder and namespace, and what
-// change does to it.
+// create creates an Application: the documentation's, with another name, repository, folder and namespace, and with a
+// change.
 func (e *env) create(manifest, name string, change ...func(*unstructured.Unstructured)) {
 	e.Helper()
 	app := map[string]any{}
@@ -107,7 +107,7 @@ func (e *env) create(manifest, name string, change ...func(*unstructured.Unstruc
 	}
 }
 
-// serverSide has the API server apply the manifests, and say what a difference is.
+// serverSide has the API server apply the manifests and compute the differences.
 func serverSide(app *unstructured.Unstructured) {
 	app.SetAnnotations(map[string]string{"argocd.argoproj.io/compare-options": "ServerSideDiff=true"})
 	options := []string{"spec", "syncPolicy", "syncOptions"}
@@ -115,7 +115,7 @@ func serverSide(app *unstructured.Unstructured) {
 	_ = unstructured.SetNestedStringSlice(app.Object, append(before, "ServerSideApply=true"), options...)
 }
 
-// tries gives an Application another number of retries, seconds apart from each other.
+// tries sets an Application's number of retries, with 2 s between them.
 func tries(limit int64) func(*unstructured.Unstructured) {
 	return func(app *unstructured.Unstructured) {
 		retry := map[string]any{"limit": limit, "refresh": true, "backoff": map[string]any{"duration": "2s", "factor": int64(1), "maxDuration": "2s"}}
@@ -123,7 +123,7 @@ func tries(limit int64) func(*unstructured.Unstructured) {
 	}
 }
 
-// refresh has Argo CD look at Git, as a webhook does, and returns once it has.
+// refresh has Argo CD read Git, as a webhook does, and returns once it has.
 func (e *env) refresh(name, how string) {
 	e.Helper()
 	e.kubectl("annotate", "application", name, "--namespace", argoNamespace, "--overwrite", "argocd.argoproj.io/refresh="+how)
@@ -134,7 +134,7 @@ func (e *env) refresh(name, how string) {
 	})
 }
 
-// push commits what was written, and has Argo CD see it.
+// push commits what was written, and refreshes the Application.
 func (e *env) push(name, message string) string {
 	e.Helper()
 	revision := e.repo.commit(message)
@@ -142,7 +142,7 @@ func (e *env) push(name, message string) string {
 	return revision
 }
 
-// waitForStatus waits until the Application is so. revision may be empty.
+// waitForStatus waits until an Application has this status. revision may be empty.
 func (e *env) waitForStatus(name, sync, health, revision string) {
 	e.Helper()
 	e.eventually(fmt.Sprintf("%s is %s and %s", name, sync, health), func(g Gomega) {
@@ -158,7 +158,7 @@ func (e *env) waitForStatus(name, sync, health, revision string) {
 	})
 }
 
-// node is one object, as Argo CD's page shows it.
+// node is an object in Argo CD's resource tree.
 type node struct {
 	Kind, Name string
 	Health     *struct{ Status, Message string }
@@ -181,7 +181,7 @@ func (e *env) health(g Gomega, app, job string) string {
 	return ""
 }
 
-// token is what argocd login got.
+// token returns the token that argocd login got.
 func (e *env) token() string {
 	e.Helper()
 	var config struct {
@@ -195,8 +195,8 @@ func (e *env) token() string {
 	return config.Users[0].Token
 }
 
-// waitForHealth waits until Argo CD shows this of a DaftyJob: its health, and the beginning of the message. A new message alone
-// shows at the next refresh: that is how Argo CD is set up, which ignores changes of a status that leave the health as it was.
+// waitForHealth waits until Argo CD shows this health of a DaftyJob, and the beginning of its message. A new message without a new health shows at
+// the next refresh: Argo CD is set up to ignore changes of a status that don't change the health.
 func (e *env) waitForHealth(app, job, health string) {
 	e.Helper()
 	e.eventually("the health of "+job, func(g Gomega) {
@@ -228,7 +228,7 @@ func (e *env) jobs(app string) []v1alpha1.DaftyJob {
 	return list.Items
 }
 
-// waitForPhase waits until a DaftyJob is in this phase, for this reason.
+// waitForPhase waits until a DaftyJob is in this phase.
 func (e *env) waitForPhase(app, name string, phase v1alpha1.Phase) *v1alpha1.DaftyJob {
 	e.Helper()
 	var job *v1alpha1.DaftyJob
@@ -241,7 +241,7 @@ func (e *env) waitForPhase(app, name string, phase v1alpha1.Phase) *v1alpha1.Daf
 	return job
 }
 
-// waitForDeletion waits until there is no such object any more.
+// waitForDeletion waits until an object doesn't exist any more.
 func (e *env) waitForDeletion(object client.Object, namespace, name string) {
 	e.Helper()
 	e.eventually(fmt.Sprintf("%T %s is gone", object, name), func(g Gomega) {
@@ -250,12 +250,12 @@ func (e *env) waitForDeletion(object client.Object, namespace, name string) {
 	})
 }
 
-// paid is what Dafty has made for an Application.
+// paid returns the ledger's entries of an Application.
 func (e *env) paid(app string) []daftysim.Entry {
 	return slices.DeleteFunc(e.dafty.Ledger(), func(e daftysim.Entry) bool { return e.Account != app })
 }
 
-// checkPaid holds what Dafty has made against what it should have.
+// checkPaid checks how many jobs Dafty has made for an Application.
 func (e *env) checkPaid(app string, jobs int) {
 	e.Helper()
 	if paid := e.paid(app); len(paid) != jobs {
@@ -263,7 +263,7 @@ func (e *env) checkPaid(app string, jobs int) {
 	}
 }
 
-// checkCancelled holds a job at Dafty against a cancel that was confirmed.
+// checkCancelled checks that a job is cancelled at Dafty.
 func (e *env) checkCancelled(id string) {
 	e.Helper()
 	if entry, found := e.dafty.Job(id); !found || !entry.Cancelled || !entry.Terminal() {
@@ -271,7 +271,7 @@ func (e *env) checkCancelled(id string) {
 	}
 }
 
-// secret is in a wave before all others.
+// secret returns the manifest of a Secret that is in a wave before all others.
 func secret(app string) string {
 	return `apiVersion: v1
 kind: Secret
@@ -282,17 +282,17 @@ stringData:
   apiKey: ` + apiKey(app) + "\n"
 }
 
-// short is a job of two seconds, with further lines of its spec.
+// short returns the manifest of a job that takes two seconds, with further lines of its spec.
 func short(name, prompt string, spec ...string) string {
 	return daftyJob(name, append(spec, "imageGenerate: {prompt: "+fmt.Sprintf("%q", prompt)+"}"))
 }
 
-// endless is a job that runs until it is cancelled.
+// endless returns the manifest of a job that runs until it is cancelled.
 func endless(name string, spec ...string) string {
 	return daftyJob(name, append(spec, `videoFrames: {prompt: The sun comes up, startImage: {url: "https://example.com/1.png"}, endImage: {url: "https://example.com/2.png"}}`))
 }
 
-// waiting is a job that is never submitted: it refers to one that isn't there.
+// waiting returns the manifest of a job that is never submitted: it refers to one that doesn't exist.
 func waiting(name string, spec ...string) string {
 	return daftyJob(name, append(spec, `imageUpscale: {image: {jobRef: {name: nobody}}, resolution: 4K}`))
 }
@@ -301,12 +301,12 @@ func daftyJob(name string, spec []string) string {
 	return "apiVersion: dafty.ai/v1alpha1\nkind: DaftyJob\nmetadata:\n  name: " + name + "\nspec:\n  " + strings.Join(spec, "\n  ") + "\n"
 }
 
-// configMap has a wave.
+// configMap returns the manifest of a ConfigMap in a wave.
 func configMap(name, wave string) string {
 	return "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: " + name + "\n  annotations: {argocd.argoproj.io/sync-wave: \"" + wave + "\"}\n"
 }
 
-// folder writes an Application's manifests and its Secret, one object a file named for it.
+// folder writes an Application's manifests and its Secret, one file for an object.
 func (e *env) folder(app string, manifests ...string) {
 	e.Helper()
 	e.withoutSecret(app, append(manifests, secret(app))...)

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// page is a page of the documentation, whose examples are all to be tried.
+// page is a page of the documentation, whose examples must all be used.
 type page struct {
 	t      *testing.T
 	file   string
@@ -27,7 +27,7 @@ func readPage(t *testing.T, file string) *page {
 	p := &page{t: t, file: file}
 	examples := example.FindAllStringSubmatch(string(content), -1)
 	for _, found := range examples {
-		if found[1] != "text" { // text is to be read alone
+		if found[1] != "text" { // text is only to be read
 			p.unused = append(p.unused, found[2])
 		}
 	}
@@ -37,7 +37,7 @@ func readPage(t *testing.T, file string) *page {
 	return p
 }
 
-// example gives the one that begins with what is given.
+// example returns the example that begins with a text.
 func (p *page) example(begin string) string {
 	p.t.Helper()
 	for i, text := range p.unused {
@@ -50,7 +50,7 @@ func (p *page) example(begin string) string {
 	return ""
 }
 
-// checkAllUsed is for the end.
+// checkAllUsed fails for examples that no test has used.
 func (p *page) checkAllUsed() {
 	for _, text := range p.unused {
 		p.t.Errorf("nobody has tried this example of %s:\n%s", p.file, text)

@@ -22,8 +22,8 @@ import (
 	"dafty.ai/dafty-operator/api/v1alpha1"
 )
 
-// One after the other, in one Argo CD, which takes a while to start. All Applications but the first are made at once, so that
-// Argo CD and Dafty work on one while another is looked at.
+// The steps share one Argo CD, which takes a while to start. All Applications but the first are created at once, so that Argo CD and Dafty work on
+// one while another is checked.
 func TestArgoCD(t *testing.T) {
 	e := newEnv(t)
 	application := e.docs.example("apiVersion: argoproj.io/v1alpha1\nkind: Application\n")
@@ -107,7 +107,7 @@ func (e *env) installHealthCheck() {
 		g.Expect(app.Status.Health.Status).To(Equal("Progressing"))
 	})
 
-	// The component gives the same, on top of what Argo CD itself has there.
+	// The component has the same result, on top of Argo CD's own settings.
 	component := e.docs.example("apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nnamespace: argocd\n")
 	for from, to := range map[string]string{
 		"- argocd # as you install it\n":   "- " + e.relative(filepath.Join(built.Source, "manifests", "base", "config")) + "\n",
@@ -134,7 +134,7 @@ func (e *env) installHealthCheck() {
 	}
 }
 
-// logIn is without what needs a Pod: the API server of Argo CD is a process here.
+// logIn leaves out what needs a Pod: the API server of Argo CD is a process here.
 func (e *env) logIn() {
 	if forward := e.docs.example("kubectl port-forward "); !strings.Contains(forward, " service/argocd-server --namespace "+argoNamespace+" 8080:443\n") ||
 		!strings.Contains(e.read(filepath.Join(built.Source, "manifests", "base", "server", "argocd-server-service.yaml")), "port: 443\n") {
@@ -147,10 +147,10 @@ func (e *env) logIn() {
 	}
 }
 
-// gitURL is what the documentation calls the user's repository.
+// gitURL is the user's repository in the documentation.
 const gitURL = "https://git.example.com/marketing.git"
 
-// replace is for what can't be here as it is there.
+// replace replaces what can't be here as it is in the documentation.
 func (e *env) replace(text string, oldnew ...string) string {
 	e.Helper()
 	for i := 0; i < len(oldnew); i += 2 {
@@ -161,13 +161,13 @@ func (e *env) replace(text string, oldnew ...string) string {
 	return strings.NewReplacer(oldnew...).Replace(text)
 }
 
-// startCampaign does what the documentation tells, in the order in which it does.
+// startCampaign follows the documentation, in its order.
 func (e *env) startCampaign(application string) {
 	e.shell(e.docs.example("kubectl get crd "))
 	e.shell(e.docs.example("kubectl create namespace campaign\n"))
 	e.shell(strings.ReplaceAll(e.docs.example("mkdir -p ../marketing"), "../marketing", e.repo.dir))
 	e.repo.write("campaign/kustomization.yaml", e.docs.example("apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n"))
-	// Without nodes, a Deployment is Healthy that has no Pods.
+	// Without nodes, only a Deployment without Pods is Healthy.
 	e.repo.write("campaign/page.yaml", e.replace(e.docs.example("apiVersion: apps/v1\nkind: Deployment\n"), "replicas: 1\n", "replicas: 0\n"))
 	e.repo.write("application.yaml", e.replace(application, gitURL, e.repo.url()))
 	if output, err := e.tryShell(e.repo.dir, e.docs.example("git add ")); err != nil {
@@ -221,7 +221,7 @@ func (e *env) campaignCompletes() {
 	e.waitForHealth(campaign, "launch-hero", "Healthy Completed")
 }
 
-// noDrift looks at what would make Argo CD see a difference, and then at whether it does.
+// noDrift checks that nothing would show Argo CD a difference, and that it sees none.
 func (e *env) noDrift() {
 	for _, job := range e.jobs(campaign) {
 		if job.Generation != 1 {
@@ -259,7 +259,7 @@ func (e *env) noDrift() {
 	}
 }
 
-// syncFlags change nothing that is there already.
+// syncFlags change nothing that exists already.
 var syncFlags = []string{"", " --force", " --replace"}
 
 func (e *env) syncedAgain() {
@@ -276,7 +276,7 @@ func (e *env) syncedAgain() {
 		e.waitForStatus(campaign, "Synced", "Healthy", "")
 		e.checkPaid(campaign, 4)
 		if after := ids(); !maps.Equal(before, after) {
-			e.Errorf("argocd app sync%s has made DaftyJobs anew:\n%v\n%v", flags, before, after)
+			e.Errorf("argocd app sync%s has created DaftyJobs again:\n%v\n%v", flags, before, after)
 		}
 	}
 }
@@ -301,7 +301,7 @@ func (e *env) cancelled() {
 		e.checkCancelled(id)
 		e.waitForHealth(cancels, name, "Healthy Cancelled")
 	}
-	// The fourth still waits. Self-heal has nothing against what Git doesn't mention.
+	// The fourth still waits. Self-heal keeps what Git doesn't mention.
 	e.waitForStatus(cancels, "Synced", "Progressing", revision)
 	e.refresh(cancels, "hard")
 	e.waitForStatus(cancels, "Synced", "Progressing", revision)
@@ -372,7 +372,7 @@ func (e *env) desiredStateRestored() {
 	e.checkPaid(stated, 1)
 }
 
-// waitForIgnoredCommit waits until Argo CD has seen a commit, and syncs nothing of it, as another sync still runs.
+// waitForIgnoredCommit waits until Argo CD has seen a commit, and doesn't sync it, as another sync is still running.
 func (e *env) waitForIgnoredCommit(name, revision string) {
 	e.Helper()
 	e.eventually("the commit is seen and not synced", func(g Gomega) {
@@ -454,7 +454,7 @@ func (e *env) jobFails() {
 	e.checkPaid(fails, 2)
 }
 
-// credentialsRepaired has three Applications whose first wave was Degraded, and then is mended by another Secret.
+// credentialsRepaired repairs three Applications, whose first wave is Degraded, with another Secret.
 func (e *env) credentialsRepaired() {
 	for _, app := range rejected {
 		e.waitForHealth(app, "lake", "Degraded "+v1alpha1.ReasonCredentialsRejected+": ")
@@ -493,7 +493,7 @@ func (e *env) credentialsRepaired() {
 	}
 }
 
-// installOperator has the operator's Applications of the documentation sync, one after the other. Without nodes nothing of it runs.
+// installOperator syncs the documentation's Applications of the operator, one after the other. Without nodes no Pod of it runs.
 func (e *env) installOperator() {
 	for _, folder := range []string{"config", "charts"} {
 		if err := os.CopyFS(filepath.Join(e.repo.dir, folder), os.DirFS(filepath.Join(e.root, folder))); err != nil {
@@ -532,7 +532,7 @@ func (e *env) deletedJobsRunAgain() {
 	for _, name := range []string{"keyed", "unkeyed"} {
 		first[name] = e.waitForPhase(again, name, v1alpha1.PhaseCompleted)
 	}
-	wantsAnew := func(paid int) {
+	waitForNew := func(paid int) {
 		e.Helper()
 		for name, old := range first {
 			e.eventually(name+" is made again", func(g Gomega) {
@@ -549,9 +549,9 @@ func (e *env) deletedJobsRunAgain() {
 	}
 	e.checkPaid(again, 2)
 	e.kubectl("delete", "daftyjobs", "keyed", "unkeyed", "--namespace", again)
-	wantsAnew(3)
+	waitForNew(3)
 	e.shell("argocd app sync again --replace --force")
-	wantsAnew(4)
+	waitForNew(4)
 
 	// A request can't be changed; a new name makes a new job, and prunes the old.
 	e.repo.write(again+"/unkeyed.yaml", short("unkeyed", "A pond"))
@@ -618,8 +618,8 @@ func (e *env) deleted() {
 	e.checkPaid(early, 2)
 }
 
-// checkSecretDeletedLast holds the order of the API server's answers: the last DaftyJob lost its finalizer before somebody deleted
-// the Secret.
+// checkSecretDeletedLast checks the order of the API server's answers: the last DaftyJob lost its finalizer before the Secret was
+// deleted.
 func (e *env) checkSecretDeletedLast(namespace string) {
 	e.Helper()
 	events, err := e.cp.AuditEvents()

@@ -29,9 +29,9 @@ import (
 )
 
 const (
-	// patience is for what takes seconds, on a machine that has much else to do.
+	// patience is for what takes seconds, on a busy machine.
 	patience = 2 * time.Minute
-	// pollInterval is the time between two looks.
+	// pollInterval is the time between two polls.
 	pollInterval = 250 * time.Millisecond
 	// argoNamespace is where Argo CD and its Applications live.
 	argoNamespace = "argocd"
@@ -82,8 +82,8 @@ func newEnv(t *testing.T) *env {
 	return e
 }
 
-// startDafty has an account for each Application, which is also its name and part of its key. Clips between two frames are
-// never ready, so whoever makes one has time to cancel it; that takes two seconds, which shows who waits for it.
+// startDafty has an account for each Application, with its name. Videos between two frames never end, so that there is time to cancel them; a cancel
+// takes two seconds, which shows who waits for it.
 func (e *env) startDafty() {
 	opts := daftysim.Options{
 		Variants: daftysim.Variants{AfterCancel: daftysim.AfterCancelLater}, CancelSettles: 2 * time.Second,
@@ -120,7 +120,7 @@ func (e *env) startOperator() {
 	}
 }
 
-// startArgoCD installs what Argo CD installs, and runs its programs as processes beside the API server.
+// startArgoCD applies Argo CD's manifests, and runs its programs as processes.
 func (e *env) startArgoCD() {
 	e.kubectl("create", "namespace", argoNamespace)
 	manifests := e.relative(filepath.Join(built.Source, "manifests"))
@@ -160,7 +160,7 @@ func (e *env) startArgoCD() {
 	e.healthy(metrics)
 }
 
-// script is one of Argo CD's, made executable: the go command keeps a module's files as they aren't.
+// script returns a copy of a script of Argo CD's that is executable, as files of a module aren't.
 func (e *env) script(name string) string {
 	path := filepath.Join(e.dir, "home", name)
 	if err := os.WriteFile(path, []byte(e.read(filepath.Join(built.Source, "hack", name))), 0o700); err != nil {
@@ -169,7 +169,7 @@ func (e *env) script(name string) string {
 	return path
 }
 
-// argoEnv has folders that are nobody else's, as two of them may run on one machine.
+// argoEnv returns variables that name folders of the test's own, as several may run on one machine.
 func (e *env) argoEnv() []string {
 	in := func(dir string) string { return filepath.Join(e.dir, dir) }
 	return []string{
@@ -180,7 +180,7 @@ func (e *env) argoEnv() []string {
 	}
 }
 
-// start runs a program that ends with the test, and keeps what it says.
+// start runs a program that ends with the test, and keeps its log.
 func (e *env) start(name, program string, env []string, args ...string) {
 	guarded, err := e.cp.Guard(name, program)
 	if err != nil {
@@ -216,8 +216,8 @@ func (e *env) read(file string) string {
 	return string(content)
 }
 
-// logFailure shows what there is to see of a failure: the Applications and the DaftyJobs, and the end of each log. All of them are
-// kept where E2E_LOGS says.
+// logFailure prints the Applications, the DaftyJobs and the end of each log, if the test has failed. The logs are kept in the folder
+// E2E_LOGS.
 func (e *env) logFailure() {
 	if !e.Failed() {
 		return
@@ -236,7 +236,7 @@ func (e *env) logFailure() {
 	}
 }
 
-// eventually waits for what has to come, and tells what of it didn't.
+// eventually polls until the expectations hold.
 func (e *env) eventually(what string, holds func(Gomega)) {
 	e.Helper()
 	NewWithT(e.T).Eventually(holds).WithTimeout(patience).WithPolling(pollInterval).WithContext(e.Context()).Should(Succeed(), what)
@@ -265,7 +265,7 @@ func (e *env) healthy(address string) {
 	})
 }
 
-// relative is a folder as kustomize wants it, from those that kustomization makes.
+// relative returns the path of a folder relative to the one that kustomization writes, as kustomize needs it.
 func (e *env) relative(folder string) string {
 	path, err := filepath.Rel(filepath.Join(e.dir, "kustomization"), folder)
 	if err != nil {
@@ -274,7 +274,7 @@ func (e *env) relative(folder string) string {
 	return path
 }
 
-// kustomization builds one, and gives the file with what it builds.
+// kustomization builds a kustomization, and returns the file with the result.
 func (e *env) kustomization(name, content string) string {
 	dir := filepath.Join(e.dir, "kustomization")
 	file := filepath.Join(e.dir, name+".yaml")
@@ -308,7 +308,7 @@ func (e *env) kubectl(args ...string) string {
 	return output
 }
 
-// shell runs a command of a user who stands at the top of the checkout, and is logged in to Kubernetes and to Argo CD.
+// shell runs a command at the top of the checkout, as a user who is logged in to Kubernetes and Argo CD.
 func (e *env) shell(command string) {
 	e.Helper()
 	if output, err := e.tryShell(e.root, command); err != nil {
@@ -316,7 +316,7 @@ func (e *env) shell(command string) {
 	}
 }
 
-// tryShell runs a command of a user who stands elsewhere, or one that may fail.
+// tryShell runs a command in another folder, or one that may fail.
 func (e *env) tryShell(dir, command string) (string, error) {
 	ctx, cancel := context.WithTimeoutCause(e.Context(), patience, fmt.Errorf("it took longer than %s", patience))
 	defer cancel()
@@ -332,5 +332,5 @@ func (e *env) tryShell(dir, command string) (string, error) {
 	return string(output), err
 }
 
-// cliConfig is where argocd login keeps what it got.
+// cliConfig returns the file of argocd login.
 func (e *env) cliConfig() string { return filepath.Join(e.dir, "home", "argocd") }

@@ -35,8 +35,8 @@ const (
 	apiKey     = "key-of-the-image-test"
 )
 
-// container runs an image as the Deployment's security context demands: the image's user, a root that can't be written, no
-// capability and none to gain. It shares the machine's network, as the API server is there.
+// container runs an image with the Deployment's security context: the image's user, a read-only root, and no capabilities. It shares the machine's
+// network, as the API server is there.
 type container struct {
 	t      *testing.T
 	root   string // of the image's files
@@ -67,7 +67,7 @@ func (s *store) container(t *testing.T, name string) *container {
 	return c
 }
 
-// command is runc, which passes signals on and ends as the program does.
+// command returns a command of runc, which passes signals on and ends as the program does.
 func (c *container) command(args ...string) *exec.Cmd {
 	c.t.Helper()
 	uid, gid, _ := strings.Cut(c.config.Config.User, ":")
@@ -108,7 +108,7 @@ func (c *container) run(args ...string) (output string, err error) {
 	return string(out), err
 }
 
-// daftyCertificate is that of every https server of httptest.
+// daftyCertificate returns the certificate of every https server of httptest.
 func daftyCertificate(t *testing.T) *x509.Certificate {
 	t.Helper()
 	server := httptest.NewTLSServer(http.NotFoundHandler())
@@ -116,8 +116,8 @@ func daftyCertificate(t *testing.T) *x509.Certificate {
 	return server.Certificate()
 }
 
-// runsJobs installs the operator with dist/install.yaml, runs its image in place of a node with the flags and the rights
-// that its Pod would have, and has a job made. Dafty is reached by https, so the image's certificates are used.
+// runsJobs installs the operator with dist/install.yaml, runs its image with the flags and the rights that its Pod would have, and has a job
+// made. Dafty is reached by https, so the image's certificates are used.
 func runsJobs(t *testing.T, s *store, name string, i image) {
 	g := NewWithT(t)
 	env := kubetest.Start(t)
@@ -168,7 +168,7 @@ spec: {imageGenerate: {prompt: A logo}}
 	g.Expect(operator.Stop(30 * time.Second)).To(Succeed())
 }
 
-// inCluster gives the container what a Pod has of its cluster: the API server's address and its service account's token.
+// inCluster mounts what a Pod has of its cluster, which is its service account's token, and returns the variables with the API server's address.
 func inCluster(t *testing.T, env *kubetest.Env, c *container, account string) []string {
 	t.Helper()
 	dir := t.TempDir()

@@ -1,7 +1,7 @@
 //go:build image
 
-// Package image builds the image as make image does, judges what is in it, and runs it as the Deployment would: on a
-// machine without a registry, on bases made of its own Go, busybox and CA certificates. Run it by make image-test.
+// Package image builds the image as make image does, checks its content, and runs it as the Deployment would: without a registry, on bases made of
+// the machine's Go, busybox and CA certificates. Run it by make image-test.
 package image
 
 import (
@@ -23,7 +23,7 @@ import (
 	"dafty.ai/dafty-operator/internal/test/sourcetree"
 )
 
-// What the image is stamped with. The time is as long before today as a rebuild of a release can be after it.
+// What the image is stamped with. The time is in the past, as for a rebuild of a release.
 const (
 	version = "v0.0.0-image"
 	commit  = "0123456789abcdef0123456789abcdef01234567"
@@ -49,7 +49,7 @@ func TestImage(t *testing.T) {
 	certificate := daftyCertificate(t)
 	s.standInForGo(t)
 	base := s.standInForBase(t, native, certificate)
-	// As a release has BuildKit do it.
+	// As BuildKit does for a release.
 	reproducible := []string{"--timestamp", fmt.Sprint(epoch.Unix())}
 	first := s.build(t, "localhost/dafty-operator:first", native, reproducible...)
 
@@ -57,7 +57,7 @@ func TestImage(t *testing.T) {
 		if second := s.build(t, "localhost/dafty-operator:second", native, reproducible...); second.digest != first.digest {
 			t.Errorf("%s, and then %s: %+v and %+v", first.digest, second.digest, first.config, second.config)
 		}
-		// Nor does the layer need the builder's help.
+		// The layer is the same without that too.
 		if third := s.build(t, "localhost/dafty-operator:third", native); !reflect.DeepEqual(third.layers, first.layers) {
 			t.Errorf("layers %v, and then %v", first.layers, third.layers)
 		}
@@ -78,11 +78,11 @@ func TestImage(t *testing.T) {
 	t.Run("it makes jobs", func(t *testing.T) { runsJobs(t, s, "localhost/dafty-operator:first", first) })
 }
 
-// published is the image's name after a release.
+// published returns the image's name after a release.
 func (i image) published() string { return "registry.example.com/dafty-operator@" + i.digest }
 
-// releaseFiles makes them as the release does: the programs are those of the image although nothing of a container went into
-// them, and install.yaml and the chart install this image and no other.
+// releaseFiles makes the files of a release: the programs are the same as the image's although they aren't built in a container, and install.yaml and
+// the chart install this image and no other.
 func releaseFiles(t *testing.T, root, arch string, i image) {
 	run := func(dir, name string, args ...string) string {
 		t.Helper()
@@ -125,7 +125,7 @@ func releaseFiles(t *testing.T, root, arch string, i image) {
 	}
 }
 
-// checkImage holds an image against what the Dockerfile promises.
+// checkImage checks an image against what the Dockerfile promises.
 func checkImage(t *testing.T, got, base image, arch string) {
 	t.Helper()
 	if got.config.OS != "linux" || got.config.Architecture != arch {
@@ -172,7 +172,7 @@ func checkImage(t *testing.T, got, base image, arch string) {
 	checkProgram(t, file.content, arch)
 }
 
-// checkProgram: static, for its platform, and with nothing in it of the place where it was built.
+// checkProgram checks that a program is static, for its platform, and has nothing in it of the place where it was built.
 func checkProgram(t *testing.T, program []byte, arch string) {
 	t.Helper()
 	binary, err := elf.NewFile(bytes.NewReader(program))
@@ -208,7 +208,7 @@ func checkProgram(t *testing.T, program []byte, arch string) {
 	}
 }
 
-// toolchain is the Go that go.mod names.
+// toolchain returns the Go that go.mod names.
 func toolchain(t *testing.T, root string) string {
 	t.Helper()
 	content, err := os.ReadFile(filepath.Join(root, "go.mod"))

@@ -34,11 +34,11 @@ import (
 const (
 	apiKey    = "dk_process_7be40c91d2a85f36"
 	someImage = "0d5c6b1e-3f2a-4b7c-9a10-1c2d3e4f5a6b"
-	// patience is for what nothing stands in the way of but a busy machine.
+	// patience is for what takes long only on a busy machine.
 	patience = 60 * time.Second
 )
 
-// env is a namespace with a Secret, and a Dafty whose jobs move by hand.
+// env is a namespace with a Secret, and a Dafty whose jobs the test starts and ends.
 type env struct {
 	*kubetest.Env
 	t   *testing.T
@@ -48,7 +48,7 @@ type env struct {
 	jobs   []*v1alpha1.DaftyJob    // each version, in the order of the API server
 	leases []*coordinationv1.Lease // the same
 
-	// unanswered are the creates whose answer waits for the channel to be closed, by what is in their body.
+	// unanswered has the creates whose answer waits until the channel is closed, by what is in their body.
 	unanswered map[string]chan struct{}
 }
 
@@ -59,7 +59,7 @@ func newEnv(t *testing.T) *env {
 	})
 }
 
-// newEnvIn is newStage on a control plane of the test's own, with a Dafty that differs so.
+// newEnvIn is newEnv on a control plane of the test's own, with other options of Dafty.
 func newEnvIn(t *testing.T, control *kubetest.Env, dafty daftysim.Options) *env {
 	t.Helper()
 	dafty.Manual, dafty.Limits = true, daftysim.NoLimits
@@ -102,7 +102,7 @@ func (e *env) record(list client.ObjectList, keep func(client.Object)) {
 	}()
 }
 
-// createJob makes a DaftyJob whose prompt is its name.
+// createJob creates a DaftyJob with its name in its prompt.
 func (e *env) createJob(name string) {
 	e.t.Helper()
 	job := &v1alpha1.DaftyJob{ObjectMeta: metav1.ObjectMeta{Name: name}}
@@ -119,7 +119,7 @@ func (e *env) get(name string) *v1alpha1.DaftyJob {
 	return job
 }
 
-// waitFor waits for what must come.
+// waitFor polls until a condition holds, or ends the test.
 func (e *env) waitFor(what string, within time.Duration, holds func() bool) {
 	e.t.Helper()
 	for deadline := time.Now().Add(within); !holds(); time.Sleep(20 * time.Millisecond) {
@@ -146,7 +146,7 @@ func (e *env) describe() string {
 	return b.String()
 }
 
-// entries are the jobs that Dafty made for a DaftyJob.
+// entries returns the jobs that Dafty made for a DaftyJob.
 func (e *env) entries(name string) []daftysim.Entry {
 	uid := string(e.get(name).UID)
 	var own []daftysim.Entry
@@ -158,7 +158,7 @@ func (e *env) entries(name string) []daftysim.Entry {
 	return own
 }
 
-// checkPaidOnce holds the ledger and the requests against what may be paid for.
+// checkPaidOnce checks that Dafty made at most one job for a DaftyJob, and no request broke its contract.
 func (e *env) checkPaidOnce() {
 	e.t.Helper()
 	paid := map[string]int{}
@@ -176,7 +176,7 @@ func (e *env) checkPaidOnce() {
 	}
 }
 
-// waitForLease waits for a version of the lease, from the n-th on, and gives it and its number.
+// waitForLease waits for a version of the lease, from a number on, and returns it and its number.
 func (e *env) waitForLease(what string, from int, within time.Duration, is func(*coordinationv1.Lease) bool) (*coordinationv1.Lease, int) {
 	e.t.Helper()
 	var found *coordinationv1.Lease
@@ -202,7 +202,7 @@ func holderOf(l *coordinationv1.Lease) string {
 	return *l.Spec.HolderIdentity
 }
 
-// resourceVersion is when an object was written, in the order of all writes to the API server: they have one etcd.
+// resourceVersion returns the place of an object's last write in the order of all writes: they have one etcd.
 func (e *env) resourceVersion(o client.Object) uint64 {
 	e.t.Helper()
 	v, err := strconv.ParseUint(o.GetResourceVersion(), 10, 64)
@@ -212,7 +212,7 @@ func (e *env) resourceVersion(o client.Object) uint64 {
 	return v
 }
 
-// firstVersion is the first recorded version of a DaftyJob that is so.
+// firstVersion returns the first recorded version of a DaftyJob for which a condition holds.
 func (e *env) firstVersion(name string, is func(*v1alpha1.DaftyJob) bool) *v1alpha1.DaftyJob {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -224,7 +224,7 @@ func (e *env) firstVersion(name string, is func(*v1alpha1.DaftyJob) bool) *v1alp
 	return nil
 }
 
-// daftyProxy is an address of Dafty that one process alone uses.
+// daftyProxy is an address of Dafty that only one process uses.
 type daftyProxy struct {
 	url string
 
@@ -233,7 +233,7 @@ type daftyProxy struct {
 	open     int
 }
 
-// request is one request.
+// request is a request to Dafty.
 type request struct {
 	at           time.Time
 	method, path string
@@ -259,7 +259,7 @@ func (e *env) newProxy() *daftyProxy {
 	return d
 }
 
-// serve is Dafty, which holds back some answers.
+// serve answers as Dafty, after waiting for createWithoutAnswer's answer.
 func (e *env) serve(w http.ResponseWriter, req *http.Request) {
 	body, err := io.ReadAll(req.Body)
 	if err != nil {
@@ -283,7 +283,7 @@ func (e *env) serve(w http.ResponseWriter, req *http.Request) {
 	_, _ = w.Write(answer.Body.Bytes())
 }
 
-// takeUnanswered says until when the answer to a request with this body is held back, once.
+// takeUnanswered returns what the answer to a request with this body waits for, once; nil if it doesn't wait.
 func (e *env) takeUnanswered(body []byte) chan struct{} {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -296,7 +296,7 @@ func (e *env) takeUnanswered(body []byte) chan struct{} {
 	return nil
 }
 
-// requestsSince are the requests that came after a moment.
+// requestsSince returns the requests that came after a moment.
 func (d *daftyProxy) requestsSince(moment time.Time) []request {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -309,14 +309,14 @@ func (d *daftyProxy) requestsSince(moment time.Time) []request {
 	return later
 }
 
-// inFlight is how many requests have no answer yet.
+// inFlight returns how many requests have no answer yet.
 func (d *daftyProxy) inFlight() int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.open
 }
 
-// delayLists puts a proxy between the operators and the API server, which lets DaftyJobs through once listed is closed.
+// delayLists puts a proxy between the operators and the API server, which passes requests for DaftyJobs once listed is closed.
 func (e *env) delayLists(listed <-chan struct{}) {
 	e.t.Helper()
 	direct, err := clientcmd.BuildConfigFromFlags("", e.Kubeconfig)

@@ -17,8 +17,8 @@ import (
 	"dafty.ai/dafty-operator/internal/test/kubetest"
 )
 
-// etcd is set back to a snapshot beneath a running operator. What was done since is forgotten by the cluster, but neither by Dafty nor by the
-// operator: soon all agrees with Dafty's ledger again, and nothing is paid for a second time.
+// etcd is set back to a snapshot while an operator runs. The cluster has lost what was done since, but neither Dafty nor the operator has: soon
+// all agrees with Dafty's ledger again, and nothing is paid for a second time.
 func TestEtcdIsSetBack(t *testing.T) {
 	t.Parallel()
 	cp, err := kubetest.New(t.Context(), kubetest.Options{})
@@ -70,7 +70,7 @@ func TestEtcdIsSetBack(t *testing.T) {
 	}
 	before := e.get("processing")
 
-	// What the cluster is to forget.
+	// What the cluster is to lose.
 	if err := e.sim.Finish(job("finishes"), daftysim.Succeed); err != nil {
 		t.Fatal(err)
 	}
@@ -105,7 +105,7 @@ func TestEtcdIsSetBack(t *testing.T) {
 	if !e.isGone("created") {
 		t.Error("the one that was created since is still there")
 	}
-	// The process remembers that these were called off; their specs, which are set back, ask for something else.
+	// The process knows that these were cancelled; their specs, which are set back, ask for something else.
 	for _, name := range []string{"called-off", "deleted"} {
 		conditions := e.get(name).Status.Conditions
 		ready := meta.FindStatusCondition(conditions, v1alpha1.ConditionReady)
@@ -140,8 +140,8 @@ func (e *env) isGone(name string) bool {
 	return apierrors.IsNotFound(e.Client.Get(e.t.Context(), client.ObjectKey{Namespace: e.Namespace, Name: name}, &v1alpha1.DaftyJob{}))
 }
 
-// checkLedger holds all DaftyJobs against Dafty's ledger: each has one job there, which ended as it says, and but for those that are named there is no
-// other.
+// checkLedger checks all DaftyJobs against Dafty's ledger: each has one job there, which ended as its status says, and there is no other job but
+// the given ones.
 func (e *env) checkLedger(but ...string) {
 	e.t.Helper()
 	e.checkPaidOnce()

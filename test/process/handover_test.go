@@ -18,8 +18,8 @@ import (
 
 const leaderElect = "--leader-elect"
 
-// leaseTiming isn't the default one, so that it is seen to count. It is no shorter, as a busy machine may keep a leader from
-// renewing its lease for some seconds.
+// leaseTiming differs from the default, to show that the flags count. It isn't shorter, as a busy machine may keep a leader from renewing its lease
+// for some seconds.
 var leaseTiming = []string{leaderElect, "--leader-elect-lease-duration=16s", "--leader-elect-renew-deadline=11s", "--leader-elect-retry-period=1s"}
 
 // startPair starts a leader, and a standby that is ready.
@@ -32,8 +32,8 @@ func (e *env) startPair(args ...string) (leader, standby *operator) {
 	return leader, standby
 }
 
-// createWithoutAnswer has Dafty make the job of a DaftyJob at once, and hold its answer back until answer is called. A repeat of the
-// request is answered at once.
+// createWithoutAnswer creates a DaftyJob whose job Dafty makes at once, but doesn't answer until answer is called. A repeat of the request is
+// answered at once.
 func (e *env) createWithoutAnswer(name string) (answer func()) {
 	e.t.Helper()
 	heldBack := make(chan struct{})
@@ -131,7 +131,7 @@ func TestHandover(t *testing.T) {
 		t.Errorf("the job id was written as %s, after the lease was given back as %s", written.ResourceVersion, released.ResourceVersion)
 	}
 
-	// Takeovers list nothing anew.
+	// Takeovers list nothing again.
 	events, err := e.AuditEvents()
 	if err != nil {
 		t.Fatal(err)
@@ -139,7 +139,7 @@ func TestHandover(t *testing.T) {
 	for _, event := range events {
 		if ref := event.ObjectRef; ref != nil && ref.Resource == "daftyjobs" && ref.Namespace == e.Namespace && strings.HasPrefix(event.UserAgent, "manager/") &&
 			event.RequestReceivedTimestamp.After(asked) && (event.Verb == "list" || event.Verb == "watch") {
-			t.Errorf("the standby lists or watches the DaftyJobs anew: %s", event.RequestURI)
+			t.Errorf("the standby lists or watches the DaftyJobs again: %s", event.RequestURI)
 		}
 	}
 
@@ -195,7 +195,7 @@ func TestLeaderIsKilled(t *testing.T) {
 		t.Errorf("the standby called Dafty before it had the lease: %v", calls[0])
 	}
 
-	// The create was cut off: it is asked for again under its own key, when the first has surely passed.
+	// The create was cut off: it is sent again with its own key, once the first can't be under way any more.
 	e.waitFor("late has its job", 2*patience, func() bool { return e.get("late").Status.JobID != "" })
 	t.Logf("the create that was cut off had its job id after %s", time.Since(killed).Round(time.Second))
 	e.sim.FinishAll(daftysim.Succeed)
@@ -207,7 +207,7 @@ func TestLeaderIsKilled(t *testing.T) {
 	e.checkPaidOnce()
 }
 
-// A leader that finds its lease in other hands ends at once, whatever is on its way.
+// A leader that has lost its lease ends at once, whatever calls are in flight.
 func TestLeaseIsLost(t *testing.T) {
 	t.Parallel()
 	e := newEnv(t)
@@ -249,7 +249,7 @@ func TestLeaseIsLost(t *testing.T) {
 		t.Errorf("the lease that was another's is %q's", holder)
 	}
 
-	// It was answered by nobody, and stands in doubt for whoever leads.
+	// It has no answer, and is in doubt for the next leader.
 	if late := e.get("late"); late.Status.JobID != "" || !late.Status.InDoubt() {
 		t.Errorf("late is %+v", late.Status)
 	}
@@ -264,7 +264,7 @@ func TestLeaseIsLost(t *testing.T) {
 	e.checkPaidOnce()
 }
 
-// Whoever is in a hurry asks twice.
+// A second signal ends the process at once.
 func TestSecondSignal(t *testing.T) {
 	t.Parallel()
 	e := newEnv(t)
@@ -284,7 +284,7 @@ func TestSecondSignal(t *testing.T) {
 	}
 }
 
-// Ready is who has all DaftyJobs in memory. Who isn't yet is healthy all the same: to be killed would help nobody.
+// A process is ready once it has all DaftyJobs in its cache. It is healthy before: a restart wouldn't help.
 func TestProbes(t *testing.T) {
 	t.Parallel()
 	e := newEnv(t)

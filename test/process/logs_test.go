@@ -10,7 +10,7 @@ import (
 	"dafty.ai/dafty-operator/internal/test/daftysim"
 )
 
-// runJobs lets one DaftyJob complete, has another refused, and ends the operator.
+// runJobs has one DaftyJob complete and another refused, and ends the operator.
 func (e *env) runJobs(p *operator) {
 	e.t.Helper()
 	e.createJob("hero")
@@ -30,7 +30,7 @@ func (e *env) runJobs(p *operator) {
 	}
 }
 
-// The log as it is installed: no flag about it is given.
+// The log with the default flags.
 func TestLog(t *testing.T) {
 	t.Parallel()
 	e := newEnv(t)
@@ -68,7 +68,7 @@ func TestLog(t *testing.T) {
 	}
 }
 
-// At debug level each decision and each call is told.
+// At debug level each decision and each call is logged.
 func TestDebugLog(t *testing.T) {
 	t.Parallel()
 	e := newEnv(t)

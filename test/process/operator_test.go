@@ -11,7 +11,7 @@ import (
 	"dafty.ai/dafty-operator/internal/test/operatortest"
 )
 
-// operator is one process.
+// operator is a process with a Dafty of its own.
 type operator struct {
 	*operatortest.Process
 	t      *testing.T
@@ -19,7 +19,7 @@ type operator struct {
 	dafty  *daftyProxy
 }
 
-// start runs an operator for the stage's namespace alone. env are further environment variables.
+// start runs an operator that watches only the namespace of the test. env are further environment variables.
 func (e *env) start(name string, env []string, args ...string) *operator {
 	e.t.Helper()
 	p := &operator{t: e.t, probes: operatortest.FreeAddress(e.t), dafty: e.newProxy()}

@@ -62,7 +62,7 @@ func TestKeyIsInNoLogOfAnyLevel(t *testing.T) {
 	}
 }
 
-// dropManagedFields takes out of the Secret all that would come before the key where only the beginning of a Secret is printed.
+// dropManagedFields removes from the Secret what comes before the key, for logs that print only the beginning of an object.
 func (e *env) dropManagedFields() {
 	e.t.Helper()
 	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: e.Namespace, Name: v1alpha1.DefaultSecretName}}

@@ -26,7 +26,7 @@ import (
 	"dafty.ai/dafty-operator/internal/test/sourcetree"
 )
 
-// collector takes spans as an OpenTelemetry collector does.
+// collector receives spans as an OpenTelemetry collector does.
 type collector struct {
 	url string
 
@@ -82,7 +82,7 @@ func attributes(list []*commonv1.KeyValue) map[string]string {
 	return all
 }
 
-// find is the first span of that name with these attributes.
+// find returns the first span of that name with these attributes.
 func (r *collector) find(name string, with map[string]string) *tracev1.Span {
 	for _, span := range r.spans {
 		own := attributes(span.Attributes)
@@ -97,7 +97,7 @@ func (r *collector) find(name string, with map[string]string) *tracev1.Span {
 	return nil
 }
 
-// checkDocumented holds the attributes of all spans against the table in the docs.
+// checkDocumented checks the attributes of all spans against the table in the docs.
 func (r *collector) checkDocumented(t *testing.T) {
 	t.Helper()
 	const call = "METHOD /path"
@@ -134,7 +134,7 @@ func (r *collector) checkDocumented(t *testing.T) {
 
 var codeSpan = regexp.MustCompile("`([^`]+)`")
 
-// documentedRows are the rows of the table with that head in docs/observability.md, cell by cell.
+// documentedRows returns the cells of the table with that head in docs/observability.md.
 func documentedRows(t *testing.T, head string) (rows [][]string) {
 	t.Helper()
 	root, err := sourcetree.Root()
@@ -249,7 +249,7 @@ func TestTraces(t *testing.T) {
 	}
 }
 
-// Without the environment nothing is sent, to where a collector would be by default neither.
+// With the exporter none nothing is sent.
 func TestNoTraces(t *testing.T) {
 	t.Parallel()
 	e := newEnv(t)
@@ -261,7 +261,7 @@ func TestNoTraces(t *testing.T) {
 	}
 }
 
-// A receiver that is away disturbs nothing.
+// An unreachable collector disturbs nothing.
 func TestTracesToNowhere(t *testing.T) {
 	t.Parallel()
 	e := newEnv(t)

@@ -13,8 +13,8 @@ import (
 	"dafty.ai/dafty-operator/internal/test/daftysim"
 )
 
-// processingTimes are those that the users of a soak ask for, with how long Dafty takes for them: what is called off must be
-// seen running, and what isn't must come to its end.
+// processingTimes has how long Dafty takes for the operations that the users request: cancelled jobs must have been seen running, and others
+// must end.
 var processingTimes = map[daftysim.Operation]time.Duration{
 	daftysim.GenerateImage: time.Second,
 	daftysim.EditImage:     4 * time.Second,
@@ -22,12 +22,12 @@ var processingTimes = map[daftysim.Operation]time.Duration{
 	daftysim.ResizeImage:   20 * time.Second,
 }
 
-// daftyServer is a simulated Dafty that tells when it is called.
+// daftyServer is a simulated Dafty that signals when it is called.
 type daftyServer struct {
 	*daftysim.Simulator
 	url string
 
-	// Whoever waits for one of these gets the next such moment.
+	// Whoever receives from one of these gets the next such moment.
 	createArrives, createAnswered, cancelArrives, cancelAnswered chan struct{}
 }
 
@@ -74,10 +74,10 @@ func notify(bell chan struct{}) {
 	}
 }
 
-// injectFaults has calls to Dafty go wrong.
+// injectFaults has calls to Dafty fail.
 func (r *run) injectFaults(ctx context.Context, chance *rand.Rand) {
 	defer r.dafty.ClearFaults()
-	// The last moments are calm: each answer that is lost there would be waited for at the end.
+	// There are no faults in the last moments: each lost answer would be waited for at the end.
 	ctx, cancel := context.WithTimeout(ctx, r.length-min(r.length/5, 10*time.Second))
 	defer cancel()
 	for pause(ctx, between(chance, 100*time.Millisecond, 1500*time.Millisecond)) {

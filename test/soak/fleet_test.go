@@ -16,11 +16,11 @@ import (
 )
 
 const (
-	// startWithin is for a process that nothing stands in the way of.
+	// startWithin bounds a start that waits for no lease.
 	startWithin = 30 * time.Second
-	// takeOverWithin is the lease's 15 s, the retries, and patience.
+	// takeOverWithin is the lease's 15 s, the retries, and time for a busy machine.
 	takeOverWithin = 60 * time.Second
-	// endWithin is for a process that is asked to end.
+	// endWithin bounds the end of a process that is asked to end.
 	endWithin = 45 * time.Second
 	// tailLines is how much of a log an error shows.
 	tailLines = 10
@@ -35,7 +35,7 @@ func program(t *testing.T) string {
 	return operatortest.Program(t)
 }
 
-// fleet is the operator's processes.
+// fleet has all processes of the operator.
 type fleet struct {
 	t        *testing.T
 	timeline *timeline
@@ -59,7 +59,7 @@ func newFleet(t *testing.T, timeline *timeline, program, kubeconfig, daftyURL st
 	return f
 }
 
-// operator is one of them.
+// operator is a process of the operator.
 type operator struct {
 	*operatortest.Process
 	mu     sync.Mutex
@@ -102,7 +102,7 @@ func (f *fleet) kill(p *operator, why string) {
 	f.end(p)
 }
 
-// end is kill -9 too, of a process whose time is over.
+// end is kill -9 too, of a process that isn't needed any more.
 func (f *fleet) end(p *operator) {
 	p.mu.Lock()
 	p.paused = false
@@ -119,7 +119,7 @@ const (
 	takeovers = "takeover"
 )
 
-// pause is kill -STOP: the process knows nothing of the time that passes until it goes on.
+// pause is kill -STOP: the process doesn't notice the time until it is resumed.
 func (f *fleet) pause(p *operator, why string) {
 	p.mu.Lock()
 	p.paused = true
@@ -144,7 +144,7 @@ func (f *fleet) killAll() {
 	}
 }
 
-// finish ends what still runs in good order.
+// finish stops what still runs.
 func (f *fleet) finish() {
 	for _, p := range f.all() {
 		if p.Ended() {
@@ -163,7 +163,7 @@ func (f *fleet) all() []*operator {
 	return append([]*operator(nil), f.operators...)
 }
 
-// anyPaused says whether a process may wake up yet and do what it was about to.
+// anyPaused reports whether a process may still be resumed and do what it was about to do.
 func (f *fleet) anyPaused() bool {
 	for _, p := range f.all() {
 		p.mu.Lock()
@@ -192,7 +192,7 @@ func (f *fleet) summary() string {
 	return fmt.Sprintf("%d processes, %d × kill -9, %d × kill -STOP, %d takeovers", len(f.all()), f.times(kills), f.times(pauses), f.times(takeovers))
 }
 
-// writeLogs writes each process's log into dir, and gives the end of the last two.
+// writeLogs writes each process's log into dir, and returns the end of the last two.
 func (f *fleet) writeLogs(dir string) string {
 	var b strings.Builder
 	all := f.all()

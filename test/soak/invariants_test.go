@@ -16,13 +16,13 @@ import (
 	"dafty.ai/dafty-operator/internal/test/operatortest"
 )
 
-// settling is how the end was waited for.
+// settling is how the soak came to rest.
 type settling struct {
 	took      time.Duration
 	unsettled []string // what never came to its end
 }
 
-// settle waits until every DaftyJob is final, held back as asked, or gone.
+// settle waits until every DaftyJob is final, waits for its user, or is gone.
 func (r *run) settle(ctx context.Context) settling {
 	start := time.Now()
 	for {
@@ -34,7 +34,7 @@ func (r *run) settle(ctx context.Context) settling {
 	}
 }
 
-// unsettled are the objects that something must still happen to.
+// unsettled returns the objects that must still change.
 func (r *run) unsettled() []string {
 	var open []string
 	there := map[types.NamespacedName]*v1alpha1.DaftyJob{}
@@ -52,7 +52,7 @@ func (r *run) unsettled() []string {
 	return open
 }
 
-// waitsForUser says that a job waits for its user alone: it is suspended, or refers to one that is, or that nobody made.
+// waitsForUser reports whether a job waits for nothing but its user: it is suspended, or refers to one that is, or that doesn't exist.
 func waitsForUser(job *v1alpha1.DaftyJob, there map[types.NamespacedName]*v1alpha1.DaftyJob) bool {
 	switch reason(job) {
 	case v1alpha1.ReasonSuspended:
@@ -68,7 +68,7 @@ func waitsForUser(job *v1alpha1.DaftyJob, there map[types.NamespacedName]*v1alph
 	return false
 }
 
-// checkInvariants holds all that happened against the promises.
+// checkInvariants checks all that happened against the operator's promises.
 func (r *run) checkInvariants(end settling) {
 	t := r.t
 	for _, open := range end.unsettled {
@@ -102,7 +102,7 @@ func (r *run) checkInvariants(end settling) {
 		t.Errorf("paid for nobody: job %s of %s", entry.JobID, uid)
 	}
 
-	// The test must have seen what it judges.
+	// The watch must have seen all objects.
 	list := &v1alpha1.DaftyJobList{}
 	if err := r.env.client.List(t.Context(), list); err != nil {
 		t.Error(err)
@@ -115,13 +115,13 @@ func (r *run) checkInvariants(end settling) {
 	r.checkEventsAndLogs()
 }
 
-// owner is the object that a job was made for, from its idempotency key UID-ATTEMPT.
+// owner returns the object that a job was made for, from its idempotency key UID-ATTEMPT.
 func owner(entry daftysim.Entry) types.UID {
 	const uuid = 36
 	return types.UID(entry.IdempotencyKey[:min(uuid, len(entry.IdempotencyKey))])
 }
 
-// checkJob holds one object against Dafty's books.
+// checkJob checks one object against Dafty's ledger.
 func (r *run) checkJob(h history, entry daftysim.Entry, made bool) {
 	job := h.newest
 	wrong := func(promise, why string) {
@@ -174,7 +174,7 @@ func (r *run) checkJob(h history, entry daftysim.Entry, made bool) {
 	}
 }
 
-// checkEventsAndLogs looks at what the operator said: no key in it, and nothing given up.
+// checkEventsAndLogs checks that events and logs have no key in them, and that no cancel was given up.
 func (r *run) checkEventsAndLogs() {
 	t := r.t
 	events := &eventsv1.EventList{}

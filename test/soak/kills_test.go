@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// killOperators runs the operator and kills it, over and over, in rounds: a single process that is killed often, and two of
-// which one leads. It leaves a single one at work.
+// killOperators starts and kills operators in rounds: single processes with short lives, and pairs of which one leads. It leaves a single one at
+// work.
 func (r *run) killOperators(ctx context.Context, chance *rand.Rand) {
 	for pair := true; ctx.Err() == nil; pair = !pair {
 		if pair {
@@ -23,13 +23,13 @@ func (r *run) killOperators(ctx context.Context, chance *rand.Rand) {
 	}
 }
 
-// killSingles keeps one process running for a while, in short lives.
+// killSingles runs one process after another for a time, and kills each soon.
 func (r *run) killSingles(ctx context.Context, chance *rand.Rand, length time.Duration) {
 	ctx, cancel := context.WithTimeout(ctx, length)
 	defer cancel()
 	for ctx.Err() == nil {
 		p := r.fleet.start()
-		// One in five doesn't live to see its first object.
+		// One in five is killed before its first object.
 		if chance.IntN(5) > 0 && !p.works(ctx, startWithin) && ctx.Err() == nil {
 			r.t.Errorf("%s doesn't get to work; its last words:\n%s", p.Name, p.Log.Tail(tailLines))
 		}
@@ -43,7 +43,7 @@ func (r *run) killSingles(ctx context.Context, chance *rand.Rand, length time.Du
 	}
 }
 
-// killLeaders has a standby take over from a leader that is killed, or that sleeps past its lease and wakes up.
+// killLeaders has a standby take over from a leader that is killed, or paused until it has lost its lease.
 func (r *run) killLeaders(ctx context.Context, chance *rand.Rand) {
 	const elect = "--leader-elect"
 	pair := []*operator{r.fleet.start(elect), r.fleet.start(elect)}
@@ -99,7 +99,7 @@ func (r *run) killLeaders(ctx context.Context, chance *rand.Rand) {
 	}
 }
 
-// leader waits for one of two processes to lead, and says which. It is -1 where none does before ctx ends.
+// leader waits until one of two processes leads, and returns which; -1 if none does before ctx is done.
 func (r *run) leader(ctx context.Context, pair []*operator) int {
 	select {
 	case <-pair[0].Working():
@@ -119,7 +119,7 @@ func (r *run) leader(ctx context.Context, pair []*operator) int {
 	return -1
 }
 
-// waitForMoment waits for a moment that is worth a kill, and says which it is. One that doesn't come soon is not waited for.
+// waitForMoment waits for a moment to kill an operator at, and returns which it is. One that doesn't come soon isn't waited for.
 func (r *run) waitForMoment(ctx context.Context, chance *rand.Rand) string {
 	moments := []struct {
 		name  string

@@ -1,12 +1,12 @@
 // Package soak runs the built operator as a process, on a real API server and against a simulated Dafty, kills it at
-// random moments with kill -9, and holds what is left of it against the operator's promises.
+// random moments with kill -9, and checks what is left of it against the operator's promises.
 //
-// What users, Dafty and the killer do is drawn from a seed; when exactly it meets the operator is up to the machine, so
-// that a seed repeats a schedule, not a run. A failure prints the seed and where the timeline is.
+// What users, Dafty and the kills do is drawn from a seed; when exactly they meet the operator depends on the machine, so a seed repeats a
+// schedule, not a run. A failure prints the seed and where the timeline is.
 //
 //	make soak                        # some minutes, with a seed of its own
 //	make soak SEED=7 FOR=10m
-//	SOAK_TRACE=1 go test -v ./test/soak            # the timeline also where nothing fails
+//	SOAK_TRACE=1 go test -v ./test/soak            # the timeline also if nothing fails
 //	SOAK_MANAGER=/tmp/broken go test ./test/soak   # another binary, to see whether it is caught
 package soak
 
@@ -29,18 +29,18 @@ const (
 	defaultSeed = 1
 	defaultFor  = 60 * time.Second
 
-	// longestExtension is how much longer a soak may go on than it was asked to, until enough has happened: how much that is
-	// in a given time depends on the machine.
+	// longestExtension is how much longer a soak may take, until enough has happened: how much happens in a given time
+	// depends on the machine.
 	longestExtension = 2 * time.Minute
 
-	// settleWithin bounds how long all may take to come to its end once it is left alone: a request in doubt is
-	// repeated after 45 s, twice where the repeat's answer is lost too, and a person may be needed in between.
+	// settleWithin bounds how long all may take to end once nothing disturbs it: a request in doubt is repeated after 45 s, twice if
+	// the repeat's answer is lost too, and a person may be needed in between.
 	settleWithin = 4 * time.Minute
 )
 
 func TestMain(m *testing.M) { kubetest.Main(m, kubetest.Options{}) }
 
-// run is one soak: its parts, and what is shared between them.
+// run is a soak with its parts.
 type run struct {
 	t        *testing.T
 	seed     uint64
@@ -52,7 +52,7 @@ type run struct {
 	records  *records
 }
 
-// random gives each part of a run random numbers of its own, so that none depends on how fast another is.
+// random returns random numbers of a part's own, so that none depends on how fast another part is.
 func (r *run) random(part uint64) *rand.Rand { return rand.New(rand.NewPCG(r.seed, part)) }
 
 const (
@@ -78,7 +78,7 @@ func TestSoak(t *testing.T) {
 	t.Logf("seed %d, for %s", r.seed, r.length)
 
 	manager := program(t)
-	// Registered first, so that it comes last: what the processes say when they end is in it.
+	// Registered first, so that it runs last and has the logs to their end.
 	t.Cleanup(r.reportFailure)
 	r.env = newEnv(t)
 	r.dafty = newDafty(t, r.env.tenants)
@@ -111,7 +111,7 @@ func TestSoak(t *testing.T) {
 	}
 }
 
-// endOnceEnough ends the soak when its time has come and enough has happened.
+// endOnceEnough ends the soak after its length, once enough has happened.
 func (r *run) endOnceEnough(ctx context.Context, end func()) {
 	defer end()
 	if !pause(ctx, r.length) {
@@ -124,7 +124,7 @@ func (r *run) endOnceEnough(ctx context.Context, end func()) {
 	}
 }
 
-// enough says whether so much has happened that it tells something, and sums it up. Nothing of it is ever taken back.
+// enough reports whether enough has happened for a result, with a summary. Its counts never go down.
 func (r *run) enough() (bool, string) {
 	paid, objects := len(r.dafty.Ledger()), len(r.records.histories())
 	made, uploaded := r.chained()
@@ -133,7 +133,7 @@ func (r *run) enough() (bool, string) {
 		r.fleet.times(kills)+r.fleet.times(pauses) >= 3 && r.fleet.times(takeovers) > 0, summary
 }
 
-// chained are how many DaftyJobs were submitted with what another made, and with a picture that was uploaded.
+// chained returns how many DaftyJobs were submitted with the result of another, and with an uploaded image.
 func (r *run) chained() (made, uploaded int) {
 	for _, h := range r.records.histories() {
 		for _, in := range h.newest.Status.Inputs {
@@ -149,7 +149,7 @@ func (r *run) chained() (made, uploaded int) {
 	return made, uploaded
 }
 
-// reportFailure says where to look after a failure, and shows the end of what happened.
+// reportFailure prints the end of the timeline and of the logs, and where all of them are.
 func (r *run) reportFailure() {
 	if !r.t.Failed() && os.Getenv("SOAK_TRACE") == "" {
 		return
@@ -170,7 +170,7 @@ func (r *run) reportFailure() {
 	r.t.Logf("once more: SOAK_SEED=%d SOAK_FOR=%s go test ./test/soak", r.seed, r.length)
 }
 
-// pause waits, and says whether there is still time.
+// pause waits. It returns false if ctx is done first.
 func pause(ctx context.Context, d time.Duration) bool {
 	select {
 	case <-ctx.Done():
@@ -180,7 +180,7 @@ func pause(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// between draws a time.
+// between draws a duration.
 func between(chance *rand.Rand, least, most time.Duration) time.Duration {
 	return least + time.Duration(chance.Int64N(int64(most-least)+1))
 }

@@ -22,18 +22,18 @@ import (
 	"dafty.ai/dafty-operator/internal/test/kubetest"
 )
 
-// tenant is a namespace and its account at Dafty, whose keys are used in turn.
+// tenant is a namespace with its account at Dafty, whose keys are used in turn.
 type tenant struct {
 	namespace, account, image string
 	keys                      []string
 
-	// Of the one who plays the users.
+	// Used by playUsers only.
 	key        int
 	noSecret   bool
 	secretBack time.Time
 }
 
-// env is the API server, as its users see it.
+// env is the API server with its tenants.
 type env struct {
 	client     client.WithWatch
 	kubeconfig string
@@ -69,7 +69,7 @@ func (e *env) keys() []string {
 	return keys
 }
 
-// putSecret puts the tenant's present key where the operator looks for it.
+// putSecret writes the tenant's current key into its Secret.
 func (e *env) putSecret(t *testing.T, tenant *tenant) {
 	t.Helper()
 	secret := &corev1.Secret{
@@ -86,7 +86,7 @@ func (e *env) putSecret(t *testing.T, tenant *tenant) {
 	tenant.noSecret = false
 }
 
-// putLogo puts a picture into the ConfigMap logo.
+// putLogo writes an image into the ConfigMap logo.
 func (e *env) putLogo(t *testing.T, tenant *tenant) {
 	t.Helper()
 	var picture bytes.Buffer
@@ -110,7 +110,7 @@ func (e *env) deleteSecret(t *testing.T, tenant *tenant) {
 	tenant.noSecret = true
 }
 
-// playUsers plays the users. In the end each Secret is there, with a key that is valid.
+// playUsers acts as the users. In the end each Secret exists, with a valid key.
 func (r *run) playUsers(ctx context.Context, chance *rand.Rand) {
 	made := map[*tenant]int{}
 	defer func() {
@@ -133,7 +133,7 @@ func (r *run) playUsers(ctx context.Context, chance *rand.Rand) {
 			made[tenant]++
 			r.create(tenant, made[tenant], chance)
 		case dice < 54:
-			// A name that was there before, and may be free again.
+			// A name that was used before, and may be free again.
 			r.create(tenant, number, chance)
 		case dice < 68:
 			r.patch(tenant, which, v1alpha1.DesiredCancelled)
@@ -156,7 +156,7 @@ func (r *run) playUsers(ctx context.Context, chance *rand.Rand) {
 	}
 }
 
-// rotate puts the next key into the Secret, and may revoke the one before.
+// rotate writes the next key into the Secret, and may revoke the previous one.
 func (r *run) rotate(tenant *tenant, revoke bool) {
 	before := tenant.keys[tenant.key]
 	tenant.key = (tenant.key + 1) % len(tenant.keys)
@@ -168,7 +168,7 @@ func (r *run) rotate(tenant *tenant, revoke bool) {
 	}
 }
 
-// create makes the DaftyJob job-NUMBER, which may refer to one that was made shortly before it.
+// create creates the DaftyJob job-NUMBER, which may refer to one that was created shortly before.
 func (r *run) create(tenant *tenant, number int, chance *rand.Rand) {
 	name := fmt.Sprintf("job-%d", number)
 	job := &v1alpha1.DaftyJob{ObjectMeta: metav1.ObjectMeta{Namespace: tenant.namespace, Name: name}}
@@ -213,8 +213,7 @@ func (r *run) delete(tenant *tenant, name string) {
 	r.recordUserAction(tenant, "deletes "+name, r.env.client.Delete(r.t.Context(), job))
 }
 
-// recordUserAction writes down what a user has done. That the object is gone, or there already, or cancelled for good, is what a
-// user may meet.
+// recordUserAction adds a user's request to the timeline. That the object doesn't exist, exists already, or is cancelled is no failure.
 func (r *run) recordUserAction(tenant *tenant, what string, err error) {
 	r.timeline.add("user", "%s: %s %v", tenant.namespace, what, err)
 	switch {
@@ -224,7 +223,7 @@ func (r *run) recordUserAction(tenant *tenant, what string, err error) {
 	}
 }
 
-// resolveUnknownSubmissions is the person whom SubmissionUnknown asks for: it looks for the job at Dafty, and runs the one command or the
+// resolveUnknownSubmissions acts as the person whom SubmissionUnknown asks for: it looks for the job at Dafty, and sets one annotation or the
 // other.
 func (r *run) resolveUnknownSubmissions(ctx context.Context) {
 	for pause(ctx, 500*time.Millisecond) {

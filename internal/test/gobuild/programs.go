@@ -23,7 +23,7 @@ import (
 
 // Set is programs that are built and kept together.
 type Set struct {
-	// Name is that of the set's folder in the cache, and begins each line of its log.
+	// Name is the name of the set's folder in the cache, and begins each line of its log.
 	Name string
 	// Module is the folder, from the top of the checkout, of the module that pins the versions.
 	Module string
@@ -250,7 +250,7 @@ func (b *builder) version() (string, error) {
 	return string(found[1]), nil
 }
 
-// key names the folder for all that decides what is in it, so that a changed pin is built anew and two checkouts share
+// key names the folder for all that decides what is in it, so that a changed pin is built again and two checkouts share
 // what they have in common.
 func (b *builder) key(version string) (string, error) {
 	hash := sha256.New()

@@ -97,7 +97,7 @@ func Start(c Config) (*Process, error) {
 	return p, nil
 }
 
-// Run starts a process that is killed when the test ends. If the test has failed, its log is shown then. An API key in the log fails it.
+// Run starts a process that is killed when the test ends. An API key in its log fails the test. The log of a test that fails is printed.
 func Run(t testing.TB, c Config) *Process {
 	t.Helper()
 	p, err := Start(c)
@@ -171,8 +171,7 @@ func (p *Process) WorkingSince() time.Time {
 // IsWorking reports whether the workers have started.
 func (p *Process) IsWorking() bool { return !p.WorkingSince().IsZero() }
 
-// WaitWorking returns once the workers have started. Its error is that of a process that ends before, or the cause why ctx is done, with
-// the end of the log.
+// WaitWorking returns once the workers have started. It fails if the process ends before, or once ctx is done.
 func (p *Process) WaitWorking(ctx context.Context) error {
 	select {
 	case <-p.working:
@@ -208,7 +207,7 @@ func (p *Process) Stop(within time.Duration) error {
 	return nil
 }
 
-// Signal sends a signal. The error is that of a process that has ended.
+// Signal sends a signal. It fails if the process has ended.
 func (p *Process) Signal(signal syscall.Signal) error {
 	if err := p.cmd.Process.Signal(signal); err != nil {
 		return fmt.Errorf("%s to %s: %w", signal, p.Name, err)
@@ -216,8 +215,8 @@ func (p *Process) Signal(signal syscall.Signal) error {
 	return nil
 }
 
-// Kill is kill -9 of the process and of those that it has started, which is the operator where a script runs that. It returns once the process
-// has ended; of one that has ended already, it does nothing.
+// Kill is kill -9 of the process and of its children, as the program may be a script that runs the operator. It returns once the process has
+// ended, and does nothing if it has ended already.
 func (p *Process) Kill() error {
 	p.mu.Lock()
 	p.killed = p.killed || !p.Ended()
