@@ -6,6 +6,7 @@ import (
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
 	"dafty.ai/dafty-operator/internal/test/daftysim"
+	"dafty.ai/dafty-operator/internal/test/operatortest"
 )
 
 // expectation is how a sample should end.
@@ -98,6 +99,9 @@ func (e *environment) problems() []string {
 	}
 	if charged != len(ledger) {
 		found = append(found, fmt.Sprintf("Dafty made %d jobs that belong to no sample", len(ledger)-charged))
+	}
+	if key, form := operatortest.FindKey(e.operator.Log.String(), e.samples.apiKey); key != "" {
+		found = append(found, "the API key is in the operator's log, "+form)
 	}
 	for _, violation := range e.sim.Violations() {
 		found = append(found, "the contract was broken: "+violation)

@@ -108,7 +108,6 @@ func (e *env) startOperator() {
 	for _, app := range applications {
 		keys = append(keys, apiKey(app))
 	}
-	e.logs = append(e.logs, "operator")
 	operator := operatortest.Run(e, operatortest.Config{
 		Program: program, LogFile: e.logFile("operator"), APIKeys: keys,
 		Args: []string{"--kubeconfig=" + e.cp.Kubeconfig, "--dafty-url=" + e.dafty.URL, "--metrics-bind-address=0", "--health-probe-bind-address=0"},
