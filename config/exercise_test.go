@@ -75,7 +75,10 @@ func exerciseOperator(t *testing.T, env *kubetest.Env, sim *daftysim.Server, ns 
 
 	// One that Dafty doesn't cancel, and whose finalizer the API server keeps, for a while: the operator tries again, and emits one event
 	// that it gave up. A repeated event would be a series, which needs the right to patch it.
-	sim.Inject(daftysim.Fault{Operation: daftysim.CancelJob, Count: daftysim.Forever, Status: http.StatusInternalServerError, Code: "INTERNAL_ERROR", Message: "down"})
+	sim.Inject(daftysim.Fault{
+		Operation: daftysim.CancelJob, Count: daftysim.Forever,
+		Status: http.StatusInternalServerError, Code: "INTERNAL_ERROR", Message: "down",
+	})
 	env.MustApply(t, holdFinalizers)
 	policyWorks(t, env, ns)
 	before := len(audited(t, env))

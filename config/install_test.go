@@ -247,9 +247,13 @@ func uninstall(t *testing.T, env *kubetest.Env, manifests string) {
 }
 
 func appliesWithoutChange(t *testing.T, env *kubetest.Env, manifests string) {
-	before := env.MustKubectl(t, "get", "deployment,configmap,service", "-n", namespace, "-o", "jsonpath={range .items[*]}{.metadata.name} {.metadata.generation} {end}")
+	generations := func() string {
+		return env.MustKubectl(t, "get", "deployment,configmap,service", "-n", namespace,
+			"-o", "jsonpath={range .items[*]}{.metadata.name} {.metadata.generation} {end}")
+	}
+	before := generations()
 	env.MustApply(t, manifests, "--server-side")
-	after := env.MustKubectl(t, "get", "deployment,configmap,service", "-n", namespace, "-o", "jsonpath={range .items[*]}{.metadata.name} {.metadata.generation} {end}")
+	after := generations()
 	if before != after {
 		t.Errorf("before %s\nafter %s", before, after)
 	}

@@ -287,7 +287,8 @@ func (e *env) cancelled() {
 		ids[name] = e.waitForPhase(cancels, name, v1alpha1.PhaseProcessing).Status.JobID
 	}
 	to := func(command, job string) string {
-		return strings.NewReplacer("launch-clip", job, "actions run campaign", "actions run "+cancels, "--namespace campaign", "--namespace "+cancels).Replace(command)
+		return strings.NewReplacer("launch-clip", job, "actions run campaign", "actions run "+cancels,
+			"--namespace campaign", "--namespace "+cancels).Replace(command)
 	}
 	e.shell(to(e.docs.example("argocd app actions run campaign cancel"), "by-action"))
 	e.shell(to(e.docs.example("kubectl patch daftyjob launch-clip"), "by-kubectl"))
@@ -478,7 +479,8 @@ func (e *env) credentialsRepaired() {
 		if err != nil {
 			e.Fatal(err)
 		}
-		if conditions := state.Status.Conditions; state.Status.Sync.Status != "OutOfSync" || len(conditions) != 1 || !strings.Contains(conditions[0].Message, "Failed last sync attempt to ") {
+		if conditions := state.Status.Conditions; state.Status.Sync.Status != "OutOfSync" || len(conditions) != 1 ||
+			!strings.Contains(conditions[0].Message, "Failed last sync attempt to ") {
 			e.Errorf("%s: %+v", app, state.Status)
 		}
 		e.checkNoPage(app)
@@ -516,7 +518,8 @@ func (e *env) installOperator() {
 			e.Errorf("its image is %s", image)
 		}
 		enforced := &corev1.Namespace{}
-		if err := e.client.Get(e.Context(), client.ObjectKey{Name: namespace}, enforced); err != nil || enforced.Labels["pod-security.kubernetes.io/enforce"] != "restricted" {
+		if err := e.client.Get(e.Context(), client.ObjectKey{Name: namespace}, enforced); err != nil ||
+			enforced.Labels["pod-security.kubernetes.io/enforce"] != "restricted" {
 			e.Errorf("its namespace: %v %v", err, enforced.Labels)
 		}
 		e.kubectl("delete", "application", app, "--namespace", argoNamespace)

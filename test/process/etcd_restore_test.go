@@ -109,7 +109,8 @@ func TestEtcdIsSetBack(t *testing.T) {
 	for _, name := range []string{"called-off", "deleted"} {
 		conditions := e.get(name).Status.Conditions
 		ready := meta.FindStatusCondition(conditions, v1alpha1.ConditionReady)
-		if ready.Status != metav1.ConditionFalse || ready.Reason != v1alpha1.ReasonAlreadyCancelled || !meta.IsStatusConditionTrue(conditions, v1alpha1.ConditionStalled) {
+		if ready.Status != metav1.ConditionFalse || ready.Reason != v1alpha1.ReasonAlreadyCancelled ||
+			!meta.IsStatusConditionTrue(conditions, v1alpha1.ConditionStalled) {
 			t.Errorf("%s is %+v", name, conditions)
 		}
 	}

@@ -111,7 +111,9 @@ func TestHandover(t *testing.T) {
 		t.Errorf("the leader ended with code %d", code)
 	}
 	released, at := e.waitForLease("the leader gives the lease back", at, patience, func(l *coordinationv1.Lease) bool { return holderOf(l) == "" })
-	taken, _ := e.waitForLease("the standby takes the lease", at, patience, func(l *coordinationv1.Lease) bool { return holderOf(l) != "" && holderOf(l) != holderOf(held) })
+	taken, _ := e.waitForLease("the standby takes the lease", at, patience, func(l *coordinationv1.Lease) bool {
+		return holderOf(l) != "" && holderOf(l) != holderOf(held)
+	})
 	acquired := taken.Spec.AcquireTime.Time
 	e.waitFor("the standby leads", patience, standby.IsWorking)
 	t.Logf("asked to end, the leader ended after %s, with a create that was answered after %s; the standby had the lease %s later",
@@ -188,7 +190,9 @@ func TestLeaderIsKilled(t *testing.T) {
 	killed := time.Now()
 	leader.signal(syscall.SIGKILL)
 	leader.ends(patience)
-	taken, _ := e.waitForLease("the standby takes the lease", at, patience, func(l *coordinationv1.Lease) bool { return holderOf(l) != "" && holderOf(l) != holderOf(held) })
+	taken, _ := e.waitForLease("the standby takes the lease", at, patience, func(l *coordinationv1.Lease) bool {
+		return holderOf(l) != "" && holderOf(l) != holderOf(held)
+	})
 	e.waitFor("the standby leads", patience, standby.IsWorking)
 	t.Logf("the standby had the lease of 16s after %s", taken.Spec.AcquireTime.Sub(killed).Round(time.Millisecond))
 	if calls := standby.dafty.requestsSince(time.Time{}); len(calls) > 0 && calls[0].at.Before(taken.Spec.AcquireTime.Add(-time.Millisecond)) {

@@ -101,7 +101,8 @@ func TestDebugLog(t *testing.T) {
 		}
 	}
 	create, wait := calls["create"], calls["wait"]
-	if create["namespace"] != e.Namespace || create["attempt"] != 1.0 || create["class"] != "image_create" || create["seconds"] == nil || create["idempotencyKey"] == nil {
+	if create["namespace"] != e.Namespace || create["attempt"] != 1.0 || create["class"] != "image_create" ||
+		create["seconds"] == nil || create["idempotencyKey"] == nil {
 		t.Errorf("the create is told as %v", create)
 	}
 	if wait["jobID"] != jobID || wait["namespace"] != e.Namespace {

@@ -189,7 +189,8 @@ func TestTraces(t *testing.T) {
 
 	to.mu.Lock()
 	defer to.mu.Unlock()
-	if to.resource["service.name"] != "dafty-of-the-test" || to.resource["service.version"] != gobuild.OperatorVersion || to.resource["deployment.environment.name"] != "test" {
+	if to.resource["service.name"] != "dafty-of-the-test" || to.resource["service.version"] != gobuild.OperatorVersion ||
+		to.resource["deployment.environment.name"] != "test" {
 		t.Errorf("the process is described as %v", to.resource)
 	}
 	if key, form := operatortest.FindKey(to.raw.String(), apiKey); key != "" {

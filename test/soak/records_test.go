@@ -1,12 +1,12 @@
 package soak
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -138,7 +138,7 @@ func (rs *records) histories() []history {
 	defer rs.mu.Unlock()
 	var all []history
 	for _, h := range slices.SortedFunc(maps.Values(rs.byUID), func(a, b *history) int {
-		return strings.Compare(a.newest.CreationTimestamp.UTC().Format(time.RFC3339)+string(a.newest.UID), b.newest.CreationTimestamp.UTC().Format(time.RFC3339)+string(b.newest.UID))
+		return cmp.Or(a.newest.CreationTimestamp.Compare(b.newest.CreationTimestamp.Time), cmp.Compare(a.newest.UID, b.newest.UID))
 	}) {
 		all = append(all, *h)
 	}
