@@ -17,7 +17,7 @@ import (
 
 	"dafty.ai/dafty-operator/internal/test/installtest"
 	"dafty.ai/dafty-operator/internal/test/kubetest"
-	"dafty.ai/dafty-operator/internal/test/sourcetree"
+	"dafty.ai/dafty-operator/internal/test/operatortest"
 )
 
 const (
@@ -258,10 +258,7 @@ func TestEveryFlagIsAValue(t *testing.T) {
 		"dafty-url":  "set by the environment, DAFTY_URL",
 		"version":    "ends the program",
 	}
-	program := filepath.Join(t.TempDir(), "manager")
-	if err := sourcetree.BuildOperator(t.Context(), installtest.Root(t), program, "test"); err != nil {
-		t.Fatal(err)
-	}
+	program := operatortest.Program(t)
 	help, _ := exec.CommandContext(t.Context(), program, "--help").CombinedOutput() // its exit code isn't what is asked
 	flags := regexp.MustCompile(`(?m)^  -([a-z-]+)`).FindAllStringSubmatch(string(help), -1)
 	if len(flags) < 10 {

@@ -13,8 +13,8 @@ import (
 	"dafty.ai/dafty-operator/internal/test/kubetest"
 )
 
-// All that docs/install.md and the chart's page say to type is typed, section by section, against a real API server, with the files that it shows,
-// and a Git repository where it says one is.
+// The commands of docs/install.md and of the chart's page are run, section by section, against a real API server, with the files that they show and a
+// Git repository at the address that they name.
 func TestInstallPage(t *testing.T) {
 	var text strings.Builder
 	for _, page := range []string{"../docs/install.md", "../charts/dafty-operator/README.md"} {
@@ -33,7 +33,7 @@ func TestInstallPage(t *testing.T) {
 	withHelm := ""
 	for section := range strings.SplitSeq(text.String(), "\n## ") {
 		title, text, _ := strings.Cut(section, "\n")
-		// Nodes there are none, so no Pod ever runs.
+		// There are no nodes, so no Pod ever runs.
 		text = strings.ReplaceAll(text, "kubectl rollout status", "kubectl get")
 		text = strings.ReplaceAll(text, "https://git.example.com/dafty-operator", "file://"+checkout)
 		var scripts []string
@@ -57,7 +57,7 @@ func TestInstallPage(t *testing.T) {
 			withHelm = whole
 			scripts = []string{whole}
 		case "Upgrade", "Uninstall":
-			// Each of these is another way, of an operator that came that way.
+			// Each of these is for an operator that was installed in another way.
 			for i, script := range scripts {
 				before := "kubectl apply --server-side -k operator\n"
 				if strings.Contains(script, "helm ") {
@@ -108,8 +108,8 @@ func TestInstallPage(t *testing.T) {
 	}
 }
 
-// These stand around the commands that go from kustomize to Helm, and back. Nothing of the other way is left behind, all of
-// this one is there, and a DaftyJob is never gone.
+// These are put around the commands that go from kustomize to Helm, and back. Nothing of the other installation is left, all of this one is there,
+// and a DaftyJob is kept.
 const (
 	thereIsADaftyJob = `kubectl apply --server-side -k operator
 kubectl wait --for=condition=Established crd/daftyjobs.dafty.ai --timeout=30s
@@ -136,7 +136,7 @@ only kustomizes.yaml
 `
 )
 
-// copyOfCheckout is a Git repository with what is installed from, and a tag.
+// copyOfCheckout returns a Git repository with the files to install from, and a tag.
 func copyOfCheckout(t *testing.T) string {
 	t.Helper()
 	dir, err := filepath.EvalSymlinks(t.TempDir())
@@ -169,7 +169,7 @@ func copyOfCheckout(t *testing.T) string {
 	return dir
 }
 
-// programs is a folder with the kubectl and the helm of the tests.
+// programs returns a folder with the tests' kubectl and helm.
 func programs(t *testing.T, env *kubetest.Env) string {
 	t.Helper()
 	dir := t.TempDir()

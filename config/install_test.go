@@ -1,4 +1,4 @@
-// Package config_test installs what the folders here hold on a real API server.
+// Package config_test installs the manifests of the folders here on a real API server.
 package config_test
 
 import (
@@ -36,13 +36,13 @@ const (
 	podLabel   = "control-plane=controller-manager"
 )
 
-// The CRD isn't there beforehand: installing it is part of what is tested.
+// There is no CRD beforehand: to install it is part of what is tested.
 func TestMain(m *testing.M) {
 	log.SetLogger(logr.Discard())
 	kubetest.Main(m, kubetest.Options{CRDs: []string{}, ControllerManager: true, Audit: true})
 }
 
-// One after the other, from install to uninstall: they are about the one installation a cluster has.
+// The steps share the one installation of a cluster, from install to uninstall.
 func TestInstallation(t *testing.T) {
 	env := kubetest.Start(t)
 	manifests := installtest.Kustomize(t, "config/default")
@@ -56,7 +56,7 @@ func TestInstallation(t *testing.T) {
 	t.Run("it goes again", func(t *testing.T) { uninstall(t, env, manifests) })
 }
 
-// The other one a cluster may have: it looks after the namespaces that it is told of, and has no right in any other.
+// An installation that watches only some namespaces has no rights in any other.
 func TestInstallationForSomeNamespaces(t *testing.T) {
 	env := kubetest.Start(t)
 	for _, ns := range []string{"team-a", "team-b"} {
@@ -88,15 +88,15 @@ func TestInstallationForSomeNamespaces(t *testing.T) {
 	t.Run("it goes again", func(t *testing.T) { uninstall(t, env, manifests) })
 }
 
-// missingRoleIsTold starts the operator with a namespace on its list that isn't there, and brings that with its Role.
+// missingRoleIsTold starts the operator with a namespace that doesn't exist, and then creates it with its Role.
 func missingRoleIsTold(t *testing.T, env *kubetest.Env) {
-	operator := startOperator(t, buildOperator(t), env, "https://127.0.0.1:1/api/v1", "--watch-namespaces=team-a,team-c")
+	operator := startOperator(t, env, "https://127.0.0.1:1/api/v1", "--watch-namespaces=team-a,team-c")
 	readyz := func() (int, string) { return operatortest.Get(t, "http://"+operator.probes+"/readyz", "") }
 	told := regexp.MustCompile(`"level":"error".*DaftyJobs may not be listed in a namespace of --watch-namespaces.*"namespace":"(.*?)"`)
-	if !eventually(t, patience, func() bool { return told.MatchString(operator.log.String()) }) {
+	if !eventually(t, patience, func() bool { return told.MatchString(operator.Log.String()) }) {
 		t.Fatal("it doesn't say that a namespace has no Role")
 	}
-	if all := told.FindAllStringSubmatch(operator.log.String(), -1); len(all) != 1 || all[0][1] != "team-c" {
+	if all := told.FindAllStringSubmatch(operator.Log.String(), -1); len(all) != 1 || all[0][1] != "team-c" {
 		t.Errorf("it says so of %q", all)
 	}
 	if !eventually(t, patience, func() bool { status, _ := readyz(); return status != 0 }) {
@@ -111,11 +111,10 @@ func missingRoleIsTold(t *testing.T, env *kubetest.Env) {
 	if !eventually(t, patience, func() bool { status, _ := readyz(); return status == http.StatusOK }) {
 		t.Error("it doesn't notice that the Role is there")
 	}
-	operator.stop()
+	operator.stop(t)
 }
 
-// stuckNamespaceGoes deletes a namespace whose RoleBinding is gone before its DaftyJob, and takes the way out that
-// docs/troubleshooting.md has.
+// stuckNamespaceGoes deletes a namespace whose RoleBinding is gone before its DaftyJob, and runs the commands of docs/troubleshooting.md.
 func stuckNamespaceGoes(t *testing.T, env *kubetest.Env, manifests string) {
 	page, err := os.ReadFile("../docs/troubleshooting.md")
 	if err != nil {
@@ -134,16 +133,16 @@ func stuckNamespaceGoes(t *testing.T, env *kubetest.Env, manifests string) {
 			t.Fatalf("%v\n%s", err, out)
 		}
 	}
-	sim := theDafty(t)
-	operator := startOperator(t, buildOperator(t), env, sim.URL)
-	env.MustKubectl(t, "create", "secret", "generic", "dafty-credentials", "-n", "team-b", "--from-literal=apiKey=dk_test_2f6d1c")
+	sim := newDafty(t)
+	operator := startOperator(t, env, sim.URL)
+	env.MustKubectl(t, "create", "secret", "generic", "dafty-credentials", "-n", "team-b", "--from-literal=apiKey="+apiKey)
 	env.MustApply(t, "apiVersion: dafty.ai/v1alpha1\nkind: DaftyJob\nmetadata: {name: running, namespace: team-b}\n"+
 		"spec: {imageUpscale: {image: {id: "+ownImage+"}, resolution: 4K}}\n")
 	env.MustKubectl(t, "wait", "-n", "team-b", "--for=jsonpath={.status.phase}=Processing", "daftyjob/running", "--timeout="+patience.String())
 
 	env.MustKubectl(t, "delete", "rolebinding", "dafty-operator-manager-rolebinding", "-n", "team-b")
 	env.MustKubectl(t, "delete", "namespace", "team-b", "--wait=false")
-	if !eventually(t, patience, func() bool { return strings.Contains(operator.log.String(), "forbidden") }) {
+	if !eventually(t, patience, func() bool { return strings.Contains(operator.Log.String(), "forbidden") }) {
 		t.Fatal("it may still write")
 	}
 	if got := env.MustKubectl(t, "get", "daftyjobs", "-n", "team-b", "-o", "name"); got == "" {
@@ -155,7 +154,7 @@ func stuckNamespaceGoes(t *testing.T, env *kubetest.Env, manifests string) {
 	for _, job := range sim.Running() {
 		t.Errorf("a %s runs on", job.Operation)
 	}
-	operator.stop()
+	operator.stop(t)
 	env.MustKubectl(t, "create", "namespace", "team-b")
 	installtest.Apply(t, env, manifests)
 }
@@ -168,7 +167,7 @@ const watchTeams = `patches:
       value: --watch-namespaces=team-a,team-b
 `
 
-// Every component is taken by a real API server, alone and with all others, which leave no name or selector to differ.
+// Every component is accepted by a real API server, by itself and with all others, with names and selectors that fit.
 func TestComponents(t *testing.T) {
 	env := kubetest.Start(t)
 	installtest.PrometheusCRDs(t, env)
@@ -198,7 +197,7 @@ func TestComponents(t *testing.T) {
 	uninstall(t, env, manifests)
 }
 
-// selectorsFit holds selectors, ports and schemes against what they select.
+// selectorsFit checks that selectors, ports and schemes fit what they select.
 func selectorsFit(t *testing.T, manifests string) {
 	deployment := installtest.Find[appsv1.Deployment](t, manifests, "Deployment", "")
 	service := installtest.Find[corev1.Service](t, manifests, "Service", "")
@@ -248,16 +247,20 @@ func uninstall(t *testing.T, env *kubetest.Env, manifests string) {
 }
 
 func appliesWithoutChange(t *testing.T, env *kubetest.Env, manifests string) {
-	before := env.MustKubectl(t, "get", "deployment,configmap,service", "-n", namespace, "-o", "jsonpath={range .items[*]}{.metadata.name} {.metadata.generation} {end}")
+	generations := func() string {
+		return env.MustKubectl(t, "get", "deployment,configmap,service", "-n", namespace,
+			"-o", "jsonpath={range .items[*]}{.metadata.name} {.metadata.generation} {end}")
+	}
+	before := generations()
 	env.MustApply(t, manifests, "--server-side")
-	after := env.MustKubectl(t, "get", "deployment,configmap,service", "-n", namespace, "-o", "jsonpath={range .items[*]}{.metadata.name} {.metadata.generation} {end}")
+	after := generations()
 	if before != after {
 		t.Errorf("before %s\nafter %s", before, after)
 	}
 }
 
 func podsAreRestricted(t *testing.T, env *kubetest.Env, manifests string) {
-	// The ReplicaSet's controller makes the Pods, and admission has its say; no node will run them.
+	// The ReplicaSet's controller creates the Pods, which admission checks; no node will run them.
 	if _, stderr, err := env.Kubectl(t, "wait", "--for=create", "pod", "-l", podLabel, "-n", namespace, "--timeout=60s"); err != nil {
 		t.Fatalf("%v %s\n%s", err, stderr, env.MustKubectl(t, "get", "events", "-n", namespace))
 	}
@@ -329,7 +332,7 @@ func yesNo(b bool) string {
 	return "no"
 }
 
-// Both ways of config/argocd/kustomization.yaml: neither may lose the settings that an Argo CD has.
+// Both ways of config/argocd/kustomization.yaml keep the settings that an Argo CD has.
 func TestArgoCDSetting(t *testing.T) {
 	const existing = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: argocd-cm, labels: {app.kubernetes.io/part-of: argocd}}\ndata: {url: https://argocd.example.com}\n"
 	root, err := sourcetree.Root()
@@ -361,7 +364,7 @@ func TestArgoCDSetting(t *testing.T) {
 	}
 
 	t.Run("as a component", func(t *testing.T) {
-		// kustomize takes folders by relative paths alone.
+		// kustomize takes only relative paths of folders.
 		dir := t.TempDir()
 		component, err := filepath.Rel(dir, filepath.Join(root, "config", "argocd"))
 		if err != nil {
@@ -391,7 +394,7 @@ func TestArgoCDSetting(t *testing.T) {
 	})
 }
 
-// commentedCommand is the one command in a file's comment, set in by more than the text around it.
+// commentedCommand returns the command in a file's comment, which is indented further than the text.
 func commentedCommand(t *testing.T, file string) string {
 	t.Helper()
 	content, err := os.ReadFile(file)

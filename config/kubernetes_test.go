@@ -79,7 +79,7 @@ func TestOldestKubernetes(t *testing.T) {
 	}
 }
 
-// The oldest that an API server of today can play.
+// The oldest version that the pinned API server can emulate.
 func TestInstallationOnAnOlderKubernetes(t *testing.T) {
 	cp, err := kubetest.New(context.Background(), kubetest.Options{CRDs: []string{}, APIServerFlags: map[string]string{"emulated-version": "1.34"}})
 	if err != nil {

@@ -19,7 +19,7 @@ import (
 	"dafty.ai/dafty-operator/internal/test/kubeassets"
 )
 
-// named are the kinds whose objects a reference of the API names.
+// named has the kinds that references of the API name.
 var named = map[reflect.Type]string{
 	reflect.TypeFor[v1alpha1.JobReference]():          "DaftyJob",
 	reflect.TypeFor[v1alpha1.StyleJobReference]():     "DaftyJob",
@@ -33,7 +33,7 @@ type reference struct {
 	kind string
 }
 
-// referencesOf are the references of a type's fields.
+// referencesOf returns the references among a type's fields.
 func referencesOf(t *testing.T, of reflect.Type, at string) []reference {
 	t.Helper()
 	switch of.Kind() {
@@ -61,7 +61,7 @@ func referencesOf(t *testing.T, of reflect.Type, at string) []reference {
 	return found
 }
 
-// manifestWith is a DaftyJob that has a value at a path, with a list where the type has one.
+// manifestWith returns a DaftyJob that has a value at a path, with a list where the type has one.
 func manifestWith(path, value string) map[string]any {
 	spec, of := map[string]any{}, reflect.TypeFor[v1alpha1.DaftyJobSpec]()
 	fields := strings.Split(strings.TrimPrefix(path, "spec/"), "/")
@@ -92,8 +92,8 @@ func manifestWith(path, value string) map[string]any {
 	}
 }
 
-// builtBoth writes files, builds the folder ".", and holds the pinned kustomize against the one within kubectl. CONFIG in the files is
-// this repository's config.
+// builtBoth writes files, builds the folder ".", and compares the pinned kustomize with the one within kubectl. CONFIG in the files stands for this
+// repository's config.
 func builtBoth(t *testing.T, files map[string]string) []*unstructured.Unstructured {
 	t.Helper()
 	top, err := filepath.EvalSymlinks(t.TempDir())
@@ -115,7 +115,7 @@ func builtBoth(t *testing.T, files map[string]string) []*unstructured.Unstructur
 	return installtest.Objects(t, built)
 }
 
-// at gives the value of an object at a path of kustomize's, the first of each list.
+// at returns the value at a path of kustomize's in an object, of the first item of each list.
 func at(object *unstructured.Unstructured, path string) string {
 	var value any = object.Object
 	for field := range strings.SplitSeq(path, "/") {
@@ -129,7 +129,7 @@ func at(object *unstructured.Unstructured, path string) string {
 	return text
 }
 
-// Each field of a DaftyJob that names another object follows it, whatever is put before and behind its name.
+// Each field of a DaftyJob that names another object follows it, whatever prefix and suffix its name gets.
 func TestReferencesFollowNames(t *testing.T) {
 	references := referencesOf(t, reflect.TypeFor[v1alpha1.DaftyJobSpec](), "spec")
 	if len(references) < 15 {
@@ -193,21 +193,21 @@ func TestReferencesFollowNames(t *testing.T) {
 	}
 }
 
-// users are the kinds that have Pods, and where.
+// users has the kinds with a Pod template, and where that is.
 var users = map[string]struct{ apiVersion, at string }{
 	"Pod": {"v1", "spec"}, "PodTemplate": {"v1", "template/spec"}, "Deployment": {"apps/v1", "spec/template/spec"},
 	"ReplicaSet": {"apps/v1", "spec/template/spec"}, "DaemonSet": {"apps/v1", "spec/template/spec"}, "StatefulSet": {"apps/v1", "spec/template/spec"},
 	"Job": {"batch/v1", "spec/template/spec"}, "CronJob": {"batch/v1", "spec/jobTemplate/spec/template/spec"},
 }
 
-// usesOf are the places of a Pod's spec with the name of a ConfigMap.
+// usesOf has the fields of a Pod's spec with the name of a ConfigMap.
 var usesOf = []string{
 	"volumes/configMap/name", "volumes/projected/sources/configMap/name",
 	"containers/env/valueFrom/configMapKeyRef/name", "containers/envFrom/configMapRef/name",
 	"initContainers/env/valueFrom/configMapKeyRef/name", "initContainers/envFrom/configMapRef/name",
 }
 
-// usersOf are objects of each kind that have Pods, which use a ConfigMap in each way.
+// usersOf returns an object of each kind with a Pod template, which uses a ConfigMap in each way.
 func usersOf(t *testing.T, configMap string) string {
 	t.Helper()
 	key := corev1.LocalObjectReference{Name: configMap}
@@ -239,8 +239,8 @@ func usersOf(t *testing.T, configMap string) string {
 	return all.String()
 }
 
-// What uses the ConfigMap of a result follows it: where it is named as its DaftyJob, and where one that is only there for kustomize has its
-// name. So copies of a campaign live beside each other.
+// What uses the ConfigMap of a result follows it: if it has the name of its DaftyJob, and if one that exists only for kustomize has its name. So
+// copies of a campaign can exist beside each other.
 func TestUsersFollowResults(t *testing.T) {
 	page := usersOf(t, "launch-clip") + usersOf(t, "urls")
 	objects := builtBoth(t, map[string]string{
@@ -290,7 +290,7 @@ func TestUsersFollowResults(t *testing.T) {
 	}
 }
 
-// Without the component, kustomize leaves the references as they are: it is needed.
+// The component is needed: without it, kustomize leaves the references as they are.
 func TestReferencesDontFollowByThemselves(t *testing.T) {
 	for _, object := range builtBoth(t, map[string]string{"kustomization.yaml": "namePrefix: spring-\nresources: [CONFIG/samples/campaign]\n"}) {
 		if ref := at(object, "spec/imageGenerate/style/jobRef/name"); ref != "" && ref != "launch-style" {

@@ -33,13 +33,12 @@ func (r right) String() string {
 
 func byName(a, b right) int { return strings.Compare(a.String(), b.String()) }
 
-// operatorHasTheRightsItUses runs the operator with the flags and the rights that are installed, has DaftyJobs go through
-// everything in a namespace, and then holds the audit log of the API server against the rights: none is missing, none is to spare.
+// operatorHasTheRightsItUses runs the operator with the flags and the rights that are installed, exercises it in a namespace, and then checks
+// the audit log of the API server against the rights: none is missing, and none is unused.
 func operatorHasTheRightsItUses(t *testing.T, env *kubetest.Env, ns string) {
 	before := len(audited(t, env))
-	sim := theDafty(t)
-	program := buildOperator(t)
-	operator := startOperator(t, program, env, sim.URL, "--deletion-timeout=3s")
+	sim := newDafty(t)
+	operator := startOperator(t, env, sim.URL, "--deletion-timeout=3s")
 
 	leads := func() bool {
 		stdout, _, _ := env.Kubectl(t, "get", "leases", "-n", namespace, "-o", "jsonpath={.items[*].spec.holderIdentity}")
@@ -48,15 +47,12 @@ func operatorHasTheRightsItUses(t *testing.T, env *kubetest.Env, ns string) {
 	env.MustKubectl(t, "create", "serviceaccount", "scraper", "-n", namespace)
 	env.MustKubectl(t, "create", "clusterrolebinding", "scraper", "--clusterrole=dafty-operator-metrics-reader", "--serviceaccount="+namespace+":scraper")
 	defer env.MustKubectl(t, "delete", "clusterrolebinding/scraper")
-	// The operator's own metrics are a way to see that its workers started, so that its caches are full.
+	// The operator's metrics show that its workers started, so that its caches are full.
 	works := func() bool {
 		status, body := operatortest.Get(t, "https://"+operator.metrics+"/metrics", env.MustKubectl(t, "create", "token", "scraper", "-n", namespace))
 		return status == http.StatusOK && strings.Contains(body, "controller_runtime_max_concurrent_reconciles{")
 	}
-	ready := func() bool {
-		status, _ := operatortest.Get(t, "http://"+operator.probes+"/readyz", "")
-		return status == http.StatusOK
-	}
+	ready := func() bool { return operatortest.Ready(t, operator.probes) }
 	for _, step := range []struct {
 		what  string
 		holds func() bool
@@ -69,13 +65,13 @@ func operatorHasTheRightsItUses(t *testing.T, env *kubetest.Env, ns string) {
 		t.Errorf("metrics for anybody: status %d", status)
 	}
 
-	live(t, env, sim, ns)
-	operator.stop()
+	exerciseOperator(t, env, sim, ns)
+	operator.stop(t)
 
 	// Older API servers can't stream a list: the operator then lists, before it watches.
 	t.Setenv("KUBE_FEATURE_WatchListClient", "false")
 	// And a lease and a certificate of the user's own need no other right.
-	operator = startOperator(t, program, env, sim.URL, "--leader-election-id=images.dafty.ai", "--metrics-cert-path="+certificate(t, "metrics.example.com"))
+	operator = startOperator(t, env, sim.URL, "--leader-election-id=images.dafty.ai", "--metrics-cert-path="+certificate(t, "metrics.example.com"))
 	if !eventually(t, patience, works) {
 		t.Fatal("it doesn't start where lists aren't streamed, with a lease and a certificate of the user's own")
 	}
@@ -101,7 +97,7 @@ func operatorHasTheRightsItUses(t *testing.T, env *kubetest.Env, ns string) {
 	if err := conn.(*tls.Conn).ConnectionState().PeerCertificates[0].VerifyHostname("metrics.example.com"); err != nil {
 		t.Errorf("metrics are served with another certificate: %v", err)
 	}
-	operator.stop()
+	operator.stop(t)
 
 	used := map[right]bool{}
 	for _, event := range audited(t, env)[before:] {
@@ -124,7 +120,7 @@ func operatorHasTheRightsItUses(t *testing.T, env *kubetest.Env, ns string) {
 	}
 }
 
-// certificate is a folder with one for a host, and its key.
+// certificate returns a folder with a certificate for a host, and its key.
 func certificate(t *testing.T, host string) (dir string) {
 	t.Helper()
 	dir = t.TempDir()
@@ -149,7 +145,7 @@ func audited(t *testing.T, env *kubetest.Env) []auditv1.Event {
 // reason is how RBAC explains itself in the audit log. A RoleBinding is named as NAME/NAMESPACE.
 var reason = regexp.MustCompile(`^RBAC: allowed by (?:Cluster)?RoleBinding "[^"/]+(?:/([^"]+))?" of (?:Cluster)?Role "([^"]+)" to ServiceAccount `)
 
-// allowedBy tells which right let a request of the operator's pass. It is nil for requests of others, and for those that
+// allowedBy returns the right that allowed a request of the operator. It is nil for requests of others, and for those that
 // everybody may make.
 func allowedBy(event auditv1.Event) (by *right, refused bool) {
 	if event.User.Username != "system:serviceaccount:"+namespace+":"+account {
@@ -169,7 +165,7 @@ func allowedBy(event auditv1.Event) (by *right, refused bool) {
 	return &right{role: found[2], namespace: found[1], group: event.ObjectRef.APIGroup, resource: resource, verb: event.Verb}, false
 }
 
-// rightsOf are all rights that the cluster gives the operator's service account.
+// rightsOf returns all rights of the operator's service account.
 func rightsOf(t *testing.T, env *kubetest.Env) map[right]bool {
 	t.Helper()
 	rights := map[right]bool{}

@@ -13,8 +13,8 @@ import (
 	"dafty.ai/dafty-operator/internal/test/kubetest"
 )
 
-// Flux applies as a manager of fields that takes what is its own back. A changed request is refused as invalid, which is what
-// Flux takes for a field that can't be changed: by force it would delete the object and pay again, as the page says.
+// Flux applies as a field manager that forces ownership. A changed request is refused as invalid, as is an immutable field: with force, Flux would
+// delete the object and pay again, as the page says.
 func TestFluxMeetsARefusalOfAChangedRequest(t *testing.T) {
 	env := kubetest.Start(t)
 	apply := func(spec map[string]any) error {
@@ -46,7 +46,7 @@ func TestFluxMeetsARefusalOfAChangedRequest(t *testing.T) {
 	if err := apply(map[string]any{"imageGenerate": map[string]any{"prompt": "A logo"}}); err != nil {
 		t.Fatal(err)
 	}
-	// A person's cancel is taken over by Flux with the fields of kubectl, and dropped: nothing of that is refused.
+	// Flux takes over the fields of kubectl, a person's cancel among them, and drops them: nothing of that is refused.
 	patch("Cancelled")
 	job := &v1alpha1.DaftyJob{}
 	if err := env.Client.Get(t.Context(), client.ObjectKey{Namespace: env.Namespace, Name: "hero"}, job); err != nil {

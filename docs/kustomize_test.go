@@ -10,13 +10,13 @@ import (
 	"dafty.ai/dafty-operator/internal/test/installtest"
 )
 
-// What the page about kustomize shows is put into files and applied, and all that refers to something finds it.
+// The files of the page about kustomize are applied, and all references in them are resolved.
 func TestKustomizePage(t *testing.T) {
-	s := newStage(t)
-	s.withSecret(t)
-	startOperator(t, s.Env)
+	e := newEnv(t)
+	e.withSecret(t)
+	startOperator(t, e.Env)
 	root := installtest.Root(t)
-	dir, err := filepath.EvalSymlinks(s.dir)
+	dir, err := filepath.EvalSymlinks(e.dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,10 +39,10 @@ func TestKustomizePage(t *testing.T) {
 			files[name] = regexp.MustCompile(`https://\S+name-references\?ref=\S+`).ReplaceAllString(b[3], filepath.ToSlash(component))
 		}
 	}
-	// The page of another name has the base's files, with that name.
+	// The section about another name has the base's files, with that name.
 	for _, name := range []string{"clip.yaml", "page.yaml"} {
 		content := strings.NewReplacer("resultConfigMap: clip", "resultConfigMap: clip-urls", "configMapRef: {name: clip}", "configMapRef: {name: clip-urls}",
-			"image: {jobRef: {name: hero}}", "image: {id: "+theImage+"}").Replace(files["base/"+name])
+			"image: {jobRef: {name: hero}}", "image: {id: "+imageID+"}").Replace(files["base/"+name])
 		if !strings.Contains(content, "clip-urls") {
 			t.Errorf("%s doesn't name the ConfigMap", name)
 		}
@@ -60,21 +60,21 @@ func TestKustomizePage(t *testing.T) {
 	for _, b := range block.FindAllStringSubmatch(read(t, "kustomize.md"), -1) {
 		if b[2] == "sh" {
 			scripts++
-			s.run(t, b[3])
+			e.run(t, b[3])
 		}
 	}
 	if scripts == 0 {
 		t.Error("the page has no commands")
 	}
-	s.MustKubectl(t, "apply", "-k", filepath.Join(dir, "other-name"))
-	s.MustKubectl(t, "wait", "--for=condition=ResultStored", "daftyjob/winter-clip", "--timeout="+patience.String())
+	e.MustKubectl(t, "apply", "-k", filepath.Join(dir, "other-name"))
+	e.MustKubectl(t, "wait", "--for=condition=ResultStored", "daftyjob/winter-clip", "--timeout="+patience.String())
 	for _, name := range []string{"spring-clip", "autumn-clip", "winter-clip-urls"} {
-		if url := s.MustKubectl(t, "get", "configmap", name, "-o", "jsonpath={.data.video_url}"); !strings.HasPrefix(url, "http") {
+		if url := e.MustKubectl(t, "get", "configmap", name, "-o", "jsonpath={.data.video_url}"); !strings.HasPrefix(url, "http") {
 			t.Errorf("the address in %s is %q", name, url)
 		}
 	}
 	for prefix, uses := range map[string]string{"spring-": "spring-clip", "autumn-": "autumn-clip", "winter-": "winter-clip-urls"} {
-		got := s.MustKubectl(t, "get", "deployment", prefix+"page", "-o", "jsonpath={.spec.template.spec.containers[0].envFrom[0].configMapRef.name}")
+		got := e.MustKubectl(t, "get", "deployment", prefix+"page", "-o", "jsonpath={.spec.template.spec.containers[0].envFrom[0].configMapRef.name}")
 		if got != uses {
 			t.Errorf("%spage uses %s, want %s", prefix, got, uses)
 		}

@@ -9,7 +9,7 @@ import (
 	"dafty.ai/dafty-operator/internal/test/daftysim"
 )
 
-// The page about reliability lists each behaviour that Dafty leaves open, with the readings that the simulator plays, and no other.
+// The page about reliability lists all behaviours that Dafty leaves open, with the readings that the simulator plays.
 func TestReadings(t *testing.T) {
 	_, section, found := strings.Cut(read(t, "reliability.md"), "\n## What it was tested against\n")
 	if !found {

@@ -14,41 +14,33 @@ import (
 	"testing"
 	"time"
 
-	"k8s.io/utils/clock"
-	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/cache"
-	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/config"
-	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 	"sigs.k8s.io/yaml"
 
-	"dafty.ai/dafty-operator/internal/account"
-	"dafty.ai/dafty-operator/internal/controller"
-	"dafty.ai/dafty-operator/internal/dafty"
 	"dafty.ai/dafty-operator/internal/test/daftysim"
 	"dafty.ai/dafty-operator/internal/test/kubetest"
+	"dafty.ai/dafty-operator/internal/test/operatortest"
 	"dafty.ai/dafty-operator/internal/test/sourcetree"
 )
 
 func TestMain(m *testing.M) { kubetest.Main(m, kubetest.Options{ControllerManager: true}) }
 
-// readme is the page before these. It shows a way to delete its DaftyJob, and then goes on to speak of it.
+// readme comes before these pages. It shows how to delete its DaftyJob, and then refers to it again.
 const readme = "../README.md"
 
-// here are the pages that TestPages runs, each with what is to be there before.
-var here = map[string]func(s *stage, t *testing.T){
-	readme:               (*stage).asItIs,
-	"daftyjob.md":        (*stage).withSecret,
-	"flux.md":            (*stage).withFlux,
-	"getting-started.md": (*stage).asItIs,
-	"operations.md":      (*stage).withOperator,
-	"reliability.md":     (*stage).withShop,
-	"security.md":        (*stage).withOperator,
-	"troubleshooting.md": (*stage).withOperator,
+// pagesRun has the pages that TestPages runs, each with what it needs beforehand.
+var pagesRun = map[string]func(e *env, t *testing.T){
+	readme:               (*env).withNothing,
+	"daftyjob.md":        (*env).withSecret,
+	"flux.md":            (*env).withFlux,
+	"getting-started.md": (*env).withNothing,
+	"operations.md":      (*env).withOperator,
+	"reliability.md":     (*env).withShopJob,
+	"security.md":        (*env).withOperator,
+	"troubleshooting.md": (*env).withOperator,
 }
 
-// elsewhere are the pages that another test or nobody can run, with who does, or why.
-var elsewhere = map[string]string{
+// pagesRunElsewhere has the pages that another test runs, or that none can run, with the reason.
+var pagesRunElsewhere = map[string]string{
 	"argocd.md":    "make e2e-argocd, with a real Argo CD",
 	"install.md":   "TestInstallPage in config, with kustomize and Helm",
 	"kustomize.md": "TestKustomizePage, with the files that it shows",
@@ -57,7 +49,7 @@ var elsewhere = map[string]string{
 	"runbooks.md":  "TestRunbooks in config/prometheus, with the alerts",
 }
 
-// notRun are the commands that can't be run without more than an API server, by how their block begins.
+// notRun has the commands that need more than an API server, by how their block begins.
 var notRun = map[string]string{
 	"kind create cluster":     "it makes a cluster of containers",
 	"kubectl logs ":           "without a kubelet no Pod runs, and there are no logs",
@@ -67,9 +59,9 @@ var notRun = map[string]string{
 
 const (
 	apiKey = "dk_test_of_the_docs"
-	// theImage and theJob are those that the pages' examples name.
-	theImage = "0d5c6b1e-3f2a-4b7c-9a10-1c2d3e4f5a6b"
-	// patience is for what takes the operator moments; a machine may be slow.
+	// imageID is the image that the pages' examples name.
+	imageID = "0d5c6b1e-3f2a-4b7c-9a10-1c2d3e4f5a6b"
+	// patience is for what takes the operator moments, on a slow machine.
 	patience = 2 * time.Minute
 )
 
@@ -84,8 +76,8 @@ func TestPages(t *testing.T) {
 	skipped := map[string]bool{}
 	for _, page := range append(pages, readme) {
 		blocks := block.FindAllStringSubmatch(read(t, page), -1)
-		prepare, runs := here[page]
-		if !runs && elsewhere[page] == "" {
+		prepare, runs := pagesRun[page]
+		if !runs && pagesRunElsewhere[page] == "" {
 			for _, b := range blocks {
 				if b[2] == "yaml" || reasonNotToRun(b[3]) == "" {
 					t.Errorf("%s shows what no test runs: put it into here or elsewhere", page)
@@ -97,19 +89,19 @@ func TestPages(t *testing.T) {
 			continue
 		}
 		t.Run(page, func(t *testing.T) {
-			s := newStage(t)
-			prepare(s, t)
+			e := newEnv(t)
+			prepare(e, t)
 			for _, b := range blocks {
 				text := unindented(b[1], b[3])
 				if b[2] == "yaml" {
-					s.apply(t, text)
+					e.apply(t, text)
 				} else if why := reasonNotToRun(text); why != "" {
 					skipped[why] = true
 				} else {
 					if page == readme {
-						s.again(t)
+						e.applyAgain(t)
 					}
-					s.run(t, text)
+					e.run(t, text)
 				}
 			}
 		})
@@ -143,59 +135,59 @@ func read(t *testing.T, page string) string {
 	return string(raw)
 }
 
-// stage is where a page is run: a namespace, and a folder like a checkout, into which each manifest is saved under its name.
-type stage struct {
+// env is what a page is run in: a namespace, and a folder like a checkout, into which each manifest is saved under its name.
+type env struct {
 	*kubetest.Env
 	dir  string
 	path string
 	jobs int
 }
 
-func newStage(t *testing.T) *stage {
+func newEnv(t *testing.T) *env {
 	t.Helper()
-	s := &stage{Env: kubetest.Start(t), dir: t.TempDir(), path: t.TempDir()}
+	e := &env{Env: kubetest.Start(t), dir: t.TempDir(), path: t.TempDir()}
 	root, err := sourcetree.Root()
 	if err != nil {
 		t.Fatal(err)
 	}
 	for link, to := range map[string]string{
-		filepath.Join(s.dir, "config"):   filepath.Join(root, "config"),
-		filepath.Join(s.path, "kubectl"): s.KubectlCommand(t.Context()).Path,
+		filepath.Join(e.dir, "config"):   filepath.Join(root, "config"),
+		filepath.Join(e.path, "kubectl"): e.KubectlCommand(t.Context()).Path,
 	} {
 		if err := os.Symlink(to, link); err != nil {
 			t.Fatal(err)
 		}
 	}
-	return s
+	return e
 }
 
-// asItIs : a page that begins with nothing.
-func (s *stage) asItIs(*testing.T) {}
+// withNothing prepares nothing.
+func (e *env) withNothing(*testing.T) {}
 
-func (s *stage) withSecret(t *testing.T) {
+func (e *env) withSecret(t *testing.T) {
 	t.Helper()
-	s.MustKubectl(t, "create", "secret", "generic", "dafty-credentials", "--from-literal=apiKey="+apiKey)
+	e.MustKubectl(t, "create", "secret", "generic", "dafty-credentials", "--from-literal=apiKey="+apiKey)
 }
 
-// withOperator : the installation, as far as it is objects, and a picture.
-func (s *stage) withOperator(t *testing.T) {
+// withOperator installs the operator's objects, and an image.
+func (e *env) withOperator(t *testing.T) {
 	t.Helper()
-	s.withSecret(t)
-	s.MustKubectl(t, "apply", "--server-side", "--force-conflicts", "-k", filepath.Join(s.dir, "config", "default"))
-	s.MustApply(t, "apiVersion: coordination.k8s.io/v1\nkind: Lease\nmetadata: {name: dafty-operator.dafty.ai, namespace: dafty-operator-system}\n"+
+	e.withSecret(t)
+	e.MustKubectl(t, "apply", "--server-side", "--force-conflicts", "-k", filepath.Join(e.dir, "config", "default"))
+	e.MustApply(t, "apiVersion: coordination.k8s.io/v1\nkind: Lease\nmetadata: {name: dafty-operator.dafty.ai, namespace: dafty-operator-system}\n"+
 		"spec: {holderIdentity: dafty-operator-controller-manager-0}\n")
-	s.MustKubectl(t, "create", "configmap", "brand", "--from-file="+filepath.Join(s.dir, "config", "samples", "campaign", "logo.png"))
+	e.MustKubectl(t, "create", "configmap", "brand", "--from-file="+filepath.Join(e.dir, "config", "samples", "campaign", "logo.png"))
 }
 
-// withShop : the job that the page about reliability speaks of.
-func (s *stage) withShop(t *testing.T) {
+// withShopJob creates the job that the page about reliability names.
+func (e *env) withShopJob(t *testing.T) {
 	t.Helper()
-	s.MustKubectl(t, "create", "namespace", "shop")
-	s.MustApply(t, "apiVersion: dafty.ai/v1alpha1\nkind: DaftyJob\nmetadata: {name: hero, namespace: shop}\nspec: {imageGenerate: {prompt: A logo}}\n")
+	e.MustKubectl(t, "create", "namespace", "shop")
+	e.MustApply(t, "apiVersion: dafty.ai/v1alpha1\nkind: DaftyJob\nmetadata: {name: hero, namespace: shop}\nspec: {imageGenerate: {prompt: A logo}}\n")
 }
 
-// withFlux : the kind of Flux's that the page shows, from its controller's module, which the go command keeps and checks.
-func (s *stage) withFlux(t *testing.T) {
+// withFlux installs the kind of Flux's that the page shows, from its controller's module.
+func (e *env) withFlux(t *testing.T) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "go", "mod", "download", "-modfile=tools/flux/go.mod", "-json", "github.com/fluxcd/kustomize-controller")
 	cmd.Dir = filepath.Join("..", "hack")
@@ -207,12 +199,12 @@ func (s *stage) withFlux(t *testing.T) {
 	if err := json.Unmarshal(out, &module); err != nil {
 		t.Fatal(err)
 	}
-	s.MustKubectl(t, "apply", "--server-side", "-f", filepath.Join(module.Dir, "config", "crd", "bases"))
-	s.MustKubectl(t, "wait", "--for=condition=Established", "crd/kustomizations.kustomize.toolkit.fluxcd.io", "--timeout="+patience.String())
+	e.MustKubectl(t, "apply", "--server-side", "-f", filepath.Join(module.Dir, "config", "crd", "bases"))
+	e.MustKubectl(t, "wait", "--for=condition=Established", "crd/kustomizations.kustomize.toolkit.fluxcd.io", "--timeout="+patience.String())
 }
 
 // apply saves a manifest under the name of its first object, and applies it.
-func (s *stage) apply(t *testing.T, manifest string) {
+func (e *env) apply(t *testing.T, manifest string) {
 	t.Helper()
 	first, _, _ := strings.Cut(manifest, "\n---\n")
 	var object struct {
@@ -223,34 +215,34 @@ func (s *stage) apply(t *testing.T, manifest string) {
 	if err := yaml.Unmarshal([]byte(first), &object); err != nil || object.Metadata.Name == "" {
 		t.Fatalf("not a manifest with a name: %v\n%s", err, manifest)
 	}
-	if err := os.WriteFile(filepath.Join(s.dir, object.Metadata.Name+".yaml"), []byte(manifest), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(e.dir, object.Metadata.Name+".yaml"), []byte(manifest), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	applied := s.MustApply(t, manifest, "--validate=strict")
+	applied := e.MustApply(t, manifest, "--validate=strict")
 	if got, want := strings.Count(applied, "\n"), len(regexp.MustCompile("(?m)^apiVersion: ").FindAllString(manifest, -1)); got != want {
 		t.Errorf("%d of %d objects are applied:\n%s\n%s", got, want, applied, manifest)
 	}
 }
 
-// again applies what was applied before.
-func (s *stage) again(t *testing.T) {
+// applyAgain applies again what was applied before.
+func (e *env) applyAgain(t *testing.T) {
 	t.Helper()
-	if saved, err := filepath.Glob(filepath.Join(s.dir, "*.yaml")); err != nil || len(saved) > 0 {
-		s.MustKubectl(t, "apply", "-f", s.dir)
+	if saved, err := filepath.Glob(filepath.Join(e.dir, "*.yaml")); err != nil || len(saved) > 0 {
+		e.MustKubectl(t, "apply", "-f", e.dir)
 	}
 }
 
 // run runs the commands of a block. $JOB is a DaftyJob that has just completed.
-func (s *stage) run(t *testing.T, script string) {
+func (e *env) run(t *testing.T, script string) {
 	t.Helper()
 	job := ""
 	if strings.Contains(script, "$JOB") {
-		s.jobs++
-		job = fmt.Sprintf("job-%d", s.jobs)
-		s.MustApply(t, "apiVersion: dafty.ai/v1alpha1\nkind: DaftyJob\nmetadata: {name: "+job+"}\nspec: {imageGenerate: {prompt: A logo}}\n")
-		s.MustKubectl(t, "wait", "--for=condition=Complete", "daftyjob/"+job, "--timeout="+patience.String())
+		e.jobs++
+		job = fmt.Sprintf("job-%d", e.jobs)
+		e.MustApply(t, "apiVersion: dafty.ai/v1alpha1\nkind: DaftyJob\nmetadata: {name: "+job+"}\nspec: {imageGenerate: {prompt: A logo}}\n")
+		e.MustKubectl(t, "wait", "--for=condition=Complete", "daftyjob/"+job, "--timeout="+patience.String())
 	}
-	out, err := s.output(t, script, job)
+	out, err := e.output(t, script, job)
 	if err != nil {
 		t.Errorf("%v:\n%s\n%s", err, script, out)
 	}
@@ -259,21 +251,21 @@ func (s *stage) run(t *testing.T, script string) {
 	}
 }
 
-// output is what the commands of a block print.
-func (s *stage) output(t *testing.T, script, job string) (string, error) {
+// output returns what the commands of a block print.
+func (e *env) output(t *testing.T, script, job string) (string, error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "bash", "-euo", "pipefail", "-c", script)
-	cmd.Dir = s.dir
-	cmd.Env = s.KubectlCommand(ctx).Env
-	cmd.Env = append(cmd.Env, "KUBECONFIG="+s.Kubeconfig, "PATH="+s.path+":"+os.Getenv("PATH"),
-		"NAMESPACE="+s.Namespace, "JOB="+job, "DAFTY_API_KEY="+apiKey)
+	cmd.Dir = e.dir
+	cmd.Env = e.KubectlCommand(ctx).Env
+	cmd.Env = append(cmd.Env, "KUBECONFIG="+e.Kubeconfig, "PATH="+e.path+":"+os.Getenv("PATH"),
+		"NAMESPACE="+e.Namespace, "JOB="+job, "DAFTY_API_KEY="+apiKey)
 	out, err := cmd.CombinedOutput()
 	return string(out), err
 }
 
-// startOperator looks after all namespaces until the test ends. Jobs are done at once.
+// startOperator runs an operator for all namespaces until the test ends. Jobs complete at once.
 func startOperator(t *testing.T, env *kubetest.Env) {
 	t.Helper()
 	startOperatorWith(t, env, daftysim.Options{
@@ -282,11 +274,11 @@ func startOperator(t *testing.T, env *kubetest.Env) {
 	})
 }
 
-// startOperatorWith is startOperator with a Dafty that is as the options say.
+// startOperatorWith is startOperator with options of Dafty.
 func startOperatorWith(t *testing.T, env *kubetest.Env, dafty daftysim.Options) {
 	t.Helper()
 	dafty.AnyKey, dafty.Limits = true, daftysim.NoLimits
-	dafty.NewAccount = daftysim.Account{Images: []daftysim.Image{{ID: theImage}}}
+	dafty.NewAccount = daftysim.Account{Images: []daftysim.Image{{ID: imageID}}}
 	sim := daftysim.Serve(daftysim.New(dafty))
 	t.Cleanup(sim.Close)
 	runOperator(t, env, sim.URL)
@@ -295,42 +287,17 @@ func startOperatorWith(t *testing.T, env *kubetest.Env, dafty daftysim.Options) 
 // runOperator runs an operator until the test ends.
 func runOperator(t *testing.T, env *kubetest.Env, daftyURL string) {
 	t.Helper()
-	mgr, err := ctrl.NewManager(env.Config, ctrl.Options{
-		Scheme:  kubetest.Scheme,
-		Client:  client.Options{Cache: &client.CacheOptions{DisableFor: controller.ReadLive}},
-		Cache:   cache.Options{ByObject: controller.ByObject()},
-		Metrics: metricsserver.Options{BindAddress: "0"},
-		// Several tests of this process start an operator, one after another.
-		Controller: config.Controller{SkipNameValidation: new(true)},
+	operator := operatortest.Run(t, operatortest.Config{
+		Program: operatortest.Program(t), APIKeys: []string{apiKey},
+		Args: []string{
+			"--kubeconfig=" + env.ControlPlane.Kubeconfig, "--dafty-url=" + daftyURL, "--metrics-bind-address=0", "--health-probe-bind-address=0",
+			// The pages together create more than Dafty's documented limits allow in a minute.
+			"--rate-limits=image_create=600,video_create=600,style_extract=600,upload=600,other=6000",
+		},
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	wakeups, httpClient := controller.NewWakeups(), dafty.NewHTTPClient()
-	// What the pages ask for together is more than Dafty documents for a minute.
-	limits, err := account.ParseLimits("image_create=600,video_create=600,style_extract=600,upload=600,other=6000")
-	if err != nil {
-		t.Fatal(err)
-	}
-	reconciler := &controller.Reconciler{
-		Client:   mgr.GetClient(),
-		Recorder: mgr.GetEventRecorder(controller.Name),
-		Accounts: account.NewRegistry(ctx, account.Config{
-			Client: func(key string) account.Dafty { return dafty.New(daftyURL, key, "dafty-operator/test", httpClient) },
-			Wake:   wakeups.Wake, Limits: limits,
-		}),
-		Clock: clock.RealClock{}, DeletionTimeout: 5 * time.Minute,
-	}
-	if err := reconciler.SetupWithManager(ctx, mgr, wakeups, 4); err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan error, 1)
-	go func() { done <- mgr.Start(ctx) }()
 	t.Cleanup(func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Errorf("the operator ended with: %v", err)
+		if err := operator.Stop(patience); err != nil {
+			t.Error(err)
 		}
 	})
 }

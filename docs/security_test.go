@@ -18,7 +18,7 @@ import (
 	"dafty.ai/dafty-operator/internal/test/kubetest"
 )
 
-// The page about security tells of each right that the operator has, and of no other. "Read" is to get, list and watch.
+// The page about security names all rights of the operator, and no other. "Read" is to get, list and watch.
 func TestRights(t *testing.T) {
 	rights := map[string]map[string]bool{}
 	for _, name := range []string{"manager/role", "leader_election_role", "metrics_auth_role"} {
@@ -65,9 +65,9 @@ func TestRights(t *testing.T) {
 	}
 }
 
-// What the page about security gives a team as its bounds holds: its quota, and its policy against retries.
+// The quota and the policy against retries of the page about security bound a team.
 func TestBudgets(t *testing.T) {
-	// Two namespaces: what was made and deleted in the one is still counted by a quota for a while.
+	// Two namespaces: a quota counts what was created and deleted in a namespace for a while.
 	withPolicy, withQuota := kubetest.Start(t), kubetest.Start(t)
 	for _, b := range block.FindAllStringSubmatch(read(t, "security.md"), -1) {
 		switch {
@@ -108,8 +108,8 @@ func TestBudgets(t *testing.T) {
 	}
 }
 
-// A team's bounds are for what it asks for from then on. A DaftyJob that is older than the policy, and has what it forbids, can be
-// cancelled and deleted, and so can its namespace; only what a change adds is refused.
+// A policy is about later requests. A DaftyJob that is older than the policy, and has what it forbids, can be cancelled and deleted, and so can its
+// namespace; only what a change adds is refused.
 func TestBudgetsSpareOlderDaftyJobs(t *testing.T) {
 	env := kubetest.Start(t)
 	startOperatorWith(t, env, daftysim.Options{Manual: true})

@@ -11,8 +11,7 @@ import (
 	"testing"
 )
 
-// Each reason that a user can meet has a section, which says something; and each section is of a reason that there is. The
-// list at the top leads to all of them.
+// Each reason has a section with text, each section is of a reason, and the list at the top links to all of them.
 func TestEachReasonHasASection(t *testing.T) {
 	file, err := parser.ParseFile(token.NewFileSet(), "../api/v1alpha1/condition_types.go", nil, 0)
 	if err != nil {
@@ -63,11 +62,11 @@ func TestEachReasonHasASection(t *testing.T) {
 	}
 }
 
-// A chain whose second job has failed is repaired by the commands that the page has: what had completed stays, and isn't submitted again.
+// The commands of the page repair a chain whose second job has failed: what had completed stays, and isn't submitted again.
 func TestAFailedChainIsRepaired(t *testing.T) {
-	s := newStage(t)
-	startOperator(t, s.Env)
-	s.withSecret(t)
+	e := newEnv(t)
+	startOperator(t, e.Env)
+	e.withSecret(t)
 	_, section, _ := strings.Cut(read(t, "troubleshooting.md"), "\n### DependencyFailed\n")
 	commands := block.FindStringSubmatch(section)
 	if commands == nil {
@@ -75,20 +74,20 @@ func TestAFailedChainIsRepaired(t *testing.T) {
 	}
 	jobs := []string{"daftyjob/launch-style", "daftyjob/launch-hero", "daftyjob/launch-poster", "daftyjob/launch-clip"}
 	wait := func(until string) {
-		s.MustKubectl(t, append([]string{"wait", "--for=" + until, "--timeout=" + patience.String()}, jobs...)...)
+		e.MustKubectl(t, append([]string{"wait", "--for=" + until, "--timeout=" + patience.String()}, jobs...)...)
 	}
 	style := func() string {
-		return s.MustKubectl(t, "get", jobs[0], "-o", "jsonpath={.metadata.uid} {.status.jobID} {.status.attempts}")
+		return e.MustKubectl(t, "get", jobs[0], "-o", "jsonpath={.metadata.uid} {.status.jobID} {.status.attempts}")
 	}
-	campaign := s.MustKubectl(t, "kustomize", filepath.Join(s.dir, "config", "samples", "campaign"))
-	s.MustApply(t, strings.NewReplacer("prompt: The new", "prompt: Don't [fail] the new", "backoffLimit: 1", "backoffLimit: 0").Replace(campaign))
+	campaign := e.MustKubectl(t, "kustomize", filepath.Join(e.dir, "config", "samples", "campaign"))
+	e.MustApply(t, strings.NewReplacer("prompt: The new", "prompt: Don't [fail] the new", "backoffLimit: 1", "backoffLimit: 0").Replace(campaign))
 	wait("jsonpath={.status.finishedAt}")
-	if got, want := s.MustKubectl(t, "get", "daftyjobs", "-o", "jsonpath={range .items[*]}{.metadata.name} {.status.conditions[?(@.type==\"Ready\")].reason}\n{end}"),
+	if got, want := e.MustKubectl(t, "get", "daftyjobs", "-o", "jsonpath={range .items[*]}{.metadata.name} {.status.conditions[?(@.type==\"Ready\")].reason}\n{end}"),
 		"launch-clip DependencyFailed\nlaunch-hero GenerationFailed\nlaunch-poster DependencyFailed\nlaunch-style Completed\n"; got != want {
 		t.Fatalf("the chain has ended as\n%s", got)
 	}
 	before := style()
-	if out, err := s.output(t, commands[3], ""); err != nil {
+	if out, err := e.output(t, commands[3], ""); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	wait("condition=Complete")

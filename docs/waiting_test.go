@@ -6,12 +6,12 @@ import (
 	"testing"
 )
 
-// The commands that daftyjob.md has for scripts return however a job ends, and tell whether it completed. The README's first
-// manifest leads to what the README shows below it.
+// The commands of daftyjob.md for scripts return however a job ends, and fail unless it completed. The README's first manifest leads to the output
+// that the README shows.
 func TestWaiting(t *testing.T) {
-	s := newStage(t)
-	startOperator(t, s.Env)
-	s.withSecret(t)
+	e := newEnv(t)
+	startOperator(t, e.Env)
+	e.withSecret(t)
 	manifest := block.FindStringSubmatch(read(t, readme))[3]
 	shown := regexp.MustCompile(`(?m)^\$ kubectl get daftyjobs\n((?:.*\n){2})\$`).FindStringSubmatch(read(t, readme))
 	_, section, _ := strings.Cut(read(t, "daftyjob.md"), "\n## Waiting for a job\n")
@@ -24,28 +24,28 @@ func TestWaiting(t *testing.T) {
 		t.Fatalf("not two commands:\n%s", commands[3])
 	}
 
-	s.MustApply(t, manifest)
+	e.MustApply(t, manifest)
 	for job, spec := range map[string]string{
 		"cancelled": "{desiredState: Cancelled, imageGenerate: {prompt: A logo}}",
 		"failed":    "{imageUpscale: {image: {jobRef: {name: cancelled}}}}",
 	} {
-		s.MustApply(t, "apiVersion: dafty.ai/v1alpha1\nkind: DaftyJob\nmetadata: {name: "+job+"}\nspec: "+spec+"\n")
+		e.MustApply(t, "apiVersion: dafty.ai/v1alpha1\nkind: DaftyJob\nmetadata: {name: "+job+"}\nspec: "+spec+"\n")
 	}
 	for job, phase := range map[string]string{"spring-hero": "Completed", "cancelled": "Cancelled", "failed": "Failed"} {
-		if out, err := s.output(t, strings.ReplaceAll(ended, "spring-hero", job), ""); err != nil {
+		if out, err := e.output(t, strings.ReplaceAll(ended, "spring-hero", job), ""); err != nil {
 			t.Errorf("%s: %v\n%s", job, err, out)
 		}
-		if got := s.MustKubectl(t, "get", "daftyjob", job, "-o", "jsonpath={.status.phase}"); got != phase {
+		if got := e.MustKubectl(t, "get", "daftyjob", job, "-o", "jsonpath={.status.phase}"); got != phase {
 			t.Errorf("%s is %s once it has ended, not %s", job, got, phase)
 		}
-		if out, err := s.output(t, strings.ReplaceAll(completed, "spring-hero", job), ""); (err == nil) != (phase == "Completed") {
+		if out, err := e.output(t, strings.ReplaceAll(completed, "spring-hero", job), ""); (err == nil) != (phase == "Completed") {
 			t.Errorf("%s, which is %s: %v\n%s", job, phase, err, out)
 		}
 	}
 	columns := func(table string) string {
 		return regexp.MustCompile(` +`).ReplaceAllString(regexp.MustCompile(` [0-9ms]+\n`).ReplaceAllString(table, " AGE\n"), " ")
 	}
-	if got := columns(s.MustKubectl(t, "get", "daftyjobs", "--field-selector", "metadata.name=spring-hero")); got != columns(shown[1]) {
+	if got := columns(e.MustKubectl(t, "get", "daftyjobs", "--field-selector", "metadata.name=spring-hero")); got != columns(shown[1]) {
 		t.Errorf("the README shows %q, kubectl %q", columns(shown[1]), got)
 	}
 }

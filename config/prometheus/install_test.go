@@ -1,16 +1,12 @@
 package prometheus_test
 
 import (
-	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -22,8 +18,6 @@ import (
 
 	"dafty.ai/dafty-operator/internal/test/kubetest"
 	"dafty.ai/dafty-operator/internal/test/operatortest"
-	"dafty.ai/dafty-operator/internal/test/sourcetree"
-	"dafty.ai/dafty-operator/internal/test/subprocess"
 )
 
 const (
@@ -195,26 +189,16 @@ func fitsTogether(t *testing.T, manifests, namespace string) {
 // looked at a DaftyJob.
 func scrapeNewOperator(t *testing.T, env *kubetest.Env) (fresh, busy series) {
 	g := NewWithT(t)
-	program := filepath.Join(t.TempDir(), "manager")
-	if err := sourcetree.BuildOperator(t.Context(), root(t), program, "test"); err != nil {
-		t.Fatal(err)
-	}
 	address := operatortest.FreeAddress(t)
-	cmd := exec.Command(program, "--kubeconfig", env.Kubeconfig, "--leader-elect", "--leader-election-namespace", namespace,
-		"--metrics-bind-address", address, "--metrics-secure", "--health-probe-bind-address", "0")
-	cmd.Env = append(os.Environ(), "DAFTY_URL=http://127.0.0.1:1/api/v1") // nobody is there, and no job is either
-	var log bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &log, &log
-	cmd.SysProcAttr = subprocess.WithParent(syscall.SIGKILL)
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	operator := operatortest.Run(t, operatortest.Config{
+		Program: operatortest.Program(t),
+		Args: []string{"--kubeconfig", env.Kubeconfig, "--leader-elect", "--leader-election-namespace", namespace,
+			"--metrics-bind-address", address, "--metrics-secure", "--health-probe-bind-address", "0"},
+		Env: []string{"DAFTY_URL=http://127.0.0.1:1/api/v1"}, // nobody is there, and no job is either
+	})
 	t.Cleanup(func() {
-		if err := errors.Join(cmd.Process.Signal(syscall.SIGTERM), cmd.Wait()); err != nil {
-			t.Errorf("the operator ended with %v", err)
-		}
-		if t.Failed() {
-			t.Logf("its log:\n%s", log.String())
+		if err := operator.Stop(patience); err != nil {
+			t.Error(err)
 		}
 	})
 

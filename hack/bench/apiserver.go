@@ -6,19 +6,19 @@ import (
 	"strings"
 )
 
-// requests are how often the API server answered which, since its start.
+// requests counts what the API server has answered since its start, by labels.
 type requests map[string]float64
 
 // apiRequests reads the API server's own count. The labels are as Prometheus has them, such as verb="PATCH".
-func (st *stage) apiRequests(ctx context.Context) (requests, error) {
-	body, err := st.cluster.raw.Get().AbsPath("/metrics").Do(ctx).Raw()
+func (e *environment) apiRequests(ctx context.Context) (requests, error) {
+	body, err := e.kube.raw.Get().AbsPath("/metrics").Do(ctx).Raw()
 	if err != nil {
 		return nil, err
 	}
 	return parseMetric(string(body), "apiserver_request_total"), nil
 }
 
-// parseMetric gives a metric's values by their labels.
+// parseMetric returns a metric's values by their labels.
 func parseMetric(text, name string) map[string]float64 {
 	found := map[string]float64{}
 	for line := range strings.Lines(text) {
@@ -40,7 +40,7 @@ func parseMetric(text, name string) map[string]float64 {
 	return found
 }
 
-// since is how many there were after earlier was read that have all of the labels.
+// since returns how many requests with all of the labels were answered since earlier was read.
 func (r requests) since(earlier requests, labels ...string) float64 {
 	sum := 0.0
 	for of, n := range r {

@@ -10,14 +10,14 @@ import (
 	"dafty.ai/dafty-operator/api/v1alpha1"
 )
 
-// playBare makes n DaftyJobs as the users of an operator do, and writes to them what an operator does, as many at once
-// and each write as soon as the one before is answered: no job, no decision, no event, no read. It gives the time from
-// the first create to the last end seen, and leaves nothing behind that an operator would find.
-func (st *stage) playBare(ctx context.Context, namespace string, n int, writes []write) (took time.Duration, err error) {
-	if err := st.cluster.prepare(ctx, namespace, 0); err != nil {
+// playBareClient creates n DaftyJobs as users do, and makes the operator's writes to them, as many at once, and each as soon as the one
+// before is answered: without jobs, decisions, events and reads. It returns the time from the first create to the last end seen, and deletes
+// the DaftyJobs.
+func (e *environment) playBareClient(ctx context.Context, namespace string, n int, writes []write) (took time.Duration, err error) {
+	if err := e.kube.prepare(ctx, namespace, 0); err != nil {
 		return 0, err
 	}
-	w, err := st.watch(ctx, namespace) // as there is one when the operator is measured
+	w, err := e.watch(ctx, namespace) // as when the operator is measured
 	if err != nil {
 		return 0, err
 	}
@@ -27,7 +27,7 @@ func (st *stage) playBare(ctx context.Context, namespace string, n int, writes [
 	all.Go(func() error {
 		defer close(made)
 		return each(working, n, writers, func(ctx context.Context, i int) error {
-			answer, err := st.cluster.create(ctx, newJob(namespace, jobName(i), 0))
+			answer, err := e.kube.create(ctx, newJob(namespace, jobName(i), 0))
 			made <- madeJob{jobName(i), answer} // there is room for all
 			return err
 		})
@@ -35,7 +35,7 @@ func (st *stage) playBare(ctx context.Context, namespace string, n int, writes [
 	for range writers {
 		all.Go(func() error {
 			for job := range made {
-				if err := st.cluster.replay(working, namespace, job, writes); err != nil {
+				if err := e.kube.replay(working, namespace, job, writes); err != nil {
 					return err
 				}
 			}
@@ -48,8 +48,8 @@ func (st *stage) playBare(ctx context.Context, namespace string, n int, writes [
 	if err := w.allCompleted(ctx, n, time.Minute); err != nil {
 		return 0, err
 	}
-	took = lastFinal(w.all()).Sub(began)
-	return took, st.clearBare(ctx, namespace, n)
+	took = lastFinal(w.snapshot()).Sub(began)
+	return took, e.clearBareClient(ctx, namespace, n)
 }
 
 // madeJob is a DaftyJob's name, and what the API server answered to its create.
@@ -59,7 +59,7 @@ type madeJob struct {
 }
 
 // replay makes the writes of a recording to one DaftyJob.
-func (c *cluster) replay(ctx context.Context, namespace string, job madeJob, writes []write) error {
+func (c *kubeClient) replay(ctx context.Context, namespace string, job madeJob, writes []write) error {
 	answer := job.answer
 	for _, w := range writes {
 		version, err := versionOf(answer)
@@ -77,19 +77,19 @@ func (c *cluster) replay(ctx context.Context, namespace string, job madeJob, wri
 	return nil
 }
 
-// clearBare takes away what playBare made, so that the operator doesn't find it.
-func (st *stage) clearBare(ctx context.Context, namespace string, n int) error {
+// clearBareClient deletes what playBareClient created, so that the operator doesn't find it.
+func (e *environment) clearBareClient(ctx context.Context, namespace string, n int) error {
 	err := each(ctx, n, writers, func(ctx context.Context, i int) error {
-		_, err := st.cluster.patch(ctx, namespace, jobName(i), "", []byte(`{"metadata":{"finalizers":null}}`))
+		_, err := e.kube.patch(ctx, namespace, jobName(i), "", []byte(`{"metadata":{"finalizers":null}}`))
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	return st.cluster.client.DeleteAllOf(ctx, &v1alpha1.DaftyJob{}, client.InNamespace(namespace))
+	return e.kube.client.DeleteAllOf(ctx, &v1alpha1.DaftyJob{}, client.InNamespace(namespace))
 }
 
-func lastFinal(jobs map[string]seen) time.Time {
+func lastFinal(jobs map[string]jobState) time.Time {
 	var last time.Time
 	for _, job := range jobs {
 		if job.final.After(last) {

@@ -110,7 +110,7 @@ func someReport(value float64) *report {
 	bound, none := 250.0, 0.0
 	return &report{
 		Scale: 1,
-		Figures: []figure{
+		Measurements: []measurement{
 			{Scenario: "restart", Name: "end to status, p95", Value: value, Unit: "ms", AtMost: &bound},
 			{Scenario: "restart", Name: "calls answered 429", AtMost: &none},
 			{Scenario: "restart", Name: "jobs", Value: 2000},
@@ -131,10 +131,10 @@ one-key FAILED: it took over 6m0s
 	if got := table(r); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
-	if r.good() {
+	if r.met() {
 		t.Error("a figure was missed, and a scenario failed; the report is good")
 	}
-	if !someReport(250).good() {
+	if !someReport(250).met() {
 		t.Error("all was reached; the report isn't good")
 	}
 }
@@ -149,7 +149,7 @@ func TestComparisonWithAFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	later := someReport(150)
-	later.Figures = append(later.Figures, figure{Scenario: "restart", Name: "new", Value: 1})
+	later.Measurements = append(later.Measurements, measurement{Scenario: "restart", Name: "new", Value: 1})
 	_, got, _ := strings.Cut(comparison(earlier, later), "\n\n")
 	const want = `SCENARIO   FIGURE               EARLIER   NOW      RATIO
 restart    end to status, p95   100 ms    150 ms   1.50
@@ -165,16 +165,6 @@ restart    new                            1
 func TestScenariosAreChosenByName(t *testing.T) {
 	if got := names(choose(scenarios, regexp.MustCompile("^one-key"))); !slices.Equal(got, []string{"one-key", "one-key-fixed"}) {
 		t.Errorf("chosen: %v", got)
-	}
-}
-
-func TestParseStat(t *testing.T) {
-	got, err := parseStat("42 (a (bad) name) S 1 42 42 0 -1 4194560 1000 0 5 0 150 25 0 0 20 0 9 0 100 0 0")
-	if want := 1750 * time.Millisecond; err != nil || got != want {
-		t.Errorf("%s, %v; want %s", got, err, want)
-	}
-	if _, err := parseStat(""); err == nil {
-		t.Error("no error for a process that is gone")
 	}
 }
 
@@ -202,7 +192,7 @@ func TestLags(t *testing.T) {
 	start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	at := func(s int) time.Time { return start.Add(time.Duration(s) * time.Second) }
 	uid := func(n string) string { return strings.Repeat(n, uidLength) }
-	jobs := map[string]seen{
+	jobs := map[string]jobState{
 		"told":      {uid: types.UID(uid("a")), final: at(12)},
 		"untold":    {uid: types.UID(uid("b"))},
 		"too late":  {uid: types.UID(uid("c")), final: at(31)},
@@ -231,7 +221,7 @@ func TestMeterTellsCallsApart(t *testing.T) {
 		}
 		_, _ = io.WriteString(w, list)
 	}))
-	m.lookAnew()
+	m.resetLooks()
 	ask := func(agent, key, method, path string) {
 		r := httptest.NewRequest(method, daftysim.BasePath+path, nil)
 		r.Header.Set("User-Agent", agent)
@@ -292,7 +282,7 @@ func TestWritesOfARecording(t *testing.T) {
 }
 
 func TestWatchedStatuses(t *testing.T) {
-	w := &watcher{ended: make(chan string, 1), jobs: map[string]*seen{}, phases: map[v1alpha1.Phase]int{}}
+	w := &watcher{ended: make(chan string, 1), jobs: map[string]*jobState{}, phases: map[v1alpha1.Phase]int{}}
 	version, err := w.read(strings.NewReader(`
 {"type":"ADDED","object":{"metadata":{"name":"one","uid":"u","resourceVersion":"5"},"status":{"observedGeneration":-1}}}
 {"type":"MODIFIED","object":{"metadata":{"name":"one","uid":"u","resourceVersion":"6"},"status":{"phase":"Queued","jobID":"j"}}}
@@ -302,7 +292,7 @@ func TestWatchedStatuses(t *testing.T) {
 	if err != nil || version != "9" {
 		t.Fatalf("version %s, %v", version, err)
 	}
-	job := w.all()["one"]
+	job := w.snapshot()["one"]
 	if w.finals() != 1 || job.changes != 2 || job.jobID != "j" || job.processing != job.final || job.final.IsZero() || <-w.ended != "one" {
 		t.Errorf("seen: %+v", job)
 	}

@@ -11,7 +11,7 @@ import (
 	"dafty.ai/dafty-operator/internal/test/daftysim"
 )
 
-// dafty is a simulated Dafty with a meter before it.
+// dafty is a simulated Dafty behind a meter.
 type dafty struct {
 	*daftysim.Simulator
 	meter *meter
@@ -19,17 +19,17 @@ type dafty struct {
 	certs string // file of the certificate; "": plain http
 }
 
-// serve starts a simulated Dafty that accepts every key. What it is told to check is what clients send; its own answers
-// were checked by its tests.
-func (st *stage) serve(options daftysim.Options, https bool) error {
+// serve starts a simulated Dafty that accepts every key. It checks what clients send; its own answers
+// are checked by its tests.
+func (e *environment) serve(options daftysim.Options, https bool) error {
 	options.AnyKey, options.SkipAnswerValidation, options.RequestLog = true, true, -1
 	if options.Variants.RateWindow == "" {
-		options.Variants.RateWindow = st.rateWindow
+		options.Variants.RateWindow = e.rateWindow
 	}
 	sim := daftysim.New(options)
 	d := &dafty{Simulator: sim, meter: newMeter(sim)}
 	server := httptest.NewUnstartedServer(d.meter)
-	st.stopping(func() error {
+	e.atEnd(func() error {
 		sim.Close() // before the server's, which waits for what is held
 		server.CloseClientConnections()
 		server.Close()
@@ -38,7 +38,7 @@ func (st *stage) serve(options daftysim.Options, https bool) error {
 	if https {
 		server.EnableHTTP2 = true
 		server.StartTLS()
-		d.certs = filepath.Join(st.folder, "dafty.pem")
+		d.certs = filepath.Join(e.folder, "dafty.pem")
 		block := &pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}
 		if err := os.WriteFile(d.certs, pem.EncodeToMemory(block), 0o600); err != nil {
 			return err
@@ -47,11 +47,11 @@ func (st *stage) serve(options daftysim.Options, https bool) error {
 		server.Start()
 	}
 	d.url = server.URL + daftysim.BasePath
-	st.dafty = d
+	e.dafty = d
 	return nil
 }
 
-// environment has an operator trust this Dafty.
+// environment returns the variables with which an operator trusts this Dafty.
 func (d *dafty) environment() []string {
 	if d.certs == "" {
 		return nil

@@ -9,25 +9,25 @@ import (
 	"dafty.ai/dafty-operator/api/v1alpha1"
 )
 
-// crowd keeps so many jobs in flight on one key: for each that ends another is made.
-type crowd struct {
-	st      *stage
+// load keeps a number of jobs in flight on one key: for each that ends another is created.
+type load struct {
+	env     *environment
 	watcher *watcher
 	size    int
 	made    atomic.Int64
 }
 
-// gather makes the first of them, and returns once all are in flight.
-func (c *crowd) gather(ctx context.Context, within time.Duration) error {
-	if err := c.st.cluster.createJobs(ctx, namespace, c.size, 1); err != nil {
+// start creates the first of them, and returns once all are in flight.
+func (l *load) start(ctx context.Context, within time.Duration) error {
+	if err := l.env.kube.createJobs(ctx, namespace, l.size, 1); err != nil {
 		return err
 	}
-	c.made.Store(int64(c.size))
+	l.made.Store(int64(l.size))
 	flying := 0
-	err := patiently(ctx, within, fmt.Sprintf("%d jobs in flight", c.size), func() bool {
-		flying = c.watcher.count(v1alpha1.PhaseQueued, v1alpha1.PhaseProcessing)
-		// One or another may have ended before the last is in.
-		return flying >= c.size-c.size/50
+	err := waitFor(ctx, within, fmt.Sprintf("%d jobs in flight", l.size), func() bool {
+		flying = l.watcher.count(v1alpha1.PhaseQueued, v1alpha1.PhaseProcessing)
+		// Some may have ended before the last is in flight.
+		return flying >= l.size-l.size/50
 	})
 	if err != nil {
 		return fmt.Errorf("%d are in flight: %w", flying, err)
@@ -35,15 +35,15 @@ func (c *crowd) gather(ctx context.Context, within time.Duration) error {
 	return nil
 }
 
-// keep fills the gaps until ctx ends.
-func (c *crowd) keep(ctx context.Context) error {
+// refill replaces those that end until ctx is done.
+func (l *load) refill(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-c.watcher.ended:
-			job := newJob(namespace, jobName(int(c.made.Add(1)-1)), 0)
-			if _, err := c.st.cluster.create(ctx, job); err != nil && ctx.Err() == nil {
+		case <-l.watcher.ended:
+			job := newJob(namespace, jobName(int(l.made.Add(1)-1)), 0)
+			if _, err := l.env.kube.create(ctx, job); err != nil && ctx.Err() == nil {
 				return err
 			}
 		}

@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// machine is what the figures were measured on.
+// machine is where it was measured.
 type machine struct {
 	CPU       string  `json:"cpu"`
 	Cores     int     `json:"cores"`
@@ -19,7 +19,7 @@ type machine struct {
 	Load      string  `json:"load"` // of the last 1, 5 and 15 minutes, before the run
 }
 
-// thisMachine tells what Linux says; elsewhere fields stay empty.
+// thisMachine returns what Linux tells of the machine; on other systems fields stay empty.
 func thisMachine() machine {
 	m := machine{
 		CPU: field("/proc/cpuinfo", "model name"), Cores: runtime.NumCPU(), Go: runtime.Version(),
@@ -34,7 +34,7 @@ func thisMachine() machine {
 	return m
 }
 
-// revision is git's name of the checkout, "" where there is no git.
+// revision returns git's name of the checkout; empty without git.
 func revision(ctx context.Context, root string) string {
 	git := func(args ...string) (string, error) {
 		output, err := exec.CommandContext(ctx, "git", append([]string{"-C", root}, args...)...).Output()
@@ -58,7 +58,7 @@ func content(file string) string {
 	return strings.TrimSpace(string(text))
 }
 
-// field is the value of the first line "name: value" of a file.
+// field returns the value of the first line "name: value" of a file.
 func field(file, name string) string {
 	for line := range strings.Lines(content(file)) {
 		if key, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(key) == name {

@@ -1,5 +1,5 @@
-// Command bench measures what the operator promises of its speed and its thrift: the built operator, a real Kubernetes
-// control plane and a simulated Dafty, on this machine, loopback alone.
+// Command bench measures the operator's speed and its use of resources: the built operator, a real Kubernetes control plane and a simulated
+// Dafty, on this machine, over loopback.
 //
 // Each scenario has a control plane, a Dafty and operator processes of its own, and ends by itself. The results are
 // printed as a table and written as JSON, which a later run can be compared with.
@@ -19,10 +19,11 @@ import (
 	"syscall"
 
 	"dafty.ai/dafty-operator/internal/test/daftysim"
+	"dafty.ai/dafty-operator/internal/test/gobuild"
 	"dafty.ai/dafty-operator/internal/test/sourcetree"
 )
 
-// settings are what the flags say.
+// settings has the values of the flags.
 type settings struct {
 	run          *regexp.Regexp
 	list         bool
@@ -113,13 +114,13 @@ func bench(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return err
 	}
 	fmt.Fprintln(stderr, "written to", s.json)
-	if !r.good() {
+	if !r.met() {
 		return errMissed
 	}
 	return nil
 }
 
-// placeIn fills in the files that the flags don't name.
+// placeIn sets the files that the flags don't name.
 func (s *settings) placeIn(root string) {
 	if s.json == "" {
 		s.json = filepath.Join(root, "dist", "bench.json")
@@ -129,7 +130,7 @@ func (s *settings) placeIn(root string) {
 	}
 }
 
-// measure plays the chosen scenarios one after the other. An error means that none could be.
+// measure plays the chosen scenarios one after the other. An error means that none could be played.
 func measure(ctx context.Context, s settings, root string, stderr io.Writer) (*report, error) {
 	chosen := choose(scenarios, s.run)
 	if len(chosen) == 0 {
@@ -145,7 +146,7 @@ func measure(ctx context.Context, s settings, root string, stderr io.Writer) (*r
 	defer func() { _ = os.RemoveAll(folder) }()
 	if s.program == "" {
 		s.program = filepath.Join(folder, "manager")
-		if err := sourcetree.BuildOperator(ctx, root, s.program, "bench"); err != nil {
+		if err := gobuild.Operator(ctx, root, s.program); err != nil {
 			return nil, err
 		}
 	}

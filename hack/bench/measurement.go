@@ -7,45 +7,45 @@ import (
 	"strings"
 )
 
-// figure is one thing that was measured.
-type figure struct {
+// measurement is one thing that was measured.
+type measurement struct {
 	Scenario string  `json:"scenario"`
 	Name     string  `json:"figure"`
 	Value    float64 `json:"value"`
 	Unit     string  `json:"unit,omitempty"`
-	// AtMost and AtLeast are what must be reached. Without both it is told for what it is worth.
+	// AtMost and AtLeast are the bounds, if there are any.
 	AtMost  *float64 `json:"atMost,omitempty"`
 	AtLeast *float64 `json:"atLeast,omitempty"`
 }
 
-// good says whether the figure is as it must be.
-func (f figure) good() bool {
-	return (f.AtMost == nil || f.Value <= *f.AtMost) && (f.AtLeast == nil || f.Value >= *f.AtLeast)
+// met reports whether the value is within its bounds.
+func (m measurement) met() bool {
+	return (m.AtMost == nil || m.Value <= *m.AtMost) && (m.AtLeast == nil || m.Value >= *m.AtLeast)
 }
 
-func (f figure) measured() string { return amount(f.Value, f.Unit) }
+func (m measurement) formatted() string { return amount(m.Value, m.Unit) }
 
-// required says what must be reached, "" where nothing must.
-func (f figure) required() string {
+// required returns the bounds as text; empty without bounds.
+func (m measurement) required() string {
 	var parts []string
-	if f.AtLeast != nil {
-		parts = append(parts, "≥ "+amount(*f.AtLeast, f.Unit))
+	if m.AtLeast != nil {
+		parts = append(parts, "≥ "+amount(*m.AtLeast, m.Unit))
 	}
 	switch {
-	case f.AtMost != nil && *f.AtMost == 0: // nothing is counted below it
+	case m.AtMost != nil && *m.AtMost == 0: // nothing is counted below it
 		parts = append(parts, "0")
-	case f.AtMost != nil:
-		parts = append(parts, "≤ "+amount(*f.AtMost, f.Unit))
+	case m.AtMost != nil:
+		parts = append(parts, "≤ "+amount(*m.AtMost, m.Unit))
 	}
 	return strings.Join(parts, ", ")
 }
 
-// verdict is "", "ok" or "MISSED".
-func (f figure) verdict() string {
+// verdict returns "", "ok" or "MISSED".
+func (m measurement) verdict() string {
 	switch {
-	case f.AtMost == nil && f.AtLeast == nil:
+	case m.AtMost == nil && m.AtLeast == nil:
 		return ""
-	case f.good():
+	case m.met():
 		return "ok"
 	default:
 		return "MISSED"
@@ -56,7 +56,7 @@ func amount(value float64, unit string) string {
 	return strings.TrimSpace(number(value) + " " + unit)
 }
 
-// number has three digits that mean something, or all those before the point.
+// number formats a value with three significant digits, or with all those before the point.
 func number(v float64) string {
 	switch size := math.Abs(v); {
 	case v == math.Trunc(v), size >= 1000:

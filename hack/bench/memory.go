@@ -12,7 +12,7 @@ const (
 	kibibyte = 1 << 10
 )
 
-// memory is an operator's, in bytes.
+// memory is what an operator uses, in bytes.
 type memory struct {
 	resident, peak float64 // as the kernel has it
 	heap, stacks   float64 // in use, as Go's runtime says
@@ -20,7 +20,7 @@ type memory struct {
 }
 
 func (o *operator) memory(ctx context.Context) (m memory, err error) {
-	if m.resident, m.peak, err = resident(o.pid()); err != nil {
+	if m.resident, m.peak, err = o.Memory(); err != nil {
 		return m, err
 	}
 	text, err := o.scrape(ctx)
@@ -29,11 +29,11 @@ func (o *operator) memory(ctx context.Context) (m memory, err error) {
 	return m, err
 }
 
-// tellGo notes how much came in between, per object.
-func (st *stage) tellGo(before, after memory, objects float64) {
-	st.tell("heap in use per object", (after.heap-before.heap)/objects/kibibyte, "KiB")
-	st.tell("stacks in use per object", (after.stacks-before.stacks)/objects/kibibyte, "KiB")
-	st.tell("goroutines per object", (after.goroutines-before.goroutines)/objects, "")
+// measureGo adds the difference per object.
+func (e *environment) measureGo(before, after memory, objects float64) {
+	e.measure("heap in use per object", (after.heap-before.heap)/objects/kibibyte, "KiB")
+	e.measure("stacks in use per object", (after.stacks-before.stacks)/objects/kibibyte, "KiB")
+	e.measure("goroutines per object", (after.goroutines-before.goroutines)/objects, "")
 }
 
 // scrape reads the operator's metrics.

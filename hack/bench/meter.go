@@ -11,7 +11,7 @@ import (
 	"dafty.ai/dafty-operator/internal/test/daftysim"
 )
 
-// kind is what a call to Dafty is for.
+// kind is the purpose of a call to Dafty.
 type kind uint8
 
 const (
@@ -23,7 +23,7 @@ const (
 	kindElse
 )
 
-// otherKinds are those that share Dafty's limit of 120 a minute.
+// otherKinds share Dafty's limit of 120 calls a minute.
 var otherKinds = []kind{kindLook, kindWait, kindList, kindCancel, kindElse}
 
 // call is one request to Dafty.
@@ -47,7 +47,7 @@ type meter struct {
 	dropped int
 	keys    map[[sha256.Size]byte]uint32
 	cancels map[string]time.Time // the first of each job
-	// looked is when each job was first asked about or listed since lookAnew, nil: nobody wants to know.
+	// looked is when each job was first asked about or listed since resetLooks, nil: nobody wants to know.
 	looked map[string]time.Time
 }
 
@@ -67,7 +67,7 @@ func (m *meter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// classify tells a call's kind, and the job that it is about.
+// classify returns a call's kind, and the job that it is about.
 func classify(r *http.Request) (kind, string) {
 	path := strings.TrimPrefix(r.URL.Path, daftysim.BasePath)
 	id, of := strings.CutPrefix(path, "/jobs/")
@@ -87,7 +87,7 @@ func classify(r *http.Request) (kind, string) {
 	}
 }
 
-// arrive notes a call. keep asks for the answer's body.
+// arrive records a call. keep is true if the answer's body is needed.
 func (m *meter) arrive(now time.Time, kind kind, jobID string, r *http.Request) (place int, keep bool) {
 	hash := sha256.Sum256([]byte(r.Header.Get("X-Api-Key")))
 	m.mu.Lock()
@@ -115,7 +115,7 @@ func (m *meter) arrive(now time.Time, kind kind, jobID string, r *http.Request) 
 	return place, kind == kindList && m.looked != nil
 }
 
-// look notes that a job was looked at. The caller holds the lock.
+// look records that a job was looked at. The caller holds the lock.
 func (m *meter) look(jobID string, now time.Time) {
 	if m.looked == nil || jobID == "" {
 		return
@@ -125,7 +125,7 @@ func (m *meter) look(jobID string, now time.Time) {
 	}
 }
 
-// listed notes the jobs of a page of the list.
+// listed records the jobs of a page of the list.
 func (m *meter) listed(body []byte, now time.Time) {
 	var page struct{ Data []struct{ ID string } }
 	if json.Unmarshal(body, &page) != nil {
@@ -173,14 +173,14 @@ func (w *answerWriter) Write(b []byte) (int, error) {
 // Unwrap lets the simulator's faults reach the connection.
 func (w *answerWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// lookAnew forgets which jobs were looked at.
-func (m *meter) lookAnew() {
+// resetLooks forgets which jobs were looked at.
+func (m *meter) resetLooks() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.looked = map[string]time.Time{}
 }
 
-// lookedAt is when each job was first looked at since lookAnew.
+// lookedAt returns when each job was first looked at since resetLooks.
 func (m *meter) lookedAt() map[string]time.Time {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -191,7 +191,7 @@ func (m *meter) lookedAt() map[string]time.Time {
 	return looked
 }
 
-// cancelAt is when a job's first cancel came, false where none did.
+// cancelAt returns when a job's first cancel came; false if none did.
 func (m *meter) cancelAt(jobID string) (time.Time, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -199,14 +199,14 @@ func (m *meter) cancelAt(jobID string) (time.Time, bool) {
 	return at, ok
 }
 
-// overflow is how many calls there was no room for.
+// overflow returns how many calls there was no room for.
 func (m *meter) overflow() int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.dropped
 }
 
-// count is how many calls of the operator's are as is says.
+// count returns the number of the operator's calls that a filter accepts.
 func (m *meter) count(is func(call) bool) int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -219,7 +219,7 @@ func (m *meter) count(is func(call) bool) int {
 	return n
 }
 
-// times is when the operator's calls came that are as is says, by API key.
+// times returns when the operator made the calls that a filter accepts, by API key.
 func (m *meter) times(is func(call) bool) map[uint32][]time.Time {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -236,10 +236,10 @@ func anyCall(call) bool { return true }
 
 func refused(c call) bool { return c.status == http.StatusTooManyRequests }
 
-// erred is any answer that isn't what was asked for.
+// erred reports whether a call failed.
 func erred(c call) bool { return c.status >= 400 }
 
-// of says whether a call is of one of the kinds.
+// of returns a filter for calls of some kinds.
 func of(kinds ...kind) func(call) bool {
 	return func(c call) bool {
 		for _, k := range kinds {
@@ -251,7 +251,7 @@ func of(kinds ...kind) func(call) bool {
 	}
 }
 
-// mostOthersAMinute is the most calls of one key, creates left out, that came within any minute.
+// mostOthersAMinute returns the highest number of calls of one key within a minute, without creates.
 func (m *meter) mostOthersAMinute() int {
 	most := 0
 	for _, times := range m.times(of(otherKinds...)) {

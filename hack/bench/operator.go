@@ -1,183 +1,80 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
-	"sync/atomic"
-	"syscall"
 	"time"
 
-	"dafty.ai/dafty-operator/internal/test/subprocess"
+	"dafty.ai/dafty-operator/internal/test/operatortest"
 )
 
-const readyWithin = 3 * time.Minute
+const (
+	readyWithin = 3 * time.Minute
+	// errorLevel is in each error line of the log.
+	errorLevel = `"level":"error"`
+)
 
-// operator is the operator as a process of its own.
+// operator is the operator's process.
 type operator struct {
-	cmd     *exec.Cmd
+	*operatortest.Process
 	metrics string // address
-	log     *operatorLog
-	began   time.Time
-	ended   chan struct{}
-	killed  atomic.Bool // by us
 }
 
 // startOperator starts an operator, which isn't at work yet.
-func (st *stage) startOperator() (*operator, error) {
-	metrics, err := subprocess.FreeAddress()
+func (e *environment) startOperator() (*operator, error) {
+	metrics, err := operatortest.FindFreeAddress()
 	if err != nil {
 		return nil, err
 	}
-	st.started++
-	log, err := newOperatorLog(filepath.Join(st.logs, fmt.Sprintf("operator-%d.log", st.started)))
+	e.started++
+	p, err := operatortest.Start(operatortest.Config{
+		Program: e.program,
+		Args: append([]string{
+			"--kubeconfig=" + e.cp.Kubeconfig, "--dafty-url=" + e.dafty.url,
+			"--metrics-bind-address=" + metrics, "--health-probe-bind-address=0",
+		}, e.operatorArgs...),
+		Env:     e.dafty.environment(),
+		LogFile: filepath.Join(e.logs, fmt.Sprintf("operator-%d.log", e.started)),
+	})
 	if err != nil {
 		return nil, err
 	}
-	args := append([]string{
-		"--kubeconfig=" + st.cp.Kubeconfig, "--dafty-url=" + st.dafty.url,
-		"--metrics-bind-address=" + metrics, "--health-probe-bind-address=0",
-	}, st.operatorArgs...)
-	o := &operator{cmd: exec.Command(st.program, args...), metrics: metrics, log: log, began: time.Now(), ended: make(chan struct{})}
-	o.cmd.Env = append(os.Environ(), st.dafty.environment()...)
-	o.cmd.Stdout, o.cmd.Stderr = log, log
-	o.cmd.SysProcAttr = subprocess.WithParent(syscall.SIGKILL)
-	o.cmd.SysProcAttr.Setpgid = true
-	if err := o.cmd.Start(); err != nil {
-		return nil, errors.Join(fmt.Errorf("starting the operator: %w", err), log.close())
-	}
-	st.operator = o
-	st.stopping(o.kill)
+	o := &operator{Process: p, metrics: metrics}
+	e.operator = o
+	e.atEnd(o.Kill)
 	go func() {
-		_ = o.cmd.Wait() // its state tells
-		close(o.ended)
-		if !o.killed.Load() {
-			st.giveUp(fmt.Errorf("the operator ended by itself (%s); its last words:\n%s", o.cmd.ProcessState, log.tail()))
+		<-o.Done()
+		if o.EndedByItself() {
+			e.fail(o.EndError())
 		}
 	}()
 	return o, nil
 }
 
 // startWorking starts an operator and returns when it is at work.
-func (st *stage) startWorking(ctx context.Context) (*operator, error) {
-	o, err := st.startOperator()
+func (e *environment) startWorking(ctx context.Context) (*operator, error) {
+	o, err := e.startOperator()
 	if err != nil {
 		return nil, err
 	}
-	return o, o.working(ctx)
+	return o, o.waitWorking(ctx)
 }
 
-// working returns when the operator has read what there is and looks after it.
-func (o *operator) working(ctx context.Context) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, readyWithin, fmt.Errorf("the operator wasn't at work within %s; its last words:\n%s", readyWithin, o.log.tail()))
+// waitWorking returns when the operator has read what there is and looks after it.
+func (o *operator) waitWorking(ctx context.Context) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, readyWithin, fmt.Errorf("not within %s", readyWithin))
 	defer cancel()
-	select {
-	case <-o.log.working:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
+	return o.WaitWorking(ctx)
 }
 
-// kill is kill -9. It returns when the process is no more; calling it twice does no harm.
-func (o *operator) kill() error {
-	if o.killed.Swap(true) {
-		return nil
-	}
-	// Its group, as its program may be a script that starts it.
-	if err := syscall.Kill(-o.cmd.Process.Pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
-		return err
-	}
-	<-o.ended
-	return o.log.close()
-}
-
-func (o *operator) pid() int { return o.cmd.Process.Pid }
-
-const (
-	// atWork is in the log once the operator looks after objects.
-	atWork = `"Starting workers"`
-	// errorLevel is in each line of the log that tells of an error.
-	errorLevel = `"level":"error"`
-	keptLines  = 10
-)
-
-// operatorLog writes what an operator says to a file, and listens.
-type operatorLog struct {
-	working chan struct{} // closed when it is at work
-
-	mu       sync.Mutex
-	file     *os.File
-	rest     []byte // of a line whose end hasn't come yet
-	last     []string
-	workedAt time.Time
-	errored  int
-	lastErr  string
-}
-
-func newOperatorLog(path string) (*operatorLog, error) {
-	file, err := os.Create(path)
-	if err != nil {
-		return nil, err
-	}
-	return &operatorLog{working: make(chan struct{}), file: file}, nil
-}
-
-func (l *operatorLog) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.rest = append(l.rest, b...)
-	for {
-		end := bytes.IndexByte(l.rest, '\n')
-		if end < 0 {
-			break
+// errors returns the number of error lines in the log, and the last one.
+func (o *operator) errors() (n int, last string) {
+	for line := range strings.Lines(o.Log.String()) {
+		if strings.Contains(line, errorLevel) {
+			n, last = n+1, strings.TrimSuffix(line, "\n")
 		}
-		l.hear(string(l.rest[:end]))
-		l.rest = l.rest[end+1:]
 	}
-	return l.file.Write(b)
-}
-
-func (l *operatorLog) hear(line string) {
-	l.last = append(l.last[max(0, len(l.last)-keptLines+1):], line)
-	if l.workedAt.IsZero() && strings.Contains(line, atWork) {
-		l.workedAt = time.Now()
-		close(l.working)
-	}
-	if strings.Contains(line, errorLevel) {
-		l.errored++
-		l.lastErr = line
-	}
-}
-
-// at is when it was at work, zero where it isn't yet.
-func (l *operatorLog) at() time.Time {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.workedAt
-}
-
-// errors is how many it told of, and the last.
-func (l *operatorLog) errors() (n int, last string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.errored, l.lastErr
-}
-
-func (l *operatorLog) tail() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return strings.Join(l.last, "\n")
-}
-
-func (l *operatorLog) close() error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.file.Close()
+	return n, last
 }

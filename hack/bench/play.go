@@ -11,42 +11,42 @@ import (
 	"dafty.ai/dafty-operator/internal/test/daftysim"
 )
 
-// begin brings up what most scenarios begin with: a Dafty, a namespace with Secrets, a watch of it, and an operator at work.
-func (st *stage) begin(ctx context.Context, options daftysim.Options, keys int) (*watcher, error) {
-	if err := st.serve(options, false); err != nil {
+// startAll starts what most scenarios begin with: a Dafty, a namespace with Secrets, a watch of it, and an operator at work.
+func (e *environment) startAll(ctx context.Context, options daftysim.Options, keys int) (*watcher, error) {
+	if err := e.serve(options, false); err != nil {
 		return nil, err
 	}
-	if err := st.cluster.prepare(ctx, namespace, keys); err != nil {
+	if err := e.kube.prepare(ctx, namespace, keys); err != nil {
 		return nil, err
 	}
-	w, err := st.watch(ctx, namespace)
+	w, err := e.watch(ctx, namespace)
 	if err != nil {
 		return nil, err
 	}
-	_, err = st.startWorking(ctx)
+	_, err = e.startWorking(ctx)
 	return w, err
 }
 
 // allCompleted returns once n DaftyJobs have completed.
 func (w *watcher) allCompleted(ctx context.Context, n int, within time.Duration) error {
-	err := patiently(ctx, within, fmt.Sprintf("%d jobs to end", n), func() bool { return w.finals() >= n })
+	err := waitFor(ctx, within, fmt.Sprintf("%d jobs to end", n), func() bool { return w.finals() >= n })
 	if completed := w.count(v1alpha1.PhaseCompleted); err != nil || completed < n {
-		return fmt.Errorf("%d of %d jobs completed, %d ended otherwise: %w", completed, n, w.finals()-completed, orElse(err))
+		return fmt.Errorf("%d of %d jobs completed, %d ended otherwise: %w", completed, n, w.finals()-completed, errorOr(err))
 	}
 	return nil
 }
 
-func orElse(err error) error {
+func errorOr(err error) error {
 	if err == nil {
 		return fmt.Errorf("all should complete")
 	}
 	return err
 }
 
-// uidLength is that of an object's UID, which the operator's idempotency keys begin with.
+// uidLength is the length of an object's UID, with which the operator's idempotency keys begin.
 const uidLength = 36
 
-// byUID is the ledger by the UID of the DaftyJob that each entry was made for; those of others are left out.
+// byUID returns the ledger's entries by the UID of their DaftyJob; those of other clients are left out.
 func byUID(ledger []daftysim.Entry) map[types.UID][]daftysim.Entry {
 	entries := map[types.UID][]daftysim.Entry{}
 	for _, entry := range ledger {
@@ -58,10 +58,10 @@ func byUID(ledger []daftysim.Entry) map[types.UID][]daftysim.Entry {
 	return entries
 }
 
-// lags are the times from what happened at Dafty to when status said so, for all that happened in [from, to). What
-// status doesn't say by now has lagged until now.
-func lags(jobs map[string]seen, ledger []daftysim.Entry, from, to, now time.Time,
-	happened func(daftysim.Entry) time.Time, said func(seen) time.Time) []time.Duration {
+// lags returns the times between what happened at Dafty and when status said so, for all that happened in [from, to). What
+// status doesn't say yet lags until now.
+func lags(jobs map[string]jobState, ledger []daftysim.Entry, from, to, now time.Time,
+	happened func(daftysim.Entry) time.Time, said func(jobState) time.Time) []time.Duration {
 	entries := byUID(ledger)
 	var all []time.Duration
 	for _, job := range jobs {
@@ -80,7 +80,7 @@ func lags(jobs map[string]seen, ledger []daftysim.Entry, from, to, now time.Time
 	return all
 }
 
-// endedByItself is when a job at Dafty ended, zero where it was cancelled.
+// endedByItself returns when a job at Dafty ended; zero if it was cancelled.
 func endedByItself(e daftysim.Entry) time.Time {
 	if e.Cancelled {
 		return time.Time{}
@@ -90,6 +90,6 @@ func endedByItself(e daftysim.Entry) time.Time {
 
 func started(e daftysim.Entry) time.Time { return e.Started }
 
-func saidFinal(s seen) time.Time { return s.final }
+func saidFinal(s jobState) time.Time { return s.final }
 
-func saidProcessing(s seen) time.Time { return s.processing }
+func saidProcessing(s jobState) time.Time { return s.processing }

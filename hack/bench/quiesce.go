@@ -7,31 +7,31 @@ import (
 )
 
 const (
-	// settledBelow is how much of a core an operator uses that has nothing to do.
-	settledBelow  = 0.02
-	settledFor    = 3 // looks in a row
-	lookEvery     = 2 * time.Second
-	settledWithin = 10 * time.Minute
+	// quietBelow is the share of a core that an operator with nothing to do uses at most.
+	quietBelow  = 0.02
+	quietFor    = 3 // looks in a row
+	lookEvery   = 2 * time.Second
+	quietWithin = 10 * time.Minute
 )
 
-// settled returns when the operator has nothing more to do.
-func (st *stage) settled(ctx context.Context, o *operator) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, settledWithin, fmt.Errorf("the operator still works after %s", settledWithin))
+// waitQuiet returns when the operator has nothing more to do.
+func (e *environment) waitQuiet(ctx context.Context, o *operator) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, quietWithin, fmt.Errorf("the operator still works after %s", quietWithin))
 	defer cancel()
 	quiet := 0
-	for quiet < settledFor {
-		before, err := cpuTime(o.pid())
+	for quiet < quietFor {
+		before, err := o.CPUTime()
 		if err != nil {
 			return err
 		}
 		if !pause(ctx, lookEvery) {
 			return context.Cause(ctx)
 		}
-		after, err := cpuTime(o.pid())
+		after, err := o.CPUTime()
 		if err != nil {
 			return err
 		}
-		if quiet++; float64(after-before) > settledBelow*float64(lookEvery) {
+		if quiet++; float64(after-before) > quietBelow*float64(lookEvery) {
 			quiet = 0
 		}
 	}

@@ -17,8 +17,7 @@ import (
 	"dafty.ai/dafty-operator/api/v1alpha1"
 )
 
-// recording is a DaftyJob in all the versions that it had from its making to its end: what the present operator writes,
-// and in which steps, so that nothing here has to be told when that changes.
+// recording has all versions of a DaftyJob from its creation to its end, which show what the operator writes in which steps.
 type recording []*unstructured.Unstructured
 
 const (
@@ -28,15 +27,14 @@ const (
 	afterwards = time.Second
 )
 
-// record plays a few jobs with an operator that it kills in the end, and gives the one in the middle by its number of
-// versions.
-func (st *stage) record(ctx context.Context) (recording, error) {
-	if err := st.cluster.prepare(ctx, sampleNamespace, samples); err != nil {
+// record plays a few jobs with an operator that it kills in the end, and returns the one with the median number of versions.
+func (e *environment) record(ctx context.Context) (recording, error) {
+	if err := e.kube.prepare(ctx, sampleNamespace, samples); err != nil {
 		return nil, err
 	}
 	list := &unstructured.UnstructuredList{}
 	list.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("DaftyJobList"))
-	watching, err := st.cluster.client.Watch(ctx, list, client.InNamespace(sampleNamespace))
+	watching, err := e.kube.client.Watch(ctx, list, client.InNamespace(sampleNamespace))
 	if err != nil {
 		return nil, err
 	}
@@ -46,21 +44,21 @@ func (st *stage) record(ctx context.Context) (recording, error) {
 	defer listening.Wait()
 	defer watching.Stop()
 
-	o, err := st.startWorking(ctx)
+	o, err := e.startWorking(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if err := st.cluster.createJobs(ctx, sampleNamespace, samples, samples); err != nil {
+	if err := e.kube.createJobs(ctx, sampleNamespace, samples, samples); err != nil {
 		return nil, err
 	}
-	if err := patiently(ctx, 2*time.Minute, "the samples to complete", r.completed); err != nil {
+	if err := waitFor(ctx, 2*time.Minute, "the samples to complete", r.completed); err != nil {
 		return nil, err
 	}
 	pause(ctx, afterwards)
-	return r.middle(), o.kill()
+	return r.middle(), o.Kill()
 }
 
-// recorder takes in the versions of several DaftyJobs, by name.
+// recorder keeps the versions of several DaftyJobs, by name.
 type recorder struct {
 	mu       sync.Mutex
 	versions map[string]recording
@@ -108,7 +106,7 @@ type write struct {
 	patch       map[string]any
 }
 
-// writes are what leads from each version to the next.
+// writes returns the writes that lead from each version to the next.
 func (r recording) writes() ([]write, error) {
 	var all []write
 	for i := range r[1:] {
@@ -134,7 +132,7 @@ func (r recording) writes() ([]write, error) {
 	return all, nil
 }
 
-// bareVersion is a version without what the API server fills in.
+// bareVersion returns a version without the fields that the API server sets.
 func bareVersion(object *unstructured.Unstructured) *unstructured.Unstructured {
 	object = object.DeepCopy()
 	for _, field := range []string{"resourceVersion", "generation", "managedFields"} {
@@ -143,7 +141,7 @@ func bareVersion(object *unstructured.Unstructured) *unstructured.Unstructured {
 	return object
 }
 
-// body is the patch of the version given, as the operator sends it: it fails where the object is another by now.
+// body returns the patch of a version, as the operator sends it: it fails if the object has changed since.
 func (w write) body(version string) ([]byte, error) {
 	patch := map[string]any{}
 	for field, value := range w.patch {
@@ -159,7 +157,7 @@ func (w write) body(version string) ([]byte, error) {
 	return json.Marshal(patch)
 }
 
-// versionOf reads the version of an object that the API server answered with.
+// versionOf returns the resourceVersion of an object in an answer of the API server.
 func versionOf(body []byte) (string, error) {
 	var object struct {
 		Metadata struct{ ResourceVersion string }

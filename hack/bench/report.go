@@ -10,14 +10,14 @@ import (
 	"time"
 )
 
-// report is a run's results, as they are written for a later run to be compared with.
+// report has the results of a run, in the form in which they are written for a comparison.
 type report struct {
-	Date     time.Time `json:"date"`
-	Revision string    `json:"revision"` // of git, "-dirty" where the checkout was changed
-	Machine  machine   `json:"machine"`
-	Scale    float64   `json:"scale"`
-	Figures  []figure  `json:"figures"`
-	// Failures says of scenarios that didn't come to their end why.
+	Date         time.Time     `json:"date"`
+	Revision     string        `json:"revision"` // of git, "-dirty" where the checkout was changed
+	Machine      machine       `json:"machine"`
+	Scale        float64       `json:"scale"`
+	Measurements []measurement `json:"figures"`
+	// Failures has the errors of scenarios that didn't come to their end.
 	Failures map[string]string `json:"failures,omitempty"`
 }
 
@@ -29,16 +29,16 @@ func newReport(ctx context.Context, root string, scale float64) *report {
 }
 
 func (r *report) add(scenario string, o outcome) {
-	r.Figures = append(r.Figures, o.figures...)
+	r.Measurements = append(r.Measurements, o.measurements...)
 	if o.err != nil {
 		r.Failures[scenario] = o.err.Error()
 	}
 }
 
-// good says whether all came to its end and reached what it must.
-func (r *report) good() bool {
-	for _, f := range r.Figures {
-		if !f.good() {
+// met reports whether all scenarios came to their end, with all values within their bounds.
+func (r *report) met() bool {
+	for _, m := range r.Measurements {
+		if !m.met() {
 			return false
 		}
 	}

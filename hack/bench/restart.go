@@ -11,91 +11,91 @@ import (
 )
 
 const (
-	// aMinuteLater is when nothing of what a key used before counts any more.
+	// aMinuteLater is after the window in which Dafty counts the calls of a key.
 	aMinuteLater = 65 * time.Second
-	// newJobs are made while the process starts, and as many once it is at work.
+	// newJobs are created while the process starts, and as many once it is at work.
 	newJobs = 10
 )
 
 // restart: the operator dies with many jobs in flight.
-func restart(ctx context.Context, st *stage) error {
+func restart(ctx context.Context, e *environment) error {
 	const perKey = 20
-	keys := st.scaled(100, newJobs)
+	keys := e.scaled(100, newJobs)
 	jobs := keys * perKey
-	w, err := st.begin(ctx, daftysim.Options{
+	w, err := e.startAll(ctx, daftysim.Options{
 		PendingFor: between(time.Second, 5*time.Second), ProcessingFor: daftysim.Fixed(time.Hour),
 	}, keys)
 	if err != nil {
 		return err
 	}
-	if err := st.cluster.createJobs(ctx, namespace, jobs, keys); err != nil {
+	if err := e.kube.createJobs(ctx, namespace, jobs, keys); err != nil {
 		return err
 	}
-	err = patiently(ctx, 4*time.Minute, fmt.Sprintf("%d jobs to be seen processing", jobs), func() bool {
+	err = waitFor(ctx, 4*time.Minute, fmt.Sprintf("%d jobs to be seen processing", jobs), func() bool {
 		return w.count(v1alpha1.PhaseProcessing) >= jobs
 	})
 	if err != nil {
 		return fmt.Errorf("%d are: %w", w.count(v1alpha1.PhaseProcessing), err)
 	}
-	st.say("%d jobs are in flight", jobs)
+	e.logf("%d jobs are in flight", jobs)
 	if !pause(ctx, aMinuteLater) {
 		return context.Cause(ctx)
 	}
-	return st.killAndFollow(ctx, w, jobs, keys)
+	return e.killAndFollow(ctx, w, jobs, keys)
 }
 
-// killAndFollow kills the operator, starts another, gives it new jobs at once, and sees what becomes of all.
-func (st *stage) killAndFollow(ctx context.Context, w *watcher, jobs, keys int) error {
-	m := st.dafty.meter
+// killAndFollow kills the operator, starts another, creates new jobs at once, and measures what becomes of all.
+func (e *environment) killAndFollow(ctx context.Context, w *watcher, jobs, keys int) error {
+	m := e.dafty.meter
 	refusedBefore := m.count(refused)
-	if err := st.operator.kill(); err != nil {
+	if err := e.operator.Kill(); err != nil {
 		return err
 	}
-	m.lookAnew()
+	m.resetLooks()
 	killed := time.Now()
-	old := w.all()
-	o, err := st.startOperator()
+	old := w.snapshot()
+	o, err := e.startOperator()
 	if err != nil {
 		return err
 	}
-	if err := st.createNew(ctx, "early", keys); err != nil {
+	if err := e.createNew(ctx, "early", keys); err != nil {
 		return err
 	}
-	if err := o.working(ctx); err != nil {
+	if err := o.waitWorking(ctx); err != nil {
 		return err
 	}
-	if err := st.createNew(ctx, "late", keys); err != nil {
+	if err := e.createNew(ctx, "late", keys); err != nil {
 		return err
 	}
-	all := func() bool { return st.followed(old) >= jobs && len(st.dafty.Ledger()) >= jobs+2*newJobs }
-	lateErr := patiently(ctx, 2*time.Minute, "all to be followed, and the new jobs to be submitted", all)
+	all := func() bool { return e.followed(old) >= jobs && len(e.dafty.Ledger()) >= jobs+2*newJobs }
+	lateErr := waitFor(ctx, 2*time.Minute, "all to be followed, and the new jobs to be submitted", all)
 	if lateErr != nil {
-		st.say("%v", lateErr)
+		e.logf("%v", lateErr)
 	}
-	st.atLeast("jobs in flight followed again", 100*share(st.followed(old), jobs), "%", 100)
-	st.tellFollowed(o, old)
-	st.tellNew(o, w.all())
-	if !pause(ctx, st.scaledTime(time.Minute, 10*time.Second)) { // for refusals that come late
+	e.atLeast("jobs in flight followed again", 100*share(e.followed(old), jobs), "%", 100)
+	e.measureFollowed(o, old)
+	e.measureNew(o, w.snapshot())
+	if !pause(ctx, e.scaledTime(time.Minute, 10*time.Second)) { // for refusals that come late
 		return context.Cause(ctx)
 	}
-	st.tell("writes per job in flight since", rewrites(old, w.all()), "")
-	st.atMost("calls answered 429 since", float64(m.count(refused)-refusedBefore), "", 0)
-	st.tell("other calls of a key in any minute since, most", float64(st.mostOthersSince(killed)), "")
-	st.atMost("second submissions", float64(len(st.dafty.Ledger())-len(byUID(st.dafty.Ledger()))), "", 0)
+	e.measure("writes per job in flight since", rewrites(old, w.snapshot()), "")
+	e.atMost("calls answered 429 since", float64(m.count(refused)-refusedBefore), "", 0)
+	e.measure("other calls of a key in any minute since, most", float64(e.mostOthersSince(killed)), "")
+	e.atMost("second submissions", float64(len(e.dafty.Ledger())-len(byUID(e.dafty.Ledger()))), "", 0)
 	return nil
 }
 
-// createNew makes a new DaftyJob for each of some of the keys.
-func (st *stage) createNew(ctx context.Context, name string, keys int) error {
+// createNew creates newJobs DaftyJobs, spread over the keys.
+func (e *environment) createNew(ctx context.Context, name string, keys int) error {
 	return each(ctx, newJobs, newJobs, func(ctx context.Context, i int) error {
-		_, err := st.cluster.create(ctx, newJob(namespace, fmt.Sprintf("%s-%d", name, i), i*keys/newJobs))
+		_, err := e.kube.create(ctx, newJob(namespace, fmt.Sprintf("%s-%d", name, i), i*keys/newJobs))
 		return err
 	})
 }
 
-// followed is how many of the jobs were looked at since lookAnew.
-func (st *stage) followed(jobs map[string]seen) int {
-	looked, n := st.dafty.meter.lookedAt(), 0
+// followed returns how many of the jobs were looked at since resetLooks.
+func (e *environment) followed(jobs map[string]jobState) int {
+	looked, n := e.dafty.meter.lookedAt(), 0
 	for _, job := range jobs {
 		if _, ok := looked[job.jobID]; ok {
 			n++
@@ -104,24 +104,24 @@ func (st *stage) followed(jobs map[string]seen) int {
 	return n
 }
 
-// tellFollowed notes when each job was looked at again.
-func (st *stage) tellFollowed(o *operator, jobs map[string]seen) {
-	looked := st.dafty.meter.lookedAt()
+// measureFollowed adds when the jobs were looked at again.
+func (e *environment) measureFollowed(o *operator, jobs map[string]jobState) {
+	looked := e.dafty.meter.lookedAt()
 	var after []time.Duration
 	for _, job := range jobs {
 		if at, ok := looked[job.jobID]; ok {
-			after = append(after, at.Sub(o.began))
+			after = append(after, at.Sub(o.Started))
 		}
 	}
-	st.tell("process start to at work", o.log.at().Sub(o.began).Seconds(), "s")
-	st.tell("process start to followed again, p50", percentile(after, 0.5).Seconds(), "s")
-	st.tell("process start to followed again, last", percentile(after, 1).Seconds(), "s")
+	e.measure("process start to at work", o.WorkingSince().Sub(o.Started).Seconds(), "s")
+	e.measure("process start to followed again, p50", percentile(after, 0.5).Seconds(), "s")
+	e.measure("process start to followed again, last", percentile(after, 1).Seconds(), "s")
 }
 
-// tellNew notes how soon the new jobs were submitted: those made while the process started, counted from when it was at
-// work, and those made from then on. One that isn't submitted yet has taken until now.
-func (st *stage) tellNew(o *operator, jobs map[string]seen) {
-	entries := byUID(st.dafty.Ledger())
+// measureNew adds how soon the new jobs were submitted: those created while the process started, from when it was at work, and those
+// created later, from their creation. One that isn't submitted yet has taken until now.
+func (e *environment) measureNew(o *operator, jobs map[string]jobState) {
+	entries := byUID(e.dafty.Ledger())
 	var early, late, sinceStart []time.Duration
 	for name, job := range jobs {
 		at := time.Now()
@@ -130,18 +130,18 @@ func (st *stage) tellNew(o *operator, jobs map[string]seen) {
 		}
 		switch {
 		case strings.HasPrefix(name, "early-"):
-			early, sinceStart = append(early, max(0, at.Sub(o.log.at()))), append(sinceStart, at.Sub(o.began))
+			early, sinceStart = append(early, max(0, at.Sub(o.WorkingSince()))), append(sinceStart, at.Sub(o.Started))
 		case strings.HasPrefix(name, "late-"):
 			late = append(late, at.Sub(job.made))
 		}
 	}
-	st.atMost("at work to submitted, a job made before, max", percentile(early, 1).Seconds(), "s", 2)
-	st.atMost("made to submitted, a job made after, max", percentile(late, 1).Seconds(), "s", 2)
-	st.tell("process start to submitted, a job made before, max", percentile(sinceStart, 1).Seconds(), "s")
+	e.atMost("at work to submitted, a job made before, max", percentile(early, 1).Seconds(), "s", 2)
+	e.atMost("made to submitted, a job made after, max", percentile(late, 1).Seconds(), "s", 2)
+	e.measure("process start to submitted, a job made before, max", percentile(sinceStart, 1).Seconds(), "s")
 }
 
-// rewrites is how often the jobs in flight were written to since, each.
-func rewrites(old, now map[string]seen) float64 {
+// rewrites returns how often a job in flight was written to since, on average.
+func rewrites(old, now map[string]jobState) float64 {
 	n := 0
 	for name, job := range old {
 		n += now[name].changes - job.changes
@@ -149,11 +149,11 @@ func rewrites(old, now map[string]seen) float64 {
 	return float64(n) / float64(max(1, len(old)))
 }
 
-// mostOthersSince is the most calls of one key within any minute from then on, creates left out.
-func (st *stage) mostOthersSince(from time.Time) int {
+// mostOthersSince returns the highest number of calls of one key within a minute from then on, without creates.
+func (e *environment) mostOthersSince(from time.Time) int {
 	most := 0
 	other := of(otherKinds...)
-	for _, times := range st.dafty.meter.times(func(c call) bool { return other(c) && !c.at.Before(from) }) {
+	for _, times := range e.dafty.meter.times(func(c call) bool { return other(c) && !c.at.Before(from) }) {
 		most = max(most, mostWithin(times, time.Minute))
 	}
 	return most

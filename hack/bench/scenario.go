@@ -18,15 +18,15 @@ import (
 	"dafty.ai/dafty-operator/internal/test/daftysim"
 )
 
-// scenario is one situation that the operator is measured in.
+// scenario is a situation in which the operator is measured.
 type scenario struct {
 	name, about string
-	// limit bounds the whole of it, the start of the control plane included.
+	// limit bounds all of it, including the start of the control plane.
 	limit time.Duration
-	play  func(ctx context.Context, st *stage) error
+	play  func(ctx context.Context, e *environment) error
 }
 
-// scenarios are in the order of the table "What it must reach".
+// scenarios has the order of the table "What it must reach".
 var scenarios = []scenario{
 	{"one-key", "one key, real limits, 60 images of 20 s", 6 * time.Minute, oneKey(daftysim.RateWindowSliding)},
 	{"one-key-fixed", "the same where Dafty counts whole minutes of the clock", 6 * time.Minute, oneKey(daftysim.RateWindowFixed)},
@@ -68,13 +68,13 @@ func listing(all []scenario) string {
 	return b.String()
 }
 
-// outcome is what came of a scenario: figures, and the error that ended it early.
+// outcome is what came of a scenario: measurements, and the error that ended it early.
 type outcome struct {
-	figures []figure
-	err     error
+	measurements []measurement
+	err          error
 }
 
-// play plays one scenario on a stage of its own.
+// play plays one scenario in an environment of its own.
 func play(ctx context.Context, s settings, sc scenario, folder string, stderr io.Writer) outcome {
 	// The libraries' own logs would stand between our lines.
 	log.SetLogger(logr.Discard())
@@ -82,33 +82,33 @@ func play(ctx context.Context, s settings, sc scenario, folder string, stderr io
 
 	ctx, cancel := context.WithTimeoutCause(ctx, sc.limit, fmt.Errorf("it took over %s", sc.limit))
 	defer cancel()
-	st := &stage{
+	e := &environment{
 		scenario: sc.name, scale: s.scale, rateWindow: s.rateWindow, program: s.program, operatorArgs: s.operatorArgs,
 		folder: folder, logs: filepath.Join(s.logs, sc.name), stderr: stderr, began: time.Now(),
 	}
-	st.say("%s", sc.about)
-	err := st.start(ctx)
+	e.logf("%s", sc.about)
+	err := e.start(ctx)
 	if err == nil {
-		err = st.playWith(ctx, sc)
+		err = e.playWith(ctx, sc)
 	}
-	if stopErr := st.stop(); stopErr != nil {
+	if stopErr := e.stop(); stopErr != nil {
 		err = errors.Join(err, fmt.Errorf("stopping: %w", stopErr))
 	}
 	if err != nil {
-		st.say("failed: %v", err)
+		e.logf("failed: %v", err)
 	}
-	return outcome{figures: st.figures, err: err}
+	return outcome{measurements: e.measurements, err: err}
 }
 
-// playWith plays while the operator lives: when that dies there is nothing more to wait for.
-func (st *stage) playWith(ctx context.Context, sc scenario) error {
+// playWith plays until the end, or until the operator ends by itself.
+func (e *environment) playWith(ctx context.Context, sc scenario) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	st.giveUp = cancel
-	err := sc.play(ctx, st)
+	e.fail = cancel
+	err := sc.play(ctx, e)
 	if err != nil && context.Cause(ctx) != nil {
 		err = context.Cause(ctx)
 	}
-	st.tellTrouble()
+	e.reportTrouble()
 	return err
 }

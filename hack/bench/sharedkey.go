@@ -14,18 +14,18 @@ import (
 	"dafty.ai/dafty-operator/internal/test/daftysim"
 )
 
-// headStart is how long the key is somebody else's before the operator comes: as long as Dafty counts.
+// headStart is how long only the other client uses the key: as long as Dafty counts.
 const headStart = time.Minute
 
-// sharedKey: somebody else creates with the same key, evenly, heeds nothing, and was there first.
-func sharedKey(ctx context.Context, st *stage) error {
-	length := st.scaledTime(4*time.Minute, 2*time.Minute)
-	if _, err := st.begin(ctx, daftysim.Options{
+// sharedKey: another client, which came first, creates jobs with the same key at a steady rate, whatever Dafty answers.
+func sharedKey(ctx context.Context, e *environment) error {
+	length := e.scaledTime(4*time.Minute, 2*time.Minute)
+	if _, err := e.startAll(ctx, daftysim.Options{
 		PendingFor: daftysim.Fixed(time.Second), ProcessingFor: daftysim.Fixed(19 * time.Second),
 	}, 1); err != nil {
 		return err
 	}
-	other := &somebodyElse{url: st.dafty.url, key: apiKey(0), every: 6 * time.Second}
+	other := &otherClient{url: e.dafty.url, key: apiKey(0), every: 6 * time.Second}
 	over := make(chan error, 1)
 	go func() { over <- other.create(ctx, headStart+length) }()
 	if !pause(ctx, headStart) {
@@ -33,29 +33,29 @@ func sharedKey(ctx context.Context, st *stage) error {
 	}
 	began := time.Now()
 	// More than the key can take in that time, so that some always wait.
-	if err := st.cluster.createJobs(ctx, namespace, imagesAMinute*(2+int(length.Minutes())), 1); err != nil {
+	if err := e.kube.createJobs(ctx, namespace, imagesAMinute*(2+int(length.Minutes())), 1); err != nil {
 		return err
 	}
 	if err := <-over; err != nil {
 		return err
 	}
-	calls, refusals := st.dafty.meter.count(anyCall), st.dafty.meter.count(refused)
-	st.atMost("the operator's calls answered 429", 100*share(refusals, calls), "%", 1)
-	st.tell("the operator's calls answered 429, number", float64(refusals), "")
-	ours, theirs := afterFirstMinute(st.dafty.Ledger(), began, length)
-	st.atLeast("the operator's creates a minute", ours, "", 1)
-	st.atLeast("the other's creates a minute, of 10 tried", theirs, "", 1)
+	calls, refusals := e.dafty.meter.count(anyCall), e.dafty.meter.count(refused)
+	e.atMost("the operator's calls answered 429", 100*share(refusals, calls), "%", 1)
+	e.measure("the operator's calls answered 429, number", float64(refusals), "")
+	ours, theirs := afterFirstMinute(e.dafty.Ledger(), began, length)
+	e.atLeast("the operator's creates a minute", ours, "", 1)
+	e.atLeast("the other's creates a minute, of 10 tried", theirs, "", 1)
 	return nil
 }
 
-// afterFirstMinute is how many creates a minute Dafty took from the operator and from others, once the first minute is over.
+// afterFirstMinute returns how many creates a minute Dafty accepted from the operator and from the other client after the first minute.
 func afterFirstMinute(ledger []daftysim.Entry, began time.Time, length time.Duration) (ours, theirs float64) {
 	minutes := (length - time.Minute).Minutes()
 	for _, entry := range ledger {
 		at := entry.Created.Sub(began)
 		switch {
 		case at < time.Minute || at >= length:
-		case strings.HasPrefix(entry.IdempotencyKey, othersKey):
+		case strings.HasPrefix(entry.IdempotencyKey, otherClientKey):
 			theirs += 1 / minutes
 		default:
 			ours += 1 / minutes
@@ -64,7 +64,7 @@ func afterFirstMinute(ledger []daftysim.Entry, began time.Time, length time.Dura
 	return ours, theirs
 }
 
-// share is part of all, 0 of nothing.
+// share returns part as a share of all; 0 if all is 0.
 func share(part, all int) float64 {
 	if all == 0 {
 		return 0
@@ -72,17 +72,17 @@ func share(part, all int) float64 {
 	return float64(part) / float64(all)
 }
 
-// othersKey is what the idempotency keys of somebody else begin with.
-const othersKey = "somebody-else-"
+// otherClientKey begins the idempotency keys of the other client.
+const otherClientKey = "somebody-else-"
 
-// somebodyElse is another program with the same key.
-type somebodyElse struct {
+// otherClient is another program with the same key.
+type otherClient struct {
 	url, key string
 	every    time.Duration
 }
 
-// create creates evenly, for a while.
-func (s *somebodyElse) create(ctx context.Context, length time.Duration) error {
+// create creates jobs at a steady rate for a time.
+func (s *otherClient) create(ctx context.Context, length time.Duration) error {
 	body, err := json.Marshal(map[string]string{"prompt": "Somebody else's picture"})
 	if err != nil {
 		return err
@@ -102,14 +102,14 @@ func (s *somebodyElse) create(ctx context.Context, length time.Duration) error {
 	return nil
 }
 
-func (s *somebodyElse) post(ctx context.Context, n int, body []byte) error {
+func (s *otherClient) post(ctx context.Context, n int, body []byte) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url+"/images/generate", bytes.NewReader(body))
 	if err != nil {
 		return err
 	}
 	for name, value := range map[string]string{
 		"X-Api-Key": s.key, "User-Agent": "somebody-else", "Content-Type": "application/json",
-		"Idempotency-Key": fmt.Sprint(othersKey, n),
+		"Idempotency-Key": fmt.Sprint(otherClientKey, n),
 	} {
 		request.Header.Set(name, value)
 	}

@@ -6,8 +6,7 @@ import (
 	"time"
 )
 
-// percentile is the smallest of the values that at least the share p, from 0 to 1, of them aren't above. Of none it
-// is 0.
+// percentile returns the smallest value that at least the share p (0 to 1) of the values aren't above; 0 without values.
 func percentile(values []time.Duration, p float64) time.Duration {
 	if len(values) == 0 {
 		return 0
@@ -17,7 +16,7 @@ func percentile(values []time.Duration, p float64) time.Duration {
 	return sorted[min(max(rank, 1), len(sorted))-1]
 }
 
-// mostWithin is how many of the times, which are in order, lie within any span of that length, its end left out.
+// mostWithin returns how many of the ordered times lie within any span of that length, without its end, at most.
 func mostWithin(times []time.Time, span time.Duration) int {
 	most, first := 0, 0
 	for last := range times {

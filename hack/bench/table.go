@@ -8,11 +8,11 @@ import (
 	"text/tabwriter"
 )
 
-// table lays out a run's figures, and below them what went wrong.
+// table returns a run's measurements as a table, and below it what went wrong.
 func table(r *report) string {
 	rows := [][]string{{"SCENARIO", "FIGURE", "MEASURED", "MUST REACH", "OK"}}
-	for _, f := range r.Figures {
-		rows = append(rows, []string{f.Scenario, f.Name, f.measured(), f.required(), f.verdict()})
+	for _, m := range r.Measurements {
+		rows = append(rows, []string{m.Scenario, m.Name, m.formatted(), m.required(), m.verdict()})
 	}
 	text := aligned(rows)
 	for _, name := range slices.Sorted(maps.Keys(r.Failures)) {
@@ -21,18 +21,18 @@ func table(r *report) string {
 	return text
 }
 
-// comparison puts two runs side by side; the ratio is the later one's to the earlier one's.
+// comparison returns a table of two runs; the ratio is the later value by the earlier one.
 func comparison(earlier, later *report) string {
 	rows := [][]string{{"SCENARIO", "FIGURE", "EARLIER", "NOW", "RATIO"}}
-	for _, f := range later.Figures {
+	for _, m := range later.Measurements {
 		before, ratio := "", ""
-		if was, ok := earlier.find(f.Scenario, f.Name); ok {
-			before = was.measured()
+		if was, ok := earlier.find(m.Scenario, m.Name); ok {
+			before = was.formatted()
 			if was.Value != 0 {
-				ratio = fmt.Sprintf("%.2f", f.Value/was.Value)
+				ratio = fmt.Sprintf("%.2f", m.Value/was.Value)
 			}
 		}
-		rows = append(rows, []string{f.Scenario, f.Name, before, f.measured(), ratio})
+		rows = append(rows, []string{m.Scenario, m.Name, before, m.formatted(), ratio})
 	}
 	text := "earlier: " + earlier.machineLine() + "\n"
 	if earlier.Scale != later.Scale {
@@ -41,12 +41,12 @@ func comparison(earlier, later *report) string {
 	return text + "\n" + aligned(rows)
 }
 
-func (r *report) find(scenario, name string) (figure, bool) {
-	i := slices.IndexFunc(r.Figures, func(f figure) bool { return f.Scenario == scenario && f.Name == name })
+func (r *report) find(scenario, name string) (measurement, bool) {
+	i := slices.IndexFunc(r.Measurements, func(m measurement) bool { return m.Scenario == scenario && m.Name == name })
 	if i < 0 {
-		return figure{}, false
+		return measurement{}, false
 	}
-	return r.Figures[i], true
+	return r.Measurements[i], true
 }
 
 func aligned(rows [][]string) string {

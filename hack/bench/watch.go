@@ -15,18 +15,17 @@ import (
 	"dafty.ai/dafty-operator/api/v1alpha1"
 )
 
-// seen is what was seen of a DaftyJob, and when.
-type seen struct {
+// jobState is what a watch has shown of a DaftyJob, and when.
+type jobState struct {
 	uid     types.UID
 	jobID   string
 	phase   v1alpha1.Phase
 	changes int // after it was made
-	// processing is when it first said so, or had ended without ever saying so.
+	// processing is when it was first seen Processing, or ended without that.
 	made, processing, final time.Time
 }
 
-// watcher watches the DaftyJobs of a namespace. It decodes no more of them than it needs, as it runs on the machine that is
-// measured.
+// watcher watches the DaftyJobs of a namespace. It decodes only the fields that it needs, as it runs on the machine that is measured.
 type watcher struct {
 	// ended gets the name of each that reached a final phase.
 	ended chan string
@@ -35,17 +34,17 @@ type watcher struct {
 	done   chan struct{}
 
 	mu     sync.Mutex
-	jobs   map[string]*seen
+	jobs   map[string]*jobState
 	phases map[v1alpha1.Phase]int
 }
 
 // roomForEnded is more than any scenario has jobs.
 const roomForEnded = 1 << 18
 
-// watch begins with a namespace that has no DaftyJobs yet, or none that matter.
-func (st *stage) watch(ctx context.Context, namespace string) (*watcher, error) {
+// watch watches a namespace without DaftyJobs, or without any that matter.
+func (e *environment) watch(ctx context.Context, namespace string) (*watcher, error) {
 	list := &metav1.PartialObjectMetadataList{}
-	body, err := st.cluster.watching.Get().Namespace(namespace).Resource("daftyjobs").Param("limit", "1").Do(ctx).Raw()
+	body, err := e.kube.watching.Get().Namespace(namespace).Resource("daftyjobs").Param("limit", "1").Do(ctx).Raw()
 	if err == nil {
 		err = json.Unmarshal(body, list)
 	}
@@ -55,15 +54,15 @@ func (st *stage) watch(ctx context.Context, namespace string) (*watcher, error) 
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	w := &watcher{
 		ended: make(chan string, roomForEnded), cancel: cancel, done: make(chan struct{}),
-		jobs: map[string]*seen{}, phases: map[v1alpha1.Phase]int{},
+		jobs: map[string]*jobState{}, phases: map[v1alpha1.Phase]int{},
 	}
 	go func() {
 		defer close(w.done)
-		if err := w.follow(ctx, st.cluster, namespace, list.ResourceVersion); err != nil && ctx.Err() == nil {
-			st.giveUp(fmt.Errorf("the bench's own watch: %w", err))
+		if err := w.follow(ctx, e.kube, namespace, list.ResourceVersion); err != nil && ctx.Err() == nil {
+			e.fail(fmt.Errorf("the bench's own watch: %w", err))
 		}
 	}()
-	st.stopping(w.stop)
+	e.atEnd(w.stop)
 	return w, nil
 }
 
@@ -73,8 +72,8 @@ func (w *watcher) stop() error {
 	return nil
 }
 
-// follow watches, and goes on where the API server ends a watch.
-func (w *watcher) follow(ctx context.Context, c *cluster, namespace, version string) error {
+// follow watches, and again from the last version when the API server ends a watch.
+func (w *watcher) follow(ctx context.Context, c *kubeClient, namespace, version string) error {
 	for ctx.Err() == nil {
 		stream, err := c.watching.Get().Namespace(namespace).Resource("daftyjobs").
 			Param("watch", "true").Param("resourceVersion", version).Param("allowWatchBookmarks", "true").Stream(ctx)
@@ -90,7 +89,7 @@ func (w *watcher) follow(ctx context.Context, c *cluster, namespace, version str
 	return nil
 }
 
-// event is what is read of an event of a watch.
+// event has the fields that are needed of a watch's event.
 type event struct {
 	Type   string
 	Object struct {
@@ -103,7 +102,7 @@ type event struct {
 	}
 }
 
-// statusSeen takes the status of a DaftyJob, and that of an error, which is a word.
+// statusSeen decodes the status of a DaftyJob, and that of an error, which is a string.
 type statusSeen struct {
 	Phase v1alpha1.Phase
 	JobID string
@@ -117,7 +116,7 @@ func (s *statusSeen) UnmarshalJSON(b []byte) error {
 	return json.Unmarshal(b, (*plain)(s))
 }
 
-// read takes in events until their end, and gives the version of the last.
+// read observes events until the stream ends, and returns the version of the last.
 func (w *watcher) read(stream io.Reader, version string) (string, error) {
 	decoder := json.NewDecoder(stream)
 	for {
@@ -132,17 +131,17 @@ func (w *watcher) read(stream io.Reader, version string) (string, error) {
 		}
 		version = e.Object.Metadata.ResourceVersion
 		if e.Type == "ADDED" || e.Type == "MODIFIED" {
-			w.see(e, time.Now())
+			w.observe(e, time.Now())
 		}
 	}
 }
 
-func (w *watcher) see(e event, now time.Time) {
+func (w *watcher) observe(e event, now time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	job := w.jobs[e.Object.Metadata.Name]
 	if job == nil {
-		job = &seen{uid: e.Object.Metadata.UID, made: now}
+		job = &jobState{uid: e.Object.Metadata.UID, made: now}
 		w.jobs[e.Object.Metadata.Name] = job
 		w.phases[""]++
 	} else {
@@ -164,7 +163,7 @@ func (w *watcher) see(e event, now time.Time) {
 	}
 }
 
-// count is how many are in one of the phases.
+// count returns how many are in one of the phases.
 func (w *watcher) count(phases ...v1alpha1.Phase) int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -175,16 +174,16 @@ func (w *watcher) count(phases ...v1alpha1.Phase) int {
 	return n
 }
 
-// finals is how many have reached a final phase.
+// finals returns how many are in a final phase.
 func (w *watcher) finals() int {
 	return w.count(v1alpha1.PhaseCompleted, v1alpha1.PhaseFailed, v1alpha1.PhaseCancelled)
 }
 
-// all are the DaftyJobs as they were last seen, by name.
-func (w *watcher) all() map[string]seen {
+// snapshot returns the DaftyJobs as they were last seen, by name.
+func (w *watcher) snapshot() map[string]jobState {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	jobs := make(map[string]seen, len(w.jobs))
+	jobs := make(map[string]jobState, len(w.jobs))
 	for name, job := range w.jobs {
 		jobs[name] = *job
 	}

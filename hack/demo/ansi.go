@@ -10,26 +10,26 @@ import (
 	"dafty.ai/dafty-operator/api/v1alpha1"
 )
 
-// palette colours text, where it is true.
-type palette bool
+// ansi colours text if it is true.
+type ansi bool
 
-func (p palette) paint(sgr, text string) string {
+func (p ansi) paint(sgr, text string) string {
 	if !p || text == "" {
 		return text
 	}
 	return "\x1b[" + sgr + "m" + text + "\x1b[0m"
 }
 
-func (p palette) bold(text string) string   { return p.paint("1", text) }
-func (p palette) dim(text string) string    { return p.paint("2", text) }
-func (p palette) green(text string) string  { return p.paint("32", text) }
-func (p palette) red(text string) string    { return p.paint("31", text) }
-func (p palette) yellow(text string) string { return p.paint("33", text) }
-func (p palette) cyan(text string) string   { return p.paint("36", text) }
-func (p palette) blue(text string) string   { return p.paint("34", text) }
+func (p ansi) bold(text string) string   { return p.paint("1", text) }
+func (p ansi) dim(text string) string    { return p.paint("2", text) }
+func (p ansi) green(text string) string  { return p.paint("32", text) }
+func (p ansi) red(text string) string    { return p.paint("31", text) }
+func (p ansi) yellow(text string) string { return p.paint("33", text) }
+func (p ansi) cyan(text string) string   { return p.paint("36", text) }
+func (p ansi) blue(text string) string   { return p.paint("34", text) }
 
-// phase has a colour for each stretch of a job's life: on the way cool, at the end as traffic lights.
-func (p palette) phase(phase, text string) string {
+// phase colours a phase: cool while the job is in progress, like a traffic light at its end.
+func (p ansi) phase(phase, text string) string {
 	switch v1alpha1.Phase(phase) {
 	case v1alpha1.PhaseCompleted:
 		return p.green(text)
@@ -48,7 +48,7 @@ func (p palette) phase(phase, text string) string {
 
 var sgr = regexp.MustCompile(`\x1b\[[0-9;]*m`)
 
-// columns is how many columns of a terminal the text takes.
+// columns returns the width of a text in a terminal.
 func columns(text string) int {
 	n := 0
 	for _, r := range sgr.ReplaceAllString(text, "") {
@@ -68,7 +68,7 @@ func runeColumns(r rune) int {
 	}
 }
 
-// plain makes text from outside harmless to a terminal and fit for one line.
+// plain returns text from outside as one line without control characters.
 func plain(text string) string {
 	return strings.Join(strings.FieldsFunc(text, func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) }), " ")
 }

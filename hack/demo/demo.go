@@ -9,14 +9,16 @@ import (
 	"github.com/go-logr/logr"
 	"k8s.io/klog/v2"
 	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	"dafty.ai/dafty-operator/internal/test/operatortest"
 )
 
-// patience bounds the samples' way to their end, which takes half a minute on an idle machine.
+// patience bounds how long the samples take, which is half a minute on an idle machine.
 const patience = 3 * time.Minute
 
 var errInterrupted = errors.New("interrupted before the samples came to their end")
 
-// run shows the whole demo. What it returns is nil only if every sample came to the end it should.
+// run shows the whole demo. It returns nil only if every sample ended as expected.
 func run(ctx context.Context, s *screen) error {
 	// The libraries' own logs would write across the screen.
 	log.SetLogger(logr.Discard())
@@ -24,64 +26,66 @@ func run(ctx context.Context, s *screen) error {
 
 	s.open()
 	defer s.close()
-	s.print(s.palette.bold("Dafty operator demo") + s.palette.dim("  real Kubernetes, real operator, simulated Dafty"))
+	s.print(s.ansi.bold("Dafty operator demo") + s.ansi.dim("  real Kubernetes, real operator, simulated Dafty"))
 	s.print("")
 
-	st := &stage{screen: s}
-	err := show(ctx, st)
-	if stopErr := st.stop(); stopErr != nil {
+	e := &environment{screen: s}
+	err := show(ctx, e)
+	if stopErr := e.stop(); stopErr != nil {
 		err = errors.Join(err, fmt.Errorf("stopping: %w", stopErr))
 	}
 	return err
 }
 
-func show(ctx context.Context, st *stage) error {
-	s := st.screen
-	if err := st.start(ctx); err != nil {
-		return interruptedOr(ctx, err)
+func show(ctx context.Context, e *environment) error {
+	s := e.screen
+	if err := e.start(ctx); err != nil {
+		return causeOf(ctx, err)
 	}
 	// When the operator dies there is nothing more to wait for.
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	go func() {
-		if err := st.operator.wait(ctx); err != nil {
-			cancel(err)
+		select {
+		case <-ctx.Done():
+		case <-e.operator.Done():
+			cancel(e.operator.EndError())
 		}
 	}()
 
 	s.print("")
 	began := time.Now()
-	if err := st.playSamples(ctx); err != nil {
-		return interruptedOr(ctx, fmt.Errorf("%w\nlogs: %s", err, st.logs()))
+	if err := e.playSamples(ctx); err != nil {
+		return causeOf(ctx, fmt.Errorf("%w\nlogs: %s", err, e.logs()))
 	}
 	samplesTook := time.Since(began)
 	saved := s.step("pictures")
-	err := st.album.saveAll(ctx, st.board.all())
-	saved("saved to "+st.pictures(), err)
+	err := e.downloads.saveAll(ctx, e.jobs.all())
+	saved("saved to "+e.pictures(), err)
 	if err != nil {
-		return interruptedOr(ctx, fmt.Errorf("saving the pictures: %w", err))
+		return causeOf(ctx, fmt.Errorf("saving the pictures: %w", err))
 	}
-	problems := st.report(samplesTook)
+	problems := e.report(samplesTook)
 
 	if s.interactive {
 		if !s.live {
 			s.print("", hint)
 		}
 		<-ctx.Done()
-		if cause := context.Cause(ctx); errors.Is(cause, errOperatorEnded) {
+		if cause := context.Cause(ctx); errors.Is(cause, operatortest.ErrEnded) {
 			return cause
 		}
 	}
 	if problems > 0 {
-		return fmt.Errorf("%d things are not as they should be; logs: %s", problems, st.logs())
+		return fmt.Errorf("%d things are not as they should be; logs: %s", problems, e.logs())
 	}
 	return nil
 }
 
-// interruptedOr tells an interrupt from an error that it caused.
-func interruptedOr(ctx context.Context, err error) error {
+// causeOf returns what ended ctx, if something did; else err.
+func causeOf(ctx context.Context, err error) error {
 	if cause := context.Cause(ctx); cause != nil {
-		if errors.Is(cause, errOperatorEnded) {
+		if errors.Is(cause, operatortest.ErrEnded) {
 			return cause
 		}
 		return errInterrupted

@@ -90,41 +90,18 @@ func TestInterruptedDemoLeavesNothing(t *testing.T) {
 	}
 }
 
-func TestOperatorThatEndsIsTold(t *testing.T) {
-	log := filepath.Join(t.TempDir(), "operator.log")
-	_, err := startOperator(t.Context(), "/bin/sh", log, "-c", "echo 'no such flag'; exit 3")
-	if !errors.Is(err, errOperatorEnded) || !strings.Contains(err.Error(), "exit status 3") || !strings.Contains(err.Error(), "no such flag") {
-		t.Errorf("error %v", err)
-	}
-}
-
-func TestStoppedOperatorIsAskedToEnd(t *testing.T) {
-	log := filepath.Join(t.TempDir(), "operator.log")
-	o, err := startOperator(t.Context(), "/bin/sh", log, "-c",
-		`trap 'echo asked; exit 0' TERM; echo '`+operatorReady+`'; while :; do sleep 0.1; done`)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := o.stop(); err != nil {
-		t.Error(err)
-	}
-	if content, err := os.ReadFile(log); err != nil || !strings.Contains(string(content), "asked") {
-		t.Errorf("%s %v", content, err)
-	}
-}
-
 func TestEndingsTellWhatIsWrong(t *testing.T) {
-	job := func(phase v1alpha1.Phase, reason string) known {
+	job := func(phase v1alpha1.Phase, reason string) jobState {
 		j := &v1alpha1.DaftyJob{}
 		j.Status.Phase = phase
 		j.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionReady, Reason: reason, Message: "told"}}
-		return known{DaftyJob: j}
+		return jobState{DaftyJob: j}
 	}
 	charged := daftysim.Entry{JobID: "7", Status: daftysim.StatusCompleted}
 	running := daftysim.Entry{JobID: "7", Status: daftysim.StatusProcessing}
 	for name, c := range map[string]struct {
-		ending  ending
-		job     known
+		ending  expectation
+		job     jobState
 		entries []daftysim.Entry
 		want    string // "": nothing
 	}{
@@ -133,10 +110,10 @@ func TestEndingsTellWhatIsWrong(t *testing.T) {
 		"no picture":      {completed(1), job(v1alpha1.PhaseCompleted, v1alpha1.ReasonCompleted), []daftysim.Entry{charged}, "it made 0 pictures, not 1"},
 		"paid twice":      {completed(0), job(v1alpha1.PhaseCompleted, v1alpha1.ReasonCompleted), []daftysim.Entry{charged, charged}, "Dafty made 2 jobs for it, and each was paid for; there should be 1"},
 		"left running":    {completed(0), job(v1alpha1.PhaseCompleted, v1alpha1.ReasonCompleted), []daftysim.Entry{running}, "job 7 still runs at Dafty"},
-		"not cancelled": {ending{phase: v1alpha1.PhaseCancelled, reason: v1alpha1.ReasonCancelled, cancelled: true},
+		"not cancelled": {expectation{phase: v1alpha1.PhaseCancelled, reason: v1alpha1.ReasonCancelled, cancelled: true},
 			job(v1alpha1.PhaseCancelled, v1alpha1.ReasonCancelled), []daftysim.Entry{charged}, "job 7 ended at Dafty with cancelled=false; it should be true"},
-		"still there": {ending{gone: true}, job(v1alpha1.PhaseCancelled, v1alpha1.ReasonCancelled), []daftysim.Entry{charged}, "it is Cancelled, Cancelled: told; it should be deleted"},
-		"never there": {completed(0), known{}, nil, "it was never there"},
+		"still there": {expectation{deleted: true}, job(v1alpha1.PhaseCancelled, v1alpha1.ReasonCancelled), []daftysim.Entry{charged}, "it is Cancelled, Cancelled: told; it should be deleted"},
+		"never there": {completed(0), jobState{}, nil, "it was never there"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := strings.Join(c.ending.problems(c.job, c.entries), "\n"); got != c.want {
@@ -147,12 +124,12 @@ func TestEndingsTellWhatIsWrong(t *testing.T) {
 }
 
 func TestCommandsAreTypedAsInAShell(t *testing.T) {
-	if got, want := typed([]string{"apply", "-k", "config/samples", "-p", `{"a":1}`, "it's", ""}), `apply -k config/samples -p '{"a":1}' 'it'\''s' ''`; got != want {
+	if got, want := shellQuoted([]string{"apply", "-k", "config/samples", "-p", `{"a":1}`, "it's", ""}), `apply -k config/samples -p '{"a":1}' 'it'\''s' ''`; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 }
 
-// A sample without an ending, and an ending without a sample, are refused.
+// A sample without an expectation, and an expectation without a sample, are refused.
 func TestEverySampleHasAnEnding(t *testing.T) {
 	root, err := sourcetree.Root()
 	if err != nil {
@@ -168,7 +145,7 @@ func TestEverySampleHasAnEnding(t *testing.T) {
 	}
 }
 
-// wantKept wants the demo to have left one folder with these files, and nothing else in it.
+// wantKept checks that the demo has left one folder with only these files.
 func wantKept(t *testing.T, tmp string, want ...string) {
 	t.Helper()
 	folders, err := filepath.Glob(filepath.Join(tmp, "dafty-demo-*"))

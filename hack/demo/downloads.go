@@ -21,8 +21,8 @@ import (
 	"dafty.ai/dafty-operator/api/v1alpha1"
 )
 
-// album saves what jobs made as files.
-type album struct {
+// downloads saves the results of jobs as files.
+type downloads struct {
 	folder string
 	client *http.Client
 
@@ -30,12 +30,12 @@ type album struct {
 	saved map[types.UID]bool
 }
 
-func newAlbum(folder string) *album {
-	return &album{folder: folder, client: &http.Client{Timeout: time.Minute}, saved: map[types.UID]bool{}}
+func newDownloads(folder string) *downloads {
+	return &downloads{folder: folder, client: &http.Client{Timeout: time.Minute}, saved: map[types.UID]bool{}}
 }
 
-// keepUp saves what is made while it is made, until stop is called. What it can't save is saveAll's to complain about.
-func (a *album) keepUp(b *board) (stop func() error) {
+// keepUp saves results as soon as they are there, until stop is called. saveAll returns the errors of those that it can't save.
+func (a *downloads) keepUp(b *jobTracker) (stop func() error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var work sync.WaitGroup
 	work.Go(func() {
@@ -51,8 +51,8 @@ func (a *album) keepUp(b *board) (stop func() error) {
 	return func() error { cancel(); work.Wait(); return nil }
 }
 
-// saveAll saves what isn't saved yet.
-func (a *album) saveAll(ctx context.Context, jobs map[string]known) error {
+// saveAll saves the results that aren't saved yet.
+func (a *downloads) saveAll(ctx context.Context, jobs map[string]jobState) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	var errs []error
@@ -69,7 +69,7 @@ func (a *album) saveAll(ctx context.Context, jobs map[string]known) error {
 	return errors.Join(errs...)
 }
 
-func (a *album) save(ctx context.Context, job known) error {
+func (a *downloads) save(ctx context.Context, job jobState) error {
 	for _, p := range picturesOf(job) {
 		if err := a.fetch(ctx, p); err != nil {
 			return fmt.Errorf("%s: %w", p.url, err)
@@ -84,8 +84,8 @@ type picture struct {
 	width, height *int32
 }
 
-// picturesOf are a job's, named for it.
-func picturesOf(job known) []picture {
+// picturesOf returns the pictures of a job, with names of files.
+func picturesOf(job jobState) []picture {
 	result := job.Status.Result
 	if result == nil {
 		return nil
@@ -112,8 +112,8 @@ func extension(address string) string {
 	return path.Ext(u.Path)
 }
 
-// fetch saves a picture, and makes sure that it is one of the size that was told.
-func (a *album) fetch(ctx context.Context, p picture) (err error) {
+// fetch saves a picture, and checks its size against the result.
+func (a *downloads) fetch(ctx context.Context, p picture) (err error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, p.url, nil)
 	if err != nil {
 		return err

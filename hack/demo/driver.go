@@ -20,21 +20,21 @@ var processing = map[daftysim.Operation]time.Duration{
 	daftysim.ImageToVideo:  15 * time.Second,
 }
 
-// longProcessing is that of a job which somebody stops on the way.
+// longProcessing is for a job that the demo cancels.
 const longProcessing = 2 * time.Minute
 
-// studio moves the simulator's jobs, as the simulator's own timing knows nothing of which job it is for.
-type studio struct {
+// driver starts and ends the simulator's jobs, as the simulator's own timing doesn't depend on the job.
+type driver struct {
 	sim   *daftysim.Server
-	long  map[string]bool // by prompt
+	slow  map[string]bool // by prompt
 	plans map[string]plan // by job id
 }
 
-// plan is when a job moves on, from its creation.
+// plan is when a job starts and ends, from its creation.
 type plan struct{ start, finish time.Duration }
 
-// work moves jobs until ctx ends.
-func (s *studio) work(ctx context.Context) {
+// run moves jobs until ctx ends.
+func (s *driver) run(ctx context.Context) {
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	for {
@@ -49,8 +49,8 @@ func (s *studio) work(ctx context.Context) {
 	}
 }
 
-// move takes a job on where that is due. A job that can't be moved any more has just been cancelled.
-func (s *studio) move(job daftysim.Entry) {
+// move starts or ends a job that is due. One that can't be moved has just been cancelled.
+func (s *driver) move(job daftysim.Entry) {
 	p, planned := s.plans[job.JobID]
 	if !planned {
 		p = s.plan(job)
@@ -68,13 +68,13 @@ func (s *studio) move(job daftysim.Entry) {
 	}
 }
 
-// plan varies what is usual by up to a quarter, so that no two jobs march in step.
-func (s *studio) plan(job daftysim.Entry) plan {
+// plan returns the usual times, each varied by up to a quarter.
+func (s *driver) plan(job daftysim.Entry) plan {
 	vary := func(d time.Duration) time.Duration {
 		return time.Duration(float64(d) * (0.75 + rand.Float64()/2))
 	}
 	takes := vary(processing[job.Operation])
-	if s.long[job.Prompt] {
+	if s.slow[job.Prompt] {
 		takes = longProcessing
 	}
 	start := vary(1500 * time.Millisecond)

@@ -13,127 +13,134 @@ import (
 	"k8s.io/client-go/discovery"
 
 	"dafty.ai/dafty-operator/internal/test/daftysim"
+	"dafty.ai/dafty-operator/internal/test/gobuild"
 	"dafty.ai/dafty-operator/internal/test/kubetest"
+	"dafty.ai/dafty-operator/internal/test/operatortest"
 	"dafty.ai/dafty-operator/internal/test/sourcetree"
 )
 
-// stage is all that runs, and how to stop it.
-type stage struct {
-	screen   *screen
-	root     string // of the checkout
-	folder   string // of what is kept
-	samples  *samples
-	sim      *daftysim.Server
-	cp       *kubetest.ControlPlane
-	operator *operator
-	board    *board
-	album    *album
-	stops    []func() error
+const (
+	readyWithin = time.Minute
+	stopWithin  = 5 * time.Second
+)
+
+// environment is all that runs, with how to stop it.
+type environment struct {
+	screen    *screen
+	root      string // of the checkout
+	folder    string // of what is kept
+	samples   *samples
+	sim       *daftysim.Server
+	cp        *kubetest.ControlPlane
+	operator  *operatortest.Process
+	jobs      *jobTracker
+	downloads *downloads
+	stops     []func() error
 }
 
-func (st *stage) logs() string       { return filepath.Join(st.folder, "logs") }
-func (st *stage) pictures() string   { return filepath.Join(st.folder, "pictures") }
-func (st *stage) bin() string        { return filepath.Join(st.folder, "bin") }
-func (st *stage) kubeconfig() string { return filepath.Join(st.folder, "kubeconfig") }
+func (e *environment) logs() string       { return filepath.Join(e.folder, "logs") }
+func (e *environment) pictures() string   { return filepath.Join(e.folder, "pictures") }
+func (e *environment) bin() string        { return filepath.Join(e.folder, "bin") }
+func (e *environment) kubeconfig() string { return filepath.Join(e.folder, "kubeconfig") }
 
-// stopping remembers what to do in the end; the last comes first.
-func (st *stage) stopping(stop func() error) { st.stops = append(st.stops, stop) }
+// atEnd has stop call a function; the last one is called first.
+func (e *environment) atEnd(stop func() error) { e.stops = append(e.stops, stop) }
 
-func (st *stage) stop() error {
-	if len(st.stops) == 0 {
+func (e *environment) stop() error {
+	if len(e.stops) == 0 {
 		return nil
 	}
-	st.screen.freeze()
-	stopped := st.screen.step("stop")
+	e.screen.freeze()
+	stopped := e.screen.step("stop")
 	var errs []error
-	for _, stop := range slices.Backward(st.stops) {
+	for _, stop := range slices.Backward(e.stops) {
 		errs = append(errs, stop())
 	}
 	err := errors.Join(errs...)
 	said := "nothing is left running"
-	if _, err := os.Stat(st.folder); err == nil {
-		said += "; kept: " + st.folder
+	if _, err := os.Stat(e.folder); err == nil {
+		said += "; kept: " + e.folder
 	}
 	stopped(said, err)
 	return err
 }
 
-// start brings everything up.
-func (st *stage) start(ctx context.Context) (err error) {
-	if st.root, err = sourcetree.Root(); err != nil {
+// start starts everything.
+func (e *environment) start(ctx context.Context) (err error) {
+	if e.root, err = sourcetree.Root(); err != nil {
 		return err
 	}
-	if st.samples, err = readSamples(st.root); err != nil {
+	if e.samples, err = readSamples(e.root); err != nil {
 		return err
 	}
-	if st.folder, err = os.MkdirTemp("", "dafty-demo-"); err != nil {
+	if e.folder, err = os.MkdirTemp("", "dafty-demo-"); err != nil {
 		return err
 	}
-	st.stopping(st.tidy)
-	for _, dir := range []string{st.logs(), st.pictures(), st.bin()} {
+	e.atEnd(e.removeFiles)
+	for _, dir := range []string{e.logs(), e.pictures(), e.bin()} {
 		if err := os.Mkdir(dir, 0o755); err != nil {
 			return err
 		}
 	}
-	st.startSimulator()
-	if err := st.startKubernetes(ctx); err != nil {
+	e.startSimulator()
+	if err := e.startKubernetes(ctx); err != nil {
 		return err
 	}
-	return st.startOperator(ctx)
+	return e.startOperator(ctx)
 }
 
-// tidy leaves what a user may still want to look at: folders with something in them.
-func (st *stage) tidy() error {
-	err := errors.Join(os.RemoveAll(st.bin()), os.RemoveAll(st.kubeconfig()))
-	for _, dir := range []string{st.logs(), st.pictures(), st.folder} {
+// removeFiles removes what is of no use after the demo, and empty folders.
+func (e *environment) removeFiles() error {
+	err := errors.Join(os.RemoveAll(e.bin()), os.RemoveAll(e.kubeconfig()))
+	for _, dir := range []string{e.logs(), e.pictures(), e.folder} {
 		_ = os.Remove(dir) // which only works where it is empty
 	}
 	return err
 }
 
-func (st *stage) startSimulator() {
-	started := st.screen.step("Dafty")
-	st.sim = daftysim.Serve(daftysim.New(daftysim.Options{
-		Accounts: []daftysim.Account{st.samples.account()}, Manual: true, StrictRequests: true, Admin: true,
+func (e *environment) startSimulator() {
+	started := e.screen.step("Dafty")
+	e.sim = daftysim.Serve(daftysim.New(daftysim.Options{
+		Accounts: []daftysim.Account{e.samples.account()}, Manual: true, StrictRequests: true, Admin: true,
 	}))
 	ctx, cancel := context.WithCancel(context.Background())
-	work := &studio{sim: st.sim, plans: map[string]plan{}, long: map[string]bool{
-		prompt(st.samples.jobs[sampleCancelled].Spec): true,
-		prompt(st.samples.jobs[sampleDeleted].Spec):   true,
+	work := &driver{sim: e.sim, plans: map[string]plan{}, slow: map[string]bool{
+		prompt(e.samples.jobs[sampleCancelled].Spec): true,
+		prompt(e.samples.jobs[sampleDeleted].Spec):   true,
 	}}
 	worked := make(chan struct{})
 	go func() {
 		defer close(worked)
-		work.work(ctx)
+		work.run(ctx)
 	}()
-	st.stopping(func() error {
+	e.atEnd(func() error {
 		cancel()
 		<-worked
-		st.sim.Close()
-		return writeRequests(filepath.Join(st.logs(), "dafty.log"), st.sim.Requests())
+		e.sim.Close()
+		return writeRequests(filepath.Join(e.logs(), "dafty.log"), e.sim.Requests())
 	})
-	started("simulated at "+st.sim.URL, nil)
+	started("simulated at "+e.sim.URL, nil)
 }
 
 // startKubernetes starts the control plane while the operator is compiled; whatever fails ends both.
-func (st *stage) startKubernetes(ctx context.Context) error {
+func (e *environment) startKubernetes(ctx context.Context) error {
 	both, ctx := errgroup.WithContext(ctx)
 	both.Go(func() error {
-		built := st.screen.step("build")
-		err := sourcetree.BuildOperator(ctx, st.root, filepath.Join(st.bin(), "manager"), "demo")
+		built := e.screen.step("build")
+		err := gobuild.Operator(ctx, e.root, filepath.Join(e.bin(), "manager"))
 		built("the operator, from this checkout", err)
 		return err
 	})
 	both.Go(func() (err error) {
 		version := ""
-		started := st.screen.step("Kubernetes")
+		started := e.screen.step("Kubernetes")
 		defer func() { started(version+": etcd, kube-apiserver, kube-controller-manager", err) }()
-		st.cp, err = kubetest.New(ctx, kubetest.Options{ControllerManager: true, LogDir: st.logs(), Log: st.screen.progress()})
+		e.cp, err = kubetest.New(ctx, kubetest.Options{ControllerManager: true, LogDir: e.logs(), Log: e.screen.progress()})
 		if err != nil {
 			return err
 		}
-		st.stopping(st.cp.Stop)
-		version, err = serverVersion(st.cp)
+		e.atEnd(e.cp.Stop)
+		version, err = serverVersion(e.cp)
 		return err
 	})
 	return both.Wait()
@@ -151,41 +158,63 @@ func serverVersion(cp *kubetest.ControlPlane) (string, error) {
 	return info.GitVersion, nil
 }
 
-// startOperator starts the operator, and what looks on.
-func (st *stage) startOperator(ctx context.Context) (err error) {
-	started := st.screen.step("operator")
+// startOperator starts the operator and the watch of its DaftyJobs.
+func (e *environment) startOperator(ctx context.Context) (err error) {
+	started := e.screen.step("operator")
 	defer func() { started("watches every namespace", err) }()
 
 	// Short paths for the user to paste.
-	content, err := os.ReadFile(st.cp.Kubeconfig)
+	content, err := os.ReadFile(e.cp.Kubeconfig)
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(st.kubeconfig(), content, 0o600); err != nil {
+	if err := os.WriteFile(e.kubeconfig(), content, 0o600); err != nil {
 		return err
 	}
-	if err := os.Symlink(st.cp.Asset("kubectl"), filepath.Join(st.bin(), "kubectl")); err != nil {
+	if err := os.Symlink(e.cp.Asset("kubectl"), filepath.Join(e.bin(), "kubectl")); err != nil {
 		return err
 	}
 
-	st.operator, err = startOperator(ctx, filepath.Join(st.bin(), "manager"), filepath.Join(st.logs(), "operator.log"),
-		"--kubeconfig="+st.kubeconfig(), "--dafty-url="+st.sim.URL,
-		// No port is taken that a second demo would want.
-		"--metrics-bind-address=0", "--health-probe-bind-address=0")
-	if err != nil {
+	if e.operator, err = operatortest.Start(operatortest.Config{
+		Program: filepath.Join(e.bin(), "manager"),
+		LogFile: filepath.Join(e.logs(), "operator.log"),
+		Args: []string{
+			"--kubeconfig=" + e.kubeconfig(), "--dafty-url=" + e.sim.URL,
+			// No port is taken that a second demo would want.
+			"--metrics-bind-address=0", "--health-probe-bind-address=0",
+		},
+	}); err != nil {
 		return err
 	}
-	st.stopping(st.operator.stop)
+	e.atEnd(e.stopOperator)
+	if err := e.waitForOperator(ctx); err != nil {
+		return err
+	}
 
-	st.board = newBoard(st.screen)
-	st.album = newAlbum(st.pictures())
-	stop, err := st.board.follow(ctx, st.cp.Config)
+	e.jobs = newJobTracker(e.screen)
+	e.downloads = newDownloads(e.pictures())
+	stop, err := e.jobs.follow(ctx, e.cp.Config)
 	if err != nil {
 		return err
 	}
-	st.stopping(stop)
-	st.stopping(st.album.keepUp(st.board))
+	e.atEnd(stop)
+	e.atEnd(e.downloads.keepUp(e.jobs))
 	return nil
+}
+
+func (e *environment) waitForOperator(ctx context.Context) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, readyWithin, fmt.Errorf("not within %s", readyWithin))
+	defer cancel()
+	return e.operator.WaitWorking(ctx)
+}
+
+// stopOperator ends the operator in good order, or at once if that takes long.
+func (e *environment) stopOperator() error {
+	if e.operator.Ended() {
+		return nil
+	}
+	_ = e.operator.Stop(stopWithin) // or else it is killed
+	return e.operator.Kill()
 }
 
 // writeRequests writes down what Dafty was asked, one request a line.

@@ -10,24 +10,24 @@ import (
 )
 
 // kubectl shows a command as a user would type it, runs it, and shows what it says.
-func (st *stage) kubectl(ctx context.Context, args ...string) error {
-	command := "kubectl " + typed(args)
-	st.screen.print(st.screen.palette.bold("$ " + command))
+func (e *environment) kubectl(ctx context.Context, args ...string) error {
+	command := "kubectl " + shellQuoted(args)
+	e.screen.print(e.screen.ansi.bold("$ " + command))
 	var output bytes.Buffer
-	cmd := st.cp.KubectlCommand(ctx, args...)
-	cmd.Dir = st.root
+	cmd := e.cp.KubectlCommand(ctx, args...)
+	cmd.Dir = e.root
 	cmd.Stdout, cmd.Stderr = &output, &output
 	// A Ctrl-C is the demo's to heed, and not kubectl's to show.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	err := cmd.Run()
 	var lines []string
 	for line := range strings.Lines(output.String()) {
-		lines = append(lines, st.screen.palette.dim(strings.TrimRight(line, "\n")))
+		lines = append(lines, e.screen.ansi.dim(strings.TrimRight(line, "\n")))
 	}
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	st.screen.print(lines...)
+	e.screen.print(lines...)
 	if err != nil {
 		return fmt.Errorf("%s: %w", command, err)
 	}
@@ -36,8 +36,8 @@ func (st *stage) kubectl(ctx context.Context, args ...string) error {
 
 var needsNoQuotes = regexp.MustCompile(`^[\w./:=@%+,-]+$`)
 
-// typed is a command line as one types it into a shell.
-func typed(args []string) string {
+// shellQuoted returns a command line as it is typed into a shell.
+func shellQuoted(args []string) string {
 	quoted := make([]string, len(args))
 	for i, arg := range args {
 		if needsNoQuotes.MatchString(arg) {

@@ -9,52 +9,51 @@ import (
 	"dafty.ai/dafty-operator/internal/test/daftysim"
 )
 
-// report says what came of the samples, what they cost, and where everything is. It returns how many things are not as
-// they should be.
-func (st *stage) report(samplesTook time.Duration) (problems int) {
-	s, p := st.screen, st.screen.palette
+// report prints what came of the samples, what they cost, and where everything is. It returns the number of problems.
+func (e *environment) report(samplesTook time.Duration) (problems int) {
+	s, p := e.screen, e.screen.ansi
 	s.print("")
-	s.print(st.bill()...)
+	s.print(e.costTable()...)
 	s.print("")
-	found := st.problems()
+	found := e.problems()
 	for _, problem := range found {
 		s.print("  " + p.red("✗ "+plain(problem)))
 	}
 	if len(found) == 0 {
-		s.print("  " + p.green("✓ "+st.sum(samplesTook)))
+		s.print("  " + p.green("✓ "+e.costSummary(samplesTook)))
 	}
 	s.print("", p.bold("Where things are"))
 	place := func(name, where string) { s.print("  " + pad(name, nameColumns) + where) }
-	place("pictures", st.pictures())
-	place("logs", st.logs())
+	place("pictures", e.pictures())
+	place("logs", e.logs())
 	if s.interactive {
-		place("ledger", st.ledgerURL())
+		place("ledger", e.ledgerURL())
 		s.print("",
 			p.bold("In another terminal"),
-			"  export KUBECONFIG="+st.kubeconfig()+" PATH="+st.bin()+":$PATH",
+			"  export KUBECONFIG="+e.kubeconfig()+" PATH="+e.bin()+":$PATH",
 			"  kubectl get daftyjobs -o wide",
 			"  kubectl describe daftyjob competitor-parody",
 			"  kubectl describe daftyjob "+sampleHandedOn,
-			"  kubectl delete -k "+filepath.Join(st.root, campaignPath),
-			"  kubectl delete -k "+filepath.Join(st.root, samplesPath),
+			"  kubectl delete -k "+filepath.Join(e.root, campaignPath),
+			"  kubectl delete -k "+filepath.Join(e.root, samplesPath),
 		)
 	}
 	return len(found)
 }
 
-// bill is a table of what every sample cost and made.
-func (st *stage) bill() []string {
+// costTable returns a table of what every sample cost and made.
+func (e *environment) costTable() []string {
 	type item struct{ name, cost, took, result string }
 	items := []item{{"NAME", "COST", "TOOK", "RESULT"}}
-	jobs, ledger := st.board.all(), st.sim.Ledger()
-	for _, name := range st.samples.names() {
+	jobs, ledger := e.jobs.all(), e.sim.Ledger()
+	for _, name := range e.samples.names() {
 		i := item{name: name, cost: cost(entriesOf(jobs[name], ledger))}
 		if job := jobs[name]; job.DaftyJob != nil {
 			i.took, i.result = job.Status.Duration, outcome(job)
 			pictures := picturesOf(job)
 			for n, picture := range pictures {
 				// The simulator's pages are there for as long as the demo is.
-				if i.result = "pictures/" + picture.file; st.screen.interactive {
+				if i.result = "pictures/" + picture.file; e.screen.interactive {
 					i.result = picture.url
 				}
 				if n < len(pictures)-1 {
@@ -75,29 +74,29 @@ func (st *stage) bill() []string {
 	for n, i := range items {
 		line := join([]string{pad(i.name, widths[0]), pad(i.cost, widths[1]), pad(i.took, widths[2]), i.result})
 		if n == 0 {
-			line = st.screen.palette.bold(line)
+			line = e.screen.ansi.bold(line)
 		}
 		lines = append(lines, line)
 	}
 	return lines
 }
 
-// outcome is what came of a job that made no picture.
-func outcome(job known) string {
+// outcome returns in words how a job without pictures ended.
+func outcome(job jobState) string {
 	result := strings.ToLower(string(job.Status.Phase))
 	switch {
 	case job.Status.Result != nil:
-		result = made(job.Status.Result)
+		result = describeResult(job.Status.Result)
 	case job.Status.Error != nil:
 		result += ": " + plain(job.Status.Error.Message)
 	}
-	if !job.gone.IsZero() {
+	if !job.deletedAt.IsZero() {
 		result += ", and deleted"
 	}
 	return result
 }
 
-// cost is what Dafty took for a job, and for its cancel.
+// cost returns what Dafty charged for a job and its cancel.
 func cost(entries []daftysim.Entry) string {
 	var parts []string
 	for _, entry := range entries {
@@ -106,10 +105,10 @@ func cost(entries []daftysim.Entry) string {
 	return strings.Join(parts, ", ")
 }
 
-// sum is all of the ledger in a line. It is true where there are no problems.
-func (st *stage) sum(samplesTook time.Duration) string {
+// costSummary returns the ledger in a line, which is right if there are no problems.
+func (e *environment) costSummary(samplesTook time.Duration) string {
 	jobs, cancels, charges, cancelCharges, refunds := 0, 0, 0, 0, 0
-	for _, entry := range st.sim.Ledger() {
+	for _, entry := range e.sim.Ledger() {
 		jobs++
 		charges += entry.Charge
 		cancelCharges += entry.CancelCharge
@@ -122,6 +121,6 @@ func (st *stage) sum(samplesTook time.Duration) string {
 		jobs, took(samplesTook), charges, cancels, refunds, cancelCharges)
 }
 
-func (st *stage) ledgerURL() string {
-	return strings.TrimSuffix(st.sim.URL, daftysim.BasePath) + "/_sim/ledger"
+func (e *environment) ledgerURL() string {
+	return strings.TrimSuffix(e.sim.URL, daftysim.BasePath) + "/_sim/ledger"
 }

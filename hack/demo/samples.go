@@ -49,20 +49,20 @@ func readSamples(root string) (*samples, error) {
 			return nil, err
 		}
 	}
-	for name := range endings {
+	for name := range expectations {
 		if all.jobs[name] == nil {
 			return nil, fmt.Errorf("%s has no DaftyJob %s, which hack/demo knows an ending for", samplesPath, name)
 		}
 	}
 	for name := range all.jobs {
-		if _, known := endings[name]; !known {
+		if _, known := expectations[name]; !known {
 			return nil, fmt.Errorf("%s has a DaftyJob %s; say in hack/demo's endings how it should end", samplesPath, name)
 		}
 	}
 	return all, nil
 }
 
-// read takes in the files that the kustomization of a folder lists.
+// read reads the files that the kustomization of a folder lists.
 func (s *samples) read(dir string) error {
 	var kustomization struct {
 		Resources []string `json:"resources"`
@@ -106,8 +106,8 @@ func readYAML(file string, into any) error {
 
 func (s *samples) names() []string { return slices.Sorted(maps.Keys(s.jobs)) }
 
-// account is the customer of Dafty that the samples are written for: with their key, and with the images and styles that
-// they work on.
+// account returns the account at Dafty that the samples need: with their key, and with the images and styles that they
+// refer to.
 func (s *samples) account() daftysim.Account {
 	account := daftysim.Account{Name: "demo", APIKeys: []string{s.apiKey}}
 	image := func(target v1alpha1.ImageTarget) {
@@ -135,7 +135,7 @@ func (s *samples) account() daftysim.Account {
 	return account
 }
 
-// prompt is what Dafty's ledger knows a job by.
+// prompt returns the prompt of a job, by which it is found in Dafty's ledger.
 func prompt(spec v1alpha1.DaftyJobSpec) string {
 	switch {
 	case spec.ImageGenerate != nil:

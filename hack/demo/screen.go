@@ -12,13 +12,13 @@ import (
 	"golang.org/x/term"
 )
 
-// screen shows lines that stay, and below them, in a terminal, a part that is drawn anew in place: the steps under way and
+// screen shows lines that stay, and below them, in a terminal, a part that is drawn again in place: the steps under way and
 // a frame.
 type screen struct {
 	out, errOut io.Writer
 	interactive bool // somebody looks on, who may want to stay
 	live        bool // lines can be drawn over
-	palette     palette
+	ansi        ansi
 	size        func() (width, height int)
 
 	begun   time.Time
@@ -44,12 +44,12 @@ const (
 	spareColumn = 1
 )
 
-// newScreen takes a terminal for what it can do.
+// newScreen returns a screen with what the terminal is capable of.
 func newScreen(stdout, stderr *os.File, getenv func(string) string) *screen {
 	fd := int(stdout.Fd())
 	s := &screen{out: stdout, errOut: stderr, interactive: term.IsTerminal(fd)}
 	s.live = s.interactive && getenv("TERM") != "dumb"
-	s.palette = palette(s.live && getenv("NO_COLOR") == "")
+	s.ansi = ansi(s.live && getenv("NO_COLOR") == "")
 	s.size = func() (int, int) {
 		width, height, err := term.GetSize(fd)
 		if err != nil || width == 0 || height == 0 {
@@ -58,13 +58,13 @@ func newScreen(stdout, stderr *os.File, getenv func(string) string) *screen {
 		return width, height
 	}
 	if s.live && term.IsTerminal(int(stderr.Fd())) {
-		// The same terminal: progress goes above what is drawn, not across it.
+		// On the same terminal, progress is printed above the live part.
 		s.errOut = lineWriter{s}
 	}
 	return s
 }
 
-// progress takes what others say while they work.
+// progress returns a writer for the progress of others.
 func (s *screen) progress() io.Writer { return s.errOut }
 
 // lineWriter prints the lines that are written to it.
@@ -72,7 +72,7 @@ type lineWriter struct{ screen *screen }
 
 func (w lineWriter) Write(p []byte) (int, error) {
 	for line := range strings.Lines(string(p)) {
-		w.screen.print("    " + w.screen.palette.dim(plain(line)))
+		w.screen.print("    " + w.screen.ansi.dim(plain(line)))
 	}
 	return len(p), nil
 }
@@ -98,7 +98,7 @@ func (s *screen) open() {
 	})
 }
 
-// close leaves the screen as it is to whoever comes next.
+// close ends the drawing.
 func (s *screen) close() {
 	close(s.closing)
 	s.drawing.Wait()
@@ -119,7 +119,7 @@ func (s *screen) show(frame func(width, height int) []string) {
 	s.print()
 }
 
-// freeze leaves the frame as it is now, to be followed by lines below it.
+// freeze keeps the frame as it is; further lines follow below it.
 func (s *screen) freeze() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -150,7 +150,7 @@ func (s *screen) draw(lines []string) {
 	if len(lines) == 0 && slices.Equal(next, s.drawn) {
 		return
 	}
-	// In one piece, and told so to terminals that understand: nothing is ever half drawn.
+	// In one write, marked as one for terminals that know that, so that nothing is half drawn.
 	_, _ = io.WriteString(s.out, beginFrame+over(s.drawn, width)+below(lines, next)+endFrame)
 	s.drawn = next
 }
@@ -162,7 +162,7 @@ const (
 	endFrame   = "\x1b[?2026l"
 )
 
-// over goes back to where the live part begins, which may have been wrapped since by a narrower window.
+// over returns what moves the cursor to the beginning of the live part, which a narrower window may have wrapped.
 func over(drawn []string, width int) string {
 	rows := 0
 	for _, line := range drawn {
@@ -174,7 +174,7 @@ func over(drawn []string, width int) string {
 	return fmt.Sprintf("\r\x1b[%dA", rows-1)
 }
 
-// below writes over what was there, the cursor staying on the last line.
+// below returns what draws over the live part; the cursor stays on the last line.
 func below(lines, live []string) string {
 	const restOfLine, restOfScreen = "\x1b[K", "\x1b[J"
 	var b strings.Builder
@@ -185,7 +185,7 @@ func below(lines, live []string) string {
 	return b.String()
 }
 
-// compose is what the live part should be. The caller holds the lock.
+// compose returns the lines of the live part. The caller holds the lock.
 func (s *screen) compose(width, height int) []string {
 	var lines []string
 	for _, step := range s.steps {
@@ -202,7 +202,7 @@ func spinner() string {
 	return string(frames[time.Now().UnixMilli()/redrawEvery.Milliseconds()%int64(len(frames))])
 }
 
-// step shows that something is under way, until the function returned is told what came of it.
+// step shows a step as in progress until the returned function is called with its result.
 func (s *screen) step(name string) func(result string, err error) {
 	now := &step{name: name, begun: time.Now()}
 	s.mu.Lock()
@@ -213,23 +213,23 @@ func (s *screen) step(name string) func(result string, err error) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.steps = slices.DeleteFunc(s.steps, func(other *step) bool { return other == now })
-		mark := s.palette.green("✓")
+		mark := s.ansi.green("✓")
 		if err != nil {
-			mark, result = s.palette.red("✗"), "not done"
+			mark, result = s.ansi.red("✗"), "not done"
 		}
 		spent := took(time.Since(now.begun))
 		if !s.live {
 			s.draw([]string{fmt.Sprintf("%s %s: %s (%s)", s.clock(), name, result, spent)})
 			return
 		}
-		s.draw([]string{fmt.Sprintf("  %s %s %s  %s", mark, pad(name, nameColumns), result, s.palette.dim(spent))})
+		s.draw([]string{fmt.Sprintf("  %s %s %s  %s", mark, pad(name, nameColumns), result, s.ansi.dim(spent))})
 	}
 }
 
-// clock is the time since the beginning, for lines that no one sees appear.
+// clock returns the time since the beginning, for output without a terminal.
 func (s *screen) clock() string { return fmt.Sprintf("[%6.1fs]", time.Since(s.begun).Seconds()) }
 
-// took is a duration for people.
+// took returns a duration with few digits.
 func took(d time.Duration) string {
 	if d < 10*time.Second {
 		return fmt.Sprintf("%.1fs", d.Seconds())

@@ -82,7 +82,7 @@ func TestScreenWithoutATerminalOnlyAddsLines(t *testing.T) {
 
 var control = regexp.MustCompile(`^\x1b\[(\??)(\d*)([A-Za-z])`)
 
-// emulate shows what a terminal of the given width makes of output: just as much of one as the screen needs.
+// emulate returns what a terminal of the given width shows of output, as far as the screen uses a terminal.
 func emulate(t *testing.T, output string, width int) string {
 	t.Helper()
 	var rows [][]rune

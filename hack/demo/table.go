@@ -15,13 +15,13 @@ type row struct {
 const (
 	gap = 3 // columns between columns, as kubectl has it
 
-	// Narrower than this, a column is no use.
+	// A narrower column is of no use.
 	leastName, leastReason, leastDetail = 10, 10, 16
-	// Rather than cut the reason below this, the type goes.
+	// The type is dropped before the reason becomes narrower than this.
 	goodReason = len("GenerationFailed")
 )
 
-// column is one of the table's.
+// column is a column of the table.
 type column struct {
 	title string
 	cell  func(row) string
@@ -30,8 +30,8 @@ type column struct {
 	width int
 }
 
-// table lays rows out as kubectl get does, and adds what else there is room for.
-func table(rows []row, width, height int, p palette) []string {
+// table returns rows as kubectl get prints them, with a further column if there is room.
+func table(rows []row, width, height int, p ansi) []string {
 	hidden := 0
 	if most := max(1, height-1); len(rows) > most {
 		hidden = len(rows) - most + 1
@@ -69,8 +69,8 @@ func join(cells []string) string {
 	return strings.TrimRight(strings.Join(cells, strings.Repeat(" ", gap)), " ")
 }
 
-// layOut chooses the columns and their widths. Where they don't fit, the reason is cut, then the type goes, then the
-// reason, then the name is cut.
+// layOut chooses the columns and their widths. If they don't fit, the reason is cut, then the type is dropped, then the reason, then the
+// name is cut.
 func layOut(rows []row, width int) []column {
 	name := column{title: "NAME", cell: func(r row) string { return r.name }}
 	jobType := column{title: "TYPE", cell: func(r row) string { return r.jobType }, usual: len("image.generate")}

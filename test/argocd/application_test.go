@@ -21,7 +21,7 @@ import (
 	"dafty.ai/dafty-operator/internal/test/daftysim"
 )
 
-// The Applications. Each has a folder of its name in Git, a namespace and an account at Dafty.
+// The Applications. Each has a folder in Git, a namespace and an account at Dafty of its name.
 const (
 	campaign = "campaign" // the documentation's
 	early    = "early"    // there before the health check is, and deleted in the end
@@ -36,7 +36,7 @@ const (
 	server   = "server"   // applied and compared by the API server
 )
 
-// These have a wrong API key at first, and a sync that fails for it. They differ in what makes them go on.
+// These have a wrong API key at first, so their sync fails. They differ in what starts the next sync.
 const (
 	synced      = "synced"
 	recommitted = "recommitted"
@@ -47,23 +47,23 @@ var rejected = []string{synced, recommitted, retried}
 
 var applications = append([]string{campaign, early, cancels, stated, fails, pruned, again, fleeting, server, waves, ended}, rejected...)
 
-// application is what the tests look at.
+// application has the fields of an Application that the tests check.
 type application struct {
 	Status struct {
 		Sync       struct{ Status, Revision string }
 		Health     struct{ Status string }
 		Conditions []struct{ Type, Message string }
 		History    []struct{ ID int64 }
-		// OperationState is that of the last sync, or of the one that runs.
+		// OperationState is the state of the last sync, or of the current one.
 		OperationState *struct{ Phase, Message, StartedAt, FinishedAt string }
 	}
 }
 
-func (w *world) application(name string) (application, error) {
+func (e *env) application(name string) (application, error) {
 	object := &unstructured.Unstructured{}
 	object.SetAPIVersion("argoproj.io/v1alpha1")
 	object.SetKind("Application")
-	if err := w.client.Get(w.Context(), client.ObjectKey{Namespace: argoNamespace, Name: name}, object); err != nil {
+	if err := e.client.Get(e.Context(), client.ObjectKey{Namespace: argoNamespace, Name: name}, object); err != nil {
 		return application{}, err
 	}
 	content, err := object.MarshalJSON()
@@ -74,40 +74,40 @@ func (w *world) application(name string) (application, error) {
 	return app, json.Unmarshal(content, &app)
 }
 
-// create makes the Application of this name: the documentation's, but for its name, repository, folder and namespace, and what
-// change does to it.
-func (w *world) create(manifest, name string, change ...func(*unstructured.Unstructured)) {
-	w.Helper()
+// create creates an Application: the documentation's, with another name, repository, folder and namespace, and with a
+// change.
+func (e *env) create(manifest, name string, change ...func(*unstructured.Unstructured)) {
+	e.Helper()
 	app := map[string]any{}
 	if err := yaml.Unmarshal([]byte(manifest), &app); err != nil {
-		w.Fatal(err)
+		e.Fatal(err)
 	}
 	for _, set := range []struct {
 		value string
 		path  []string
 	}{
 		{name, []string{"metadata", "name"}},
-		{w.repo.url(), []string{"spec", "source", "repoURL"}},
+		{e.repo.url(), []string{"spec", "source", "repoURL"}},
 		{name, []string{"spec", "source", "path"}},
 		{name, []string{"spec", "destination", "namespace"}},
 	} {
 		if _, found, _ := unstructured.NestedString(app, set.path...); !found {
-			w.Fatalf("the Application of the documentation has no %s", strings.Join(set.path, "."))
+			e.Fatalf("the Application of the documentation has no %s", strings.Join(set.path, "."))
 		}
 		if err := unstructured.SetNestedField(app, set.value, set.path...); err != nil {
-			w.Fatal(err)
+			e.Fatal(err)
 		}
 	}
 	object := &unstructured.Unstructured{Object: app}
 	for _, change := range change {
 		change(object)
 	}
-	if err := w.client.Create(w.Context(), object); err != nil {
-		w.Fatalf("creating the Application %s: %v", name, err)
+	if err := e.client.Create(e.Context(), object); err != nil {
+		e.Fatalf("creating the Application %s: %v", name, err)
 	}
 }
 
-// serverSide has the API server apply the manifests, and say what a difference is.
+// serverSide has the API server apply the manifests and compute the differences.
 func serverSide(app *unstructured.Unstructured) {
 	app.SetAnnotations(map[string]string{"argocd.argoproj.io/compare-options": "ServerSideDiff=true"})
 	options := []string{"spec", "syncPolicy", "syncOptions"}
@@ -115,7 +115,7 @@ func serverSide(app *unstructured.Unstructured) {
 	_ = unstructured.SetNestedStringSlice(app.Object, append(before, "ServerSideApply=true"), options...)
 }
 
-// tries gives an Application another number of retries, seconds apart from each other.
+// tries sets an Application's number of retries, with 2 s between them.
 func tries(limit int64) func(*unstructured.Unstructured) {
 	return func(app *unstructured.Unstructured) {
 		retry := map[string]any{"limit": limit, "refresh": true, "backoff": map[string]any{"duration": "2s", "factor": int64(1), "maxDuration": "2s"}}
@@ -123,30 +123,30 @@ func tries(limit int64) func(*unstructured.Unstructured) {
 	}
 }
 
-// refresh has Argo CD look at Git, as a webhook does, and returns once it has.
-func (w *world) refresh(name, how string) {
-	w.Helper()
-	w.kubectl("annotate", "application", name, "--namespace", argoNamespace, "--overwrite", "argocd.argoproj.io/refresh="+how)
-	w.within("a refresh of "+name, func(g Gomega) {
-		annotation := w.kubectl("get", "application", name, "--namespace", argoNamespace, "--output",
+// refresh has Argo CD read Git, as a webhook does, and returns once it has.
+func (e *env) refresh(name, how string) {
+	e.Helper()
+	e.kubectl("annotate", "application", name, "--namespace", argoNamespace, "--overwrite", "argocd.argoproj.io/refresh="+how)
+	e.eventually("a refresh of "+name, func(g Gomega) {
+		annotation := e.kubectl("get", "application", name, "--namespace", argoNamespace, "--output",
 			`jsonpath={.metadata.annotations.argocd\.argoproj\.io/refresh}`)
 		g.Expect(annotation).To(BeEmpty())
 	})
 }
 
-// push commits what was written, and has Argo CD see it.
-func (w *world) push(name, message string) string {
-	w.Helper()
-	revision := w.repo.commit(message)
-	w.refresh(name, "normal")
+// push commits what was written, and refreshes the Application.
+func (e *env) push(name, message string) string {
+	e.Helper()
+	revision := e.repo.commit(message)
+	e.refresh(name, "normal")
 	return revision
 }
 
-// wants waits until the Application is so. revision may be empty.
-func (w *world) wants(name, sync, health, revision string) {
-	w.Helper()
-	w.within(fmt.Sprintf("%s is %s and %s", name, sync, health), func(g Gomega) {
-		app, err := w.application(name)
+// waitForStatus waits until an Application has this status. revision may be empty.
+func (e *env) waitForStatus(name, sync, health, revision string) {
+	e.Helper()
+	e.eventually(fmt.Sprintf("%s is %s and %s", name, sync, health), func(g Gomega) {
+		app, err := e.application(name)
 		g.Expect(err).NotTo(HaveOccurred())
 		g.Expect([]string{app.Status.Sync.Status, app.Status.Health.Status}).To(Equal([]string{sync, health}), "%+v", app.Status)
 		if revision != "" {
@@ -158,16 +158,16 @@ func (w *world) wants(name, sync, health, revision string) {
 	})
 }
 
-// node is one object, as Argo CD's page shows it.
+// node is an object in Argo CD's resource tree.
 type node struct {
 	Kind, Name string
 	Health     *struct{ Status, Message string }
 }
 
-func (w *world) health(g Gomega, app, job string) string {
-	request, err := http.NewRequestWithContext(w.Context(), http.MethodGet, "http://"+w.argoAddress+"/api/v1/applications/"+app+"/resource-tree", http.NoBody)
+func (e *env) health(g Gomega, app, job string) string {
+	request, err := http.NewRequestWithContext(e.Context(), http.MethodGet, "http://"+e.argoAddress+"/api/v1/applications/"+app+"/resource-tree", http.NoBody)
 	g.Expect(err).NotTo(HaveOccurred())
-	request.Header.Set("Authorization", "Bearer "+w.token())
+	request.Header.Set("Authorization", "Bearer "+e.token())
 	answer, err := http.DefaultClient.Do(request)
 	g.Expect(err).NotTo(HaveOccurred())
 	defer func() { _ = answer.Body.Close() }()
@@ -181,97 +181,97 @@ func (w *world) health(g Gomega, app, job string) string {
 	return ""
 }
 
-// token is what argocd login got.
-func (w *world) token() string {
-	w.Helper()
+// token returns the token that argocd login got.
+func (e *env) token() string {
+	e.Helper()
 	var config struct {
 		Users []struct {
 			Token string `json:"auth-token"`
 		}
 	}
-	if err := yaml.Unmarshal([]byte(w.read(w.cliConfig())), &config); err != nil || len(config.Users) != 1 {
-		w.Fatalf("nobody is logged in: %v", err)
+	if err := yaml.Unmarshal([]byte(e.read(e.cliConfig())), &config); err != nil || len(config.Users) != 1 {
+		e.Fatalf("nobody is logged in: %v", err)
 	}
 	return config.Users[0].Token
 }
 
-// wantsHealth waits until Argo CD shows this of a DaftyJob: its health, and the beginning of the message. A new message alone
-// shows at the next refresh: that is how Argo CD is set up, which ignores changes of a status that leave the health as it was.
-func (w *world) wantsHealth(app, job, health string) {
-	w.Helper()
-	w.within("the health of "+job, func(g Gomega) {
-		w.refresh(app, "normal")
-		g.Expect(w.health(g, app, job)).To(HavePrefix(health))
+// waitForHealth waits until Argo CD shows this health of a DaftyJob, and the beginning of its message. A new message without a new health shows at
+// the next refresh: Argo CD is set up to ignore changes of a status that don't change the health.
+func (e *env) waitForHealth(app, job, health string) {
+	e.Helper()
+	e.eventually("the health of "+job, func(g Gomega) {
+		e.refresh(app, "normal")
+		g.Expect(e.health(g, app, job)).To(HavePrefix(health))
 	})
 }
 
-func (w *world) job(app, name string) (*v1alpha1.DaftyJob, error) {
+func (e *env) job(app, name string) (*v1alpha1.DaftyJob, error) {
 	job := &v1alpha1.DaftyJob{}
-	return job, w.client.Get(w.Context(), client.ObjectKey{Namespace: app, Name: name}, job)
+	return job, e.client.Get(e.Context(), client.ObjectKey{Namespace: app, Name: name}, job)
 }
 
-func (w *world) mustJob(app, name string) *v1alpha1.DaftyJob {
-	w.Helper()
-	job, err := w.job(app, name)
+func (e *env) mustJob(app, name string) *v1alpha1.DaftyJob {
+	e.Helper()
+	job, err := e.job(app, name)
 	if err != nil {
-		w.Fatal(err)
+		e.Fatal(err)
 	}
 	return job
 }
 
-func (w *world) jobs(app string) []v1alpha1.DaftyJob {
-	w.Helper()
+func (e *env) jobs(app string) []v1alpha1.DaftyJob {
+	e.Helper()
 	list := &v1alpha1.DaftyJobList{}
-	if err := w.client.List(w.Context(), list, client.InNamespace(app)); err != nil {
-		w.Fatal(err)
+	if err := e.client.List(e.Context(), list, client.InNamespace(app)); err != nil {
+		e.Fatal(err)
 	}
 	return list.Items
 }
 
-// wantsPhase waits until a DaftyJob is in this phase, for this reason.
-func (w *world) wantsPhase(app, name string, phase v1alpha1.Phase) *v1alpha1.DaftyJob {
-	w.Helper()
+// waitForPhase waits until a DaftyJob is in this phase.
+func (e *env) waitForPhase(app, name string, phase v1alpha1.Phase) *v1alpha1.DaftyJob {
+	e.Helper()
 	var job *v1alpha1.DaftyJob
-	w.within(fmt.Sprintf("DaftyJob %s is %s", name, phase), func(g Gomega) {
+	e.eventually(fmt.Sprintf("DaftyJob %s is %s", name, phase), func(g Gomega) {
 		var err error
-		job, err = w.job(app, name)
+		job, err = e.job(app, name)
 		g.Expect(err).NotTo(HaveOccurred())
 		g.Expect(job.Status.Phase).To(Equal(phase), "%+v", job.Status.Conditions)
 	})
 	return job
 }
 
-// wantsGone waits until there is no such object any more.
-func (w *world) wantsGone(object client.Object, namespace, name string) {
-	w.Helper()
-	w.within(fmt.Sprintf("%T %s is gone", object, name), func(g Gomega) {
-		err := w.client.Get(w.Context(), client.ObjectKey{Namespace: namespace, Name: name}, object)
+// waitForDeletion waits until an object doesn't exist any more.
+func (e *env) waitForDeletion(object client.Object, namespace, name string) {
+	e.Helper()
+	e.eventually(fmt.Sprintf("%T %s is gone", object, name), func(g Gomega) {
+		err := e.client.Get(e.Context(), client.ObjectKey{Namespace: namespace, Name: name}, object)
 		g.Expect(apierrors.IsNotFound(err)).To(BeTrue(), "%v", err)
 	})
 }
 
-// paid is what Dafty has made for an Application.
-func (w *world) paid(app string) []daftysim.Entry {
-	return slices.DeleteFunc(w.dafty.Ledger(), func(e daftysim.Entry) bool { return e.Account != app })
+// paid returns the ledger's entries of an Application.
+func (e *env) paid(app string) []daftysim.Entry {
+	return slices.DeleteFunc(e.dafty.Ledger(), func(e daftysim.Entry) bool { return e.Account != app })
 }
 
-// wantsPaid holds what Dafty has made against what it should have.
-func (w *world) wantsPaid(app string, jobs int) {
-	w.Helper()
-	if paid := w.paid(app); len(paid) != jobs {
-		w.Errorf("Dafty has made %d jobs for %s; want %d: %+v", len(paid), app, jobs, paid)
+// checkPaid checks how many jobs Dafty has made for an Application.
+func (e *env) checkPaid(app string, jobs int) {
+	e.Helper()
+	if paid := e.paid(app); len(paid) != jobs {
+		e.Errorf("Dafty has made %d jobs for %s; want %d: %+v", len(paid), app, jobs, paid)
 	}
 }
 
-// wantsCancelled holds a job at Dafty against a cancel that was confirmed.
-func (w *world) wantsCancelled(id string) {
-	w.Helper()
-	if entry, found := w.dafty.Job(id); !found || !entry.Cancelled || !entry.Terminal() {
-		w.Errorf("Dafty's job %q isn't cancelled: %+v", id, entry)
+// checkCancelled checks that a job is cancelled at Dafty.
+func (e *env) checkCancelled(id string) {
+	e.Helper()
+	if entry, found := e.dafty.Job(id); !found || !entry.Cancelled || !entry.Terminal() {
+		e.Errorf("Dafty's job %q isn't cancelled: %+v", id, entry)
 	}
 }
 
-// secret is in a wave before all others.
+// secret returns the manifest of a Secret that is in a wave before all others.
 func secret(app string) string {
 	return `apiVersion: v1
 kind: Secret
@@ -282,17 +282,17 @@ stringData:
   apiKey: ` + apiKey(app) + "\n"
 }
 
-// short is a job of two seconds, with further lines of its spec.
+// short returns the manifest of a job that takes two seconds, with further lines of its spec.
 func short(name, prompt string, spec ...string) string {
 	return daftyJob(name, append(spec, "imageGenerate: {prompt: "+fmt.Sprintf("%q", prompt)+"}"))
 }
 
-// endless is a job that runs until it is cancelled.
+// endless returns the manifest of a job that runs until it is cancelled.
 func endless(name string, spec ...string) string {
 	return daftyJob(name, append(spec, `videoFrames: {prompt: The sun comes up, startImage: {url: "https://example.com/1.png"}, endImage: {url: "https://example.com/2.png"}}`))
 }
 
-// waiting is a job that is never submitted: it refers to one that isn't there.
+// waiting returns the manifest of a job that is never submitted: it refers to one that doesn't exist.
 func waiting(name string, spec ...string) string {
 	return daftyJob(name, append(spec, `imageUpscale: {image: {jobRef: {name: nobody}}, resolution: 4K}`))
 }
@@ -301,29 +301,29 @@ func daftyJob(name string, spec []string) string {
 	return "apiVersion: dafty.ai/v1alpha1\nkind: DaftyJob\nmetadata:\n  name: " + name + "\nspec:\n  " + strings.Join(spec, "\n  ") + "\n"
 }
 
-// configMap has a wave.
+// configMap returns the manifest of a ConfigMap in a wave.
 func configMap(name, wave string) string {
 	return "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: " + name + "\n  annotations: {argocd.argoproj.io/sync-wave: \"" + wave + "\"}\n"
 }
 
-// folder writes an Application's manifests and its Secret, one object a file named for it.
-func (w *world) folder(app string, manifests ...string) {
-	w.Helper()
-	w.withoutSecret(app, append(manifests, secret(app))...)
+// folder writes an Application's manifests and its Secret, one file for an object.
+func (e *env) folder(app string, manifests ...string) {
+	e.Helper()
+	e.withoutSecret(app, append(manifests, secret(app))...)
 }
 
-func (w *world) withoutSecret(app string, manifests ...string) {
-	w.Helper()
+func (e *env) withoutSecret(app string, manifests ...string) {
+	e.Helper()
 	for _, manifest := range manifests {
 		object := &unstructured.Unstructured{}
 		if err := yaml.Unmarshal([]byte(manifest), object); err != nil {
-			w.Fatalf("%v\n%s", err, manifest)
+			e.Fatalf("%v\n%s", err, manifest)
 		}
-		w.repo.write(path.Join(app, object.GetName()+".yaml"), manifest)
+		e.repo.write(path.Join(app, object.GetName()+".yaml"), manifest)
 	}
 }
 
-func (w *world) configMap(namespace, name string) (*corev1.ConfigMap, error) {
+func (e *env) configMap(namespace, name string) (*corev1.ConfigMap, error) {
 	object := &corev1.ConfigMap{}
-	return object, w.client.Get(w.Context(), client.ObjectKey{Namespace: namespace, Name: name}, object)
+	return object, e.client.Get(e.Context(), client.ObjectKey{Namespace: namespace, Name: name}, object)
 }

@@ -9,11 +9,11 @@ import (
 	"testing"
 )
 
-// page is a page of the documentation, whose examples are all to be tried.
+// page is a page of the documentation, whose examples must all be used.
 type page struct {
-	t    *testing.T
-	file string
-	left []string // examples that nobody has asked for yet
+	t      *testing.T
+	file   string
+	unused []string // examples that nobody has asked for yet
 }
 
 var example = regexp.MustCompile("(?ms)^```(yaml|sh|text)\n(.*?)^```$")
@@ -27,8 +27,8 @@ func readPage(t *testing.T, file string) *page {
 	p := &page{t: t, file: file}
 	examples := example.FindAllStringSubmatch(string(content), -1)
 	for _, found := range examples {
-		if found[1] != "text" { // text is to be read alone
-			p.left = append(p.left, found[2])
+		if found[1] != "text" { // text is only to be read
+			p.unused = append(p.unused, found[2])
 		}
 	}
 	if fences := strings.Count("\n"+string(content), "\n```"); fences != 2*len(examples) {
@@ -37,12 +37,12 @@ func readPage(t *testing.T, file string) *page {
 	return p
 }
 
-// example gives the one that begins with what is given.
+// example returns the example that begins with a text.
 func (p *page) example(begin string) string {
 	p.t.Helper()
-	for i, text := range p.left {
+	for i, text := range p.unused {
 		if strings.HasPrefix(text, begin) {
-			p.left = append(p.left[:i], p.left[i+1:]...)
+			p.unused = append(p.unused[:i], p.unused[i+1:]...)
 			return text
 		}
 	}
@@ -50,9 +50,9 @@ func (p *page) example(begin string) string {
 	return ""
 }
 
-// wantAllTried is for the end.
-func (p *page) wantAllTried() {
-	for _, text := range p.left {
+// checkAllUsed fails for examples that no test has used.
+func (p *page) checkAllUsed() {
+	for _, text := range p.unused {
 		p.t.Errorf("nobody has tried this example of %s:\n%s", p.file, text)
 	}
 }

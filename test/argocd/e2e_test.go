@@ -22,215 +22,215 @@ import (
 	"dafty.ai/dafty-operator/api/v1alpha1"
 )
 
-// One after the other, in one Argo CD, which takes a while to start. All Applications but the first are made at once, so that
-// Argo CD and Dafty work on one while another is looked at.
+// The steps share one Argo CD, which takes a while to start. All Applications but the first are created at once, so that Argo CD and Dafty work on
+// one while another is checked.
 func TestArgoCD(t *testing.T) {
-	w := newWorld(t)
-	application := w.docs.example("apiVersion: argoproj.io/v1alpha1\nkind: Application\n")
-	step := func(name string, do func(*world)) {
+	e := newEnv(t)
+	application := e.docs.example("apiVersion: argoproj.io/v1alpha1\nkind: Application\n")
+	step := func(name string, do func(*env)) {
 		if t.Failed() {
 			return // it would only say the same again, after waiting for it
 		}
 		start := time.Now()
 		t.Run(name, func(t *testing.T) {
-			here := *w
-			here.T, w.repo.t, w.docs.t = t, t, t
+			here := *e
+			here.T, e.repo.t, e.docs.t = t, t, t
 			do(&here)
 		})
 		t.Logf("%s: %s", name, time.Since(start).Round(time.Second))
 	}
 
-	step("without the health check, a wave is over at once", func(w *world) { w.withoutTheHealthCheck(application) })
-	step("the health check and the actions are installed", (*world).installs)
-	step("a user logs in, and registers the repository", (*world).logsIn)
+	step("without the health check, a wave is over at once", func(e *env) { e.withoutHealthCheck(application) })
+	step("the health check and the actions are installed", (*env).installHealthCheck)
+	step("a user logs in, and registers the repository", (*env).logIn)
 
-	step("all Applications are created", func(w *world) {
-		w.startCampaign(application)
-		w.writeTheOthers()
-		w.repo.commit("All campaigns")
+	step("all Applications are created", func(e *env) {
+		e.startCampaign(application)
+		e.writeManifests()
+		e.repo.commit("All campaigns")
 		for _, app := range applications {
 			switch app {
 			case campaign, early:
 			case server:
-				w.create(application, app, serverSide)
+				e.create(application, app, serverSide)
 			case fails, retried:
-				w.create(application, app, tries(-1))
+				e.create(application, app, tries(-1))
 			case synced, recommitted:
-				w.create(application, app, tries(1))
+				e.create(application, app, tries(1))
 			default:
-				w.create(application, app)
+				e.create(application, app)
 			}
 		}
 	})
-	step("a campaign becomes Synced and Healthy, wave by wave", (*world).campaignComes)
-	step("the operator changes nothing that is in Git", (*world).noDrift)
-	step("a sync pays for nothing again", (*world).syncsAgain)
-	step("a job is cancelled by an action, by kubectl and by Git", (*world).cancels)
-	step("so it is under server-side apply and diff", (*world).cancelsServerSide)
-	step("a job is suspended and resumed by an action", (*world).suspends)
-	step("what Git states, Argo CD restores", (*world).stated)
-	step("a commit isn't applied while an earlier wave waits, but actions and kubectl are", (*world).wavesWait)
-	step("a commit is applied once the sync is terminated", (*world).endsSync)
-	step("a failed job makes its Application Degraded, until Git is mended", (*world).fails)
-	step("what is mended outside of Git is synced by a retry, a commit or a person", (*world).mended)
-	step("what is deleted is paid for again, unless it has a key of its own", (*world).again)
-	step("what has a time to live is paid for again and again", (*world).fleeting)
-	step("what is pruned is cancelled, and the Secret goes last", (*world).pruned)
-	step("deleting the Application cancels its jobs, and the Secret goes last", (*world).deleted)
-	step("nothing runs on, and Dafty was asked for nothing that it doesn't know", (*world).theBooks)
-	step("the operator is installed by kustomize and by Helm", (*world).operators)
+	step("a campaign becomes Synced and Healthy, wave by wave", (*env).campaignCompletes)
+	step("the operator changes nothing that is in Git", (*env).noDrift)
+	step("a sync pays for nothing again", (*env).syncedAgain)
+	step("a job is cancelled by an action, by kubectl and by Git", (*env).cancelled)
+	step("so it is under server-side apply and diff", (*env).cancelledServerSide)
+	step("a job is suspended and resumed by an action", (*env).suspended)
+	step("what Git states, Argo CD restores", (*env).desiredStateRestored)
+	step("a commit isn't applied while an earlier wave waits, but actions and kubectl are", (*env).earlierWaveWaits)
+	step("a commit is applied once the sync is terminated", (*env).syncTerminated)
+	step("a failed job makes its Application Degraded, until Git is mended", (*env).jobFails)
+	step("what is mended outside of Git is synced by a retry, a commit or a person", (*env).credentialsRepaired)
+	step("what is deleted is paid for again, unless it has a key of its own", (*env).deletedJobsRunAgain)
+	step("what has a time to live is paid for again and again", (*env).expiredJobsRunAgain)
+	step("what is pruned is cancelled, and the Secret goes last", (*env).pruned)
+	step("deleting the Application cancels its jobs, and the Secret goes last", (*env).deleted)
+	step("nothing runs on, and Dafty was asked for nothing that it doesn't know", (*env).checkLedger)
+	step("the operator is installed by kustomize and by Helm", (*env).installOperator)
 	if !t.Failed() {
-		w.docs.t = t
-		w.docs.wantAllTried()
+		e.docs.t = t
+		e.docs.checkAllUsed()
 	}
 }
 
-func (w *world) withoutTheHealthCheck(application string) {
-	w.folder(early, endless("first"), endless("beside"), configMap("after", "1"))
-	w.repo.commit("What is there before the health check")
-	w.create(application, early)
-	w.wants(early, "Synced", "Healthy", "")
-	if _, err := w.configMap(early, "after"); err != nil {
-		w.Errorf("the second wave waits for a job of the first: %v", err)
+func (e *env) withoutHealthCheck(application string) {
+	e.folder(early, endless("first"), endless("beside"), configMap("after", "1"))
+	e.repo.commit("What is there before the health check")
+	e.create(application, early)
+	e.waitForStatus(early, "Synced", "Healthy", "")
+	if _, err := e.configMap(early, "after"); err != nil {
+		e.Errorf("the second wave waits for a job of the first: %v", err)
 	}
-	if job := w.mustJob(early, "first"); job.Status.Phase.Final() {
-		w.Errorf("the job has ended: %+v", job.Status)
+	if job := e.mustJob(early, "first"); job.Status.Phase.Final() {
+		e.Errorf("the job has ended: %+v", job.Status)
 	}
 }
 
-func (w *world) installs() {
-	w.shell(w.docs.example("kubectl patch configmap argocd-cm "))
-	w.within("the health check is heeded from a refresh on", func(g Gomega) {
-		w.refresh(early, "normal")
-		app, err := w.application(early)
+func (e *env) installHealthCheck() {
+	e.shell(e.docs.example("kubectl patch configmap argocd-cm "))
+	e.eventually("the health check is heeded from a refresh on", func(g Gomega) {
+		e.refresh(early, "normal")
+		app, err := e.application(early)
 		g.Expect(err).NotTo(HaveOccurred())
 		g.Expect(app.Status.Health.Status).To(Equal("Progressing"))
 	})
 
-	// The component gives the same, on top of what Argo CD itself has there.
-	component := w.docs.example("apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nnamespace: argocd\n")
+	// The component has the same result, on top of Argo CD's own settings.
+	component := e.docs.example("apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nnamespace: argocd\n")
 	for from, to := range map[string]string{
-		"- argocd # as you install it\n":   "- " + w.relative(filepath.Join(built.Source, "manifests", "base", "config")) + "\n",
-		"- dafty-operator/config/argocd\n": "- " + w.relative(filepath.Join(w.root, "config", "argocd")) + "\n",
+		"- argocd # as you install it\n":   "- " + e.relative(filepath.Join(built.Source, "manifests", "base", "config")) + "\n",
+		"- dafty-operator/config/argocd\n": "- " + e.relative(filepath.Join(e.root, "config", "argocd")) + "\n",
 	} {
 		if !strings.Contains(component, from) {
-			w.Fatalf("the documentation's kustomization has no %q", from)
+			e.Fatalf("the documentation's kustomization has no %q", from)
 		}
 		component = strings.ReplaceAll(component, from, to)
 	}
-	live, err := w.configMap(argoNamespace, "argocd-cm")
+	live, err := e.configMap(argoNamespace, "argocd-cm")
 	if err != nil {
-		w.Fatal(err)
+		e.Fatal(err)
 	}
 	var builtOne *corev1.ConfigMap
-	for document := range strings.SplitSeq(w.read(w.kustomization("component", component)), "\n---\n") {
+	for document := range strings.SplitSeq(e.read(e.kustomization("component", component)), "\n---\n") {
 		object := &corev1.ConfigMap{}
 		if err := yaml.Unmarshal([]byte(document), object); err == nil && object.Kind == "ConfigMap" && object.Name == "argocd-cm" {
 			builtOne = object
 		}
 	}
 	if builtOne == nil || !maps.Equal(builtOne.Data, live.Data) || builtOne.Namespace != argoNamespace || len(live.Data) < 3 {
-		w.Errorf("the component and the command differ:\n%+v\n%+v", builtOne, live)
+		e.Errorf("the component and the command differ:\n%+v\n%+v", builtOne, live)
 	}
 }
 
-// logsIn is without what needs a Pod: the API server of Argo CD is a process here.
-func (w *world) logsIn() {
-	if forward := w.docs.example("kubectl port-forward "); !strings.Contains(forward, " service/argocd-server --namespace "+argoNamespace+" 8080:443\n") ||
-		!strings.Contains(w.read(filepath.Join(built.Source, "manifests", "base", "server", "argocd-server-service.yaml")), "port: 443\n") {
-		w.Errorf("this forwards no port of Argo CD: %s", forward)
+// logIn leaves out what needs a Pod: the API server of Argo CD is a process here.
+func (e *env) logIn() {
+	if forward := e.docs.example("kubectl port-forward "); !strings.Contains(forward, " service/argocd-server --namespace "+argoNamespace+" 8080:443\n") ||
+		!strings.Contains(e.read(filepath.Join(built.Source, "manifests", "base", "server", "argocd-server-service.yaml")), "port: 443\n") {
+		e.Errorf("this forwards no port of Argo CD: %s", forward)
 	}
-	w.shell(w.replace(w.docs.example("argocd login "), "localhost:8080", w.argoAddress))
-	w.shell(w.replace(w.docs.example("kubectl create secret generic marketing "), gitURL, w.repo.url()))
-	if output, err := w.tryShell(w.root, "argocd repo list"); err != nil || !strings.Contains(output, w.repo.url()) || !strings.Contains(output, "Successful") {
-		w.Errorf("argocd repo list: %v\n%s", err, output)
+	e.shell(e.replace(e.docs.example("argocd login "), "localhost:8080", e.argoAddress))
+	e.shell(e.replace(e.docs.example("kubectl create secret generic marketing "), gitURL, e.repo.url()))
+	if output, err := e.tryShell(e.root, "argocd repo list"); err != nil || !strings.Contains(output, e.repo.url()) || !strings.Contains(output, "Successful") {
+		e.Errorf("argocd repo list: %v\n%s", err, output)
 	}
 }
 
-// gitURL is what the documentation calls the user's repository.
+// gitURL is the user's repository in the documentation.
 const gitURL = "https://git.example.com/marketing.git"
 
-// replace is for what can't be here as it is there.
-func (w *world) replace(text string, oldnew ...string) string {
-	w.Helper()
+// replace replaces what can't be here as it is in the documentation.
+func (e *env) replace(text string, oldnew ...string) string {
+	e.Helper()
 	for i := 0; i < len(oldnew); i += 2 {
 		if !strings.Contains(text, oldnew[i]) {
-			w.Fatalf("there is no %q in\n%s", oldnew[i], text)
+			e.Fatalf("there is no %q in\n%s", oldnew[i], text)
 		}
 	}
 	return strings.NewReplacer(oldnew...).Replace(text)
 }
 
-// startCampaign does what the documentation tells, in the order in which it does.
-func (w *world) startCampaign(application string) {
-	w.shell(w.docs.example("kubectl get crd "))
-	w.shell(w.docs.example("kubectl create namespace campaign\n"))
-	w.shell(strings.ReplaceAll(w.docs.example("mkdir -p ../marketing"), "../marketing", w.repo.dir))
-	w.repo.write("campaign/kustomization.yaml", w.docs.example("apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n"))
-	// Without nodes, a Deployment is Healthy that has no Pods.
-	w.repo.write("campaign/page.yaml", w.replace(w.docs.example("apiVersion: apps/v1\nkind: Deployment\n"), "replicas: 1\n", "replicas: 0\n"))
-	w.repo.write("application.yaml", w.replace(application, gitURL, w.repo.url()))
-	if output, err := w.tryShell(w.repo.dir, w.docs.example("git add ")); err != nil {
-		w.Fatalf("%v\n%s", err, output)
+// startCampaign follows the documentation, in its order.
+func (e *env) startCampaign(application string) {
+	e.shell(e.docs.example("kubectl get crd "))
+	e.shell(e.docs.example("kubectl create namespace campaign\n"))
+	e.shell(strings.ReplaceAll(e.docs.example("mkdir -p ../marketing"), "../marketing", e.repo.dir))
+	e.repo.write("campaign/kustomization.yaml", e.docs.example("apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n"))
+	// Without nodes, only a Deployment without Pods is Healthy.
+	e.repo.write("campaign/page.yaml", e.replace(e.docs.example("apiVersion: apps/v1\nkind: Deployment\n"), "replicas: 1\n", "replicas: 0\n"))
+	e.repo.write("application.yaml", e.replace(application, gitURL, e.repo.url()))
+	if output, err := e.tryShell(e.repo.dir, e.docs.example("git add ")); err != nil {
+		e.Fatalf("%v\n%s", err, output)
 	}
 }
 
-func (w *world) writeTheOthers() {
-	w.folder(cancels, endless("by-action"), endless("by-kubectl"), endless("by-git"), waiting("held"))
-	w.folder(stated, endless("cancelled", "desiredState: Completed"), waiting("held", "desiredState: Suspended"))
-	w.folder(fails, short("parody", "[fail] A parody"), configMap("page", "1"))
-	w.folder(waves, endless("clip"), short("held", "A lake, later", "desiredState: Suspended"), configMap("page", "1"))
-	w.folder(ended, endless("clip"), configMap("page", "1"))
+func (e *env) writeManifests() {
+	e.folder(cancels, endless("by-action"), endless("by-kubectl"), endless("by-git"), waiting("held"))
+	e.folder(stated, endless("cancelled", "desiredState: Completed"), waiting("held", "desiredState: Suspended"))
+	e.folder(fails, short("parody", "[fail] A parody"), configMap("page", "1"))
+	e.folder(waves, endless("clip"), short("held", "A lake, later", "desiredState: Suspended"), configMap("page", "1"))
+	e.folder(ended, endless("clip"), configMap("page", "1"))
 	for _, app := range rejected {
-		w.withoutSecret(app, short("lake", "A lake"), configMap("page", "1"))
-		w.kubectl("create", "namespace", app)
-		w.kubectl("create", "secret", "generic", "dafty-credentials", "--namespace", app, "--from-literal=apiKey=wrong")
+		e.withoutSecret(app, short("lake", "A lake"), configMap("page", "1"))
+		e.kubectl("create", "namespace", app)
+		e.kubectl("create", "secret", "generic", "dafty-credentials", "--namespace", app, "--from-literal=apiKey=wrong")
 	}
-	w.folder(pruned, endless("dropped"), endless("kept"), configMap("placeholder", "0"))
-	w.folder(again, short("keyed", "A lake with a key", "idempotencyKey: e2e-lake"), short("unkeyed", "A lake"))
-	w.folder(server, endless("by-action"), short("lake", "A lake"))
-	w.folder(fleeting, short("draft", "A draft", "ttlSecondsAfterFinished: 1"))
+	e.folder(pruned, endless("dropped"), endless("kept"), configMap("placeholder", "0"))
+	e.folder(again, short("keyed", "A lake with a key", "idempotencyKey: e2e-lake"), short("unkeyed", "A lake"))
+	e.folder(server, endless("by-action"), short("lake", "A lake"))
+	e.folder(fleeting, short("draft", "A draft", "ttlSecondsAfterFinished: 1"))
 }
 
-func (w *world) campaignComes() {
-	w.shell(w.docs.example("kubectl wait application/campaign "))
-	w.wants(campaign, "Synced", "Healthy", "")
-	for _, job := range w.jobs(campaign) {
+func (e *env) campaignCompletes() {
+	e.shell(e.docs.example("kubectl wait application/campaign "))
+	e.waitForStatus(campaign, "Synced", "Healthy", "")
+	for _, job := range e.jobs(campaign) {
 		if job.Status.Phase != v1alpha1.PhaseCompleted {
-			w.Errorf("%s is %s, and the Application Healthy", job.Name, job.Status.Phase)
+			e.Errorf("%s is %s, and the Application Healthy", job.Name, job.Status.Phase)
 		}
 	}
 	page := &appsv1.Deployment{}
-	if err := w.client.Get(w.Context(), client.ObjectKey{Namespace: campaign, Name: "page"}, page); err != nil {
-		w.Fatal(err)
+	if err := e.client.Get(e.Context(), client.ObjectKey{Namespace: campaign, Name: "page"}, page); err != nil {
+		e.Fatal(err)
 	}
-	style, hero := w.mustJob(campaign, "launch-style"), w.mustJob(campaign, "launch-hero")
+	style, hero := e.mustJob(campaign, "launch-style"), e.mustJob(campaign, "launch-hero")
 	for _, later := range []string{"launch-poster", "launch-clip"} {
-		job := w.mustJob(campaign, later)
+		job := e.mustJob(campaign, later)
 		if job.CreationTimestamp.Before(hero.Status.FinishedAt) {
-			w.Errorf("%s was created at %s, before launch-hero had ended at %s", later, job.CreationTimestamp, hero.Status.FinishedAt)
+			e.Errorf("%s was created at %s, before launch-hero had ended at %s", later, job.CreationTimestamp, hero.Status.FinishedAt)
 		}
 		if page.CreationTimestamp.Before(job.Status.FinishedAt) {
-			w.Errorf("page was created at %s, before %s had ended at %s", page.CreationTimestamp, later, job.Status.FinishedAt)
+			e.Errorf("page was created at %s, before %s had ended at %s", page.CreationTimestamp, later, job.Status.FinishedAt)
 		}
 	}
 	if hero.CreationTimestamp.Before(style.Status.FinishedAt) {
-		w.Errorf("launch-hero was created at %s, before launch-style had ended at %s", hero.CreationTimestamp, style.Status.FinishedAt)
+		e.Errorf("launch-hero was created at %s, before launch-style had ended at %s", hero.CreationTimestamp, style.Status.FinishedAt)
 	}
-	w.wantsPaid(campaign, 4)
-	w.wantsHealth(campaign, "launch-hero", "Healthy Completed")
+	e.checkPaid(campaign, 4)
+	e.waitForHealth(campaign, "launch-hero", "Healthy Completed")
 }
 
-// noDrift looks at what would make Argo CD see a difference, and then at whether it does.
-func (w *world) noDrift() {
-	for _, job := range w.jobs(campaign) {
+// noDrift checks that nothing would show Argo CD a difference, and that it sees none.
+func (e *env) noDrift() {
+	for _, job := range e.jobs(campaign) {
 		if job.Generation != 1 {
-			w.Errorf("%s has generation %d: somebody has changed its spec", job.Name, job.Generation)
+			e.Errorf("%s has generation %d: somebody has changed its spec", job.Name, job.Generation)
 		}
 		for _, entry := range job.ManagedFields {
 			fields := map[string]any{}
 			if err := yaml.Unmarshal(entry.FieldsV1.GetRawBytes(), &fields); err != nil {
-				w.Fatal(err)
+				e.Fatal(err)
 			}
 			if entry.Manager == "argocd-controller" {
 				continue
@@ -241,302 +241,305 @@ func (w *world) noDrift() {
 			delete(annotations, "f:"+v1alpha1.JobAnnotation)
 			delete(metadata, "f:finalizers")
 			if _, spec := fields["f:spec"]; spec || len(annotations) > 0 || len(metadata) > 1 || len(metadata) == 1 && metadata["f:annotations"] == nil {
-				w.Errorf("%s writes more of %s than its status, finalizer and annotation: %s", entry.Manager, job.Name, entry.FieldsV1.GetRawString())
+				e.Errorf("%s writes more of %s than its status, finalizer and annotation: %s", entry.Manager, job.Name, entry.FieldsV1.GetRawString())
 			}
 		}
 	}
-	before, err := w.application(campaign)
+	before, err := e.application(campaign)
 	if err != nil {
-		w.Fatal(err)
+		e.Fatal(err)
 	}
-	w.refresh(campaign, "hard")
-	after, err := w.application(campaign)
+	e.refresh(campaign, "hard")
+	after, err := e.application(campaign)
 	if err != nil {
-		w.Fatal(err)
+		e.Fatal(err)
 	}
 	if after.Status.Sync.Status != "Synced" || len(after.Status.History) != 1 || after.Status.OperationState.StartedAt != before.Status.OperationState.StartedAt {
-		w.Errorf("it was synced again: %+v", after.Status)
+		e.Errorf("it was synced again: %+v", after.Status)
 	}
 }
 
-// syncFlags change nothing that is there already.
+// syncFlags change nothing that exists already.
 var syncFlags = []string{"", " --force", " --replace"}
 
-func (w *world) syncsAgain() {
+func (e *env) syncedAgain() {
 	ids := func() map[string]types.UID {
 		uids := map[string]types.UID{}
-		for _, job := range w.jobs(campaign) {
+		for _, job := range e.jobs(campaign) {
 			uids[job.Name] = job.UID
 		}
 		return uids
 	}
 	before := ids()
 	for _, flags := range syncFlags {
-		w.shell("argocd app sync campaign" + flags)
-		w.wants(campaign, "Synced", "Healthy", "")
-		w.wantsPaid(campaign, 4)
+		e.shell("argocd app sync campaign" + flags)
+		e.waitForStatus(campaign, "Synced", "Healthy", "")
+		e.checkPaid(campaign, 4)
 		if after := ids(); !maps.Equal(before, after) {
-			w.Errorf("argocd app sync%s has made DaftyJobs anew:\n%v\n%v", flags, before, after)
+			e.Errorf("argocd app sync%s has created DaftyJobs again:\n%v\n%v", flags, before, after)
 		}
 	}
 }
 
-func (w *world) cancels() {
+func (e *env) cancelled() {
 	ids := map[string]string{}
 	for _, name := range []string{"by-action", "by-kubectl", "by-git"} {
-		ids[name] = w.wantsPhase(cancels, name, v1alpha1.PhaseProcessing).Status.JobID
+		ids[name] = e.waitForPhase(cancels, name, v1alpha1.PhaseProcessing).Status.JobID
 	}
 	to := func(command, job string) string {
-		return strings.NewReplacer("launch-clip", job, "actions run campaign", "actions run "+cancels, "--namespace campaign", "--namespace "+cancels).Replace(command)
+		return strings.NewReplacer("launch-clip", job, "actions run campaign", "actions run "+cancels,
+			"--namespace campaign", "--namespace "+cancels).Replace(command)
 	}
-	w.shell(to(w.docs.example("argocd app actions run campaign cancel"), "by-action"))
-	w.shell(to(w.docs.example("kubectl patch daftyjob launch-clip"), "by-kubectl"))
-	w.repo.write(cancels+"/by-git.yaml", endless("by-git", "desiredState: Cancelled"))
-	revision := w.push(cancels, "Call it off")
+	e.shell(to(e.docs.example("argocd app actions run campaign cancel"), "by-action"))
+	e.shell(to(e.docs.example("kubectl patch daftyjob launch-clip"), "by-kubectl"))
+	e.repo.write(cancels+"/by-git.yaml", endless("by-git", "desiredState: Cancelled"))
+	revision := e.push(cancels, "Call it off")
 	for name, id := range ids {
-		job := w.wantsPhase(cancels, name, v1alpha1.PhaseCancelled)
+		job := e.waitForPhase(cancels, name, v1alpha1.PhaseCancelled)
 		if job.Spec.DesiredState != v1alpha1.DesiredCancelled || job.Status.JobID != id {
-			w.Errorf("%s: desired %s, job %s; it was %s", name, job.Spec.DesiredState, job.Status.JobID, id)
+			e.Errorf("%s: desired %s, job %s; it was %s", name, job.Spec.DesiredState, job.Status.JobID, id)
 		}
-		w.wantsCancelled(id)
-		w.wantsHealth(cancels, name, "Healthy Cancelled")
+		e.checkCancelled(id)
+		e.waitForHealth(cancels, name, "Healthy Cancelled")
 	}
-	// The fourth still waits. Self-heal has nothing against what Git doesn't mention.
-	w.wants(cancels, "Synced", "Progressing", revision)
-	w.refresh(cancels, "hard")
-	w.wants(cancels, "Synced", "Progressing", revision)
+	// The fourth still waits. Self-heal keeps what Git doesn't mention.
+	e.waitForStatus(cancels, "Synced", "Progressing", revision)
+	e.refresh(cancels, "hard")
+	e.waitForStatus(cancels, "Synced", "Progressing", revision)
 	for name := range ids {
-		if job := w.mustJob(cancels, name); job.Spec.DesiredState != v1alpha1.DesiredCancelled {
-			w.Errorf("%s is desired to be %s again", name, job.Spec.DesiredState)
+		if job := e.mustJob(cancels, name); job.Spec.DesiredState != v1alpha1.DesiredCancelled {
+			e.Errorf("%s is desired to be %s again", name, job.Spec.DesiredState)
 		}
 	}
-	w.wantsPaid(cancels, 3)
+	e.checkPaid(cancels, 3)
 }
 
-func (w *world) cancelsServerSide() {
-	w.wantsPhase(server, "lake", v1alpha1.PhaseCompleted)
-	id := w.wantsPhase(server, "by-action", v1alpha1.PhaseProcessing).Status.JobID
-	w.wants(server, "Synced", "Progressing", "")
-	w.shell("argocd app actions run server cancel --kind DaftyJob --resource-name by-action")
-	w.wantsPhase(server, "by-action", v1alpha1.PhaseCancelled)
-	w.wantsCancelled(id)
-	w.refresh(server, "hard")
-	w.wants(server, "Synced", "Healthy", "")
-	w.shell("argocd app sync server --force")
-	w.wants(server, "Synced", "Healthy", "")
-	if job := w.mustJob(server, "by-action"); job.Spec.DesiredState != v1alpha1.DesiredCancelled {
-		w.Errorf("it is desired to be %s again", job.Spec.DesiredState)
+func (e *env) cancelledServerSide() {
+	e.waitForPhase(server, "lake", v1alpha1.PhaseCompleted)
+	id := e.waitForPhase(server, "by-action", v1alpha1.PhaseProcessing).Status.JobID
+	e.waitForStatus(server, "Synced", "Progressing", "")
+	e.shell("argocd app actions run server cancel --kind DaftyJob --resource-name by-action")
+	e.waitForPhase(server, "by-action", v1alpha1.PhaseCancelled)
+	e.checkCancelled(id)
+	e.refresh(server, "hard")
+	e.waitForStatus(server, "Synced", "Healthy", "")
+	e.shell("argocd app sync server --force")
+	e.waitForStatus(server, "Synced", "Healthy", "")
+	if job := e.mustJob(server, "by-action"); job.Spec.DesiredState != v1alpha1.DesiredCancelled {
+		e.Errorf("it is desired to be %s again", job.Spec.DesiredState)
 	}
-	w.wantsPaid(server, 2)
+	e.checkPaid(server, 2)
 }
 
-func (w *world) suspends() {
-	w.wantsHealth(cancels, "held", "Progressing WaitingForDependency")
-	w.shell("argocd app actions run cancels suspend --kind DaftyJob --resource-name held")
-	w.wantsHealth(cancels, "held", "Suspended Suspended")
-	w.wants(cancels, "Synced", "Suspended", "")
-	w.shell("argocd app actions run cancels resume --kind DaftyJob --resource-name held")
-	w.wantsHealth(cancels, "held", "Progressing WaitingForDependency")
-	w.shell("argocd app actions run cancels cancel --kind DaftyJob --resource-name held")
-	w.wantsHealth(cancels, "held", "Healthy CancelledBeforeSubmission")
-	w.wants(cancels, "Synced", "Healthy", "")
-	w.wantsPaid(cancels, 3)
+func (e *env) suspended() {
+	e.waitForHealth(cancels, "held", "Progressing WaitingForDependency")
+	e.shell("argocd app actions run cancels suspend --kind DaftyJob --resource-name held")
+	e.waitForHealth(cancels, "held", "Suspended Suspended")
+	e.waitForStatus(cancels, "Synced", "Suspended", "")
+	e.shell("argocd app actions run cancels resume --kind DaftyJob --resource-name held")
+	e.waitForHealth(cancels, "held", "Progressing WaitingForDependency")
+	e.shell("argocd app actions run cancels cancel --kind DaftyJob --resource-name held")
+	e.waitForHealth(cancels, "held", "Healthy CancelledBeforeSubmission")
+	e.waitForStatus(cancels, "Synced", "Healthy", "")
+	e.checkPaid(cancels, 3)
 }
 
-func (w *world) stated() {
+func (e *env) desiredStateRestored() {
 	// What is suspended in Git stays so.
-	w.wantsHealth(stated, "held", "Suspended Suspended")
-	generation := w.mustJob(stated, "held").Generation
-	w.shell("argocd app actions run stated resume --kind DaftyJob --resource-name held")
-	w.within("self-heal suspends it again", func(g Gomega) {
-		job, err := w.job(stated, "held")
+	e.waitForHealth(stated, "held", "Suspended Suspended")
+	generation := e.mustJob(stated, "held").Generation
+	e.shell("argocd app actions run stated resume --kind DaftyJob --resource-name held")
+	e.eventually("self-heal suspends it again", func(g Gomega) {
+		job, err := e.job(stated, "held")
 		g.Expect(err).NotTo(HaveOccurred())
 		g.Expect(job.Generation).To(BeNumerically(">=", generation+2))
 		g.Expect(job.Spec.DesiredState).To(Equal(v1alpha1.DesiredSuspended))
 	})
 	// Resumed in Git, it goes on.
-	w.repo.write(stated+"/held.yaml", waiting("held", "desiredState: Completed"))
-	w.push(stated, "Release it")
-	w.wantsHealth(stated, "held", "Progressing WaitingForDependency")
+	e.repo.write(stated+"/held.yaml", waiting("held", "desiredState: Completed"))
+	e.push(stated, "Release it")
+	e.waitForHealth(stated, "held", "Progressing WaitingForDependency")
 
 	// A cancel is for good: self-heal puts back what Git says, and nothing comes of it until Git agrees.
-	id := w.wantsPhase(stated, "cancelled", v1alpha1.PhaseProcessing).Status.JobID
-	w.shell("argocd app actions run stated cancel --kind DaftyJob --resource-name cancelled")
-	w.wantsPhase(stated, "cancelled", v1alpha1.PhaseCancelled)
-	w.wantsCancelled(id)
-	w.wantsHealth(stated, "cancelled", "Degraded AlreadyCancelled")
-	w.repo.write(stated+"/cancelled.yaml", endless("cancelled", "desiredState: Cancelled"))
-	revision := w.push(stated, "It is cancelled")
-	w.wants(stated, "Synced", "Progressing", revision)
-	w.wantsHealth(stated, "cancelled", "Healthy Cancelled")
-	w.wantsPaid(stated, 1)
+	id := e.waitForPhase(stated, "cancelled", v1alpha1.PhaseProcessing).Status.JobID
+	e.shell("argocd app actions run stated cancel --kind DaftyJob --resource-name cancelled")
+	e.waitForPhase(stated, "cancelled", v1alpha1.PhaseCancelled)
+	e.checkCancelled(id)
+	e.waitForHealth(stated, "cancelled", "Degraded AlreadyCancelled")
+	e.repo.write(stated+"/cancelled.yaml", endless("cancelled", "desiredState: Cancelled"))
+	revision := e.push(stated, "It is cancelled")
+	e.waitForStatus(stated, "Synced", "Progressing", revision)
+	e.waitForHealth(stated, "cancelled", "Healthy Cancelled")
+	e.checkPaid(stated, 1)
 }
 
-// wantsIgnored waits until Argo CD has seen a commit, and syncs nothing of it, as another sync still runs.
-func (w *world) wantsIgnored(name, revision string) {
-	w.Helper()
-	w.within("the commit is seen and not synced", func(g Gomega) {
-		app, err := w.application(name)
+// waitForIgnoredCommit waits until Argo CD has seen a commit, and doesn't sync it, as another sync is still running.
+func (e *env) waitForIgnoredCommit(name, revision string) {
+	e.Helper()
+	e.eventually("the commit is seen and not synced", func(g Gomega) {
+		app, err := e.application(name)
 		g.Expect(err).NotTo(HaveOccurred())
 		g.Expect([]string{app.Status.Sync.Status, app.Status.Sync.Revision}).To(Equal([]string{"OutOfSync", revision}))
 		g.Expect(app.Status.OperationState.Phase).To(Equal("Running"))
 		skipped := false
-		for line := range strings.SplitSeq(w.log("argocd-application-controller"), "\n") {
+		for line := range strings.SplitSeq(e.log("argocd-application-controller"), "\n") {
 			skipped = skipped || strings.Contains(line, "Skipping auto-sync: another operation is in progress") && strings.Contains(line, name)
 		}
 		g.Expect(skipped).To(BeTrue())
 	})
-	if output, err := w.tryShell(w.root, "argocd app sync "+name); err == nil || !strings.Contains(output, "another operation is already in progress") {
-		w.Errorf("argocd app sync: %v\n%s", err, output)
+	if output, err := e.tryShell(e.root, "argocd app sync "+name); err == nil || !strings.Contains(output, "another operation is already in progress") {
+		e.Errorf("argocd app sync: %v\n%s", err, output)
 	}
-	w.wantsNoPage(name)
+	e.checkNoPage(name)
 }
 
-func (w *world) wantsNoPage(name string) {
-	w.Helper()
-	if _, err := w.configMap(name, "page"); !apierrors.IsNotFound(err) {
-		w.Errorf("the later wave is there: %v", err)
-	}
-}
-
-func (w *world) wantsPage(name string) {
-	w.Helper()
-	if _, err := w.configMap(name, "page"); err != nil {
-		w.Errorf("the later wave isn't there: %v", err)
+func (e *env) checkNoPage(name string) {
+	e.Helper()
+	if _, err := e.configMap(name, "page"); !apierrors.IsNotFound(err) {
+		e.Errorf("the later wave is there: %v", err)
 	}
 }
 
-func (w *world) wavesWait() {
-	id := w.wantsPhase(waves, "clip", v1alpha1.PhaseProcessing).Status.JobID
-	w.wantsHealth(waves, "held", "Suspended Suspended")
-	w.repo.write(waves+"/clip.yaml", endless("clip", "desiredState: Cancelled"))
-	w.repo.write(waves+"/held.yaml", short("held", "A lake, later", "desiredState: Completed"))
-	revision := w.push(waves, "Cancel one, resume the other")
-	w.wantsIgnored(waves, revision)
+func (e *env) checkPage(name string) {
+	e.Helper()
+	if _, err := e.configMap(name, "page"); err != nil {
+		e.Errorf("the later wave isn't there: %v", err)
+	}
+}
+
+func (e *env) earlierWaveWaits() {
+	id := e.waitForPhase(waves, "clip", v1alpha1.PhaseProcessing).Status.JobID
+	e.waitForHealth(waves, "held", "Suspended Suspended")
+	e.repo.write(waves+"/clip.yaml", endless("clip", "desiredState: Cancelled"))
+	e.repo.write(waves+"/held.yaml", short("held", "A lake, later", "desiredState: Completed"))
+	revision := e.push(waves, "Cancel one, resume the other")
+	e.waitForIgnoredCommit(waves, revision)
 	for name, desired := range map[string]v1alpha1.DesiredState{"clip": "", "held": v1alpha1.DesiredSuspended} {
-		if job := w.mustJob(waves, name); job.Spec.DesiredState != desired {
-			w.Errorf("%s is desired to be %s, as the commit says", name, job.Spec.DesiredState)
+		if job := e.mustJob(waves, name); job.Spec.DesiredState != desired {
+			e.Errorf("%s is desired to be %s, as the commit says", name, job.Spec.DesiredState)
 		}
 	}
-	w.shell("argocd app actions run waves resume --kind DaftyJob --resource-name held")
-	w.kubectl("patch", "daftyjob", "clip", "--namespace", waves, "--type", "merge", "--patch", `{"spec":{"desiredState":"Cancelled"}}`)
-	w.wantsPhase(waves, "held", v1alpha1.PhaseCompleted)
-	w.wantsPhase(waves, "clip", v1alpha1.PhaseCancelled)
-	w.wantsCancelled(id)
-	w.wants(waves, "Synced", "Healthy", revision)
-	w.wantsPage(waves)
-	w.wantsPaid(waves, 2)
+	e.shell("argocd app actions run waves resume --kind DaftyJob --resource-name held")
+	e.kubectl("patch", "daftyjob", "clip", "--namespace", waves, "--type", "merge", "--patch", `{"spec":{"desiredState":"Cancelled"}}`)
+	e.waitForPhase(waves, "held", v1alpha1.PhaseCompleted)
+	e.waitForPhase(waves, "clip", v1alpha1.PhaseCancelled)
+	e.checkCancelled(id)
+	e.waitForStatus(waves, "Synced", "Healthy", revision)
+	e.checkPage(waves)
+	e.checkPaid(waves, 2)
 }
 
-func (w *world) endsSync() {
-	id := w.wantsPhase(ended, "clip", v1alpha1.PhaseProcessing).Status.JobID
-	w.repo.write(ended+"/clip.yaml", endless("clip", "desiredState: Cancelled"))
-	revision := w.push(ended, "Cancel it")
-	w.wantsIgnored(ended, revision)
-	w.shell(w.replace(w.docs.example("argocd app terminate-op "), "campaign", ended))
-	w.wants(ended, "Synced", "Healthy", revision)
-	w.wantsPhase(ended, "clip", v1alpha1.PhaseCancelled)
-	w.wantsCancelled(id)
-	w.wantsPage(ended)
-	w.wantsPaid(ended, 1)
+func (e *env) syncTerminated() {
+	id := e.waitForPhase(ended, "clip", v1alpha1.PhaseProcessing).Status.JobID
+	e.repo.write(ended+"/clip.yaml", endless("clip", "desiredState: Cancelled"))
+	revision := e.push(ended, "Cancel it")
+	e.waitForIgnoredCommit(ended, revision)
+	e.shell(e.replace(e.docs.example("argocd app terminate-op "), "campaign", ended))
+	e.waitForStatus(ended, "Synced", "Healthy", revision)
+	e.waitForPhase(ended, "clip", v1alpha1.PhaseCancelled)
+	e.checkCancelled(id)
+	e.checkPage(ended)
+	e.checkPaid(ended, 1)
 }
 
-func (w *world) fails() {
-	w.wantsHealth(fails, "parody", "Degraded "+v1alpha1.ReasonGenerationFailed+": ")
-	w.wantsNoPage(fails)
-	w.wantsPaid(fails, 1)
+func (e *env) jobFails() {
+	e.waitForHealth(fails, "parody", "Degraded "+v1alpha1.ReasonGenerationFailed+": ")
+	e.checkNoPage(fails)
+	e.checkPaid(fails, 1)
 	// It is tried again for ever, and each retry takes what is in Git by then.
-	w.repo.remove(fails + "/parody.yaml")
-	w.folder(fails, short("homage", "A homage"))
-	w.wants(fails, "Synced", "Healthy", w.push(fails, "Another one in place of what failed"))
-	w.wantsPage(fails)
-	w.wantsGone(&v1alpha1.DaftyJob{}, fails, "parody")
-	w.wantsPaid(fails, 2)
+	e.repo.remove(fails + "/parody.yaml")
+	e.folder(fails, short("homage", "A homage"))
+	e.waitForStatus(fails, "Synced", "Healthy", e.push(fails, "Another one in place of what failed"))
+	e.checkPage(fails)
+	e.waitForDeletion(&v1alpha1.DaftyJob{}, fails, "parody")
+	e.checkPaid(fails, 2)
 }
 
-// mended has three Applications whose first wave was Degraded, and then is mended by another Secret.
-func (w *world) mended() {
+// credentialsRepaired repairs three Applications, whose first wave is Degraded, with another Secret.
+func (e *env) credentialsRepaired() {
 	for _, app := range rejected {
-		w.wantsHealth(app, "lake", "Degraded "+v1alpha1.ReasonCredentialsRejected+": ")
-		w.wantsNoPage(app)
+		e.waitForHealth(app, "lake", "Degraded "+v1alpha1.ReasonCredentialsRejected+": ")
+		e.checkNoPage(app)
 		if app != retried {
-			w.within("the last retry of "+app+" has failed", func(g Gomega) {
-				state, err := w.application(app)
+			e.eventually("the last retry of "+app+" has failed", func(g Gomega) {
+				state, err := e.application(app)
 				g.Expect(err).NotTo(HaveOccurred())
 				g.Expect(state.Status.OperationState.Phase).To(Equal("Failed"))
 			})
 		}
-		w.kubectl("patch", "secret", "dafty-credentials", "--namespace", app, "--type", "merge", "--patch", `{"stringData":{"apiKey":"`+apiKey(app)+`"}}`)
+		e.kubectl("patch", "secret", "dafty-credentials", "--namespace", app, "--type", "merge", "--patch", `{"stringData":{"apiKey":"`+apiKey(app)+`"}}`)
 	}
 	for _, app := range rejected {
-		w.wantsPhase(app, "lake", v1alpha1.PhaseCompleted)
+		e.waitForPhase(app, "lake", v1alpha1.PhaseCompleted)
 	}
-	w.wants(retried, "Synced", "Healthy", "")
+	e.waitForStatus(retried, "Synced", "Healthy", "")
 	for _, app := range []string{synced, recommitted} {
-		w.refresh(app, "hard")
-		state, err := w.application(app)
+		e.refresh(app, "hard")
+		state, err := e.application(app)
 		if err != nil {
-			w.Fatal(err)
+			e.Fatal(err)
 		}
-		if conditions := state.Status.Conditions; state.Status.Sync.Status != "OutOfSync" || len(conditions) != 1 || !strings.Contains(conditions[0].Message, "Failed last sync attempt to ") {
-			w.Errorf("%s: %+v", app, state.Status)
+		if conditions := state.Status.Conditions; state.Status.Sync.Status != "OutOfSync" || len(conditions) != 1 ||
+			!strings.Contains(conditions[0].Message, "Failed last sync attempt to ") {
+			e.Errorf("%s: %+v", app, state.Status)
 		}
-		w.wantsNoPage(app)
+		e.checkNoPage(app)
 	}
-	w.shell(w.replace(w.docs.example("argocd app sync campaign\n"), "campaign", synced))
-	w.wants(synced, "Synced", "Healthy", "")
+	e.shell(e.replace(e.docs.example("argocd app sync campaign\n"), "campaign", synced))
+	e.waitForStatus(synced, "Synced", "Healthy", "")
 	// An empty commit is a new one too.
-	w.wants(recommitted, "Synced", "Healthy", w.push(recommitted, "Try again"))
+	e.waitForStatus(recommitted, "Synced", "Healthy", e.push(recommitted, "Try again"))
 	for _, app := range rejected {
-		w.wantsPage(app)
-		w.wantsPaid(app, 1)
+		e.checkPage(app)
+		e.checkPaid(app, 1)
 	}
 }
 
-// operators has the operator's Applications of the documentation sync, one after the other. Without nodes nothing of it runs.
-func (w *world) operators() {
+// installOperator syncs the documentation's Applications of the operator, one after the other. Without nodes no Pod of it runs.
+func (e *env) installOperator() {
 	for _, folder := range []string{"config", "charts"} {
-		if err := os.CopyFS(filepath.Join(w.repo.dir, folder), os.DirFS(filepath.Join(w.root, folder))); err != nil {
-			w.Fatal(err)
+		if err := os.CopyFS(filepath.Join(e.repo.dir, folder), os.DirFS(filepath.Join(e.root, folder))); err != nil {
+			e.Fatal(err)
 		}
 	}
-	w.repo.commit("The operator")
+	e.repo.commit("The operator")
 	const app, namespace = "dafty-operator", "dafty-operator-system"
 	for _, manager := range []string{"dafty-operator-controller-manager", "dafty-operator"} { // with kustomize, and with Helm
-		manifest := w.replace(w.docs.example("apiVersion: argoproj.io/v1alpha1\nkind: Application\nmetadata:\n  name: "+app+"\n"),
-			"https://git.example.com/dafty-operator.git", w.repo.url(), "targetRevision: v0.1.0", "targetRevision: main")
-		w.repo.write("operator.yaml", manifest)
-		w.kubectl("apply", "--filename", filepath.Join(w.repo.dir, "operator.yaml"))
-		w.wants(app, "Synced", "Progressing", "")
+		manifest := e.replace(e.docs.example("apiVersion: argoproj.io/v1alpha1\nkind: Application\nmetadata:\n  name: "+app+"\n"),
+			"https://git.example.com/dafty-operator.git", e.repo.url(), "targetRevision: v0.1.0", "targetRevision: main")
+		e.repo.write("operator.yaml", manifest)
+		e.kubectl("apply", "--filename", filepath.Join(e.repo.dir, "operator.yaml"))
+		e.waitForStatus(app, "Synced", "Progressing", "")
 		deployment := &appsv1.Deployment{}
-		if err := w.client.Get(w.Context(), client.ObjectKey{Namespace: namespace, Name: manager}, deployment); err != nil {
-			w.Fatal(err)
+		if err := e.client.Get(e.Context(), client.ObjectKey{Namespace: namespace, Name: manager}, deployment); err != nil {
+			e.Fatal(err)
 		}
 		if image := deployment.Spec.Template.Spec.Containers[0].Image; image != "registry.example.com/dafty-operator:v0.1.0" {
-			w.Errorf("its image is %s", image)
+			e.Errorf("its image is %s", image)
 		}
 		enforced := &corev1.Namespace{}
-		if err := w.client.Get(w.Context(), client.ObjectKey{Name: namespace}, enforced); err != nil || enforced.Labels["pod-security.kubernetes.io/enforce"] != "restricted" {
-			w.Errorf("its namespace: %v %v", err, enforced.Labels)
+		if err := e.client.Get(e.Context(), client.ObjectKey{Name: namespace}, enforced); err != nil ||
+			enforced.Labels["pod-security.kubernetes.io/enforce"] != "restricted" {
+			e.Errorf("its namespace: %v %v", err, enforced.Labels)
 		}
-		w.kubectl("delete", "application", app, "--namespace", argoNamespace)
-		w.kubectl("delete", "namespace", namespace, "--timeout", patience.String())
+		e.kubectl("delete", "application", app, "--namespace", argoNamespace)
+		e.kubectl("delete", "namespace", namespace, "--timeout", patience.String())
 		// What is left of the one would be OutOfSync in the other, which has the same name and doesn't prune.
-		w.kubectl("delete", "clusterroles,clusterrolebindings", "--selector", "app.kubernetes.io/managed-by=kustomize")
+		e.kubectl("delete", "clusterroles,clusterrolebindings", "--selector", "app.kubernetes.io/managed-by=kustomize")
 	}
 }
 
-func (w *world) again() {
+func (e *env) deletedJobsRunAgain() {
 	first := map[string]*v1alpha1.DaftyJob{}
-	w.wants(again, "Synced", "Healthy", "")
+	e.waitForStatus(again, "Synced", "Healthy", "")
 	for _, name := range []string{"keyed", "unkeyed"} {
-		first[name] = w.wantsPhase(again, name, v1alpha1.PhaseCompleted)
+		first[name] = e.waitForPhase(again, name, v1alpha1.PhaseCompleted)
 	}
-	wantsAnew := func(paid int) {
-		w.Helper()
+	waitForNew := func(paid int) {
+		e.Helper()
 		for name, old := range first {
-			w.within(name+" is made again", func(g Gomega) {
-				job, err := w.job(again, name)
+			e.eventually(name+" is made again", func(g Gomega) {
+				job, err := e.job(again, name)
 				g.Expect(err).NotTo(HaveOccurred())
 				g.Expect(job.UID).NotTo(Equal(old.UID))
 				g.Expect(job.Status.Phase).To(Equal(v1alpha1.PhaseCompleted), "%+v", job.Status.Conditions)
@@ -544,87 +547,87 @@ func (w *world) again() {
 				first[name] = job
 			})
 		}
-		w.wants(again, "Synced", "Healthy", "")
-		w.wantsPaid(again, paid)
+		e.waitForStatus(again, "Synced", "Healthy", "")
+		e.checkPaid(again, paid)
 	}
-	w.wantsPaid(again, 2)
-	w.kubectl("delete", "daftyjobs", "keyed", "unkeyed", "--namespace", again)
-	wantsAnew(3)
-	w.shell("argocd app sync again --replace --force")
-	wantsAnew(4)
+	e.checkPaid(again, 2)
+	e.kubectl("delete", "daftyjobs", "keyed", "unkeyed", "--namespace", again)
+	waitForNew(3)
+	e.shell("argocd app sync again --replace --force")
+	waitForNew(4)
 
 	// A request can't be changed; a new name makes a new job, and prunes the old.
-	w.repo.write(again+"/unkeyed.yaml", short("unkeyed", "A pond"))
-	w.push(again, "Another prompt")
-	w.within("the sync of a changed request fails", func(g Gomega) {
-		app, err := w.application(again)
+	e.repo.write(again+"/unkeyed.yaml", short("unkeyed", "A pond"))
+	e.push(again, "Another prompt")
+	e.eventually("the sync of a changed request fails", func(g Gomega) {
+		app, err := e.application(again)
 		g.Expect(err).NotTo(HaveOccurred())
 		g.Expect(app.Status.OperationState.Message).To(ContainSubstring("the request can't be changed"))
 	})
-	w.repo.remove(again + "/unkeyed.yaml")
-	w.folder(again, short("pond", "A pond"))
-	w.wants(again, "Synced", "Healthy", w.push(again, "Another name"))
-	w.wantsPhase(again, "pond", v1alpha1.PhaseCompleted)
-	w.wantsGone(&v1alpha1.DaftyJob{}, again, "unkeyed")
-	w.wantsPaid(again, 5)
+	e.repo.remove(again + "/unkeyed.yaml")
+	e.folder(again, short("pond", "A pond"))
+	e.waitForStatus(again, "Synced", "Healthy", e.push(again, "Another name"))
+	e.waitForPhase(again, "pond", v1alpha1.PhaseCompleted)
+	e.waitForDeletion(&v1alpha1.DaftyJob{}, again, "unkeyed")
+	e.checkPaid(again, 5)
 }
 
-func (w *world) fleeting() {
-	w.within("the same manifest is paid for again", func(g Gomega) { g.Expect(len(w.paid(fleeting))).To(BeNumerically(">=", 2)) })
-	w.kubectl("delete", "application", fleeting, "--namespace", argoNamespace, "--wait=false")
-	w.within("its Application is gone", func(g Gomega) {
-		_, err := w.application(fleeting)
+func (e *env) expiredJobsRunAgain() {
+	e.eventually("the same manifest is paid for again", func(g Gomega) { g.Expect(len(e.paid(fleeting))).To(BeNumerically(">=", 2)) })
+	e.kubectl("delete", "application", fleeting, "--namespace", argoNamespace, "--wait=false")
+	e.eventually("its Application is gone", func(g Gomega) {
+		_, err := e.application(fleeting)
 		g.Expect(apierrors.IsNotFound(err)).To(BeTrue(), "%v", err)
 	})
 }
 
-func (w *world) pruned() {
-	dropped := w.wantsPhase(pruned, "dropped", v1alpha1.PhaseProcessing).Status.JobID
-	kept := w.wantsPhase(pruned, "kept", v1alpha1.PhaseProcessing).Status.JobID
-	w.repo.remove(pruned + "/dropped.yaml")
-	revision := w.push(pruned, "Without the one")
-	w.wantsGone(&v1alpha1.DaftyJob{}, pruned, "dropped")
-	w.wantsCancelled(dropped)
-	w.wants(pruned, "Synced", "Progressing", revision)
-	if entry, _ := w.dafty.Job(kept); entry.Terminal() {
-		w.Errorf("the job that stays in Git has ended: %+v", entry)
+func (e *env) pruned() {
+	dropped := e.waitForPhase(pruned, "dropped", v1alpha1.PhaseProcessing).Status.JobID
+	kept := e.waitForPhase(pruned, "kept", v1alpha1.PhaseProcessing).Status.JobID
+	e.repo.remove(pruned + "/dropped.yaml")
+	revision := e.push(pruned, "Without the one")
+	e.waitForDeletion(&v1alpha1.DaftyJob{}, pruned, "dropped")
+	e.checkCancelled(dropped)
+	e.waitForStatus(pruned, "Synced", "Progressing", revision)
+	if entry, _ := e.dafty.Job(kept); entry.Terminal() {
+		e.Errorf("the job that stays in Git has ended: %+v", entry)
 	}
 
-	w.repo.remove(pruned + "/kept.yaml")
-	w.repo.remove(pruned + "/dafty-credentials.yaml")
-	revision = w.push(pruned, "Without the other, and the Secret")
-	w.wantsGone(&corev1.Secret{}, pruned, "dafty-credentials")
-	w.wantsGone(&v1alpha1.DaftyJob{}, pruned, "kept")
-	w.wantsCancelled(kept)
-	w.wants(pruned, "Synced", "Healthy", revision)
-	w.wantsSecretLast(pruned)
-	w.wantsPaid(pruned, 2)
+	e.repo.remove(pruned + "/kept.yaml")
+	e.repo.remove(pruned + "/dafty-credentials.yaml")
+	revision = e.push(pruned, "Without the other, and the Secret")
+	e.waitForDeletion(&corev1.Secret{}, pruned, "dafty-credentials")
+	e.waitForDeletion(&v1alpha1.DaftyJob{}, pruned, "kept")
+	e.checkCancelled(kept)
+	e.waitForStatus(pruned, "Synced", "Healthy", revision)
+	e.checkSecretDeletedLast(pruned)
+	e.checkPaid(pruned, 2)
 }
 
-func (w *world) deleted() {
+func (e *env) deleted() {
 	ids := []string{
-		w.wantsPhase(early, "first", v1alpha1.PhaseProcessing).Status.JobID,
-		w.wantsPhase(early, "beside", v1alpha1.PhaseProcessing).Status.JobID,
+		e.waitForPhase(early, "first", v1alpha1.PhaseProcessing).Status.JobID,
+		e.waitForPhase(early, "beside", v1alpha1.PhaseProcessing).Status.JobID,
 	}
-	w.kubectl("delete", "application", early, "--namespace", argoNamespace, "--timeout", patience.String())
+	e.kubectl("delete", "application", early, "--namespace", argoNamespace, "--timeout", patience.String())
 	for _, id := range ids {
-		w.wantsCancelled(id)
+		e.checkCancelled(id)
 	}
-	if jobs := w.jobs(early); len(jobs) > 0 {
-		w.Errorf("the Application is gone, and left DaftyJobs: %+v", jobs)
+	if jobs := e.jobs(early); len(jobs) > 0 {
+		e.Errorf("the Application is gone, and left DaftyJobs: %+v", jobs)
 	}
-	w.wantsGone(&corev1.Secret{}, early, "dafty-credentials")
-	w.wantsSecretLast(early)
-	w.wantsPaid(early, 2)
+	e.waitForDeletion(&corev1.Secret{}, early, "dafty-credentials")
+	e.checkSecretDeletedLast(early)
+	e.checkPaid(early, 2)
 }
 
-// wantsSecretLast holds the order of the API server's answers: the last DaftyJob lost its finalizer before somebody deleted
-// the Secret.
-func (w *world) wantsSecretLast(namespace string) {
-	w.Helper()
-	events, err := w.cp.AuditEvents()
+// checkSecretDeletedLast checks the order of the API server's answers: the last DaftyJob lost its finalizer before the Secret was
+// deleted.
+func (e *env) checkSecretDeletedLast(namespace string) {
+	e.Helper()
+	events, err := e.cp.AuditEvents()
 	if err != nil {
-		w.Fatal(err)
+		e.Fatal(err)
 	}
 	var gone, deleted time.Time
 	for _, event := range events {
@@ -639,30 +642,30 @@ func (w *world) wantsSecretLast(namespace string) {
 		}
 	}
 	if gone.IsZero() || !deleted.After(gone) {
-		w.Errorf("the Secret was deleted at %s, and the last DaftyJob let go at %s", deleted, gone)
+		e.Errorf("the Secret was deleted at %s, and the last DaftyJob let go at %s", deleted, gone)
 	}
 }
 
-func (w *world) theBooks() {
+func (e *env) checkLedger() {
 	// Argo CD has had minutes to find a difference.
-	app, err := w.application(campaign)
+	app, err := e.application(campaign)
 	if err != nil {
-		w.Fatal(err)
+		e.Fatal(err)
 	}
 	if syncs := 1 + len(syncFlags); len(app.Status.History) != syncs || app.Status.Sync.Status != "Synced" {
-		w.Errorf("%s was to be synced %d times, and to stay Synced: %+v", campaign, syncs, app.Status)
+		e.Errorf("%s was to be synced %d times, and to stay Synced: %+v", campaign, syncs, app.Status)
 	}
-	if running := w.dafty.Running(); len(running) > 0 {
-		w.Errorf("still running, and paid for: %+v", running)
+	if running := e.dafty.Running(); len(running) > 0 {
+		e.Errorf("still running, and paid for: %+v", running)
 	}
 	keys := map[string]bool{}
-	for _, entry := range w.dafty.Ledger() {
+	for _, entry := range e.dafty.Ledger() {
 		if keys[entry.IdempotencyKey] {
-			w.Errorf("two jobs of one key: %+v", entry)
+			e.Errorf("two jobs of one key: %+v", entry)
 		}
 		keys[entry.IdempotencyKey] = true
 	}
-	for _, violation := range w.dafty.Violations() {
-		w.Errorf("%+v", violation)
+	for _, violation := range e.dafty.Violations() {
+		e.Errorf("%+v", violation)
 	}
 }

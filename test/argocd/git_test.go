@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// repository is a clone with a branch main, and the bare repository on disk that it is pushed to. Argo CD reads that one.
+// repository is a clone with a branch main, and the bare repository that it is pushed to. Argo CD reads the latter.
 type repository struct {
 	t           *testing.T
 	dir, origin string
@@ -65,7 +65,7 @@ func (r *repository) remove(path string) {
 	}
 }
 
-// commit pushes, and gives the commit's id.
+// commit pushes, and returns the commit's id.
 func (r *repository) commit(message string) string {
 	r.t.Helper()
 	r.git("add", "--all")

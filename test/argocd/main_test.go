@@ -15,7 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 )
 
-// built is before the tests' time starts to run.
+// built has the programs, which are built before go test's timeout starts.
 var built Programs
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }

@@ -18,7 +18,7 @@ import (
 
 const argoModule = "github.com/argoproj/argo-cd/v3"
 
-// The program is all of Argo CD's, and its command line: it goes by the name that it is called by.
+// One program has all of Argo CD's servers and its command line, chosen by the name that it is called by.
 var argo = gobuild.Set{
 	Name:     "argocd",
 	Module:   filepath.Join("hack", "argocd"),
@@ -28,11 +28,11 @@ var argo = gobuild.Set{
 	LDFlags: func(version string) string {
 		return "-s -w -X " + argoModule + "/common.version=" + strings.TrimPrefix(version, "v")
 	},
-	// It needs a later Go than all else here. The go command fetches the one that go.mod names.
+	// It needs a later Go. The go command fetches the one that go.mod names.
 	Env: []string{"GOTOOLCHAIN=auto"},
 }
 
-// Argo CD runs it for a folder with a kustomization.
+// Argo CD runs kustomize for a folder with a kustomization.
 var kustomize = gobuild.Set{
 	Name:     "kustomize",
 	Module:   filepath.Join("hack", "tools"),
@@ -52,8 +52,8 @@ type Programs struct {
 	Source string
 }
 
-// Build gives the programs of the versions pinned in hack/, after building them where they are missing: Argo CD takes minutes for
-// the first time, with progress on log.
+// Build returns the programs of the versions pinned in hack/. It builds those that are missing, which takes minutes for Argo CD, with progress on
+// log.
 func Build(ctx context.Context, log io.Writer) (Programs, error) {
 	root, err := sourcetree.Root()
 	if err != nil {
@@ -74,7 +74,7 @@ func Build(ctx context.Context, log io.Writer) (Programs, error) {
 	return p, err
 }
 
-// source is where the go command keeps Argo CD's module; it fetches it where it isn't there.
+// source returns the folder of Argo CD's module, which the go command fetches if needed.
 func source(ctx context.Context, module string) (string, error) {
 	cmd := exec.CommandContext(ctx, "go", "mod", "download", "-json", argoModule)
 	cmd.Dir = module

@@ -21,10 +21,10 @@ import (
 	"time"
 )
 
-// caBundle is where the base holds the certificate authorities to trust, and Debian too.
+// caBundle is the file with the trusted certificate authorities, in the base and on Debian.
 const caBundle = "/etc/ssl/certs/ca-certificates.crt"
 
-// needPrograms fails where the tests can't run: they aren't skipped, as nothing else tests the Dockerfile.
+// needPrograms fails if the tests can't run: they aren't skipped, as nothing else tests the Dockerfile.
 func needPrograms(t *testing.T) {
 	t.Helper()
 	for _, program := range []string{"buildah", "runc", "busybox"} {
@@ -37,7 +37,7 @@ func needPrograms(t *testing.T) {
 	}
 }
 
-// store is a place for images that are gone when the test is.
+// store is a store of images that is removed with the test.
 type store struct {
 	dir, root string
 	goroot    string
@@ -54,7 +54,7 @@ func newStore(t *testing.T, root string) *store {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Kept from run to run, and not the user's: what the container compiles is its own work.
+	// Kept from run to run, apart from the user's: the container compiles on its own.
 	s.cache = filepath.Join(cache, "dafty-operator", "image-test")
 	if err := os.MkdirAll(s.cache, 0o755); err != nil {
 		t.Fatal(err)
@@ -74,7 +74,7 @@ func (s *store) goEnv(t *testing.T, name string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// program is buildah with this store. vfs and chroot need neither overlay mounts nor user namespaces.
+// program returns the command line of buildah with this store. vfs and chroot need neither overlay mounts nor user namespaces.
 func (s *store) program() []string {
 	return []string{"buildah", "--root", filepath.Join(s.dir, "images"), "--runroot", filepath.Join(s.dir, "run"), "--storage-driver", "vfs"}
 }
@@ -91,7 +91,7 @@ func (s *store) buildah(t *testing.T, args ...string) string {
 	return strings.TrimSpace(stdout.String())
 }
 
-// standIn makes an image of files, for a name that the Dockerfile builds on.
+// standIn builds an image of files, in place of one that the Dockerfile builds on.
 func (s *store) standIn(t *testing.T, name, arch, config string, files func(dir string)) {
 	t.Helper()
 	dir := t.TempDir()
@@ -103,8 +103,8 @@ func (s *store) standIn(t *testing.T, name, arch, config string, files func(dir 
 	s.buildah(t, "build", "--isolation", "chroot", "--timestamp", "0", "--platform", "linux/"+arch, "-t", name, dir)
 }
 
-// standInForGo takes the place of the image with Go that the Dockerfile names: a shell and its environment. Go itself, like
-// the modules, is mounted when the image is built.
+// standInForGo builds an image in place of the Dockerfile's image with Go: a shell and its environment. Go itself and the modules are mounted when
+// the image is built.
 func (s *store) standInForGo(t *testing.T) {
 	t.Helper()
 	s.standIn(t, dockerfileDefault(t, s.root, "GO_IMAGE"), runtime.GOARCH, `
@@ -125,8 +125,8 @@ ENV GOPROXY=off
 	})
 }
 
-// baseImage names the base for a platform: the Dockerfile's own for this machine's, one of another name for the other, which
-// shows that a base can be given, as a release does.
+// baseImage returns the name of the base for a platform: the Dockerfile's own for this machine's, another one for the other, which shows that a base
+// can be set, as a release does.
 func baseImage(arch string) string {
 	if arch == runtime.GOARCH {
 		return distroless
@@ -137,8 +137,7 @@ func baseImage(arch string) string {
 // distroless is the base that the Dockerfile names.
 const distroless = "gcr.io/distroless/static-debian13:nonroot"
 
-// standInForBase takes the place of distroless' static image: certificates, users and nothing else. It trusts the simulated
-// Dafty too.
+// standInForBase builds an image in place of distroless' static one: only certificates and users. It trusts the simulated Dafty too.
 func (s *store) standInForBase(t *testing.T, arch string, dafty *x509.Certificate) image {
 	t.Helper()
 	if name := dockerfileDefault(t, s.root, "BASE_IMAGE"); name != distroless {
@@ -165,7 +164,7 @@ WORKDIR /home/nonroot
 	return s.image(t, baseImage(arch))
 }
 
-// dockerfileDefault is the value that the Dockerfile gives an argument.
+// dockerfileDefault returns the default of an argument of the Dockerfile.
 func dockerfileDefault(t *testing.T, root, arg string) string {
 	t.Helper()
 	content, err := os.ReadFile(filepath.Join(root, "Dockerfile"))
@@ -181,7 +180,7 @@ func dockerfileDefault(t *testing.T, root, arg string) string {
 	return ""
 }
 
-// build is make image, with further flags of buildah's.
+// build runs make image with further flags of buildah, and returns the image.
 func (s *store) build(t *testing.T, name, arch string, flags ...string) image {
 	t.Helper()
 	flags = append(flags,
@@ -204,7 +203,7 @@ func (s *store) build(t *testing.T, name, arch string, flags ...string) image {
 	return s.image(t, name)
 }
 
-// image is one as a registry would get it.
+// image is an image as a registry would get it.
 type image struct {
 	layout string
 	digest string // of its manifest
@@ -212,7 +211,7 @@ type image struct {
 	layers []descriptor
 }
 
-// descriptor and imageConfig are what is looked at of the formats of the OCI image specification.
+// descriptor and imageConfig have the fields of the OCI image specification that the tests check.
 type (
 	descriptor struct {
 		MediaType, Digest string
@@ -270,7 +269,7 @@ type layerFile struct {
 	content []byte
 }
 
-// topLayer is all that is in the last layer, by name.
+// topLayer returns the files of the last layer, by name.
 func (i image) topLayer(t *testing.T) map[string]layerFile {
 	t.Helper()
 	file, err := os.Open(filepath.Join(i.layout, blob(i.layers[len(i.layers)-1].Digest)))

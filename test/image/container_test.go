@@ -3,7 +3,6 @@
 package image
 
 import (
-	"bytes"
 	"crypto/x509"
 	"encoding/json"
 	"net"
@@ -26,7 +25,6 @@ import (
 	"dafty.ai/dafty-operator/internal/test/daftysim"
 	"dafty.ai/dafty-operator/internal/test/kubetest"
 	"dafty.ai/dafty-operator/internal/test/operatortest"
-	"dafty.ai/dafty-operator/internal/test/subprocess"
 )
 
 const (
@@ -37,8 +35,8 @@ const (
 	apiKey     = "key-of-the-image-test"
 )
 
-// container runs an image as the Deployment's security context demands: the image's user, a root that can't be written, no
-// capability and none to gain. It shares the machine's network, as the API server is there.
+// container runs an image with the Deployment's security context: the image's user, a read-only root, and no capabilities. It shares the machine's
+// network, as the API server is there.
 type container struct {
 	t      *testing.T
 	root   string // of the image's files
@@ -69,7 +67,7 @@ func (s *store) container(t *testing.T, name string) *container {
 	return c
 }
 
-// command is runc, which passes signals on and ends as the program does.
+// command returns a command of runc, which passes signals on and ends as the program does.
 func (c *container) command(args ...string) *exec.Cmd {
 	c.t.Helper()
 	uid, gid, _ := strings.Cut(c.config.Config.User, ":")
@@ -110,7 +108,7 @@ func (c *container) run(args ...string) (output string, err error) {
 	return string(out), err
 }
 
-// daftyCertificate is that of every https server of httptest.
+// daftyCertificate returns the certificate of every https server of httptest.
 func daftyCertificate(t *testing.T) *x509.Certificate {
 	t.Helper()
 	server := httptest.NewTLSServer(http.NotFoundHandler())
@@ -118,9 +116,9 @@ func daftyCertificate(t *testing.T) *x509.Certificate {
 	return server.Certificate()
 }
 
-// makesJobs installs the operator with dist/install.yaml, runs its image in place of a node with the flags and the rights
-// that its Pod would have, and has a job made. Dafty is reached by https, so the image's certificates are used.
-func makesJobs(t *testing.T, s *store, name string, i image) {
+// runsJobs installs the operator with dist/install.yaml, runs its image with the flags and the rights that its Pod would have, and has a job
+// made. Dafty is reached by https, so the image's certificates are used.
+func runsJobs(t *testing.T, s *store, name string, i image) {
 	g := NewWithT(t)
 	env := kubetest.Start(t)
 	dafty := httptest.NewTLSServer(daftysim.New(daftysim.Options{
@@ -149,37 +147,12 @@ func makesJobs(t *testing.T, s *store, name string, i image) {
 	}
 	c.env = append(c.env, "DAFTY_URL="+dafty.URL+daftysim.BasePath)
 	probes := operatortest.FreeAddress(t)
-	var args []string
-	for _, arg := range pod.Containers[0].Args {
-		arg = strings.Replace(arg, "=:8081", "="+probes, 1)
-		args = append(args, strings.Replace(arg, "=:8443", "="+operatortest.FreeAddress(t), 1))
-	}
-	var log bytes.Buffer
-	operator := c.command(args...)
-	operator.Stdout, operator.Stderr = &log, &log
-	operator.SysProcAttr = subprocess.WithParent(syscall.SIGTERM) // which runc passes on, while a kill would end runc alone
-	g.Expect(operator.Start()).To(Succeed())
-	ended := make(chan error, 1)
-	go func() { ended <- operator.Wait() }()
-	t.Cleanup(func() {
-		if t.Failed() {
-			_ = operator.Process.Signal(syscall.SIGTERM) // it may have ended already
-			select {
-			case err := <-ended:
-				t.Logf("the operator ended with %v:\n%s", err, log.String())
-			case <-time.After(30 * time.Second):
-				t.Log("the operator doesn't end")
-			}
-		}
+	runc := c.command(operatortest.PodArgs(pod.Containers[0].Args, probes, operatortest.FreeAddress(t))...)
+	operator := operatortest.Run(t, operatortest.Config{
+		Program: runc.Path, Args: runc.Args[1:], APIKeys: []string{apiKey},
+		ParentDeath: syscall.SIGTERM, // runc passes it on, while a kill would end only runc
 	})
-
-	g.Eventually(func() (int, error) {
-		resp, err := http.Get("http://" + probes + "/readyz")
-		if err != nil {
-			return 0, err
-		}
-		return resp.StatusCode, resp.Body.Close()
-	}).WithTimeout(30*time.Second).Should(Equal(http.StatusOK), "/readyz answers")
+	g.Eventually(func() bool { return operatortest.Ready(t, probes) }).WithTimeout(30*time.Second).Should(BeTrue(), "/readyz answers")
 	env.MustApply(t, `apiVersion: v1
 kind: Secret
 metadata: {name: dafty-credentials}
@@ -192,13 +165,10 @@ spec: {imageGenerate: {prompt: A logo}}
 `)
 	env.MustKubectl(t, "wait", "--for=condition=Complete", "daftyjob/hero", "--timeout=60s")
 
-	g.Expect(operator.Process.Signal(syscall.SIGTERM)).To(Succeed())
-	var err error
-	g.Eventually(ended).WithTimeout(30*time.Second).Should(Receive(&err), "it ends when it is told to")
-	g.Expect(err).NotTo(HaveOccurred(), "as if all were well")
+	g.Expect(operator.Stop(30 * time.Second)).To(Succeed())
 }
 
-// inCluster gives the container what a Pod has of its cluster: the API server's address and its service account's token.
+// inCluster mounts what a Pod has of its cluster, which is its service account's token, and returns the variables with the API server's address.
 func inCluster(t *testing.T, env *kubetest.Env, c *container, account string) []string {
 	t.Helper()
 	dir := t.TempDir()

@@ -1,7 +1,7 @@
 //go:build image
 
-// Package image builds the image as make image does, judges what is in it, and runs it as the Deployment would: on a
-// machine without a registry, on bases made of its own Go, busybox and CA certificates. Run it by make image-test.
+// Package image builds the image as make image does, checks its content, and runs it as the Deployment would: without a registry, on bases made of
+// the machine's Go, busybox and CA certificates. Run it by make image-test.
 package image
 
 import (
@@ -23,7 +23,7 @@ import (
 	"dafty.ai/dafty-operator/internal/test/sourcetree"
 )
 
-// What the image is stamped with. The time is as long before today as a rebuild of a release can be after it.
+// What the image is stamped with. The time is in the past, as for a rebuild of a release.
 const (
 	version = "v0.0.0-image"
 	commit  = "0123456789abcdef0123456789abcdef01234567"
@@ -49,7 +49,7 @@ func TestImage(t *testing.T) {
 	certificate := daftyCertificate(t)
 	s.standInForGo(t)
 	base := s.standInForBase(t, native, certificate)
-	// As a release has BuildKit do it.
+	// As BuildKit does for a release.
 	reproducible := []string{"--timestamp", fmt.Sprint(epoch.Unix())}
 	first := s.build(t, "localhost/dafty-operator:first", native, reproducible...)
 
@@ -57,16 +57,16 @@ func TestImage(t *testing.T) {
 		if second := s.build(t, "localhost/dafty-operator:second", native, reproducible...); second.digest != first.digest {
 			t.Errorf("%s, and then %s: %+v and %+v", first.digest, second.digest, first.config, second.config)
 		}
-		// Nor does the layer need the builder's help.
+		// The layer is the same without that too.
 		if third := s.build(t, "localhost/dafty-operator:third", native); !reflect.DeepEqual(third.layers, first.layers) {
 			t.Errorf("layers %v, and then %v", first.layers, third.layers)
 		}
 	})
 	t.Run("the release's files are of it", func(t *testing.T) { releaseFiles(t, root, native, first) })
-	t.Run(native, func(t *testing.T) { judge(t, first, base, native) })
+	t.Run(native, func(t *testing.T) { checkImage(t, first, base, native) })
 	t.Run(other, func(t *testing.T) {
 		base := s.standInForBase(t, other, certificate)
-		judge(t, s.build(t, "localhost/dafty-operator:other", other, reproducible...), base, other)
+		checkImage(t, s.build(t, "localhost/dafty-operator:other", other, reproducible...), base, other)
 	})
 	t.Run("it says its version", func(t *testing.T) {
 		out, err := s.container(t, "localhost/dafty-operator:first").run("--version")
@@ -75,14 +75,14 @@ func TestImage(t *testing.T) {
 			t.Errorf("--version: %v, %q, want %q", err, out, want)
 		}
 	})
-	t.Run("it makes jobs", func(t *testing.T) { makesJobs(t, s, "localhost/dafty-operator:first", first) })
+	t.Run("it makes jobs", func(t *testing.T) { runsJobs(t, s, "localhost/dafty-operator:first", first) })
 }
 
-// published is the image's name after a release.
+// published returns the image's name after a release.
 func (i image) published() string { return "registry.example.com/dafty-operator@" + i.digest }
 
-// releaseFiles makes them as the release does: the programs are those of the image although nothing of a container went into
-// them, and install.yaml and the chart install this image and no other.
+// releaseFiles makes the files of a release: the programs are the same as the image's although they aren't built in a container, and install.yaml and
+// the chart install this image and no other.
 func releaseFiles(t *testing.T, root, arch string, i image) {
 	run := func(dir, name string, args ...string) string {
 		t.Helper()
@@ -125,8 +125,8 @@ func releaseFiles(t *testing.T, root, arch string, i image) {
 	}
 }
 
-// judge holds an image against what the Dockerfile promises.
-func judge(t *testing.T, got, base image, arch string) {
+// checkImage checks an image against what the Dockerfile promises.
+func checkImage(t *testing.T, got, base image, arch string) {
 	t.Helper()
 	if got.config.OS != "linux" || got.config.Architecture != arch {
 		t.Errorf("it is for %s/%s", got.config.OS, got.config.Architecture)
@@ -169,11 +169,11 @@ func judge(t *testing.T, got, base image, arch string) {
 	if file.FileInfo().Mode() != 0o755 || file.Uid != 0 || file.Gid != 0 || !file.ModTime.Equal(epoch) {
 		t.Errorf("/manager: mode %s, owner %d:%d, time %s", file.FileInfo().Mode(), file.Uid, file.Gid, file.ModTime.UTC())
 	}
-	judgeProgram(t, file.content, arch)
+	checkProgram(t, file.content, arch)
 }
 
-// judgeProgram: static, for its platform, and with nothing in it of the place where it was built.
-func judgeProgram(t *testing.T, program []byte, arch string) {
+// checkProgram checks that a program is static, for its platform, and has nothing in it of the place where it was built.
+func checkProgram(t *testing.T, program []byte, arch string) {
 	t.Helper()
 	binary, err := elf.NewFile(bytes.NewReader(program))
 	if err != nil {
@@ -208,7 +208,7 @@ func judgeProgram(t *testing.T, program []byte, arch string) {
 	}
 }
 
-// toolchain is the Go that go.mod names.
+// toolchain returns the Go that go.mod names.
 func toolchain(t *testing.T, root string) string {
 	t.Helper()
 	content, err := os.ReadFile(filepath.Join(root, "go.mod"))

@@ -10,35 +10,34 @@ import (
 	"dafty.ai/dafty-operator/internal/test/daftysim"
 )
 
-// live lets one DaftyJob complete, has another refused, and ends the operator.
-func (s *stage) live(p *operator) {
-	s.t.Helper()
-	s.generate("hero")
-	s.reaches("hero", v1alpha1.PhaseQueued)
-	s.sim.Inject(daftysim.Fault{
+// runJobs has one DaftyJob complete and another refused, and ends the operator.
+func (e *env) runJobs(p *operator) {
+	e.t.Helper()
+	e.createJob("hero")
+	e.waitForPhase("hero", v1alpha1.PhaseQueued)
+	e.sim.Inject(daftysim.Fault{
 		Operation: daftysim.EditImage, Kind: daftysim.FaultAnswer, Status: 400, Code: "BAD_REQUEST", Message: "no image for " + apiKey,
 	})
 	refused := &v1alpha1.DaftyJob{ObjectMeta: metav1.ObjectMeta{Name: "refused"}}
 	refused.Spec.ImageEdit = &v1alpha1.ImageEdit{Image: v1alpha1.ImageTarget{ID: someImage}, Prompt: "A picture of refused"}
-	s.create(refused)
-	s.reaches("refused", v1alpha1.PhaseFailed)
-	s.sim.FinishAll(daftysim.Succeed)
-	s.reaches("hero", v1alpha1.PhaseCompleted)
+	e.create(refused)
+	e.waitForPhase("refused", v1alpha1.PhaseFailed)
+	e.sim.FinishAll(daftysim.Succeed)
+	e.waitForPhase("hero", v1alpha1.PhaseCompleted)
 	p.signal(syscall.SIGTERM)
-	if code := p.ends(soon); code != 0 {
-		s.t.Errorf("it ended with code %d", code)
+	if code := p.ends(patience); code != 0 {
+		e.t.Errorf("it ended with code %d", code)
 	}
 }
 
-// The log as it is installed: no flag about it is given.
+// The log with the default flags.
 func TestLog(t *testing.T) {
 	t.Parallel()
-	s := newStage(t)
-	p := s.start("the operator", nil, elect)
-	s.live(p)
-	keyless(t, "the log", p.log.String())
+	e := newEnv(t)
+	p := e.start("the operator", nil, leaderElect)
+	e.runJobs(p)
 
-	jobID, told := s.get("hero").Status.JobID, map[string]map[string]any{}
+	jobID, told := e.get("hero").Status.JobID, map[string]map[string]any{}
 	for _, line := range p.lines() {
 		for _, key := range []string{"level", "ts", "msg"} {
 			if line[key] == nil {
@@ -60,7 +59,7 @@ func TestLog(t *testing.T) {
 			continue
 		}
 		for key, want := range map[string]any{
-			"namespace": s.Namespace, "name": "hero", "jobID": jobID, "attempt": 1.0, "class": "image_create",
+			"namespace": e.Namespace, "name": "hero", "jobID": jobID, "attempt": 1.0, "class": "image_create",
 		} {
 			if line[key] != want {
 				t.Errorf("%s is %v, want %v, in %v", key, line[key], want, line)
@@ -69,19 +68,18 @@ func TestLog(t *testing.T) {
 	}
 }
 
-// At debug level each decision and each call is told.
+// At debug level each decision and each call is logged.
 func TestDebugLog(t *testing.T) {
 	t.Parallel()
-	s := newStage(t)
-	p := s.start("the operator", nil, elect, "--zap-log-level=debug")
-	s.live(p)
-	keyless(t, "the log", p.log.String())
+	e := newEnv(t)
+	p := e.start("the operator", nil, leaderElect, "--zap-log-level=debug")
+	e.runJobs(p)
 
-	jobID, calls, steps := s.get("hero").Status.JobID, map[any]map[string]any{}, map[any]bool{}
+	jobID, calls, steps := e.get("hero").Status.JobID, map[any]map[string]any{}, map[any]bool{}
 	var failed map[string]any
 	seen := map[string]bool{}
 	for _, line := range p.lines() {
-		if line["namespace"] == s.Namespace {
+		if line["namespace"] == e.Namespace {
 			for key := range line {
 				seen[key] = true
 			}
@@ -95,18 +93,19 @@ func TestDebugLog(t *testing.T) {
 			steps[line["step"]] = true
 		}
 	}
-	for _, row := range documented(t, "| key | what it holds |") {
-		for _, key := range ticked.FindAllStringSubmatch(row[0], -1) {
+	for _, row := range documentedRows(t, "| key | what it holds |") {
+		for _, key := range codeSpan.FindAllStringSubmatch(row[0], -1) {
 			if !seen[key[1]] {
 				t.Errorf("no line has the key %s of the docs", key[1])
 			}
 		}
 	}
 	create, wait := calls["create"], calls["wait"]
-	if create["namespace"] != s.Namespace || create["attempt"] != 1.0 || create["class"] != "image_create" || create["seconds"] == nil || create["idempotencyKey"] == nil {
+	if create["namespace"] != e.Namespace || create["attempt"] != 1.0 || create["class"] != "image_create" ||
+		create["seconds"] == nil || create["idempotencyKey"] == nil {
 		t.Errorf("the create is told as %v", create)
 	}
-	if wait["jobID"] != jobID || wait["namespace"] != s.Namespace {
+	if wait["jobID"] != jobID || wait["namespace"] != e.Namespace {
 		t.Errorf("the held look is told as %v, of job %s", wait, jobID)
 	}
 	if failed["status"] != 400.0 || failed["kind"] != "Invalid" || failed["operation"] != "create" {

@@ -21,12 +21,13 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
+	"dafty.ai/dafty-operator/internal/test/gobuild"
 	"dafty.ai/dafty-operator/internal/test/operatortest"
 	"dafty.ai/dafty-operator/internal/test/sourcetree"
 )
 
-// receiver takes spans as an OpenTelemetry collector does.
-type receiver struct {
+// collector receives spans as an OpenTelemetry collector does.
+type collector struct {
 	url string
 
 	mu       sync.Mutex
@@ -36,9 +37,9 @@ type receiver struct {
 	raw      strings.Builder
 }
 
-func newReceiver(t *testing.T) *receiver {
+func newCollector(t *testing.T) *collector {
 	t.Helper()
-	r := &receiver{resource: map[string]string{}}
+	r := &collector{resource: map[string]string{}}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		r.mu.Lock()
 		defer r.mu.Unlock()
@@ -81,8 +82,8 @@ func attributes(list []*commonv1.KeyValue) map[string]string {
 	return all
 }
 
-// find is the first span of that name with these attributes.
-func (r *receiver) find(name string, with map[string]string) *tracev1.Span {
+// find returns the first span of that name with these attributes.
+func (r *collector) find(name string, with map[string]string) *tracev1.Span {
 	for _, span := range r.spans {
 		own := attributes(span.Attributes)
 		fits := span.Name == name
@@ -96,8 +97,8 @@ func (r *receiver) find(name string, with map[string]string) *tracev1.Span {
 	return nil
 }
 
-// asDocumented holds the attributes of all spans against the table in the docs.
-func (r *receiver) asDocumented(t *testing.T) {
+// checkDocumented checks the attributes of all spans against the table in the docs.
+func (r *collector) checkDocumented(t *testing.T) {
 	t.Helper()
 	const call = "METHOD /path"
 	seen := map[string]map[string]bool{}
@@ -113,9 +114,9 @@ func (r *receiver) asDocumented(t *testing.T) {
 			seen[name][key] = true
 		}
 	}
-	for _, row := range documented(t, "| span | what it is | attributes |") {
-		name := ticked.FindStringSubmatch(row[0])[1]
-		for _, key := range ticked.FindAllStringSubmatch(row[2], -1) {
+	for _, row := range documentedRows(t, "| span | what it is | attributes |") {
+		name := codeSpan.FindStringSubmatch(row[0])[1]
+		for _, key := range codeSpan.FindAllStringSubmatch(row[2], -1) {
 			if !seen[name][key[1]] && key[1] != "dafty.waited_for" { // nothing had to wait
 				t.Errorf("no span %s has the attribute %s of the docs", name, key[1])
 			}
@@ -131,10 +132,10 @@ func (r *receiver) asDocumented(t *testing.T) {
 	}
 }
 
-var ticked = regexp.MustCompile("`([^`]+)`")
+var codeSpan = regexp.MustCompile("`([^`]+)`")
 
-// documented are the rows of the table with that head in docs/observability.md, cell by cell.
-func documented(t *testing.T, head string) (rows [][]string) {
+// documentedRows returns the cells of the table with that head in docs/observability.md.
+func documentedRows(t *testing.T, head string) (rows [][]string) {
 	t.Helper()
 	root, err := sourcetree.Root()
 	if err != nil {
@@ -161,11 +162,11 @@ func documented(t *testing.T, head string) (rows [][]string) {
 
 func TestTraces(t *testing.T) {
 	t.Parallel()
-	s := newStage(t)
-	to := newReceiver(t)
-	p := s.start("the operator", []string{
+	e := newEnv(t)
+	to := newCollector(t)
+	p := e.start("the operator", []string{
 		"OTEL_EXPORTER_OTLP_ENDPOINT=" + to.url, "OTEL_SERVICE_NAME=dafty-of-the-test", "OTEL_RESOURCE_ATTRIBUTES=deployment.environment.name=test",
-	}, elect)
+	}, leaderElect)
 	root, err := sourcetree.Root()
 	if err != nil {
 		t.Fatal(err)
@@ -174,28 +175,31 @@ func TestTraces(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.create(&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "brand"}, BinaryData: map[string][]byte{"logo.png": logo}})
+	e.create(&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "brand"}, BinaryData: map[string][]byte{"logo.png": logo}})
 	poster := &v1alpha1.DaftyJob{ObjectMeta: metav1.ObjectMeta{Name: "poster"}}
 	poster.Spec.ImageGenerate = &v1alpha1.ImageGenerate{
 		Prompt:     "A picture of poster",
 		References: []v1alpha1.ImageReference{{ConfigMapKeyRef: &v1alpha1.ConfigMapKeyReference{Name: "brand", Key: "logo.png"}}},
 	}
-	s.create(poster)
-	s.reaches("poster", v1alpha1.PhaseQueued)
-	s.patch("poster", `{"spec":{"desiredState":"Cancelled"}}`)
-	s.reaches("poster", v1alpha1.PhaseCancelling)
-	s.live(p) // the spans that are left leave at the end
+	e.create(poster)
+	e.waitForPhase("poster", v1alpha1.PhaseQueued)
+	e.patch("poster", `{"spec":{"desiredState":"Cancelled"}}`)
+	e.waitForPhase("poster", v1alpha1.PhaseCancelling)
+	e.runJobs(p) // the spans that are left leave at the end
 
 	to.mu.Lock()
 	defer to.mu.Unlock()
-	if to.resource["service.name"] != "dafty-of-the-test" || to.resource["service.version"] != "test" || to.resource["deployment.environment.name"] != "test" {
+	if to.resource["service.name"] != "dafty-of-the-test" || to.resource["service.version"] != gobuild.OperatorVersion ||
+		to.resource["deployment.environment.name"] != "test" {
 		t.Errorf("the process is described as %v", to.resource)
 	}
-	keyless(t, "the traces", to.raw.String())
+	if key, form := operatortest.FindKey(to.raw.String(), apiKey); key != "" {
+		t.Errorf("the API key is in the traces, %s", form)
+	}
 	if strings.Contains(to.raw.String(), "A picture of") {
 		t.Error("a prompt is in the traces")
 	}
-	hero, uid := s.get("hero").Status.JobID, string(s.get("hero").UID)
+	hero, uid := e.get("hero").Status.JobID, string(e.get("hero").UID)
 	address := map[string]string{"server.address": "127.0.0.1"}
 	with := func(more map[string]string) map[string]string {
 		for key, value := range address {
@@ -204,7 +208,7 @@ func TestTraces(t *testing.T) {
 		return more
 	}
 	submits := to.find("reconcile", map[string]string{
-		"k8s.namespace.name": s.Namespace, "daftyjob.name": "hero", "daftyjob.uid": uid, "daftyjob.step": "Submit",
+		"k8s.namespace.name": e.Namespace, "daftyjob.name": "hero", "daftyjob.uid": uid, "daftyjob.step": "Submit",
 		"daftyjob.phase.after": "Submitting", "daftyjob.attempt": "1",
 	})
 	create := to.find("POST /images/generate", with(map[string]string{"http.request.method": "POST", "http.response.status_code": "202"}))
@@ -215,7 +219,7 @@ func TestTraces(t *testing.T) {
 		"the reconcile that ends it": to.find("reconcile", map[string]string{"daftyjob.uid": uid, "daftyjob.phase.after": "Completed", "dafty.job.id": hero}),
 		"the wait for a turn":        to.find("wait for a turn", map[string]string{"dafty.class": "image_create"}),
 		"the look":                   to.find("GET /jobs/{id}", with(map[string]string{"dafty.job.id": hero, "http.response.status_code": "200"})),
-		"the cancel":                 to.find("POST /jobs/{id}/cancel", with(map[string]string{"dafty.job.id": s.get("poster").Status.JobID})),
+		"the cancel":                 to.find("POST /jobs/{id}/cancel", with(map[string]string{"dafty.job.id": e.get("poster").Status.JobID})),
 		"the upload":                 to.find("upload", map[string]string{"dafty.upload.media_type": "image/png", "dafty.upload.size": fmt.Sprint(len(logo))}),
 		"the upload's reservation":   to.find("POST /uploads", address),
 		"the upload's bytes":         to.find("PUT", address),
@@ -233,42 +237,42 @@ func TestTraces(t *testing.T) {
 			t.Error("the create isn't a child of the reconcile that submits")
 		}
 	}
-	to.asDocumented(t)
+	to.checkDocumented(t)
 	if t.Failed() {
 		for _, span := range to.spans {
 			t.Logf("%s %v", span.Name, attributes(span.Attributes))
 		}
 	}
-	for _, request := range s.sim.Requests() {
+	for _, request := range e.sim.Requests() {
 		if request.Header.Get("Traceparent") != "" {
 			t.Errorf("%s tells Dafty of the trace", request.Path)
 		}
 	}
 }
 
-// Without the environment nothing is sent, to where a collector would be by default neither.
+// With the exporter none nothing is sent.
 func TestNoTraces(t *testing.T) {
 	t.Parallel()
-	s := newStage(t)
-	to := newReceiver(t)
-	p := s.start("the operator", []string{"OTEL_EXPORTER_OTLP_ENDPOINT=" + to.url, "OTEL_TRACES_EXPORTER=none"}, elect)
-	s.live(p)
+	e := newEnv(t)
+	to := newCollector(t)
+	p := e.start("the operator", []string{"OTEL_EXPORTER_OTLP_ENDPOINT=" + to.url, "OTEL_TRACES_EXPORTER=none"}, leaderElect)
+	e.runJobs(p)
 	if to.requests > 0 {
 		t.Errorf("%d requests to the receiver", to.requests)
 	}
 }
 
-// A receiver that is away disturbs nothing.
+// An unreachable collector disturbs nothing.
 func TestTracesToNowhere(t *testing.T) {
 	t.Parallel()
-	s := newStage(t)
-	p := s.start("the operator", []string{"OTEL_EXPORTER_OTLP_ENDPOINT=http://" + operatortest.FreeAddress(t)}, elect)
-	s.live(p)
-	if !strings.Contains(p.log.String(), "traces weren't exported") && !strings.Contains(p.log.String(), "traces can't be exported") {
+	e := newEnv(t)
+	p := e.start("the operator", []string{"OTEL_EXPORTER_OTLP_ENDPOINT=http://" + operatortest.FreeAddress(t)}, leaderElect)
+	e.runJobs(p)
+	if !strings.Contains(p.Log.String(), "traces weren't exported") && !strings.Contains(p.Log.String(), "traces can't be exported") {
 		t.Error("nothing tells that the traces are lost")
 	}
-	bad := s.start("one with a wrong exporter", []string{"OTEL_TRACES_EXPORTER=zipkin"})
-	if code := bad.ends(soon); code != 1 || !strings.Contains(bad.log.String(), "otlp and none are known") {
+	bad := e.start("one with a wrong exporter", []string{"OTEL_TRACES_EXPORTER=zipkin"})
+	if code := bad.ends(patience); code != 1 || !strings.Contains(bad.Log.String(), "otlp and none are known") {
 		t.Errorf("it ended with code %d", code)
 	}
 }

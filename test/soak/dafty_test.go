@@ -13,21 +13,21 @@ import (
 	"dafty.ai/dafty-operator/internal/test/daftysim"
 )
 
-// creates are those that the users of a soak ask for, with how long Dafty takes for them: what is called off must be
-// seen running, and what isn't must come to its end.
-var creates = map[daftysim.Operation]time.Duration{
+// processingTimes has how long Dafty takes for the operations that the users request: cancelled jobs must have been seen running, and others
+// must end.
+var processingTimes = map[daftysim.Operation]time.Duration{
 	daftysim.GenerateImage: time.Second,
 	daftysim.EditImage:     4 * time.Second,
 	daftysim.UpscaleImage:  8 * time.Second,
 	daftysim.ResizeImage:   20 * time.Second,
 }
 
-// daftyServer is a simulated Dafty that tells when it is called.
+// daftyServer is a simulated Dafty that signals when it is called.
 type daftyServer struct {
 	*daftysim.Simulator
 	url string
 
-	// Whoever waits for one of these gets the next such moment.
+	// Whoever receives from one of these gets the next such moment.
 	createArrives, createAnswered, cancelArrives, cancelAnswered chan struct{}
 }
 
@@ -36,7 +36,7 @@ func newDafty(t *testing.T, tenants []*tenant) *daftyServer {
 	opts := daftysim.Options{
 		Limits: daftysim.NoLimits, SkipAnswerValidation: true, RequestLog: 100_000,
 		PendingFor:    daftysim.Fixed(500 * time.Millisecond),
-		ProcessingFor: daftysim.PerOperation(creates, time.Second),
+		ProcessingFor: daftysim.PerOperation(processingTimes, time.Second),
 	}
 	for _, tenant := range tenants {
 		opts.Accounts = append(opts.Accounts, daftysim.Account{
@@ -61,34 +61,34 @@ func (d *daftyServer) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		if strings.HasSuffix(req.URL.Path, "/cancel") {
 			arrives, answered = d.cancelArrives, d.cancelAnswered
 		}
-		ring(arrives)
-		defer ring(answered) // also where the connection is dropped
+		notify(arrives)
+		defer notify(answered) // also where the connection is dropped
 	}
 	d.Simulator.ServeHTTP(w, req)
 }
 
-func ring(bell chan struct{}) {
+func notify(bell chan struct{}) {
 	select {
 	case bell <- struct{}{}:
 	default:
 	}
 }
 
-// spoilIt has calls to Dafty go wrong.
-func (r *run) spoilIt(ctx context.Context, chance *rand.Rand) {
+// injectFaults has calls to Dafty fail.
+func (r *run) injectFaults(ctx context.Context, chance *rand.Rand) {
 	defer r.dafty.ClearFaults()
-	// The last moments are calm: each answer that is lost there would be waited for at the end.
+	// There are no faults in the last moments: each lost answer would be waited for at the end.
 	ctx, cancel := context.WithTimeout(ctx, r.length-min(r.length/5, 10*time.Second))
 	defer cancel()
 	for pause(ctx, between(chance, 100*time.Millisecond, 1500*time.Millisecond)) {
-		fault := badLuck(chance)
+		fault := randomFault(chance)
 		r.timeline.add("weather", "%d × %s %s %s: %d %s", max(1, fault.Count), fault.Operation, fault.Kind, fault.For, fault.Status, fault.Code)
 		r.dafty.Inject(fault)
 	}
 }
 
-// badLuck draws a fault.
-func badLuck(chance *rand.Rand) daftysim.Fault {
+// randomFault draws a fault.
+func randomFault(chance *rand.Rand) daftysim.Fault {
 	some := between(chance, 100*time.Millisecond, 6*time.Second)
 	retryAfter := map[string]string{"Retry-After": strconv.Itoa(1 + chance.IntN(3))}
 	operations := []daftysim.Operation{daftysim.GenerateImage, daftysim.EditImage, daftysim.UpscaleImage, daftysim.ResizeImage}

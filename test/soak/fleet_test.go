@@ -1,49 +1,41 @@
 package soak
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
 
-	"dafty.ai/dafty-operator/internal/test/sourcetree"
-	"dafty.ai/dafty-operator/internal/test/subprocess"
+	"dafty.ai/dafty-operator/internal/test/operatortest"
 )
 
 const (
-	// atWork is in the log once the operator looks after objects; of two, once it leads.
-	atWork = "Starting workers"
-	// startWithin is for a process that nothing stands in the way of.
+	// startWithin bounds a start that waits for no lease.
 	startWithin = 30 * time.Second
-	// takeOverWithin is the lease's 15 s, the retries, and patience.
+	// takeOverWithin is the lease's 15 s, the retries, and time for a busy machine.
 	takeOverWithin = 60 * time.Second
+	// endWithin bounds the end of a process that is asked to end.
+	endWithin = 45 * time.Second
+	// tailLines is how much of a log an error shows.
+	tailLines = 10
 )
 
-// buildManager gives the operator's binary: SOAK_MANAGER, or one built from this checkout.
-func buildManager(t *testing.T) string {
+// program returns the operator's binary: SOAK_MANAGER, or one built from this checkout.
+func program(t *testing.T) string {
 	t.Helper()
 	if path := os.Getenv("SOAK_MANAGER"); path != "" {
 		return path
 	}
-	root, err := sourcetree.Root()
-	if err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join(t.TempDir(), "manager")
-	if err := sourcetree.BuildOperator(t.Context(), root, path, "soak"); err != nil {
-		t.Fatal(err)
-	}
-	return path
+	return operatortest.Program(t)
 }
 
-// fleet is the operator's processes.
+// fleet has all processes of the operator.
 type fleet struct {
 	t        *testing.T
 	timeline *timeline
@@ -51,7 +43,7 @@ type fleet struct {
 	args     []string
 
 	mu        sync.Mutex
-	processes []*process // all that ever ran
+	operators []*operator // all that ever ran
 	counts    map[string]int
 }
 
@@ -67,90 +59,82 @@ func newFleet(t *testing.T, timeline *timeline, program, kubeconfig, daftyURL st
 	return f
 }
 
-// process is one of them.
-type process struct {
-	name    string
-	cmd     *exec.Cmd
-	log     *processLog
-	ended   chan struct{}
-	mu      sync.Mutex
-	killed  bool // by us
-	stopped bool // by SIGSTOP, at present
+// operator is a process of the operator.
+type operator struct {
+	*operatortest.Process
+	mu     sync.Mutex
+	paused bool // by SIGSTOP, at present
 }
 
-func (f *fleet) start(args ...string) *process {
+func (f *fleet) start(args ...string) *operator {
+	f.t.Helper()
 	f.mu.Lock()
-	p := &process{name: fmt.Sprintf("op-%d", len(f.processes)+1), ended: make(chan struct{}), log: newProcessLog()}
-	p.cmd = exec.Command(f.program, append(args, f.args...)...)
-	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
-	p.cmd.SysProcAttr = subprocess.WithParent(syscall.SIGKILL)
-	f.processes = append(f.processes, p)
-	f.mu.Unlock()
-	if err := p.cmd.Start(); err != nil {
-		f.t.Errorf("starting the operator: %v", err)
-		close(p.ended)
-		return p
+	defer f.mu.Unlock()
+	started, err := operatortest.Start(operatortest.Config{
+		Name: fmt.Sprintf("op-%d", len(f.operators)+1), Program: f.program, Args: append(args, f.args...),
+	})
+	if err != nil {
+		f.t.Error(err)
+		runtime.Goexit() // the goroutine isn't the test's
 	}
-	f.timeline.add(p.name, "started %s, process %d", strings.Join(args, " "), p.cmd.Process.Pid)
-	go func() {
-		_ = p.cmd.Wait() // its state tells
-		f.timeline.add(p.name, "ended: %s", p.cmd.ProcessState)
-		close(p.ended)
-	}()
+	p := &operator{Process: started}
+	f.operators = append(f.operators, p)
+	f.timeline.add(p.Name, "started %s, process %d", strings.Join(args, " "), p.Pid())
 	go func() {
 		select {
-		case <-p.log.working:
-			f.timeline.add(p.name, "is at work")
-		case <-p.ended:
+		case <-p.Working():
+			f.timeline.add(p.Name, "is at work")
+		case <-p.Done():
 		}
+		<-p.Done()
+		f.timeline.add(p.Name, "ended: %s", p.State())
 	}()
 	return p
 }
 
 // kill is kill -9 at a moment that was chosen. It returns when the process is no more.
-func (f *fleet) kill(p *process, why string) {
-	if p.over() {
+func (f *fleet) kill(p *operator, why string) {
+	if p.Ended() {
 		return
 	}
-	f.timeline.add(p.name, "kill -9 %s", why)
+	f.timeline.add(p.Name, "kill -9 %s", why)
 	f.count(kills)
 	f.end(p)
 }
 
-// end is kill -9 too, of a process whose time is over.
-func (f *fleet) end(p *process) {
+// end is kill -9 too, of a process that isn't needed any more.
+func (f *fleet) end(p *operator) {
 	p.mu.Lock()
-	p.killed, p.stopped = true, false
+	p.paused = false
 	p.mu.Unlock()
-	if !p.over() {
-		_ = p.cmd.Process.Kill() // it may end by itself
-		<-p.ended
+	if err := p.Kill(); err != nil {
+		f.t.Error(err)
 	}
 }
 
 // What is counted.
 const (
 	kills     = "kill -9"
-	stops     = "kill -STOP"
+	pauses    = "kill -STOP"
 	takeovers = "takeover"
 )
 
-// stop is kill -STOP: the process knows nothing of the time that passes until it goes on.
-func (f *fleet) stop(p *process, why string) {
+// pause is kill -STOP: the process doesn't notice the time until it is resumed.
+func (f *fleet) pause(p *operator, why string) {
 	p.mu.Lock()
-	p.stopped = true
+	p.paused = true
 	p.mu.Unlock()
-	f.timeline.add(p.name, "kill -STOP %s", why)
-	f.count(stops)
-	_ = p.cmd.Process.Signal(syscall.SIGSTOP)
+	f.timeline.add(p.Name, "kill -STOP %s", why)
+	f.count(pauses)
+	_ = p.Signal(syscall.SIGSTOP)
 }
 
-// goOn is kill -CONT.
-func (f *fleet) goOn(p *process) {
-	f.timeline.add(p.name, "kill -CONT")
-	_ = p.cmd.Process.Signal(syscall.SIGCONT)
+// resume is kill -CONT.
+func (f *fleet) resume(p *operator) {
+	f.timeline.add(p.Name, "kill -CONT")
+	_ = p.Signal(syscall.SIGCONT)
 	p.mu.Lock()
-	p.stopped = false
+	p.paused = false
 	p.mu.Unlock()
 }
 
@@ -160,36 +144,30 @@ func (f *fleet) killAll() {
 	}
 }
 
-// finish ends what still runs in good order.
+// finish stops what still runs.
 func (f *fleet) finish() {
 	for _, p := range f.all() {
-		if p.over() {
+		if p.Ended() {
 			continue
 		}
-		f.timeline.add(p.name, "kill -TERM")
-		_ = p.cmd.Process.Signal(syscall.SIGTERM)
-		select {
-		case <-p.ended:
-			if code := p.cmd.ProcessState.ExitCode(); code != 0 {
-				f.t.Errorf("%s ended with %s when asked to; its last words:\n%s", p.name, p.cmd.ProcessState, p.log.tail(10))
-			}
-		case <-time.After(45 * time.Second):
-			f.t.Errorf("%s doesn't end when asked to; its last words:\n%s", p.name, p.log.tail(10))
+		f.timeline.add(p.Name, "kill -TERM")
+		if err := p.Stop(endWithin); err != nil {
+			f.t.Error(err)
 		}
 	}
 }
 
-func (f *fleet) all() []*process {
+func (f *fleet) all() []*operator {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return append([]*process(nil), f.processes...)
+	return append([]*operator(nil), f.operators...)
 }
 
-// anyStopped says whether a process may wake up yet and do what it was about to.
-func (f *fleet) anyStopped() bool {
+// anyPaused reports whether a process may still be resumed and do what it was about to do.
+func (f *fleet) anyPaused() bool {
 	for _, p := range f.all() {
 		p.mu.Lock()
-		stopped := p.stopped
+		stopped := p.paused
 		p.mu.Unlock()
 		if stopped {
 			return true
@@ -211,80 +189,27 @@ func (f *fleet) times(what string) int {
 }
 
 func (f *fleet) summary() string {
-	return fmt.Sprintf("%d processes, %d × kill -9, %d × kill -STOP, %d takeovers", len(f.all()), f.times(kills), f.times(stops), f.times(takeovers))
+	return fmt.Sprintf("%d processes, %d × kill -9, %d × kill -STOP, %d takeovers", len(f.all()), f.times(kills), f.times(pauses), f.times(takeovers))
 }
 
-// lastWords writes each process's log into dir, and gives the end of the last two.
-func (f *fleet) lastWords(dir string) string {
+// writeLogs writes each process's log into dir, and returns the end of the last two.
+func (f *fleet) writeLogs(dir string) string {
 	var b strings.Builder
 	all := f.all()
 	for i, p := range all {
-		if err := os.WriteFile(filepath.Join(dir, p.name+".log"), p.log.bytes(), 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, p.Name+".log"), []byte(p.Log.String()), 0o600); err != nil {
 			fmt.Fprintln(&b, err)
 		}
 		if i >= len(all)-2 {
-			fmt.Fprintf(&b, "the last words of %s:\n%s\n", p.name, p.log.tail(20))
+			fmt.Fprintf(&b, "the last words of %s:\n%s\n", p.Name, p.Log.Tail(20))
 		}
 	}
 	return b.String()
 }
 
-func (p *process) over() bool {
-	select {
-	case <-p.ended:
-		return true
-	default:
-		return false
-	}
-}
-
-// works waits until the process is at work. It is false where it never will be, or ctx ends.
-func (p *process) works(ctx context.Context, within time.Duration) bool {
-	select {
-	case <-p.log.working:
-		return true
-	case <-p.ended:
-	case <-ctx.Done():
-	case <-time.After(within):
-	}
-	return false
-}
-
-func (p *process) endedByItself() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.over() && !p.killed
-}
-
-// processLog keeps all that a process says.
-type processLog struct {
-	mu      sync.Mutex
-	content bytes.Buffer
-	working chan struct{} // closed when it says that it works
-	works   bool
-}
-
-func newProcessLog() *processLog { return &processLog{working: make(chan struct{})} }
-
-func (l *processLog) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	before := max(0, l.content.Len()-len(atWork)) // it may come in two pieces
-	_, _ = l.content.Write(b)
-	if !l.works && bytes.Contains(l.content.Bytes()[before:], []byte(atWork)) {
-		l.works = true
-		close(l.working)
-	}
-	return len(b), nil
-}
-
-func (l *processLog) bytes() []byte {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return bytes.Clone(l.content.Bytes())
-}
-
-func (l *processLog) tail(lines int) string {
-	all := strings.Split(strings.TrimSpace(string(l.bytes())), "\n")
-	return strings.Join(all[max(0, len(all)-lines):], "\n")
+// works reports whether the process gets to work within the time, and before ctx is done.
+func (p *operator) works(ctx context.Context, within time.Duration) bool {
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	return p.WaitWorking(ctx) == nil
 }

@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// killIt runs the operator and kills it, over and over, in rounds: a single process that is killed often, and two of
-// which one leads. It leaves a single one at work.
-func (r *run) killIt(ctx context.Context, chance *rand.Rand) {
+// killOperators starts and kills operators in rounds: single processes with short lives, and pairs of which one leads. It leaves a single one at
+// work.
+func (r *run) killOperators(ctx context.Context, chance *rand.Rand) {
 	for pair := true; ctx.Err() == nil; pair = !pair {
 		if pair {
 			r.killLeaders(ctx, chance)
@@ -19,34 +19,34 @@ func (r *run) killIt(ctx context.Context, chance *rand.Rand) {
 	}
 	last := r.fleet.start()
 	if !last.works(r.t.Context(), startWithin) {
-		r.t.Errorf("%s doesn't get to work; its last words:\n%s", last.name, last.log.tail(10))
+		r.t.Errorf("%s doesn't get to work; its last words:\n%s", last.Name, last.Log.Tail(tailLines))
 	}
 }
 
-// killSingles keeps one process running for a while, in short lives.
+// killSingles runs one process after another for a time, and kills each soon.
 func (r *run) killSingles(ctx context.Context, chance *rand.Rand, length time.Duration) {
 	ctx, cancel := context.WithTimeout(ctx, length)
 	defer cancel()
 	for ctx.Err() == nil {
 		p := r.fleet.start()
-		// One in five doesn't live to see its first object.
+		// One in five is killed before its first object.
 		if chance.IntN(5) > 0 && !p.works(ctx, startWithin) && ctx.Err() == nil {
-			r.t.Errorf("%s doesn't get to work; its last words:\n%s", p.name, p.log.tail(10))
+			r.t.Errorf("%s doesn't get to work; its last words:\n%s", p.Name, p.Log.Tail(tailLines))
 		}
 		pause(ctx, between(chance, 0, 3*time.Second))
-		why := r.aim(ctx, chance)
-		if p.endedByItself() {
-			r.t.Errorf("%s ended by itself: %s; its last words:\n%s", p.name, p.cmd.ProcessState, p.log.tail(10))
+		why := r.waitForMoment(ctx, chance)
+		if p.EndedByItself() {
+			r.t.Errorf("%s ended by itself: %s; its last words:\n%s", p.Name, p.State(), p.Log.Tail(tailLines))
 		}
 		r.fleet.kill(p, why)
 		pause(ctx, between(chance, 0, 2*time.Second))
 	}
 }
 
-// killLeaders has a standby take over from a leader that is killed, or that sleeps past its lease and wakes up.
+// killLeaders has a standby take over from a leader that is killed, or paused until it has lost its lease.
 func (r *run) killLeaders(ctx context.Context, chance *rand.Rand) {
 	const elect = "--leader-elect"
-	pair := []*process{r.fleet.start(elect), r.fleet.start(elect)}
+	pair := []*operator{r.fleet.start(elect), r.fleet.start(elect)}
 	defer func() {
 		for _, p := range pair {
 			r.fleet.end(p)
@@ -59,38 +59,38 @@ func (r *run) killLeaders(ctx context.Context, chance *rand.Rand) {
 		}
 		old, standby := pair[leader], pair[1-leader]
 		pause(ctx, between(chance, 500*time.Millisecond, 3*time.Second))
-		why := r.aim(ctx, chance)
+		why := r.waitForMoment(ctx, chance)
 		sleep, again := chance.IntN(3) > 0, between(chance, 0, 4*time.Second)
 		if ctx.Err() != nil {
 			return
 		}
 		for _, p := range pair {
-			if p.endedByItself() {
-				r.t.Errorf("%s ended by itself: %s; its last words:\n%s", p.name, p.cmd.ProcessState, p.log.tail(10))
+			if p.EndedByItself() {
+				r.t.Errorf("%s ended by itself: %s; its last words:\n%s", p.Name, p.State(), p.Log.Tail(tailLines))
 				return
 			}
 		}
 		if sleep {
-			r.fleet.stop(old, why)
+			r.fleet.pause(old, why)
 		} else {
 			r.fleet.kill(old, why)
 		}
 		if !standby.works(ctx, takeOverWithin) {
 			if ctx.Err() == nil {
-				r.t.Errorf("%s doesn't take over from %s; its last words:\n%s", standby.name, old.name, standby.log.tail(10))
+				r.t.Errorf("%s doesn't take over from %s; its last words:\n%s", standby.Name, old.Name, standby.Log.Tail(tailLines))
 			}
 			return
 		}
 		r.fleet.count(takeovers)
 		if sleep {
 			pause(ctx, again)
-			r.fleet.goOn(old)
+			r.fleet.resume(old)
 			select {
-			case <-old.ended: // as it has lost its lease
+			case <-old.Done(): // as it has lost its lease
 			case <-ctx.Done():
 				return
 			case <-time.After(startWithin):
-				r.t.Errorf("%s has lost its lease, and goes on; its last words:\n%s", old.name, old.log.tail(10))
+				r.t.Errorf("%s has lost its lease, and goes on; its last words:\n%s", old.Name, old.Log.Tail(tailLines))
 				return
 			}
 		}
@@ -99,28 +99,28 @@ func (r *run) killLeaders(ctx context.Context, chance *rand.Rand) {
 	}
 }
 
-// leader waits for one of two processes to lead, and says which. It is -1 where none does before ctx ends.
-func (r *run) leader(ctx context.Context, pair []*process) int {
+// leader waits until one of two processes leads, and returns which; -1 if none does before ctx is done.
+func (r *run) leader(ctx context.Context, pair []*operator) int {
 	select {
-	case <-pair[0].log.working:
-		if pair[0].over() {
+	case <-pair[0].Working():
+		if pair[0].Ended() {
 			return 1
 		}
 		return 0
-	case <-pair[1].log.working:
-		if pair[1].over() {
+	case <-pair[1].Working():
+		if pair[1].Ended() {
 			return 0
 		}
 		return 1
 	case <-ctx.Done():
 	case <-time.After(takeOverWithin):
-		r.t.Errorf("neither %s nor %s leads; their last words:\n%s\n\n%s", pair[0].name, pair[1].name, pair[0].log.tail(10), pair[1].log.tail(10))
+		r.t.Errorf("neither %s nor %s leads; their last words:\n%s\n\n%s", pair[0].Name, pair[1].Name, pair[0].Log.Tail(tailLines), pair[1].Log.Tail(tailLines))
 	}
 	return -1
 }
 
-// aim waits for a moment that is worth a kill, and says which it is. One that doesn't come soon is not waited for.
-func (r *run) aim(ctx context.Context, chance *rand.Rand) string {
+// waitForMoment waits for a moment to kill an operator at, and returns which it is. One that doesn't come soon isn't waited for.
+func (r *run) waitForMoment(ctx context.Context, chance *rand.Rand) string {
 	moments := []struct {
 		name  string
 		after time.Duration // at most

@@ -1,12 +1,12 @@
 package soak
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -19,41 +19,42 @@ import (
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
 	"dafty.ai/dafty-operator/internal/test/kstatustest"
+	"dafty.ai/dafty-operator/internal/test/operatortest"
 )
 
-// records is what the API server ever showed of the DaftyJobs.
+// records has what the watch has shown of the DaftyJobs.
 type records struct {
 	mu       sync.Mutex
 	byUID    map[types.UID]*history
 	problems []string // that show in the watching
 }
 
-// history is that of one DaftyJob.
+// history is the history of one DaftyJob.
 type history struct {
 	newest *v1alpha1.DaftyJob
-	// final is the first version with a final phase, nil where there was none, seen at finalAt.
+	// final is the first version with a final phase, seen at finalAt; nil if there was none.
 	final   *v1alpha1.DaftyJob
 	finalAt time.Time
-	// gone is set when the object was seen to be no more, at goneAt.
+	// gone is set once the watch has shown the object as deleted, at goneAt.
 	gone   bool
 	goneAt time.Time
 }
 
-// watcher gives RetryWatcher the DaftyJobs of all namespaces.
+// watcher watches the DaftyJobs of all namespaces for RetryWatcher.
 type watcher struct{ client client.WithWatch }
 
 func (w watcher) WatchWithContext(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
 	return w.client.Watch(ctx, &v1alpha1.DaftyJobList{}, &client.ListOptions{Raw: &options})
 }
 
-// watchRecords begins to watch, and goes on until the test ends.
+// watchRecords watches the DaftyJobs until the test ends.
 func (r *run) watchRecords() *records {
 	r.t.Helper()
 	list := &v1alpha1.DaftyJobList{}
-	if err := r.cluster.client.List(r.t.Context(), list); err != nil {
+	if err := r.env.client.List(r.t.Context(), list); err != nil {
 		r.t.Fatal(err)
 	}
-	events, err := watchtools.NewRetryWatcherWithContext(r.t.Context(), list.ResourceVersion, watcher{r.cluster.client})
+	events, err := watchtools.NewRetryWatcherWithContext(r.t.Context(), list.ResourceVersion, watcher{r.env.client})
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -62,33 +63,33 @@ func (r *run) watchRecords() *records {
 		for event := range events.ResultChan() {
 			job, ok := event.Object.(*v1alpha1.DaftyJob)
 			if !ok {
-				records.find("the watch of the test broke: %v", event.Object)
+				records.addProblem("the watch of the test broke: %v", event.Object)
 				continue
 			}
-			records.see(job, event.Type == watch.Deleted, r)
+			records.observe(job, event.Type == watch.Deleted, r)
 		}
 	}()
 	return records
 }
 
-func (rs *records) find(format string, args ...any) {
+func (rs *records) addProblem(format string, args ...any) {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
 	rs.problems = append(rs.problems, fmt.Sprintf(format, args...))
 }
 
-// see takes one version of an object.
-func (rs *records) see(job *v1alpha1.DaftyJob, gone bool, r *run) {
+// observe records a version of an object.
+func (rs *records) observe(job *v1alpha1.DaftyJob, gone bool, r *run) {
 	raw, err := json.Marshal(job)
 	if err != nil {
-		rs.find("%v", err)
+		rs.addProblem("%v", err)
 	}
-	if key := r.cluster.findKey(string(raw)); key != "" {
-		rs.find("leaked: %s is in %s", key, raw)
+	if key, form := operatortest.FindKey(string(raw), r.env.keys()...); key != "" {
+		rs.addProblem("leaked: %s is in %s, %s", key, raw, form)
 	}
 
 	if problem := kstatustest.Problem(job); problem != "" {
-		rs.find("false: %s: %s", problem, raw)
+		rs.addProblem("false: %s: %s", problem, raw)
 	}
 
 	rs.mu.Lock()
@@ -110,14 +111,14 @@ func (rs *records) see(job *v1alpha1.DaftyJob, gone bool, r *run) {
 	case h.final == nil && job.Status.Phase.Final():
 		h.final, h.finalAt = job, time.Now()
 	case h.final != nil:
-		// Nothing changes after the end but the generation that status and its conditions are about.
+		// After the end only the observed generations change.
 		if was, is := ending(h.final), ending(job); was != is {
 			rs.problems = append(rs.problems, fmt.Sprintf("false: %s/%s changed after its end: %s, then %s", job.Namespace, job.Name, was, is))
 		}
 	}
 }
 
-// ending is what no longer changes once a job has ended.
+// ending returns what must not change once a job has ended.
 func ending(job *v1alpha1.DaftyJob) string {
 	status := job.Status.DeepCopy()
 	status.ObservedGeneration = 0
@@ -131,29 +132,17 @@ func ending(job *v1alpha1.DaftyJob) string {
 	return string(raw)
 }
 
-// histories are those of all objects, the oldest first.
+// histories returns the histories of all objects, the oldest first.
 func (rs *records) histories() []history {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
 	var all []history
 	for _, h := range slices.SortedFunc(maps.Values(rs.byUID), func(a, b *history) int {
-		return strings.Compare(a.newest.CreationTimestamp.UTC().Format(time.RFC3339)+string(a.newest.UID), b.newest.CreationTimestamp.UTC().Format(time.RFC3339)+string(b.newest.UID))
+		return cmp.Or(a.newest.CreationTimestamp.Compare(b.newest.CreationTimestamp.Time), cmp.Compare(a.newest.UID, b.newest.UID))
 	}) {
 		all = append(all, *h)
 	}
 	return all
-}
-
-// findKey finds an API key where none may be.
-func (c *cluster) findKey(text string) string {
-	for _, tenant := range c.tenants {
-		for _, key := range tenant.keys {
-			if strings.Contains(text, key) || strings.Contains(text, encoded(key)) {
-				return key
-			}
-		}
-	}
-	return ""
 }
 
 func reason(job *v1alpha1.DaftyJob) string {
@@ -163,7 +152,7 @@ func reason(job *v1alpha1.DaftyJob) string {
 	return ""
 }
 
-// describe is an object in a few words.
+// describe returns the state of an object in a few words.
 func describe(job *v1alpha1.DaftyJob) string {
 	text := fmt.Sprintf("%s/%s", job.Status.Phase, reason(job))
 	if desired := job.Spec.DesiredState; desired != "" && desired != v1alpha1.DesiredCompleted {

@@ -1,12 +1,12 @@
 // Package soak runs the built operator as a process, on a real API server and against a simulated Dafty, kills it at
-// random moments with kill -9, and holds what is left of it against the operator's promises.
+// random moments with kill -9, and checks what is left of it against the operator's promises.
 //
-// What users, Dafty and the killer do is drawn from a seed; when exactly it meets the operator is up to the machine, so
-// that a seed repeats a schedule, not a run. A failure prints the seed and where the timeline is.
+// What users, Dafty and the kills do is drawn from a seed; when exactly they meet the operator depends on the machine, so a seed repeats a
+// schedule, not a run. A failure prints the seed and where the timeline is.
 //
 //	make soak                        # some minutes, with a seed of its own
 //	make soak SEED=7 FOR=10m
-//	SOAK_TRACE=1 go test -v ./test/soak            # the timeline also where nothing fails
+//	SOAK_TRACE=1 go test -v ./test/soak            # the timeline also if nothing fails
 //	SOAK_MANAGER=/tmp/broken go test ./test/soak   # another binary, to see whether it is caught
 package soak
 
@@ -29,36 +29,36 @@ const (
 	defaultSeed = 1
 	defaultFor  = 60 * time.Second
 
-	// atMostLonger is how much longer a soak may go on than it was asked to, until enough has happened: how much that is
-	// in a given time depends on the machine.
-	atMostLonger = 2 * time.Minute
+	// longestExtension is how much longer a soak may take, until enough has happened: how much happens in a given time
+	// depends on the machine.
+	longestExtension = 2 * time.Minute
 
-	// settleWithin bounds how long all may take to come to its end once it is left alone: a request in doubt is
-	// repeated after 45 s, twice where the repeat's answer is lost too, and a person may be needed in between.
+	// settleWithin bounds how long all may take to end once nothing disturbs it: a request in doubt is repeated after 45 s, twice if
+	// the repeat's answer is lost too, and a person may be needed in between.
 	settleWithin = 4 * time.Minute
 )
 
 func TestMain(m *testing.M) { kubetest.Main(m, kubetest.Options{}) }
 
-// run is one soak: its parts, and what is shared between them.
+// run is a soak with its parts.
 type run struct {
 	t        *testing.T
 	seed     uint64
 	length   time.Duration
 	timeline *timeline
-	cluster  *cluster
+	env      *env
 	dafty    *daftyServer
 	fleet    *fleet
 	records  *records
 }
 
-// chance gives each part of a run random numbers of its own, so that none depends on how fast another is.
-func (r *run) chance(part uint64) *rand.Rand { return rand.New(rand.NewPCG(r.seed, part)) }
+// random returns random numbers of a part's own, so that none depends on how fast another part is.
+func (r *run) random(part uint64) *rand.Rand { return rand.New(rand.NewPCG(r.seed, part)) }
 
 const (
-	chanceOfUsers = iota + 1
-	chanceOfWeather
-	chanceOfKills
+	randomUsers = iota + 1
+	randomFaults
+	randomKills
 )
 
 func TestSoak(t *testing.T) {
@@ -77,42 +77,42 @@ func TestSoak(t *testing.T) {
 	}
 	t.Logf("seed %d, for %s", r.seed, r.length)
 
-	manager := buildManager(t)
-	// Registered first, so that it comes last: what the processes say when they end is in it.
-	t.Cleanup(r.tell)
-	r.cluster = newCluster(t)
-	r.dafty = newDafty(t, r.cluster.tenants)
+	manager := program(t)
+	// Registered first, so that it runs last and has the logs to their end.
+	t.Cleanup(r.reportFailure)
+	r.env = newEnv(t)
+	r.dafty = newDafty(t, r.env.tenants)
 	r.records = r.watchRecords()
-	r.fleet = newFleet(t, r.timeline, manager, r.cluster.kubeconfig, r.dafty.url)
+	r.fleet = newFleet(t, r.timeline, manager, r.env.kubeconfig, r.dafty.url)
 
-	ctx, cancel := context.WithTimeout(t.Context(), r.length+atMostLonger)
+	ctx, cancel := context.WithTimeout(t.Context(), r.length+longestExtension)
 	defer cancel()
 	persons, dismiss := context.WithCancel(t.Context())
 	defer dismiss()
 	var during, always sync.WaitGroup
-	during.Go(func() { r.useIt(ctx, r.chance(chanceOfUsers)) })
-	during.Go(func() { r.spoilIt(ctx, r.chance(chanceOfWeather)) })
-	during.Go(func() { r.killIt(ctx, r.chance(chanceOfKills)) })
-	during.Go(func() { r.endIt(ctx, cancel) })
-	always.Go(func() { r.helpOut(persons) })
+	during.Go(func() { r.playUsers(ctx, r.random(randomUsers)) })
+	during.Go(func() { r.injectFaults(ctx, r.random(randomFaults)) })
+	during.Go(func() { r.killOperators(ctx, r.random(randomKills)) })
+	during.Go(func() { r.endOnceEnough(ctx, cancel) })
+	always.Go(func() { r.resolveUnknownSubmissions(persons) })
 	during.Wait()
 
 	r.timeline.add("soak", "all is well from here on")
-	settled := r.settle(t.Context())
+	end := r.settle(t.Context())
 	dismiss()
 	always.Wait()
 	r.fleet.finish()
-	r.judge(settled)
+	r.checkInvariants(end)
 
 	enough, summary := r.enough()
-	t.Logf("%s; settled in %s", summary, settled.took.Round(time.Second))
+	t.Logf("%s; settled in %s", summary, end.took.Round(time.Second))
 	if !enough {
 		t.Errorf("too little has happened to tell anything: %s", summary)
 	}
 }
 
-// endIt ends the soak when its time has come and enough has happened.
-func (r *run) endIt(ctx context.Context, end func()) {
+// endOnceEnough ends the soak after its length, once enough has happened.
+func (r *run) endOnceEnough(ctx context.Context, end func()) {
 	defer end()
 	if !pause(ctx, r.length) {
 		return
@@ -124,16 +124,16 @@ func (r *run) endIt(ctx context.Context, end func()) {
 	}
 }
 
-// enough says whether so much has happened that it tells something, and sums it up. Nothing of it is ever taken back.
+// enough reports whether enough has happened for a result, with a summary. Its counts never go down.
 func (r *run) enough() (bool, string) {
 	paid, objects := len(r.dafty.Ledger()), len(r.records.histories())
 	made, uploaded := r.chained()
 	summary := fmt.Sprintf("%d DaftyJobs, %d made of another's image, %d of a picture; %d paid jobs, %s", objects, made, uploaded, paid, r.fleet.summary())
 	return paid >= 10 && objects >= 15 && made > 0 && uploaded > 0 &&
-		r.fleet.times(kills)+r.fleet.times(stops) >= 3 && r.fleet.times(takeovers) > 0, summary
+		r.fleet.times(kills)+r.fleet.times(pauses) >= 3 && r.fleet.times(takeovers) > 0, summary
 }
 
-// chained are how many DaftyJobs were submitted with what another made, and with a picture that was uploaded.
+// chained returns how many DaftyJobs were submitted with the result of another, and with an uploaded image.
 func (r *run) chained() (made, uploaded int) {
 	for _, h := range r.records.histories() {
 		for _, in := range h.newest.Status.Inputs {
@@ -149,8 +149,8 @@ func (r *run) chained() (made, uploaded int) {
 	return made, uploaded
 }
 
-// tell says where to look after a failure, and shows the end of what happened.
-func (r *run) tell() {
+// reportFailure prints the end of the timeline and of the logs, and where all of them are.
+func (r *run) reportFailure() {
 	if !r.t.Failed() && os.Getenv("SOAK_TRACE") == "" {
 		return
 	}
@@ -165,12 +165,12 @@ func (r *run) tell() {
 	file, end := r.timeline.write(r.t, dir, 100)
 	r.t.Logf("the end of the timeline, which is %s:\n%s", file, end)
 	if r.fleet != nil {
-		r.t.Log(r.fleet.lastWords(dir))
+		r.t.Log(r.fleet.writeLogs(dir))
 	}
 	r.t.Logf("once more: SOAK_SEED=%d SOAK_FOR=%s go test ./test/soak", r.seed, r.length)
 }
 
-// pause waits, and says whether there is still time.
+// pause waits. It returns false if ctx is done first.
 func pause(ctx context.Context, d time.Duration) bool {
 	select {
 	case <-ctx.Done():
@@ -180,7 +180,7 @@ func pause(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// between draws a time.
+// between draws a duration.
 func between(chance *rand.Rand, least, most time.Duration) time.Duration {
 	return least + time.Duration(chance.Int64N(int64(most-least)+1))
 }

@@ -13,7 +13,7 @@ import (
 	"dafty.ai/dafty-operator/internal/test/daftysim"
 )
 
-// timeline is what happened, for whoever has to understand a failure.
+// timeline has what happened, to explain a failure.
 type timeline struct {
 	start time.Time
 	mu    sync.Mutex
@@ -33,7 +33,7 @@ func (tl *timeline) add(who, format string, args ...any) {
 	tl.lines = append(tl.lines, line{time.Now(), who, fmt.Sprintf(format, args...)})
 }
 
-// addRequests puts what Dafty was asked in between, but for the many looks.
+// addRequests adds the requests to Dafty, without the many polls.
 func (tl *timeline) addRequests(requests []daftysim.Request) {
 	tl.mu.Lock()
 	defer tl.mu.Unlock()
@@ -55,7 +55,7 @@ func (tl *timeline) addRequests(requests []daftysim.Request) {
 	}
 }
 
-// write writes it all to a file in dir, and gives its end.
+// write writes the timeline to a file in dir, and returns its end.
 func (tl *timeline) write(t *testing.T, dir string, most int) (file, end string) {
 	tl.mu.Lock()
 	defer tl.mu.Unlock()

@@ -22,54 +22,63 @@ import (
 	"dafty.ai/dafty-operator/internal/test/kubetest"
 )
 
-// tenant is a namespace and its account at Dafty, whose keys are used in turn.
+// tenant is a namespace with its account at Dafty, whose keys are used in turn.
 type tenant struct {
 	namespace, account, image string
 	keys                      []string
 
-	// Of the one who plays the users.
+	// Used by playUsers only.
 	key        int
 	noSecret   bool
 	secretBack time.Time
 }
 
-// cluster is the API server, as its users see it.
-type cluster struct {
+// env is the API server with its tenants.
+type env struct {
 	client     client.WithWatch
 	kubeconfig string
 	tenants    []*tenant
 }
 
-func newCluster(t *testing.T) *cluster {
+func newEnv(t *testing.T) *env {
 	t.Helper()
-	c := &cluster{}
+	e := &env{}
 	for _, of := range []struct{ account, image string }{
 		{"acme", "0d5c6b1e-3f2a-4b7c-9a10-1c2d3e4f5a6b"},
 		{"globex", "1e6d7c2f-4a3b-4c8d-8b21-2d3e4f5a6b7c"},
 	} {
 		env := kubetest.Start(t)
-		c.client, c.kubeconfig = env.Client, env.ControlPlane.Kubeconfig
+		e.client, e.kubeconfig = env.Client, env.ControlPlane.Kubeconfig
 		tenant := &tenant{namespace: env.Namespace, account: of.account, image: of.image}
 		for n := range 3 {
 			tenant.keys = append(tenant.keys, fmt.Sprintf("dk_soak_%s_%d_c41d9e07b5a2", of.account, n))
 		}
-		c.tenants = append(c.tenants, tenant)
-		c.putSecret(t, tenant)
-		c.putLogo(t, tenant)
+		e.tenants = append(e.tenants, tenant)
+		e.putSecret(t, tenant)
+		e.putLogo(t, tenant)
 	}
-	return c
+	return e
 }
 
-// putSecret puts the tenant's present key where the operator looks for it.
-func (c *cluster) putSecret(t *testing.T, tenant *tenant) {
+// keys returns the API keys of all tenants.
+func (e *env) keys() []string {
+	var keys []string
+	for _, tenant := range e.tenants {
+		keys = append(keys, tenant.keys...)
+	}
+	return keys
+}
+
+// putSecret writes the tenant's current key into its Secret.
+func (e *env) putSecret(t *testing.T, tenant *tenant) {
 	t.Helper()
 	secret := &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{Namespace: tenant.namespace, Name: v1alpha1.DefaultSecretName},
 		StringData: map[string]string{v1alpha1.DefaultSecretKey: tenant.keys[tenant.key]},
 	}
-	err := c.client.Create(t.Context(), secret)
+	err := e.client.Create(t.Context(), secret)
 	if apierrors.IsAlreadyExists(err) {
-		err = c.client.Update(t.Context(), secret)
+		err = e.client.Update(t.Context(), secret)
 	}
 	if err != nil {
 		t.Errorf("writing the Secret: %v", err)
@@ -77,14 +86,14 @@ func (c *cluster) putSecret(t *testing.T, tenant *tenant) {
 	tenant.noSecret = false
 }
 
-// putLogo puts a picture into the ConfigMap logo.
-func (c *cluster) putLogo(t *testing.T, tenant *tenant) {
+// putLogo writes an image into the ConfigMap logo.
+func (e *env) putLogo(t *testing.T, tenant *tenant) {
 	t.Helper()
 	var picture bytes.Buffer
 	if err := png.Encode(&picture, image.NewGray(image.Rect(0, 0, 8, 8))); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.client.Create(t.Context(), &corev1.ConfigMap{
+	if err := e.client.Create(t.Context(), &corev1.ConfigMap{
 		ObjectMeta: metav1.ObjectMeta{Namespace: tenant.namespace, Name: "logo"},
 		BinaryData: map[string][]byte{"logo.png": picture.Bytes()},
 	}); err != nil {
@@ -92,30 +101,30 @@ func (c *cluster) putLogo(t *testing.T, tenant *tenant) {
 	}
 }
 
-func (c *cluster) deleteSecret(t *testing.T, tenant *tenant) {
+func (e *env) deleteSecret(t *testing.T, tenant *tenant) {
 	t.Helper()
 	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: tenant.namespace, Name: v1alpha1.DefaultSecretName}}
-	if err := c.client.Delete(t.Context(), secret); err != nil {
+	if err := e.client.Delete(t.Context(), secret); err != nil {
 		t.Errorf("deleting the Secret: %v", err)
 	}
 	tenant.noSecret = true
 }
 
-// useIt plays the users. In the end each Secret is there, with a key that is valid.
-func (r *run) useIt(ctx context.Context, chance *rand.Rand) {
+// playUsers acts as the users. In the end each Secret exists, with a valid key.
+func (r *run) playUsers(ctx context.Context, chance *rand.Rand) {
 	made := map[*tenant]int{}
 	defer func() {
-		for _, tenant := range r.cluster.tenants {
+		for _, tenant := range r.env.tenants {
 			if tenant.noSecret {
-				r.cluster.putSecret(r.t, tenant)
+				r.env.putSecret(r.t, tenant)
 			}
 		}
 	}()
 	for pause(ctx, between(chance, 50*time.Millisecond, 900*time.Millisecond)) {
-		tenant := r.cluster.tenants[chance.IntN(len(r.cluster.tenants))]
+		tenant := r.env.tenants[chance.IntN(len(r.env.tenants))]
 		if tenant.noSecret && time.Now().After(tenant.secretBack) {
 			r.timeline.add("user", "%s: the Secret is back", tenant.namespace)
-			r.cluster.putSecret(r.t, tenant)
+			r.env.putSecret(r.t, tenant)
 		}
 		dice, number := chance.IntN(100), made[tenant]-chance.IntN(min(6, made[tenant]+1))
 		which := fmt.Sprintf("job-%d", number)
@@ -124,7 +133,7 @@ func (r *run) useIt(ctx context.Context, chance *rand.Rand) {
 			made[tenant]++
 			r.create(tenant, made[tenant], chance)
 		case dice < 54:
-			// A name that was there before, and may be free again.
+			// A name that was used before, and may be free again.
 			r.create(tenant, number, chance)
 		case dice < 68:
 			r.patch(tenant, which, v1alpha1.DesiredCancelled)
@@ -142,24 +151,24 @@ func (r *run) useIt(ctx context.Context, chance *rand.Rand) {
 			}
 			tenant.secretBack = time.Now().Add(between(chance, time.Second, 5*time.Second))
 			r.timeline.add("user", "%s: deletes the Secret", tenant.namespace)
-			r.cluster.deleteSecret(r.t, tenant)
+			r.env.deleteSecret(r.t, tenant)
 		}
 	}
 }
 
-// rotate puts the next key into the Secret, and may revoke the one before.
+// rotate writes the next key into the Secret, and may revoke the previous one.
 func (r *run) rotate(tenant *tenant, revoke bool) {
 	before := tenant.keys[tenant.key]
 	tenant.key = (tenant.key + 1) % len(tenant.keys)
 	r.dafty.AddKey(tenant.account, tenant.keys[tenant.key]) // should it have been revoked
 	r.timeline.add("user", "%s: puts key %d into the Secret; revokes the other: %t", tenant.namespace, tenant.key, revoke)
-	r.cluster.putSecret(r.t, tenant)
+	r.env.putSecret(r.t, tenant)
 	if revoke {
 		r.dafty.RevokeKey(before)
 	}
 }
 
-// create makes the DaftyJob job-NUMBER, which may refer to one that was made shortly before it.
+// create creates the DaftyJob job-NUMBER, which may refer to one that was created shortly before.
 func (r *run) create(tenant *tenant, number int, chance *rand.Rand) {
 	name := fmt.Sprintf("job-%d", number)
 	job := &v1alpha1.DaftyJob{ObjectMeta: metav1.ObjectMeta{Namespace: tenant.namespace, Name: name}}
@@ -190,23 +199,22 @@ func (r *run) create(tenant *tenant, number int, chance *rand.Rand) {
 	case 1, 2:
 		job.Spec.DesiredState = v1alpha1.DesiredSuspended
 	}
-	r.did(tenant, "creates "+name, r.cluster.client.Create(r.t.Context(), job))
+	r.recordUserAction(tenant, "creates "+name, r.env.client.Create(r.t.Context(), job))
 }
 
 func (r *run) patch(tenant *tenant, name string, desired v1alpha1.DesiredState) {
 	patch := fmt.Appendf(nil, `{"spec":{"desiredState":%q}}`, desired)
 	job := &v1alpha1.DaftyJob{ObjectMeta: metav1.ObjectMeta{Namespace: tenant.namespace, Name: name}}
-	r.did(tenant, "wants "+name+" "+string(desired), r.cluster.client.Patch(r.t.Context(), job, client.RawPatch(types.MergePatchType, patch)))
+	r.recordUserAction(tenant, "wants "+name+" "+string(desired), r.env.client.Patch(r.t.Context(), job, client.RawPatch(types.MergePatchType, patch)))
 }
 
 func (r *run) delete(tenant *tenant, name string) {
 	job := &v1alpha1.DaftyJob{ObjectMeta: metav1.ObjectMeta{Namespace: tenant.namespace, Name: name}}
-	r.did(tenant, "deletes "+name, r.cluster.client.Delete(r.t.Context(), job))
+	r.recordUserAction(tenant, "deletes "+name, r.env.client.Delete(r.t.Context(), job))
 }
 
-// did writes down what a user has done. That the object is gone, or there already, or cancelled for good, is what a
-// user may meet.
-func (r *run) did(tenant *tenant, what string, err error) {
+// recordUserAction adds a user's request to the timeline. That the object doesn't exist, exists already, or is cancelled is no failure.
+func (r *run) recordUserAction(tenant *tenant, what string, err error) {
 	r.timeline.add("user", "%s: %s %v", tenant.namespace, what, err)
 	switch {
 	case err == nil, apierrors.IsNotFound(err), apierrors.IsAlreadyExists(err), apierrors.IsInvalid(err):
@@ -215,9 +223,9 @@ func (r *run) did(tenant *tenant, what string, err error) {
 	}
 }
 
-// helpOut is the person whom SubmissionUnknown asks for: it looks for the job at Dafty, and runs the one command or the
+// resolveUnknownSubmissions acts as the person whom SubmissionUnknown asks for: it looks for the job at Dafty, and sets one annotation or the
 // other.
-func (r *run) helpOut(ctx context.Context) {
+func (r *run) resolveUnknownSubmissions(ctx context.Context) {
 	for pause(ctx, 500*time.Millisecond) {
 		for _, history := range r.records.histories() {
 			job := history.newest
@@ -226,7 +234,7 @@ func (r *run) helpOut(ctx context.Context) {
 				continue
 			}
 			// A careful person doesn't look while the request may still be on its way.
-			if time.Since(submission.SentAt.Time) < 45*time.Second || r.fleet.anyStopped() {
+			if time.Since(submission.SentAt.Time) < 45*time.Second || r.fleet.anyPaused() {
 				continue
 			}
 			annotation, value := v1alpha1.ResubmitAnnotation, submission.IdempotencyKey
@@ -240,7 +248,7 @@ func (r *run) helpOut(ctx context.Context) {
 			}
 			r.timeline.add("person", "%s/%s: sets %s=%s", job.Namespace, job.Name, annotation, value)
 			patch := fmt.Appendf(nil, `{"metadata":{"annotations":{%q:%q}}}`, annotation, value)
-			err := r.cluster.client.Patch(ctx, job.DeepCopy(), client.RawPatch(types.MergePatchType, patch))
+			err := r.env.client.Patch(ctx, job.DeepCopy(), client.RawPatch(types.MergePatchType, patch))
 			if client.IgnoreNotFound(err) != nil && ctx.Err() == nil {
 				r.t.Errorf("annotating %s: %v", job.Name, err)
 			}

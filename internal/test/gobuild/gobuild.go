@@ -21,6 +21,9 @@ var (
 	buildEnv = []string{"CGO_ENABLED=0", "GOWORK=off", "GOOS=" + runtime.GOOS, "GOARCH=" + runtime.GOARCH}
 )
 
+// interruptedWithin is how long a build may take to end once it is interrupted.
+const interruptedWithin = 5 * time.Second
+
 func goBuild(ctx context.Context, c command) error {
 	args := append([]string{"build", "-v"}, buildFlags...)
 	args = append(args, "-ldflags", c.ldflags, "-o", c.out+string(filepath.Separator))
@@ -31,7 +34,7 @@ func goBuild(ctx context.Context, c command) error {
 	cmd.Env = append(cmd.Env, "GOTMPDIR="+c.work)
 	// An interrupt lets go finish and keep what it just compiles; if that takes long, it is killed.
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
-	cmd.WaitDelay = 5 * time.Second
+	cmd.WaitDelay = interruptedWithin
 
 	output := &buildOutput{progress: c.progress}
 	cmd.Stderr = output

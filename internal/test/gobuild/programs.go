@@ -1,5 +1,5 @@
-// Package gobuild provides programs of others for tests and the demo. They are built with the Go toolchain from a module
-// under hack/, which pins their versions, so no prebuilt binary has to be fetched from anywhere; and kept in the user's cache
+// Package gobuild builds the operator, and programs of others, for tests and the demo. The latter are built with the Go toolchain from a
+// module under hack/, which pins their versions, so no prebuilt binary has to be fetched from anywhere; and kept in the user's cache
 // folder, so that is done once per version.
 //
 // It uses only the standard library: whoever asks for a program shouldn't wait for the compiler first.
@@ -23,7 +23,7 @@ import (
 
 // Set is programs that are built and kept together.
 type Set struct {
-	// Name names the set's folder in the cache, and begins each line of its log.
+	// Name is the name of the set's folder in the cache, and begins each line of its log.
 	Name string
 	// Module is the folder, from the top of the checkout, of the module that pins the versions.
 	Module string
@@ -41,7 +41,7 @@ type Set struct {
 // Program is one of a set, and the main package it is built from.
 type Program struct{ Name, Package string }
 
-// built is the file that go build makes: named after the package, without a major version.
+// built is the name that go build gives it: the package's, without a major version.
 func (p Program) built() string {
 	name := path.Base(p.Package)
 	if majorVersion.MatchString(name) {
@@ -125,7 +125,9 @@ func (b *builder) folder(ctx context.Context) (string, error) {
 	if err := os.MkdirAll(b.cache, 0o755); err != nil {
 		return "", err
 	}
-	unlock, err := b.lock(ctx, final+".lock")
+	unlock, err := lock(ctx, final+".lock", b.poll, func() {
+		fmt.Fprintf(b.log, "%s: another process is building them; waiting for it\n", b.Name)
+	})
 	if err != nil {
 		return "", err
 	}

@@ -34,7 +34,26 @@ func Main(m *testing.M, opts Options) {
 		fmt.Fprintln(os.Stderr, "kubetest: stopping the control plane:", err)
 		code = max(code, 1)
 	}
+	for _, end := range atEnd.funcs {
+		if err := end(); err != nil {
+			fmt.Fprintln(os.Stderr, "kubetest:", err)
+			code = max(code, 1)
+		}
+	}
 	os.Exit(code)
+}
+
+// atEnd is what Main does in the end.
+var atEnd struct {
+	sync.Mutex
+	funcs []func() error
+}
+
+// AtEnd has [Main] call a function once the tests have run, for what they share.
+func AtEnd(end func() error) {
+	atEnd.Lock()
+	defer atEnd.Unlock()
+	atEnd.funcs = append(atEnd.funcs, end)
 }
 
 func stopShared() error {

@@ -2,7 +2,6 @@ package soak
 
 import (
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"strings"
 	"time"
@@ -14,28 +13,29 @@ import (
 	"dafty.ai/dafty-operator/api/v1alpha1"
 	"dafty.ai/dafty-operator/internal/lifecycle"
 	"dafty.ai/dafty-operator/internal/test/daftysim"
+	"dafty.ai/dafty-operator/internal/test/operatortest"
 )
 
-// settlement is how the end was waited for.
-type settlement struct {
-	took time.Duration
-	open []string // what never came to its end
+// settling is how the soak came to rest.
+type settling struct {
+	took      time.Duration
+	unsettled []string // what never came to its end
 }
 
-// settle waits until every DaftyJob is final, held back as asked, or gone.
-func (r *run) settle(ctx context.Context) settlement {
+// settle waits until every DaftyJob is final, waits for its user, or is gone.
+func (r *run) settle(ctx context.Context) settling {
 	start := time.Now()
 	for {
-		open := r.open()
+		open := r.unsettled()
 		took := time.Since(start)
 		if len(open) == 0 || took > settleWithin || !pause(ctx, 200*time.Millisecond) {
-			return settlement{took: took, open: open}
+			return settling{took: took, unsettled: open}
 		}
 	}
 }
 
-// open are the objects that something must still happen to.
-func (r *run) open() []string {
+// unsettled returns the objects that must still change.
+func (r *run) unsettled() []string {
 	var open []string
 	there := map[types.NamespacedName]*v1alpha1.DaftyJob{}
 	for _, h := range r.records.histories() {
@@ -45,22 +45,22 @@ func (r *run) open() []string {
 	}
 	for _, h := range r.records.histories() {
 		job := h.newest
-		if !h.gone && (job.DeletionTimestamp != nil || !job.Status.Phase.Final() && !heldBack(job, there)) {
+		if !h.gone && (job.DeletionTimestamp != nil || !job.Status.Phase.Final() && !waitsForUser(job, there)) {
 			open = append(open, job.Namespace+"/"+job.Name+" is "+describe(job))
 		}
 	}
 	return open
 }
 
-// heldBack says that a job waits for its user alone: it is suspended, or refers to one that is, or that nobody made.
-func heldBack(job *v1alpha1.DaftyJob, there map[types.NamespacedName]*v1alpha1.DaftyJob) bool {
+// waitsForUser reports whether a job waits for nothing but its user: it is suspended, or refers to one that is, or that doesn't exist.
+func waitsForUser(job *v1alpha1.DaftyJob, there map[types.NamespacedName]*v1alpha1.DaftyJob) bool {
 	switch reason(job) {
 	case v1alpha1.ReasonSuspended:
 		return job.Spec.DesiredState == v1alpha1.DesiredSuspended
 	case v1alpha1.ReasonWaitingForDependency:
 		for _, name := range lifecycle.DependsOn(&job.Spec) {
 			other := there[types.NamespacedName{Namespace: job.Namespace, Name: name}]
-			if other == nil || other.DeletionTimestamp == nil && heldBack(other, there) {
+			if other == nil || other.DeletionTimestamp == nil && waitsForUser(other, there) {
 				return true
 			}
 		}
@@ -68,11 +68,11 @@ func heldBack(job *v1alpha1.DaftyJob, there map[types.NamespacedName]*v1alpha1.D
 	return false
 }
 
-// judge holds all that happened against the promises.
-func (r *run) judge(settled settlement) {
+// checkInvariants checks all that happened against the operator's promises.
+func (r *run) checkInvariants(end settling) {
 	t := r.t
-	for _, open := range settled.open {
-		t.Errorf("stuck: %s, %s after all is well", open, settled.took.Round(time.Second))
+	for _, open := range end.unsettled {
+		t.Errorf("stuck: %s, %s after all is well", open, end.took.Round(time.Second))
 	}
 	r.records.mu.Lock()
 	for _, problem := range r.records.problems {
@@ -95,16 +95,16 @@ func (r *run) judge(settled settlement) {
 	for _, h := range r.records.histories() {
 		entry, made := paid[h.newest.UID]
 		delete(paid, h.newest.UID)
-		r.judgeOne(h, entry, made)
+		r.checkJob(h, entry, made)
 		alive[h.newest.UID] = !h.gone
 	}
 	for uid, entry := range paid {
 		t.Errorf("paid for nobody: job %s of %s", entry.JobID, uid)
 	}
 
-	// The test must have seen what it judges.
+	// The watch must have seen all objects.
 	list := &v1alpha1.DaftyJobList{}
-	if err := r.cluster.client.List(t.Context(), list); err != nil {
+	if err := r.env.client.List(t.Context(), list); err != nil {
 		t.Error(err)
 	}
 	for _, job := range list.Items {
@@ -112,17 +112,17 @@ func (r *run) judge(settled settlement) {
 			t.Errorf("the watch of the test missed %s/%s", job.Namespace, job.Name)
 		}
 	}
-	r.judgeWords()
+	r.checkEventsAndLogs()
 }
 
-// owner is the object that a job was made for, from its idempotency key UID-ATTEMPT.
+// owner returns the object that a job was made for, from its idempotency key UID-ATTEMPT.
 func owner(entry daftysim.Entry) types.UID {
 	const uuid = 36
 	return types.UID(entry.IdempotencyKey[:min(uuid, len(entry.IdempotencyKey))])
 }
 
-// judgeOne holds one object against Dafty's books.
-func (r *run) judgeOne(h history, entry daftysim.Entry, made bool) {
+// checkJob checks one object against Dafty's ledger.
+func (r *run) checkJob(h history, entry daftysim.Entry, made bool) {
 	job := h.newest
 	wrong := func(promise, why string) {
 		r.t.Errorf("%s: %s/%s (%s) is %s: %s; in Dafty's books: %+v", promise, job.Namespace, job.Name, job.UID, describe(job), why, entry)
@@ -174,11 +174,11 @@ func (r *run) judgeOne(h history, entry daftysim.Entry, made bool) {
 	}
 }
 
-// judgeWords looks at what the operator said: no key in it, and nothing given up.
-func (r *run) judgeWords() {
+// checkEventsAndLogs checks that events and logs have no key in them, and that no cancel was given up.
+func (r *run) checkEventsAndLogs() {
 	t := r.t
 	events := &eventsv1.EventList{}
-	if err := r.cluster.client.List(t.Context(), events); err != nil {
+	if err := r.env.client.List(t.Context(), events); err != nil {
 		t.Error(err)
 	}
 	told := 0
@@ -187,8 +187,8 @@ func (r *run) judgeWords() {
 		if err != nil {
 			t.Error(err)
 		}
-		if key := r.cluster.findKey(string(raw)); key != "" {
-			t.Errorf("leaked: %s is in the event %s", key, raw)
+		if key, form := operatortest.FindKey(string(raw), r.env.keys()...); key != "" {
+			t.Errorf("leaked: %s is in the event %s, %s", key, raw, form)
 		}
 		if event.Regarding.Kind == "DaftyJob" {
 			told++
@@ -201,17 +201,14 @@ func (r *run) judgeWords() {
 		t.Error("there are no events of DaftyJobs to look at")
 	}
 	for _, p := range r.fleet.all() {
-		log := string(p.log.bytes())
-		if key := r.cluster.findKey(log); key != "" {
-			t.Errorf("leaked: %s is in the log of %s", key, p.name)
+		log := p.Log.String()
+		if key, form := operatortest.FindKey(log, r.env.keys()...); key != "" {
+			t.Errorf("leaked: %s is in the log of %s, %s", key, p.Name, form)
 		}
 		for line := range strings.Lines(log) {
 			if strings.Contains(line, "panic:") || strings.Contains(line, "Observed a panic") {
-				t.Errorf("%s panicked: %s", p.name, line)
+				t.Errorf("%s panicked: %s", p.Name, line)
 			}
 		}
 	}
 }
-
-// encoded is how a Secret's data would show a key.
-func encoded(key string) string { return base64.StdEncoding.EncodeToString([]byte(key)) }

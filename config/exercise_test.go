@@ -11,14 +11,14 @@ import (
 	"dafty.ai/dafty-operator/internal/test/kubetest"
 )
 
-// patience is for what takes the operator moments; a machine may be slow.
+// patience is for what takes the operator moments, on a slow machine.
 const patience = 90 * time.Second
 
-// theDafty has one account, whose upscales and resizes never end by themselves, and whose videos get their thumbnails late.
-func theDafty(t *testing.T) *daftysim.Server {
+// newDafty returns a Dafty with one account, whose upscales and resizes never end by themselves, and whose videos get their thumbnails late.
+func newDafty(t *testing.T) *daftysim.Server {
 	t.Helper()
 	sim := daftysim.Serve(daftysim.New(daftysim.Options{
-		Accounts:   []daftysim.Account{{Name: "acme", APIKeys: []string{"dk_test_2f6d1c"}, Images: []daftysim.Image{{ID: ownImage}}}},
+		Accounts:   []daftysim.Account{{Name: "acme", APIKeys: []string{apiKey}, Images: []daftysim.Image{{ID: ownImage}}}},
 		PendingFor: daftysim.Fixed(50 * time.Millisecond),
 		ProcessingFor: daftysim.PerOperation(map[daftysim.Operation]time.Duration{
 			daftysim.UpscaleImage: time.Hour, daftysim.ResizeImage: time.Hour,
@@ -29,10 +29,13 @@ func theDafty(t *testing.T) *daftysim.Server {
 	return sim
 }
 
-const ownImage = "0d5c6b1e-3f2a-4b7c-9a10-1c2d3e4f5a6b"
+const (
+	apiKey   = "dk_test_2f6d1c"
+	ownImage = "0d5c6b1e-3f2a-4b7c-9a10-1c2d3e4f5a6b"
+)
 
-// live has one namespace go through all that DaftyJobs go through, so that the operator does all that it ever does.
-func live(t *testing.T, env *kubetest.Env, sim *daftysim.Server, ns string) {
+// exerciseOperator creates, changes and deletes DaftyJobs in a namespace so that the operator uses all its rights.
+func exerciseOperator(t *testing.T, env *kubetest.Env, sim *daftysim.Server, ns string) {
 	t.Helper()
 	apply := func(name, spec string) {
 		t.Helper()
@@ -45,9 +48,9 @@ func live(t *testing.T, env *kubetest.Env, sim *daftysim.Server, ns string) {
 			t.Fatalf("%s\n%s", stderr, env.MustKubectl(t, "get", "daftyjobs", "-n", ns, "-o", "yaml"))
 		}
 	}
-	env.MustKubectl(t, "create", "secret", "generic", "dafty-credentials", "-n", ns, "--from-literal=apiKey=dk_test_2f6d1c")
+	env.MustKubectl(t, "create", "secret", "generic", "dafty-credentials", "-n", ns, "--from-literal=apiKey="+apiKey)
 
-	// A chain of jobs, a picture in a ConfigMap, a result in another: written, and once more when the thumbnail is there.
+	// A chain of jobs, an image in a ConfigMap, a result in another: written, and again when the thumbnail is there.
 	env.MustApply(t, samples(t, "campaign"), "-n", ns)
 	env.MustKubectl(t, "delete", "daftyjob", "launch-poster", "-n", ns, "--timeout="+patience.String()) // it would never end
 	wait("condition=Complete", "daftyjob/launch-clip")
@@ -70,9 +73,12 @@ func live(t *testing.T, env *kubetest.Env, sim *daftysim.Server, ns string) {
 	wait("condition=Cancelled", "daftyjob/cancelled")
 	env.MustKubectl(t, "delete", "daftyjob", "deleted", "-n", ns, "--timeout="+patience.String())
 
-	// One that Dafty won't cancel, and that the API server won't let go, for a while: the operator tries again, and tells once
-	// that it gave up. An event that was repeated would be a series, which takes the right to patch it.
-	sim.Inject(daftysim.Fault{Operation: daftysim.CancelJob, Count: daftysim.Forever, Status: http.StatusInternalServerError, Code: "INTERNAL_ERROR", Message: "down"})
+	// One that Dafty doesn't cancel, and whose finalizer the API server keeps, for a while: the operator tries again, and emits one event
+	// that it gave up. A repeated event would be a series, which needs the right to patch it.
+	sim.Inject(daftysim.Fault{
+		Operation: daftysim.CancelJob, Count: daftysim.Forever,
+		Status: http.StatusInternalServerError, Code: "INTERNAL_ERROR", Message: "down",
+	})
 	env.MustApply(t, holdFinalizers)
 	policyWorks(t, env, ns)
 	before := len(audited(t, env))
@@ -113,7 +119,7 @@ func live(t *testing.T, env *kubetest.Env, sim *daftysim.Server, ns string) {
 	}
 }
 
-// holdFinalizers refuses to let DaftyJobs go.
+// holdFinalizers refuses to remove the finalizers of deleted DaftyJobs.
 const holdFinalizers = `
 apiVersion: admissionregistration.k8s.io/v1
 kind: ValidatingAdmissionPolicy
@@ -135,7 +141,7 @@ metadata: {name: hold-finalizers}
 spec: {policyName: hold-finalizers, validationActions: [Deny]}
 `
 
-// policyWorks waits until the API server, which reads policies in its own time, goes by the one above.
+// policyWorks waits until the API server enforces the policy above.
 func policyWorks(t *testing.T, env *kubetest.Env, ns string) {
 	t.Helper()
 	refused := func() bool {

@@ -19,24 +19,24 @@ import (
 )
 
 const (
-	// namespace is where all is played but what is said to be elsewhere.
+	// namespace is that of all scenarios, unless they name another.
 	namespace = "bench"
 	// writers is how many requests of ours are on the wire at once: as many as the operator reconciles at once.
 	writers = 16
-	// prompt is as long as prompts are.
+	// prompt is as long as a usual one.
 	prompt = "A minimalist poster of a mountain lake at sunrise, in warm colours, with room for a headline above"
 )
 
-// cluster is the API server as its users see it.
-type cluster struct {
+// kubeClient is a user's client of the API server.
+type kubeClient struct {
 	client client.WithWatch
-	// raw reads and writes DaftyJobs as JSON; watching does so on a connection of its own, so that no flood of answers
-	// holds up what is to be timed.
+	// raw reads and writes DaftyJobs as JSON; watching has a connection of its own, so that many answers
+	// don't delay what is timed.
 	raw, watching *rest.RESTClient
 }
 
-func newCluster(cp *kubetest.ControlPlane) (*cluster, error) {
-	c := &cluster{}
+func newKubeClient(cp *kubetest.ControlPlane) (*kubeClient, error) {
+	c := &kubeClient{}
 	var err error
 	if c.client, err = cp.Client(); err != nil {
 		return nil, err
@@ -58,7 +58,7 @@ func rawClient(config *rest.Config) (*rest.RESTClient, error) {
 	return rest.RESTClientFor(config)
 }
 
-// each calls do for 0 to n-1, so many at a time, and gives the first error.
+// each calls do for 0 to n-1, atOnce at a time, and returns the first error.
 func each(ctx context.Context, n, atOnce int, do func(ctx context.Context, i int) error) error {
 	all, working := errgroup.WithContext(ctx)
 	all.SetLimit(atOnce)
@@ -74,13 +74,13 @@ func each(ctx context.Context, n, atOnce int, do func(ctx context.Context, i int
 	return context.Cause(ctx)
 }
 
-// apiKey is the n-th; none of them opens anything.
+// apiKey returns the n-th API key; none of them is real.
 func apiKey(n int) string { return fmt.Sprintf("dk_test_bench_%05d_not_a_real_key", n) }
 
 func secretName(n int) string { return fmt.Sprintf("key-%05d", n) }
 
 // prepare makes a namespace with a Secret for each API key.
-func (c *cluster) prepare(ctx context.Context, namespace string, keys int) error {
+func (c *kubeClient) prepare(ctx context.Context, namespace string, keys int) error {
 	if err := c.client.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}); err != nil {
 		return err
 	}
@@ -92,7 +92,7 @@ func (c *cluster) prepare(ctx context.Context, namespace string, keys int) error
 	})
 }
 
-// newJob is a DaftyJob that uses the key-th API key.
+// newJob returns a DaftyJob that uses the key-th API key.
 func newJob(namespace, name string, key int) *v1alpha1.DaftyJob {
 	return &v1alpha1.DaftyJob{
 		TypeMeta:   metav1.TypeMeta{APIVersion: v1alpha1.GroupVersion.String(), Kind: "DaftyJob"},
@@ -105,7 +105,7 @@ func newJob(namespace, name string, key int) *v1alpha1.DaftyJob {
 }
 
 // createJobs makes n DaftyJobs, one after the other for each of the keys in turn.
-func (c *cluster) createJobs(ctx context.Context, namespace string, n, keys int) error {
+func (c *kubeClient) createJobs(ctx context.Context, namespace string, n, keys int) error {
 	return each(ctx, n, writers, func(ctx context.Context, i int) error {
 		_, err := c.create(ctx, newJob(namespace, jobName(i), i%keys))
 		return err
@@ -114,8 +114,8 @@ func (c *cluster) createJobs(ctx context.Context, namespace string, n, keys int)
 
 func jobName(n int) string { return fmt.Sprintf("job-%06d", n) }
 
-// create makes a DaftyJob, and gives what the API server answers.
-func (c *cluster) create(ctx context.Context, job *v1alpha1.DaftyJob) ([]byte, error) {
+// create makes a DaftyJob, and returns what the API server answers.
+func (c *kubeClient) create(ctx context.Context, job *v1alpha1.DaftyJob) ([]byte, error) {
 	body, err := json.Marshal(job)
 	if err != nil {
 		return nil, err
@@ -123,8 +123,8 @@ func (c *cluster) create(ctx context.Context, job *v1alpha1.DaftyJob) ([]byte, e
 	return c.raw.Post().Namespace(job.Namespace).Resource("daftyjobs").SetHeader("Content-Type", "application/json").Body(body).Do(ctx).Raw()
 }
 
-// patch merges body into a DaftyJob, or into its subresource where one is named, and gives what the API server answers.
-func (c *cluster) patch(ctx context.Context, namespace, name, subresource string, body []byte) ([]byte, error) {
+// patch merges body into a DaftyJob, or into its subresource where one is named, and returns what the API server answers.
+func (c *kubeClient) patch(ctx context.Context, namespace, name, subresource string, body []byte) ([]byte, error) {
 	request := c.raw.Patch(types.MergePatchType).Namespace(namespace).Resource("daftyjobs").Name(name).Body(body)
 	if subresource != "" {
 		request = request.SubResource(subresource)

@@ -6,21 +6,22 @@ import (
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
 	"dafty.ai/dafty-operator/internal/test/daftysim"
+	"dafty.ai/dafty-operator/internal/test/operatortest"
 )
 
-// ending is how a sample should end.
-type ending struct {
+// expectation is how a sample should end.
+type expectation struct {
 	phase  v1alpha1.Phase
 	reason string
-	// gone: the DaftyJob is deleted, and phase and reason are of no account.
-	gone bool
-	// pictures that it makes.
+	// deleted is set if the DaftyJob is to be deleted; phase and reason don't count then.
+	deleted bool
+	// pictures is how many it makes.
 	pictures int
-	// cancelled at Dafty.
+	// cancelled is set if the job is cancelled at Dafty.
 	cancelled bool
 }
 
-var endings = map[string]ending{
+var expectations = map[string]expectation{
 	"brand-style":        completed(0),
 	"spring-hero":        completed(2),
 	"spring-hero-shoe":   completed(1),
@@ -31,19 +32,19 @@ var endings = map[string]ending{
 	"summer-hero":        completed(1), // suspended, and released
 	"competitor-parody":  {phase: v1alpha1.PhaseFailed, reason: v1alpha1.ReasonGenerationFailed},
 	"autumn-clip":        {phase: v1alpha1.PhaseCancelled, reason: v1alpha1.ReasonCancelled, cancelled: true},
-	"winter-draft":       {gone: true, cancelled: true},
+	"winter-draft":       {deleted: true, cancelled: true},
 	"launch-style":       completed(0),
 	"launch-hero":        completed(2),
 	"launch-poster":      completed(1),
 	"launch-clip":        completed(1),
 }
 
-func completed(pictures int) ending {
-	return ending{phase: v1alpha1.PhaseCompleted, reason: v1alpha1.ReasonCompleted, pictures: pictures}
+func completed(pictures int) expectation {
+	return expectation{phase: v1alpha1.PhaseCompleted, reason: v1alpha1.ReasonCompleted, pictures: pictures}
 }
 
-// problems are what is not as it should be with a sample and its job at Dafty.
-func (e ending) problems(job known, charged []daftysim.Entry) []string {
+// problems returns how a sample and its job at Dafty differ from what is expected.
+func (e expectation) problems(job jobState, charged []daftysim.Entry) []string {
 	if job.DaftyJob == nil {
 		return []string{"it was never there"}
 	}
@@ -51,9 +52,9 @@ func (e ending) problems(job known, charged []daftysim.Entry) []string {
 	problem := func(format string, args ...any) { found = append(found, fmt.Sprintf(format, args...)) }
 	row := rowOf(job)
 	switch {
-	case e.gone != row.gone:
+	case e.deleted != row.gone:
 		problem("it is %s; it should be deleted", describe(job))
-	case !e.gone && (row.phase != string(e.phase) || row.reason != e.reason):
+	case !e.deleted && (row.phase != string(e.phase) || row.reason != e.reason):
 		problem("it is %s; it should be %s, %s", describe(job), e.phase, e.reason)
 	}
 	if n := len(picturesOf(job)); n != e.pictures {
@@ -73,8 +74,8 @@ func (e ending) problems(job known, charged []daftysim.Entry) []string {
 	return found
 }
 
-// entriesOf are a DaftyJob's in the ledger: its idempotency keys begin with its UID.
-func entriesOf(job known, ledger []daftysim.Entry) []daftysim.Entry {
+// entriesOf returns the entries of a DaftyJob in the ledger: their idempotency keys begin with its UID.
+func entriesOf(job jobState, ledger []daftysim.Entry) []daftysim.Entry {
 	var found []daftysim.Entry
 	for _, entry := range ledger {
 		if job.DaftyJob != nil && strings.HasPrefix(entry.IdempotencyKey, string(job.UID)+"-") {
@@ -84,22 +85,25 @@ func entriesOf(job known, ledger []daftysim.Entry) []daftysim.Entry {
 	return found
 }
 
-// problems are what is not as it should be with all samples.
-func (st *stage) problems() []string {
+// problems returns how the samples differ from what is expected.
+func (e *environment) problems() []string {
 	var found []string
-	jobs, ledger := st.board.all(), st.sim.Ledger()
+	jobs, ledger := e.jobs.all(), e.sim.Ledger()
 	charged := 0
-	for _, name := range st.samples.names() {
+	for _, name := range e.samples.names() {
 		entries := entriesOf(jobs[name], ledger)
 		charged += len(entries)
-		for _, problem := range endings[name].problems(jobs[name], entries) {
+		for _, problem := range expectations[name].problems(jobs[name], entries) {
 			found = append(found, name+": "+problem)
 		}
 	}
 	if charged != len(ledger) {
 		found = append(found, fmt.Sprintf("Dafty made %d jobs that belong to no sample", len(ledger)-charged))
 	}
-	for _, violation := range st.sim.Violations() {
+	if key, form := operatortest.FindKey(e.operator.Log.String(), e.samples.apiKey); key != "" {
+		found = append(found, "the API key is in the operator's log, "+form)
+	}
+	for _, violation := range e.sim.Violations() {
 		found = append(found, "the contract was broken: "+violation)
 	}
 	return found

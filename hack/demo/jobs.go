@@ -20,33 +20,33 @@ import (
 	"dafty.ai/dafty-operator/internal/test/kubetest"
 )
 
-// namespace is where a user works who names none.
+// namespace is the default of kubectl.
 const namespace = metav1.NamespaceDefault
 
-// goneFor is how long a deleted job stays on the board, so that one sees it go.
+// goneFor is how long a deleted job stays in the table.
 const goneFor = time.Minute
 
-// board knows the DaftyJobs as the API server has them, and those it had.
-type board struct {
+// jobTracker has the DaftyJobs of the API server, and those that were deleted.
+type jobTracker struct {
 	screen *screen
 
 	mu      sync.Mutex
-	jobs    map[string]known
+	jobs    map[string]jobState
 	changed chan struct{} // closed and replaced at every change
 }
 
-// known is a DaftyJob, and when it was deleted.
-type known struct {
+// jobState is a DaftyJob with the time of its deletion.
+type jobState struct {
 	*v1alpha1.DaftyJob
-	gone time.Time // zero: it is there
+	deletedAt time.Time // zero: it is there
 }
 
-func newBoard(s *screen) *board {
-	return &board{screen: s, jobs: map[string]known{}, changed: make(chan struct{})}
+func newJobTracker(s *screen) *jobTracker {
+	return &jobTracker{screen: s, jobs: map[string]jobState{}, changed: make(chan struct{})}
 }
 
-// follow keeps the board up to date until stop is called.
-func (b *board) follow(ctx context.Context, config *rest.Config) (stop func() error, err error) {
+// follow watches the DaftyJobs until stop is called.
+func (b *jobTracker) follow(ctx context.Context, config *rest.Config) (stop func() error, err error) {
 	jobs, err := cache.New(config, cache.Options{Scheme: kubetest.Scheme, DefaultNamespaces: map[string]cache.Config{namespace: {}}})
 	if err != nil {
 		return nil, err
@@ -68,16 +68,16 @@ func (b *board) follow(ctx context.Context, config *rest.Config) (stop func() er
 	return func() error { cancel(); return <-ended }, nil
 }
 
-func (b *board) set(object any) { b.change(known{DaftyJob: object.(*v1alpha1.DaftyJob)}) }
+func (b *jobTracker) set(object any) { b.change(jobState{DaftyJob: object.(*v1alpha1.DaftyJob)}) }
 
-func (b *board) remove(object any) {
+func (b *jobTracker) remove(object any) {
 	if last, ok := object.(toolscache.DeletedFinalStateUnknown); ok {
 		object = last.Obj
 	}
-	b.change(known{DaftyJob: object.(*v1alpha1.DaftyJob), gone: time.Now()})
+	b.change(jobState{DaftyJob: object.(*v1alpha1.DaftyJob), deletedAt: time.Now()})
 }
 
-func (b *board) change(to known) {
+func (b *jobTracker) change(to jobState) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	before, after := rowOf(b.jobs[to.Name]), rowOf(to)
@@ -90,25 +90,25 @@ func (b *board) change(to known) {
 	}
 }
 
-// all are the jobs that are known, by name.
-func (b *board) all() map[string]known {
+// all returns the jobs that are known, by name.
+func (b *jobTracker) all() map[string]jobState {
 	jobs, _ := b.look()
 	return jobs
 }
 
 // look returns the jobs, and what is closed when they change.
-func (b *board) look() (map[string]known, <-chan struct{}) {
+func (b *jobTracker) look() (map[string]jobState, <-chan struct{}) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	jobs := make(map[string]known, len(b.jobs))
+	jobs := make(map[string]jobState, len(b.jobs))
 	for name, job := range b.jobs {
 		jobs[name] = job
 	}
 	return jobs, b.changed
 }
 
-// await returns when the jobs are as is says, or ctx's cause.
-func (b *board) await(ctx context.Context, is func(map[string]known) bool) error {
+// await returns once a condition holds, or the cause why ctx is done.
+func (b *jobTracker) await(ctx context.Context, is func(map[string]jobState) bool) error {
 	for {
 		jobs, changed := b.look()
 		if is(jobs) {
@@ -122,12 +122,12 @@ func (b *board) await(ctx context.Context, is func(map[string]known) bool) error
 	}
 }
 
-// lines are the live table, and a summary below it.
-func (b *board) lines(width, height int) []string {
+// lines returns the live table with a summary.
+func (b *jobTracker) lines(width, height int) []string {
 	var rows []row
 	counts := map[string]int{}
 	for _, job := range b.all() {
-		if !job.gone.IsZero() && time.Since(job.gone) > goneFor {
+		if !job.deletedAt.IsZero() && time.Since(job.deletedAt) > goneFor {
 			continue
 		}
 		r := rowOf(job)
@@ -138,16 +138,16 @@ func (b *board) lines(width, height int) []string {
 		return nil
 	}
 	slices.SortFunc(rows, func(a, b row) int { return cmp.Compare(a.name, b.name) })
-	p := b.screen.palette
+	p := b.screen.ansi
 	lines := append([]string{""}, table(rows, width, height-3, p)...)
 	return append(lines, "", summary(counts, width, p))
 }
 
-// hint is for who looks on.
+// hint tells how to leave.
 const hint = "Ctrl-C ends the demo"
 
-// summary counts jobs by phase, and says how to leave where there is room.
-func summary(counts map[string]int, width int, p palette) string {
+// summary returns the number of jobs by phase, and the hint if there is room.
+func summary(counts map[string]int, width int, p ansi) string {
 	var parts []string
 	for _, phase := range append(slices.Clone(phases), phaseDeleted) {
 		if n := counts[phase]; n > 0 {
@@ -165,7 +165,7 @@ func summary(counts map[string]int, width int, p palette) string {
 	}
 }
 
-// phaseDeleted is the board's own word for a DaftyJob that is gone.
+// phaseDeleted is shown for a DaftyJob that was deleted.
 const phaseDeleted = "Deleted"
 
 var phases = []string{
@@ -173,8 +173,8 @@ var phases = []string{
 	string(v1alpha1.PhaseCancelling), string(v1alpha1.PhaseCompleted), string(v1alpha1.PhaseFailed), string(v1alpha1.PhaseCancelled),
 }
 
-// rowOf is a job as the table shows it.
-func rowOf(job known) row {
+// rowOf returns a job as the table shows it.
+func rowOf(job jobState) row {
 	if job.DaftyJob == nil {
 		return row{}
 	}
@@ -185,26 +185,26 @@ func rowOf(job known) row {
 	if ready := ready(job); ready != nil {
 		r.reason = ready.Reason
 	}
-	if !job.gone.IsZero() {
+	if !job.deletedAt.IsZero() {
 		r.gone, r.phase, r.reason = true, phaseDeleted, ""
 	}
 	return r
 }
 
-func ready(job known) *metav1.Condition {
+func ready(job jobState) *metav1.Condition {
 	return meta.FindStatusCondition(job.Status.Conditions, v1alpha1.ConditionReady)
 }
 
-// detail is what there is to say beside kubectl's columns: what is made, what came of it, or what it waits for.
-func detail(job known) string {
+// detail returns what kubectl's columns don't show: what is requested, the result, or what the job waits for.
+func detail(job jobState) string {
 	status, ready := job.Status, ready(job)
 	switch {
-	case !job.gone.IsZero() && status.Phase == v1alpha1.PhaseCancelled:
+	case !job.deletedAt.IsZero() && status.Phase == v1alpha1.PhaseCancelled:
 		return "cancelled at Dafty first"
-	case !job.gone.IsZero():
+	case !job.deletedAt.IsZero():
 		return ""
 	case status.Phase == v1alpha1.PhaseCompleted && status.Result != nil:
-		return made(status.Result) + " in " + status.Duration
+		return describeResult(status.Result) + " in " + status.Duration
 	case status.Phase == v1alpha1.PhaseCancelled && status.Duration != "":
 		return "stopped after " + status.Duration
 	case status.Error != nil:
@@ -212,12 +212,12 @@ func detail(job known) string {
 	case ready != nil && ready.Reason != string(status.Phase):
 		return plain(ready.Message)
 	default:
-		return wanted(job.Spec)
+		return describeSpec(job.Spec)
 	}
 }
 
-// wanted says in short what a job is to make.
-func wanted(spec v1alpha1.DaftyJobSpec) string {
+// describeSpec returns in short what a job requests.
+func describeSpec(spec v1alpha1.DaftyJobSpec) string {
 	switch {
 	case spec.ImageResize != nil:
 		return fmt.Sprintf("to %s", spec.ImageResize.AspectRatio)
@@ -230,8 +230,8 @@ func wanted(spec v1alpha1.DaftyJobSpec) string {
 	}
 }
 
-// made says in short what a job made.
-func made(result *v1alpha1.JobResult) string {
+// describeResult returns in short what a job made.
+func describeResult(result *v1alpha1.JobResult) string {
 	switch {
 	case len(result.Images) > 0:
 		first := result.Images[0]

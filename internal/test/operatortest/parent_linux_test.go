@@ -1,4 +1,4 @@
-package subprocess
+package operatortest
 
 import (
 	"context"
@@ -14,20 +14,24 @@ import (
 )
 
 // The test binary is also a parent that is killed.
-const envParent = "SUBPROCESS_TEST_PARENT"
+const envParent = "OPERATORTEST_PARENT"
 
 func TestMain(m *testing.M) {
-	if os.Getenv(envParent) != "" {
-		beParent()
+	if how := os.Getenv(envParent); how != "" {
+		beParent(starters[how])
 	}
 	os.Exit(m.Run())
 }
 
-// beParent starts a process, says which, and waits to be killed.
-func beParent() {
+var starters = map[string]func(*exec.Cmd, syscall.Signal) (func(), error){
+	"by the kernel": startWithParent,
+	"by a guard":    startGuarded, // as on other systems
+}
+
+// beParent starts a process, prints its id, and waits to be killed.
+func beParent(start func(*exec.Cmd, syscall.Signal) (func(), error)) {
 	child := exec.CommandContext(context.Background(), "sleep", "600")
-	child.SysProcAttr = WithParent(syscall.SIGTERM)
-	if err := child.Start(); err != nil {
+	if _, err := start(child, syscall.SIGTERM); err != nil {
 		panic(err)
 	}
 	fmt.Println(child.Process.Pid)
@@ -35,8 +39,14 @@ func beParent() {
 }
 
 func TestProcessEndsWithItsParent(t *testing.T) {
+	for how := range starters {
+		t.Run(how, func(t *testing.T) { endsWithItsParent(t, how) })
+	}
+}
+
+func endsWithItsParent(t *testing.T, how string) {
 	parent := exec.CommandContext(t.Context(), os.Args[0])
-	parent.Env = append(os.Environ(), envParent+"=yes")
+	parent.Env = append(os.Environ(), envParent+"="+how)
 	stdout, err := parent.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -68,5 +78,22 @@ func TestProcessEndsWithItsParent(t *testing.T) {
 			_ = syscall.Kill(child, syscall.SIGKILL)
 			t.Fatalf("process %d outlives its parent", child)
 		}
+	}
+}
+
+// A process that has ended isn't signalled any more: its id may be another's.
+func TestReleasedGuardEnds(t *testing.T) {
+	process := exec.CommandContext(t.Context(), "sleep", "600")
+	release, err := startGuarded(process, syscall.SIGKILL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	release()
+	if err := process.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	_ = process.Wait() // see its state
+	if status := process.ProcessState.Sys().(syscall.WaitStatus); status.Signal() != syscall.SIGTERM {
+		t.Errorf("it ended by %s", status.Signal())
 	}
 }
