@@ -193,12 +193,12 @@ func TestOneTriesAndTheOthersWait(t *testing.T) {
 		{"there is no room for it", refusal(dafty.KindConcurrency), func(_ *env, a *Tracker) {
 			a.Submit(image, submission(a))
 		}, "a", ""},
-		{"there is no room for it, and a job ends", refusal(dafty.KindConcurrency), func(w *env, a *Tracker) {
+		{"there is no room for it, and a job ends", refusal(dafty.KindConcurrency), func(_ *env, a *Tracker) {
 			a.Submit(image, submission(a))
 			synctest.Wait()
 			a.secret.finished(&a.caller, dafty.ClassImageCreate)
 		}, "a b", "b"},
-		{"there is no room for it, and a job of another class ends", refusal(dafty.KindConcurrency), func(w *env, a *Tracker) {
+		{"there is no room for it, and a job of another class ends", refusal(dafty.KindConcurrency), func(_ *env, a *Tracker) {
 			a.Submit(image, submission(a))
 			synctest.Wait()
 			a.secret.finished(&a.caller, dafty.ClassVideoCreate)

@@ -264,7 +264,7 @@ func TestUploadFailures(t *testing.T) {
 
 // Only refusals in a row are a person's to mend.
 func TestRefusedUploadsAreCounted(t *testing.T) {
-	inEnv(t, func(t *testing.T, w *env) {
+	inEnv(t, func(t *testing.T, _ *env) {
 		u, asks := newUploads(), &ratelimit.Caller{}
 		away, refused := refusal(dafty.KindUnavailable), &dafty.CallError{Kind: dafty.KindUnavailable, Status: 403}
 		away.Status = 500

@@ -6,10 +6,11 @@ import (
 )
 
 const (
-	// ReservedForCancels is how many calls of a minute are left for cancels by all others, and ReservedForLooks how many for
-	// cancels and looks at jobs that are ending: a flood of other calls never keeps those waiting.
+	// ReservedForCancels is how many calls of a minute are left for cancels by all others: a flood of those never keeps cancels
+	// waiting.
 	ReservedForCancels = 6
-	ReservedForLooks   = ReservedForCancels + 3
+	// ReservedForLooks is how many are left for cancels and looks at jobs that are ending.
+	ReservedForLooks = ReservedForCancels + 3
 	// solo is how long the first call after a quiet minute goes alone: its answer tells what others have used.
 	solo = 2 * time.Second
 )
