@@ -1,6 +1,7 @@
 package operatortest
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -15,7 +16,7 @@ const guardScript = `read -r _ || kill -s "$1" -- -"$2"`
 
 // guard has a shell send a signal to a process group when this process dies, until release is called.
 func guard(group int, signal syscall.Signal) (release func(), err error) {
-	cmd := exec.Command("/bin/sh", "-c", guardScript, "guard", strconv.Itoa(int(signal)), strconv.Itoa(group))
+	cmd := exec.CommandContext(context.Background(), "/bin/sh", "-c", guardScript, "guard", strconv.Itoa(int(signal)), strconv.Itoa(group))
 	// Out of our process group, so that a Ctrl-C in a terminal leaves it alive to do its work.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	pipe, err := cmd.StdinPipe()

@@ -3,6 +3,7 @@ package operatortest
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -64,7 +65,8 @@ type Process struct {
 // process.
 func Start(c Config) (*Process, error) {
 	p := &Process{
-		Name: cmp.Or(c.Name, "the operator"), Log: &Log{}, Started: time.Now(), cmd: exec.Command(c.Program, c.Args...),
+		Name: cmp.Or(c.Name, "the operator"), Log: &Log{}, Started: time.Now(),
+		cmd:     exec.CommandContext(context.Background(), c.Program, c.Args...), // it ends by Kill, or with this process
 		working: make(chan struct{}), done: make(chan struct{}),
 	}
 	if c.LogFile != "" {

@@ -84,7 +84,7 @@ func bytesOfLists(text string) [][]byte {
 	for _, list := range decimals.FindAllString(text, -1) {
 		var raw []byte
 		for _, number := range strings.FieldsFunc(list, func(r rune) bool { return r == ' ' || r == ',' }) {
-			n, _ := strconv.Atoi(number)
+			n, _ := strconv.ParseUint(number, 10, 8) // what is no byte is no key's
 			raw = append(raw, byte(n))
 		}
 		all = append(all, raw)
