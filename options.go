@@ -49,23 +49,37 @@ type options struct {
 // bindFlags defines the operator's own flags.
 func (o *options) bindFlags(flags *flag.FlagSet) {
 	flags.StringVar(&o.daftyURL, "dafty-url", envOr("DAFTY_URL", dafty.DefaultURL), "base URL of the Dafty API (environment: DAFTY_URL)")
-	flags.BoolVar(&o.allowInsecure, "allow-insecure-dafty-url", false, "allow a plain http --dafty-url that is no loopback address; API keys and uploads then cross the network in the clear")
+	flags.BoolVar(&o.allowInsecure, "allow-insecure-dafty-url", false,
+		"allow a plain http --dafty-url that is no loopback address; API keys and uploads then cross the network in the clear")
 	flags.BoolVar(&o.leaderElect, "leader-elect", false, "run only while holding the leader lease, so that several replicas can stand by")
-	flags.StringVar(&o.leaderID, "leader-election-id", leaderElectionID, "name of the leader lease; operators that have it in common stand by for each other, so those that look after different namespaces need a name each")
-	flags.StringVar(&o.leaderNamespace, "leader-election-namespace", "", "namespace of the leader lease; the pod's own by default, and \"default\" outside a cluster")
-	flags.DurationVar(&o.leaseTiming.Duration, "leader-elect-lease-duration", lease.DefaultTiming.Duration, "how long a standby waits for a leader that has stopped renewing its lease without giving it back")
-	flags.DurationVar(&o.leaseTiming.RenewDeadline, "leader-elect-renew-deadline", lease.DefaultTiming.RenewDeadline, "how long a leader tries to renew its lease before it gives up and ends")
-	flags.DurationVar(&o.leaseTiming.RetryPeriod, "leader-elect-retry-period", lease.DefaultTiming.RetryPeriod, "the time between two tries to renew the lease, or to get it: a standby takes over within this time after a leader that has ended in good order")
+	flags.StringVar(&o.leaderID, "leader-election-id", leaderElectionID,
+		"name of the leader lease; operators that have it in common stand by for each other, so those that look after different namespaces "+
+			"need a name each")
+	flags.StringVar(&o.leaderNamespace, "leader-election-namespace", "",
+		"namespace of the leader lease; the pod's own by default, and \"default\" outside a cluster")
+	flags.DurationVar(&o.leaseTiming.Duration, "leader-elect-lease-duration", lease.DefaultTiming.Duration,
+		"how long a standby waits for a leader that has stopped renewing its lease without giving it back")
+	flags.DurationVar(&o.leaseTiming.RenewDeadline, "leader-elect-renew-deadline", lease.DefaultTiming.RenewDeadline,
+		"how long a leader tries to renew its lease before it gives up and ends")
+	flags.DurationVar(&o.leaseTiming.RetryPeriod, "leader-elect-retry-period", lease.DefaultTiming.RetryPeriod,
+		"the time between two tries to renew the lease, or to get it: a standby takes over within this time after a leader that has ended "+
+			"in good order")
 	flags.StringVar(&o.metricsAddress, "metrics-bind-address", "0", "address that serves Prometheus metrics, such as :8443; 0 serves none")
 	flags.BoolVar(&o.metricsSecure, "metrics-secure", false, "serve metrics by https, to those alone whom the cluster lets read them")
-	flags.StringVar(&o.metricsCertPath, "metrics-cert-path", "", "folder with the certificate of --metrics-secure, which is read again when it changes; without it, one is made at the start that nobody has signed")
+	flags.StringVar(&o.metricsCertPath, "metrics-cert-path", "",
+		"folder with the certificate of --metrics-secure, which is read again when it changes; without it, one is made at the start that "+
+			"nobody has signed")
 	flags.StringVar(&o.metricsCertName, "metrics-cert-name", "tls.crt", "file of the certificate in --metrics-cert-path")
 	flags.StringVar(&o.metricsCertKey, "metrics-cert-key", "tls.key", "file of the certificate's private key in --metrics-cert-path")
 	flags.StringVar(&o.probeAddress, "health-probe-bind-address", ":8081", "address that serves /healthz and /readyz; 0 serves none")
 	flags.StringVar(&o.watchNamespaces, "watch-namespaces", "", "namespaces to look after, separated by commas; all by default")
-	flags.DurationVar(&o.deletionTimeout, "deletion-timeout", 5*time.Minute, "how long a deleted DaftyJob waits for its cancel to be confirmed, once that was tried, before it is let go with an event that says so")
+	flags.DurationVar(&o.deletionTimeout, "deletion-timeout", 5*time.Minute,
+		"how long a deleted DaftyJob waits for its cancel to be confirmed, once that was tried, before it is let go with an event that "+
+			"says so")
 	flags.IntVar(&o.concurrentReconcile, "max-concurrent-reconciles", 16, "how many DaftyJobs are worked on at the same moment; none of them waits for Dafty")
-	flags.StringVar(&o.rateLimits, "rate-limits", "", "calls that Dafty allows an API key each minute, by class, such as image_create=20,video_create=5,style_extract=3,upload=30,other=120; what Dafty's answers say goes before it")
+	flags.StringVar(&o.rateLimits, "rate-limits", "",
+		"calls that Dafty allows an API key each minute, by class, such as "+
+			"image_create=20,video_create=5,style_extract=3,upload=30,other=120; what Dafty's answers say goes before it")
 }
 
 // check returns the rate limits that the options set, or an error that names the first option that is wrong.

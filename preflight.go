@@ -34,8 +34,9 @@ func tellMissingRights(ctx context.Context, api client.Writer, namespaces map[st
 	}
 	for _, namespace := range watched {
 		if !rights.mayList(ctx, namespace, "", "configmaps") {
-			log.Error(nil, "ConfigMaps may not be listed, and until they may in all namespaces that are watched, a result's ConfigMap that somebody deletes or changes isn't "+
-				"written again: give the operator's service account the Role or ClusterRole of this version, with list and watch of configmaps", "namespace", namespace)
+			log.Error(nil, "ConfigMaps may not be listed, and until they may in all namespaces that are watched, a result's ConfigMap that somebody "+
+				"deletes or changes isn't written again: give the operator's service account the Role or ClusterRole of this version, with list "+
+				"and watch of configmaps", "namespace", namespace)
 		}
 	}
 }

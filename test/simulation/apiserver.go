@@ -156,7 +156,7 @@ func merge(doc, patch map[string]any) map[string]any {
 }
 
 // store makes job the newest version of the object, as the API server would keep it.
-func (a *apiServer) store(job *v1alpha1.DaftyJob) *v1alpha1.DaftyJob {
+func (a *apiServer) store(job *v1alpha1.DaftyJob) {
 	// Read back: the API server keeps whole seconds.
 	raw, err := json.Marshal(job)
 	if err != nil {
@@ -166,7 +166,7 @@ func (a *apiServer) store(job *v1alpha1.DaftyJob) *v1alpha1.DaftyJob {
 	if err := json.Unmarshal(raw, stored); err != nil {
 		panic(err)
 	}
-	return a.storeRead(stored)
+	a.storeRead(stored)
 }
 
 // storeRead does so with a job that was read from JSON, and that nobody else has. The object is gone where it is deleted and

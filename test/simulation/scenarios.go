@@ -24,7 +24,7 @@ const (
 
 // scenarios are the fixed list. In all of them the creation takes Dafty a second, and jobs in
 // envs that aren't manual are pending for 4 s and processing for 5 s.
-func scenarios() []scenario {
+func scenarios() []scenario { //nolint:funlen // It is a list.
 	list := []scenario{
 		{"submit", false, func(e *env) { e.create(image) }},
 		{"submit, and it fails", false, func(e *env) { e.create(impossible) }},

@@ -7,7 +7,7 @@ import (
 )
 
 // specScenarios are the scenarios of what a spec says beside its operation.
-func specScenarios() []scenario {
+func specScenarios() []scenario { //nolint:funlen // It is a list.
 	both := func(first, second func() *v1alpha1.DaftyJob) func(*env) {
 		return func(e *env) {
 			e.create(first)

@@ -22,10 +22,22 @@ func createJob(e *env, p picker) {
 	}
 	job := &v1alpha1.DaftyJob{}
 	job.Name = name
+	what := drawOperation(e, &p, job)
+	drawLimits(e, &p, job)
+	e.trace.add("user", "creates %s: %s, %q %s%s", name, what, job.Spec.DesiredState, job.Spec.DeletionPolicy, describeLimits(job))
+	if len(e.api.history) == 0 && p.n(8) != 0 {
+		e.trace.add("user", "creates the Secret")
+		e.api.putSecret(keyOne)
+	}
+	e.api.create(job)
+}
+
+// drawOperation sets a spec's operation, and returns it in words.
+func drawOperation(e *env, p *picker, job *v1alpha1.DaftyJob) string {
 	what := "an image"
 	switch p.n(14) {
 	case 8:
-		of := &v1alpha1.JobReference{Name: p.job(), Index: pick(&p, int32(0), 1)}
+		of := &v1alpha1.JobReference{Name: p.job(), Index: pick(p, int32(0), 1)}
 		what = "an upscale of " + of.Name
 		job.Spec.ImageUpscale = &v1alpha1.ImageUpscale{Image: v1alpha1.ImageTarget{JobRef: of}}
 	case 9:
@@ -47,7 +59,7 @@ func createJob(e *env, p picker) {
 		job.Spec.AdoptJobID = e.userJob(p.n(2) == 0)
 	case 13:
 		of := &v1alpha1.JobReference{Name: p.job()}
-		by := &v1alpha1.JobReference{Name: p.job(), Index: pick(&p, int32(0), 1)}
+		by := &v1alpha1.JobReference{Name: p.job(), Index: pick(p, int32(0), 1)}
 		what = fmt.Sprintf("an edit of %s by the image %d of %s", of.Name, by.Index, by.Name)
 		job.Spec.ImageEdit = &v1alpha1.ImageEdit{Image: v1alpha1.ImageTarget{JobRef: of}, Prompt: "a hat", References: []v1alpha1.ImageReference{{JobRef: by}}}
 	case 0:
@@ -65,21 +77,26 @@ func createJob(e *env, p picker) {
 	default:
 		job.Spec.ImageGenerate = &v1alpha1.ImageGenerate{Prompt: "a mountain"}
 	}
-	job.Spec.DesiredState = pick(&p, "", "", "", v1alpha1.DesiredCompleted, v1alpha1.DesiredCompleted, v1alpha1.DesiredSuspended)
+	return what
+}
+
+// drawLimits sets what a spec may say beside its operation.
+func drawLimits(e *env, p *picker, job *v1alpha1.DaftyJob) {
+	job.Spec.DesiredState = pick(p, "", "", "", v1alpha1.DesiredCompleted, v1alpha1.DesiredCompleted, v1alpha1.DesiredSuspended)
 	if p.n(8) == 0 {
 		job.Spec.DeletionPolicy = v1alpha1.DeletionOrphan
 	}
 	if p.n(3) == 0 && job.Spec.AdoptJobID == "" {
-		job.Spec.BackoffLimit = new(pick(&p, int32(1), 2))
+		job.Spec.BackoffLimit = new(pick(p, int32(1), 2))
 	}
 	if p.n(6) == 0 {
-		job.Spec.ActiveDeadlineSeconds = new(pick(&p, int64(1), 10, 60, 3600))
+		job.Spec.ActiveDeadlineSeconds = new(pick(p, int64(1), 10, 60, 3600))
 	}
 	if p.n(8) == 0 && job.Spec.AdoptJobID == "" {
-		job.Spec.StartingDeadlineSeconds = new(pick(&p, int64(1), 10, 60, 3600))
+		job.Spec.StartingDeadlineSeconds = new(pick(p, int64(1), 10, 60, 3600))
 	}
 	if p.n(8) == 0 {
-		job.Spec.TTLSecondsAfterFinished = new(pick(&p, int32(0), 10, 600))
+		job.Spec.TTLSecondsAfterFinished = new(pick(p, int32(0), 10, 600))
 	}
 	if p.n(4) == 0 {
 		job.Spec.ResultConfigMap = "result-of-" + p.job()
@@ -87,12 +104,6 @@ func createJob(e *env, p picker) {
 	if p.n(4) == 0 && job.Spec.AdoptJobID == "" {
 		job.Spec.IdempotencyKey = e.api.ownKey()
 	}
-	e.trace.add("user", "creates %s: %s, %q %s%s", name, what, job.Spec.DesiredState, job.Spec.DeletionPolicy, describeLimits(job))
-	if len(e.api.history) == 0 && p.n(8) != 0 {
-		e.trace.add("user", "creates the Secret")
-		e.api.putSecret(keyOne)
-	}
-	e.api.create(job)
 }
 
 // describeLimits are what a spec sets of these, in a few words.

@@ -116,7 +116,8 @@ func Helm(t testing.TB, args ...string) (stdout string, err error) {
 	t.Helper()
 	program := HelmProgram(t)
 	home := t.TempDir()
-	return output(t.Context(), Root(t), "env", append([]string{"HELM_CONFIG_HOME=" + home, "HELM_CACHE_HOME=" + home, "HELM_DATA_HOME=" + home, program}, args...)...)
+	command := []string{"HELM_CONFIG_HOME=" + home, "HELM_CACHE_HOME=" + home, "HELM_DATA_HOME=" + home, program}
+	return output(t.Context(), Root(t), "env", append(command, args...)...)
 }
 
 // Objects takes manifests apart.
