@@ -21,7 +21,7 @@ import (
 
 // accounts holds an Account for each API key in use. It is safe for concurrent use.
 type accounts struct {
-	ctx    context.Context //nolint:containedctx // It ends the accounts' polling.
+	ctx    context.Context // It ends the accounts' polling.
 	config *Config
 	// salt is this process's own, and is told nobody.
 	salt string

@@ -11,9 +11,9 @@ import (
 type shared struct {
 	config Config
 	// ctx ends the calls.
-	ctx context.Context //nolint:containedctx // Calls outlive the reconciles that begin them.
+	ctx context.Context // Calls outlive the reconciles that begin them.
 	// open ends, by shut, when nothing new is to be begun; settled tells that one more answer is in status.
-	open    context.Context //nolint:containedctx // As ctx.
+	open    context.Context // As ctx.
 	shut    context.CancelFunc
 	settled chan struct{}
 

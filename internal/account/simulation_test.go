@@ -65,7 +65,7 @@ type operator struct {
 	running  sync.WaitGroup
 	s        *simulation
 	registry *Registry
-	ctx      context.Context //nolint:containedctx // A process is what it stands for.
+	ctx      context.Context // A process is what it stands for.
 	stop     context.CancelFunc
 
 	mu    sync.Mutex

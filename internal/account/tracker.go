@@ -20,7 +20,7 @@ type Tracker struct {
 	name   types.NamespacedName
 	// caller is the DaftyJob, as far as packages ratelimit and poll know it.
 	caller ratelimit.Caller
-	ctx    context.Context //nolint:containedctx // It ends the calls when the DaftyJob is gone.
+	ctx    context.Context // It ends the calls when the DaftyJob is gone.
 	stop   context.CancelFunc
 	// since is when this process began to look after the DaftyJob.
 	since time.Time

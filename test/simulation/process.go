@@ -27,7 +27,7 @@ type process struct {
 	// skew is how far its clock is off, within what the design allows for.
 	skew time.Duration
 
-	ctx  context.Context //nolint:containedctx // A process is what a context stands for here.
+	ctx  context.Context // A process is what a context stands for here.
 	stop context.CancelFunc
 	dead bool
 	// resumed is closed when a paused process goes on; nil while it runs.

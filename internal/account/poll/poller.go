@@ -21,7 +21,7 @@ type Calls interface {
 // possible, which tells of the end at once; beyond that, lists of those that haven't ended, and a look at each that is no longer
 // among them. It is safe for concurrent use.
 type Poller struct {
-	ctx   context.Context //nolint:containedctx // It ends what the Poller runs.
+	ctx   context.Context // It ends what the Poller runs.
 	gate  *ratelimit.Gate
 	calls Calls
 

@@ -50,7 +50,7 @@ type Follower interface {
 type Target struct {
 	Job
 	follower Follower
-	ctx      context.Context //nolint:containedctx // It ends the target's calls.
+	ctx      context.Context // It ends the target's calls.
 	stop     context.CancelFunc
 
 	// rest is before when there is no long poll, asked when the job was last asked about.
