@@ -10,10 +10,10 @@ import (
 // shared is what all Trackers of a process have in common.
 type shared struct {
 	config Config
-	// ctx ends the calls.
-	ctx context.Context // Calls outlive the reconciles that begin them.
+	// ctx ends the calls, which outlive the reconciles that begin them.
+	ctx context.Context
 	// open ends, by shut, when nothing new is to be begun; settled tells that one more answer is in status.
-	open    context.Context // As ctx.
+	open    context.Context
 	shut    context.CancelFunc
 	settled chan struct{}
 

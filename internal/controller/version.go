@@ -14,7 +14,7 @@ func versionOf(job *v1alpha1.DaftyJob) string {
 	annotations := maps.Clone(job.Annotations)
 	delete(annotations, v1alpha1.JobAnnotation)
 	// Maps of strings always have a JSON form, with their keys in order.
-	raw, _ := json.Marshal([]map[string]string{annotations, job.Labels}) // See above.
+	raw, _ := json.Marshal([]map[string]string{annotations, job.Labels})
 	sum := fnv.New64a()
 	_, _ = sum.Write(raw) // never fails
 	return fmt.Sprintf("%d-%x", job.Generation, sum.Sum64())
