@@ -25,7 +25,7 @@ type apiClient struct {
 }
 
 // Get implements client.Reader.
-func (c apiClient) Get(_ context.Context, key client.ObjectKey, obj client.Object, _ ...client.GetOption) error {
+func (c apiClient) Get(ctx context.Context, key client.ObjectKey, obj client.Object, _ ...client.GetOption) error {
 	e := c.p.env
 	switch obj := obj.(type) {
 	case *v1alpha1.DaftyJob:
@@ -53,7 +53,8 @@ func (c apiClient) Get(_ context.Context, key client.ObjectKey, obj client.Objec
 		secret.DeepCopyInto(obj)
 		return nil
 	case *corev1.ConfigMap:
-		if err := c.read("get configmap " + key.Name); err != nil {
+		// Two DaftyJobs that want the same one at the same instant draw each for itself.
+		if err := c.read(fmt.Sprint("get configmap ", key.Name, " for ", ctx.Value(reconciledKey{}))); err != nil {
 			return err
 		}
 		e.mu.Lock()

@@ -1,6 +1,7 @@
 package simulation
 
 import (
+	"context"
 	"runtime/debug"
 	"time"
 
@@ -86,11 +87,14 @@ func request(name string) ctrl.Request {
 	return ctrl.Request{NamespacedName: types.NamespacedName{Namespace: namespace, Name: name}}
 }
 
+// reconciledKey is the key of the name that a context is of.
+type reconciledKey struct{}
+
 func (p *process) reconcile(name string) (result ctrl.Result, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			p.env.invariants.violated("panic in a reconcile: %v\n%s", r, debug.Stack())
 		}
 	}()
-	return p.reconciler.Reconcile(p.ctx, request(name))
+	return p.reconciler.Reconcile(context.WithValue(p.ctx, reconciledKey{}, name), request(name))
 }
