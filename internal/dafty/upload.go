@@ -106,7 +106,7 @@ func (e *CallError) RefusesUpload() bool {
 		forNow := []int{http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests}
 		return e.Status >= 400 && e.Status < 500 && !slices.Contains(forNow, e.Status)
 	default:
-		return false // Advice tells what to do
+		return false
 	}
 }
 

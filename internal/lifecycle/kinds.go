@@ -114,12 +114,12 @@ var meanings = map[dafty.Kind]Meaning{
 
 func tryingAgain(quote, _ string) string { return quote + "; trying again" }
 
-// MeaningOf returns what a kind of errors means: of one that isn't known, what dafty.KindUnavailable means.
+// MeaningOf returns what a kind of errors means. Of one that isn't known: that the job is tried again, and no other waits.
 func MeaningOf(kind dafty.Kind) Meaning {
 	if meaning, known := meanings[kind]; known {
 		return meaning
 	}
-	return meanings[dafty.KindUnavailable]
+	return Meaning{Reason: v1alpha1.ReasonAPIUnavailable, Actor: ActorOperator, Blocks: BlocksJob, message: tryingAgain}
 }
 
 // reasonsOf returns the reasons of the kinds with a property.

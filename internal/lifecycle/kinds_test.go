@@ -51,17 +51,19 @@ func TestMeanings(t *testing.T) {
 		actor   lifecycle.Actor
 		base    time.Duration
 		limit   time.Duration
+		// mendable, ofAccount and impossible, by a letter each.
+		more string
 	}{
-		dafty.KindInvalid:              {ReasonAPIUnavailable, false, job, operator, 0, 0},
-		dafty.KindNotFound:             {ReasonAPIUnavailable, false, job, operator, 0, 0},
-		dafty.KindConflict:             {ReasonAPIUnavailable, false, job, operator, 0, 0},
-		dafty.KindUnauthorized:         {ReasonCredentialsRejected, true, account, user, time.Minute, 5 * time.Minute},
-		dafty.KindInsufficientCredits:  {ReasonInsufficientCredits, true, account, user, 15 * time.Second, 5 * time.Minute},
-		dafty.KindSubscriptionRequired: {ReasonSubscriptionRequired, true, class, user, 15 * time.Second, 5 * time.Minute},
-		dafty.KindUsageLimit:           {ReasonUsageLimitExceeded, false, account, them, 15 * time.Second, 5 * time.Minute},
-		dafty.KindConcurrency:          {ReasonWaitingForConcurrency, false, class, them, 5 * time.Second, time.Minute},
-		dafty.KindRateLimit:            {ReasonWaitingForRateLimit, false, class, operator, 0, 0},
-		dafty.KindUnavailable:          {ReasonAPIUnavailable, false, account, them, time.Second, 30 * time.Second},
+		dafty.KindInvalid:              {ReasonAPIUnavailable, false, job, operator, 0, 0, "I"},
+		dafty.KindNotFound:             {ReasonAPIUnavailable, false, job, operator, 0, 0, "I"},
+		dafty.KindConflict:             {ReasonAPIUnavailable, false, job, operator, 0, 0, ""},
+		dafty.KindUnauthorized:         {ReasonCredentialsRejected, true, account, user, time.Minute, 5 * time.Minute, "M"},
+		dafty.KindInsufficientCredits:  {ReasonInsufficientCredits, true, account, user, 15 * time.Second, 5 * time.Minute, "MA"},
+		dafty.KindSubscriptionRequired: {ReasonSubscriptionRequired, true, class, user, 15 * time.Second, 5 * time.Minute, "MA"},
+		dafty.KindUsageLimit:           {ReasonUsageLimitExceeded, false, account, them, 15 * time.Second, 5 * time.Minute, "MA"},
+		dafty.KindConcurrency:          {ReasonWaitingForConcurrency, false, class, them, 5 * time.Second, time.Minute, "A"},
+		dafty.KindRateLimit:            {ReasonWaitingForRateLimit, false, class, operator, 0, 0, ""},
+		dafty.KindUnavailable:          {ReasonAPIUnavailable, false, account, them, time.Second, 30 * time.Second, ""},
 	}
 	declared := declaredKinds(t)
 	if len(declared) != len(want) {
@@ -72,6 +74,11 @@ func TestMeanings(t *testing.T) {
 			t.Errorf("%s is in no other test", kind)
 		}
 		is, row := lifecycle.MeaningOf(kind), want[kind]
+		for letter, has := range map[string]bool{"M": is.Mendable, "A": is.OfAccount, "I": is.Impossible} {
+			if has != strings.Contains(row.more, letter) {
+				t.Errorf("%s: %+v, want %q", kind, is, row.more)
+			}
+		}
 		if is.Reason != row.reason || is.Stalled != row.stalled || is.Blocks != row.blocks || is.Actor != row.actor || is.Backoff != row.base || is.MaxBackoff != row.limit {
 			t.Errorf("%s: %+v, want %+v", kind, is, row)
 		}
@@ -81,6 +88,14 @@ func TestMeanings(t *testing.T) {
 		if is.OfAccount && is.Blocks == lifecycle.BlocksJob || is.Impossible && is.Blocks != lifecycle.BlocksJob {
 			t.Errorf("%s blocks the %s", kind, is.Blocks)
 		}
+	}
+}
+
+// An error of a kind that isn't known proves nothing, and holds nobody else back.
+func TestMeaningOfAnUnknownKind(t *testing.T) {
+	meaning := lifecycle.MeaningOf("NewKind")
+	if meaning.Reason != ReasonAPIUnavailable || meaning.Blocks != lifecycle.BlocksJob || meaning.Stalled || meaning.Impossible || meaning.OfAccount || meaning.Mendable {
+		t.Errorf("%+v", meaning)
 	}
 }
 
