@@ -298,9 +298,10 @@ func TestResultsOfAnOlderOperator(t *testing.T) {
 	w.stop()
 	patches(`{"metadata":{"labels":null,"annotations":null}}`)(w, "hero-result")
 	w.MustKubectl(t, "patch", "daftyjob", "hero", "--subresource=status", "--type=merge", "-p", `{"status":{"resultConfigMapVersion":null}}`)
+	look := w.watchedFromNow("hero")
 	w.startOperator()
 	w.eventuallyRight("hero")
-	w.Eventually(func() (string, error) { job, err := w.watched("hero"); return job.Status.ResultConfigMapVersion, err }).WithTimeout(soon).ShouldNot(BeEmpty())
+	w.Eventually(func() (string, error) { job, err := look(); return job.Status.ResultConfigMapVersion, err }).WithTimeout(soon).ShouldNot(BeEmpty())
 	w.Expect(w.toldOf("hero", v1alpha1.EventResultRestored)).To(BeEmpty())
 }
 
