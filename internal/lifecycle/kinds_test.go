@@ -73,6 +73,9 @@ func TestMeanings(t *testing.T) {
 		if !slices.Contains(kinds, kind) {
 			t.Errorf("%s is in no other test", kind)
 		}
+		if !lifecycle.HasMeaning(kind) {
+			t.Errorf("%s has no row", kind)
+		}
 		is, row := lifecycle.MeaningOf(kind), want[kind]
 		for letter, has := range map[string]bool{"M": is.Mendable, "A": is.OfAccount, "I": is.Impossible} {
 			if has != strings.Contains(row.more, letter) {
