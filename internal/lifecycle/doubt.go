@@ -205,7 +205,7 @@ func (d *decider) resolveAgain() *Decision {
 	}
 	d.status = *before
 	decision := d.unknown(why, d.credentialsPoll())
-	if Is[UploadFiles](instead.Step) && Is[Rest](decision.Step) && decision.Status.InDoubt() { // a result that is to be stored goes first
+	if Is[UploadFiles](instead.Step) && d.status.InDoubt() { // and not picked up: where its result is stored first, the decision has the old status
 		decision.Step = instead.Step
 	}
 	return &decision
