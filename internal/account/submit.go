@@ -17,10 +17,10 @@ import (
 func (t *Tracker) Claim(create dafty.Create, submission *v1alpha1.Submission, follows bool) *lifecycle.Block {
 	block, wake := t.claim(create, submission, follows)
 	wake.Wake()
-	return (*lifecycle.Block)(block)
+	return block
 }
 
-func (t *Tracker) claim(create dafty.Create, submission *v1alpha1.Submission, follows bool) (*ratelimit.Block, ratelimit.Callers) {
+func (t *Tracker) claim(create dafty.Create, submission *v1alpha1.Submission, follows bool) (*lifecycle.Block, ratelimit.Callers) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	a, key := t.accountOf(submission), submission.IdempotencyKey

@@ -36,7 +36,7 @@ type breaker struct {
 }
 
 // blocks returns until when a Caller waits, nil if it may go ahead. alone is set where no other waits.
-func (b *breaker) blocks(by *Caller, changed time.Time, alone bool, now time.Time) *Block {
+func (b *breaker) blocks(by *Caller, changed time.Time, alone bool, now time.Time) *lifecycle.Block {
 	if b == nil {
 		return nil
 	}
@@ -46,7 +46,7 @@ func (b *breaker) blocks(by *Caller, changed time.Time, alone bool, now time.Tim
 			return nil
 		}
 		if at.Before(until) {
-			return &Block{Kind: b.kind, Message: b.message, Until: at}
+			return &lifecycle.Block{Kind: b.kind, Message: b.message, Until: at}
 		}
 	}
 	switch {
@@ -58,7 +58,7 @@ func (b *breaker) blocks(by *Caller, changed time.Time, alone bool, now time.Tim
 	if !now.Before(until) {
 		return nil
 	}
-	return &Block{Kind: b.kind, Message: b.message, Until: until}
+	return &lifecycle.Block{Kind: b.kind, Message: b.message, Until: until}
 }
 
 // startProbe notes that a Caller goes ahead.

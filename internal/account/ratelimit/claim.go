@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"dafty.ai/dafty-operator/internal/dafty"
+	"dafty.ai/dafty-operator/internal/lifecycle"
 )
 
 // ClaimLife is how long a claim may be used: what was free or blocked then need not be so later.
@@ -43,7 +44,7 @@ type Claim struct {
 }
 
 // Claim takes a turn to submit, or returns why the submission waits.
-func (g *Gate) Claim(s Submission) (claim Claim, block *Block, wake Callers) {
+func (g *Gate) Claim(s Submission) (claim Claim, block *lifecycle.Block, wake Callers) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	now := time.Now()
@@ -83,20 +84,20 @@ func (g *Gate) GiveBack(by *Caller, name dafty.Class, claimed time.Time) Callers
 	return g.movedUp(c, time.Now())
 }
 
-func (g *Gate) claimAtOnce(s Submission, now time.Time) (Claim, *Block) {
+func (g *Gate) claimAtOnce(s Submission, now time.Time) (Claim, *lifecycle.Block) {
 	c := g.classes[s.Class]
 	at := c.limiter.next(now, 0)
 	if s.Urgency == AtOnce {
 		at = c.limiter.unspread(now)
 	}
 	if at.After(now) {
-		return Claim{}, &Block{Kind: dafty.KindRateLimit, Until: at}
+		return Claim{}, &lifecycle.Block{Kind: dafty.KindRateLimit, Until: at}
 	}
 	c.limiter.acquire(now, len(c.queue))
 	return Claim{At: now}, nil
 }
 
-func (g *Gate) claimInTurn(s Submission, now time.Time) (Claim, *Block) {
+func (g *Gate) claimInTurn(s Submission, now time.Time) (Claim, *lifecycle.Block) {
 	if block := g.refusals.blocks(s.By, now); block != nil {
 		return Claim{}, block
 	}
@@ -122,7 +123,7 @@ func (g *Gate) claimInTurn(s Submission, now time.Time) (Claim, *Block) {
 
 // blocks returns what the one at a place of a queue waits for, nil if it may go. early is set where it probes a breaker before
 // its time is up.
-func (g *Gate) blocks(s Submission, c *class, place int, early bool, now time.Time) *Block {
+func (g *Gate) blocks(s Submission, c *class, place int, early bool, now time.Time) *lifecycle.Block {
 	alone := g.waitsAlone(s.By)
 	if block := g.breaker.blocks(s.By, s.Changed, alone, now); block != nil {
 		return block

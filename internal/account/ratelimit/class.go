@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"dafty.ai/dafty-operator/internal/dafty"
+	"dafty.ai/dafty-operator/internal/lifecycle"
 )
 
 // class decides about the calls of one class. The Gate's lock guards it.
@@ -15,12 +16,12 @@ type class struct {
 }
 
 // rateBlock returns until when the class has no call left for one that so many others go before, nil if it has one now.
-func (c *class) rateBlock(now time.Time, others int) *Block {
+func (c *class) rateBlock(now time.Time, others int) *lifecycle.Block {
 	at := c.limiter.next(now, others)
 	if !at.After(now) {
 		return nil
 	}
-	return &Block{Kind: dafty.KindRateLimit, Until: at}
+	return &lifecycle.Block{Kind: dafty.KindRateLimit, Until: at}
 }
 
 // accepted learns that Dafty took a submission of the class. There was room for this one: the next tries whether there is

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"dafty.ai/dafty-operator/internal/dafty"
+	"dafty.ai/dafty-operator/internal/lifecycle"
 )
 
 const (
@@ -30,11 +31,11 @@ type concurrency struct {
 func newConcurrency() concurrency { return concurrency{inFlight: map[*Caller]bool{}} }
 
 // full returns until when a submission waits, nil where there is room.
-func (c *concurrency) full(now time.Time) *Block {
+func (c *concurrency) full(now time.Time) *lifecycle.Block {
 	if c.ceiling == 0 || len(c.inFlight) < c.ceiling || !now.Before(c.probe) {
 		return nil
 	}
-	return &Block{Kind: dafty.KindConcurrency, Until: c.probe}
+	return &lifecycle.Block{Kind: dafty.KindConcurrency, Until: c.probe}
 }
 
 // startProbe notes that a Caller has a turn, though there may be no room.

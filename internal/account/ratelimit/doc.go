@@ -19,5 +19,5 @@
 //   - breaker: blocks the submissions of a class or of an API key after a refusal. A probe is the one submission that is let
 //     through to find out whether its cause is gone.
 //   - lease: an idempotency key whose request is on its way. No two requests of one key are at the same time.
-//   - Block: why a submission waits, and until when.
+//   - Block: why a submission waits, and until when (lifecycle.Block).
 package ratelimit

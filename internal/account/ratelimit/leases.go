@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
+
+	"dafty.ai/dafty-operator/internal/lifecycle"
 )
 
 // leases are the idempotency keys of the requests that are on their way, or whose answer isn't known. Two Callers can have the
@@ -21,7 +23,7 @@ type lease struct {
 }
 
 // blocks returns until when a Caller waits for another's request with the same key, nil if it may go ahead.
-func (l leases) blocks(by *Caller, key string, now time.Time) *Block {
+func (l leases) blocks(by *Caller, key string, now time.Time) *lifecycle.Block {
 	it := l[key]
 	if it == nil || it.by == by.UID || !now.Before(it.until) {
 		return nil
@@ -29,7 +31,7 @@ func (l leases) blocks(by *Caller, key string, now time.Time) *Block {
 	if !slices.Contains(it.waiting, by) {
 		it.waiting = append(it.waiting, by)
 	}
-	return &Block{SameKey: true, Until: it.until}
+	return &lifecycle.Block{SameKey: true, Until: it.until}
 }
 
 // acquire leases a key until its request has passed, and reports whether it could: another may have it by now.

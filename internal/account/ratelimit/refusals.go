@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"dafty.ai/dafty-operator/internal/dafty"
+	"dafty.ai/dafty-operator/internal/lifecycle"
 )
 
 // One refusal of an API key is no verdict: a proxy that is being replaced, or a part of Dafty that is, may answer 401 for a
@@ -66,10 +67,10 @@ func (r *keyRefusals) onResponse(by *Caller, err *dafty.CallError, known bool, n
 }
 
 // blocks returns until when a Caller waits, nil if it may go ahead.
-func (r *keyRefusals) blocks(by *Caller, now time.Time) *Block {
+func (r *keyRefusals) blocks(by *Caller, now time.Time) *lifecycle.Block {
 	it := r.by[by]
 	if it == nil || !now.Before(it.until) {
 		return nil
 	}
-	return &Block{Kind: dafty.KindUnauthorized, Message: it.message, Until: it.until, Once: it.count == 1}
+	return &lifecycle.Block{Kind: dafty.KindUnauthorized, Message: it.message, Until: it.until, Once: it.count == 1}
 }
