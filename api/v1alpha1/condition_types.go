@@ -1,6 +1,6 @@
 package v1alpha1
 
-// Condition types of a DaftyJob.
+// Condition types of a DaftyJob, and of a DaftyAsset where it says so.
 const (
 	// ConditionSubmitted is True once Dafty has accepted the job.
 	ConditionSubmitted = "Submitted"
@@ -20,6 +20,12 @@ const (
 	// ConditionResultStored is True while the result is in spec.resultConfigMap, False if it
 	// can't be written there.
 	ConditionResultStored = "ResultStored"
+
+	// ConditionAvailable is True while a DaftyAsset has a result, of whichever spec.
+	ConditionAvailable = "Available"
+	// ConditionOutdated is True when a DaftyAsset that the template names has a newer result than the one that was
+	// taken, and absent otherwise.
+	ConditionOutdated = "Outdated"
 )
 
 // Reasons of the conditions and of the events. Each says what the user should do.
@@ -127,6 +133,31 @@ const (
 	// ReasonJobNotFound means that Dafty doesn't know the job any more. Its result, if there is one, can
 	// only be found on Dafty's own web page.
 	ReasonJobNotFound = "JobNotFound"
+)
+
+// Reasons of a DaftyAsset's conditions and events. Where one of its DaftyJobs waits for something, or has failed, the reason
+// is that DaftyJob's.
+const (
+	// ReasonProgressing means that a DaftyJob is making the result of the newest spec. Nothing to do.
+	ReasonProgressing = "Progressing"
+	// ReasonWaitingForApproval means that spec.changePolicy is Manual, and nobody has approved the change yet. The
+	// message has the command that approves it.
+	ReasonWaitingForApproval = "WaitingForApproval"
+	// ReasonJobDeleted means that somebody has deleted the DaftyJob that was making the result. It isn't made again
+	// by itself; the message has the command that has it made, and paid for.
+	ReasonJobDeleted = "JobDeleted"
+	// ReasonJobNameTaken means that the DaftyJob to make can't be created: there is one of its name that doesn't belong to
+	// this DaftyAsset. Delete or rename that one; it goes on by itself.
+	ReasonJobNameTaken = "JobNameTaken"
+	// ReasonAvailable means that there is a result, in status.current; of the Available condition only.
+	ReasonAvailable = "Available"
+	// ReasonNoResult means that there is no result yet; of the Available condition only. See the Ready condition.
+	ReasonNoResult = "NoResult"
+	// ReasonInputsChanged means that a DaftyAsset that the template names has a newer result than the one that was
+	// taken; of the Outdated condition only. To take it, set spec.followInputs, or another spec.revision.
+	ReasonInputsChanged = "InputsChanged"
+	// EventOvertaken means that a DaftyJob was called off, as a newer change has overtaken it. Nothing to do.
+	EventOvertaken = "Overtaken"
 )
 
 // Reasons of the ResultStored condition.

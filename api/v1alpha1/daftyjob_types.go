@@ -74,12 +74,9 @@ const (
 )
 
 // DaftyJobSpec is the desired state of a DaftyJob. Exactly one operation is given,
-// and it is immutable.
+// and a DaftyJob's can't be changed.
 //
-// +kubebuilder:validation:XValidation:rule="[has(self.imageGenerate), has(self.imageEdit), has(self.imageResize), has(self.imageUpscale), has(self.imageToVideo), has(self.videoFrames), has(self.styleExtract)].filter(given, given).size() == 1",message="give exactly one operation: imageGenerate, imageEdit, imageResize, imageUpscale, imageToVideo, videoFrames or styleExtract (for several operations, create one DaftyJob for each)"
-// +kubebuilder:validation:XValidation:rule="has(self.imageGenerate) == has(oldSelf.imageGenerate) && has(self.imageEdit) == has(oldSelf.imageEdit) && has(self.imageResize) == has(oldSelf.imageResize) && has(self.imageUpscale) == has(oldSelf.imageUpscale) && has(self.imageToVideo) == has(oldSelf.imageToVideo) && has(self.videoFrames) == has(oldSelf.videoFrames) && has(self.styleExtract) == has(oldSelf.styleExtract)",message="the operation can't be changed, as it may already be paid for: create another DaftyJob under a new name",reason=FieldValueForbidden
-// +kubebuilder:validation:XValidation:rule="has(self.adoptJobID) == has(oldSelf.adoptJobID)",message="adoptJobID can't be added or taken away, as a job may already be followed: create another DaftyJob under a new name",reason=FieldValueForbidden
-// +kubebuilder:validation:XValidation:rule="has(self.idempotencyKey) == has(oldSelf.idempotencyKey)",message="idempotencyKey can't be added or taken away, as a request may already be sent: create another DaftyJob under a new name",reason=FieldValueForbidden
+// +kubebuilder:validation:XValidation:rule="[has(self.imageGenerate), has(self.imageEdit), has(self.imageResize), has(self.imageUpscale), has(self.imageToVideo), has(self.videoFrames), has(self.styleExtract)].filter(given, given).size() == 1",message="give exactly one operation: imageGenerate, imageEdit, imageResize, imageUpscale, imageToVideo, videoFrames or styleExtract (for several operations, create one object for each)"
 // +kubebuilder:validation:XValidation:rule="!has(self.adoptJobID) || !has(self.idempotencyKey)",message="give at most one of adoptJobID and idempotencyKey: leave out idempotencyKey, as an adopted job is never submitted"
 // +kubebuilder:validation:XValidation:rule="!has(self.adoptJobID) || !has(self.backoffLimit) || self.backoffLimit == 0",message="leave out backoffLimit beside adoptJobID: an adopted job is never submitted, nor tried again"
 // +kubebuilder:validation:XValidation:rule="!has(self.adoptJobID) || !has(self.startingDeadlineSeconds)",message="leave out startingDeadlineSeconds beside adoptJobID: an adopted job is never submitted"
@@ -102,46 +99,39 @@ type DaftyJobSpec struct {
 	// +optional
 	DesiredState DesiredState `json:"desiredState,omitempty"`
 
-	// imageGenerate makes images from a prompt. Immutable.
+	// imageGenerate makes images from a prompt.
 	//
-	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="the request can't be changed, as it may already be paid for: create another DaftyJob under a new name",reason=FieldValueForbidden
 	// +optional
 	ImageGenerate *ImageGenerate `json:"imageGenerate,omitempty"`
 
-	// imageEdit edits an existing image according to a prompt. Immutable.
+	// imageEdit edits an existing image according to a prompt.
 	//
-	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="the request can't be changed, as it may already be paid for: create another DaftyJob under a new name",reason=FieldValueForbidden
 	// +optional
 	ImageEdit *ImageEdit `json:"imageEdit,omitempty"`
 
-	// imageResize reframes an existing image to another aspect ratio. Immutable.
+	// imageResize reframes an existing image to another aspect ratio.
 	//
-	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="the request can't be changed, as it may already be paid for: create another DaftyJob under a new name",reason=FieldValueForbidden
 	// +optional
 	ImageResize *ImageResize `json:"imageResize,omitempty"`
 
-	// imageUpscale raises the resolution of an existing image. Immutable.
+	// imageUpscale raises the resolution of an existing image.
 	//
-	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="the request can't be changed, as it may already be paid for: create another DaftyJob under a new name",reason=FieldValueForbidden
 	// +optional
 	ImageUpscale *ImageUpscale `json:"imageUpscale,omitempty"`
 
-	// imageToVideo animates one image into one clip. Immutable.
+	// imageToVideo animates one image into one clip.
 	//
-	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="the request can't be changed, as it may already be paid for: create another DaftyJob under a new name",reason=FieldValueForbidden
 	// +optional
 	ImageToVideo *ImageToVideo `json:"imageToVideo,omitempty"`
 
 	// videoFrames makes one clip that moves from a start frame to an end frame.
-	// It costs more than imageToVideo. Immutable.
+	// It costs more than imageToVideo.
 	//
-	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="the request can't be changed, as it may already be paid for: create another DaftyJob under a new name",reason=FieldValueForbidden
 	// +optional
 	VideoFrames *VideoFrames `json:"videoFrames,omitempty"`
 
-	// styleExtract extracts a brand style from a web page. Immutable.
+	// styleExtract extracts a brand style from a web page.
 	//
-	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="the request can't be changed, as it may already be paid for: create another DaftyJob under a new name",reason=FieldValueForbidden
 	// +optional
 	StyleExtract *StyleExtract `json:"styleExtract,omitempty"`
 
@@ -214,23 +204,21 @@ type DaftyJobSpec struct {
 	// characters. The number of the attempt is appended. Two DaftyJobs with the
 	// same key and the same API key share one job, if they ask for the same. If
 	// they don't, the second gets the first one's job, or Dafty refuses its key
-	// and the reason is SubmissionUnknown: Dafty doesn't say which. Immutable.
+	// and the reason is SubmissionUnknown: Dafty doesn't say which.
 	//
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=200
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[!-~]+$')",message="must be of printable ASCII characters without blanks, such as spring-campaign-hero"
-	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="idempotencyKey can't be changed, as a request may already be sent with it: create another DaftyJob under a new name",reason=FieldValueForbidden
 	// +optional
 	IdempotencyKey string `json:"idempotencyKey,omitempty"`
 
 	// adoptJobID is the id, a UUID, of a job that already exists at Dafty. It is
 	// followed, cancelled and reported as if this DaftyJob had submitted it;
 	// nothing is submitted. The spec's operation says what kind of job it is.
-	// Only one DaftyJob of a namespace can adopt a job. Immutable.
+	// Only one DaftyJob of a namespace can adopt a job.
 	//
 	// +kubebuilder:validation:MaxLength=2048
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$')",message="must be the id of a job at Dafty, a UUID such as 5f0c4c3e-8b1d-4e43-9d9c-0d7a3a1c2b4f: see status.jobID of the DaftyJob that submitted it, or the job at Dafty"
-	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="adoptJobID can't be changed, as that job is followed: create another DaftyJob under a new name",reason=FieldValueForbidden
 	// +optional
 	AdoptJobID string `json:"adoptJobID,omitempty"`
 
@@ -409,7 +397,8 @@ type DaftyJobStatus struct {
 	// +optional
 	NextAttemptAt *metav1.Time `json:"nextAttemptAt,omitempty"`
 
-	// inputs are what the spec's jobRefs and configMapKeyRefs were resolved to.
+	// inputs are what the spec's jobRefs, assetRefs and configMapKeyRefs were
+	// resolved to.
 	// Every attempt is sent with these.
 	//
 	// +listType=map
@@ -552,8 +541,21 @@ type DaftyJob struct {
 
 	// spec is the desired state of the job. Give exactly one operation:
 	// imageGenerate, imageEdit, imageResize, imageUpscale, imageToVideo,
-	// videoFrames or styleExtract.
+	// videoFrames or styleExtract. It can't be changed later, nor can
+	// idempotencyKey and adoptJobID.
 	//
+	// +kubebuilder:validation:XValidation:rule="has(self.imageGenerate) == has(oldSelf.imageGenerate) && has(self.imageEdit) == has(oldSelf.imageEdit) && has(self.imageResize) == has(oldSelf.imageResize) && has(self.imageUpscale) == has(oldSelf.imageUpscale) && has(self.imageToVideo) == has(oldSelf.imageToVideo) && has(self.videoFrames) == has(oldSelf.videoFrames) && has(self.styleExtract) == has(oldSelf.styleExtract)",message="the operation can't be changed, as it may already be paid for: create another DaftyJob under a new name",reason=FieldValueForbidden
+	// +kubebuilder:validation:XValidation:rule="has(self.adoptJobID) == has(oldSelf.adoptJobID)",message="adoptJobID can't be added or taken away, as a job may already be followed: create another DaftyJob under a new name",reason=FieldValueForbidden
+	// +kubebuilder:validation:XValidation:rule="has(self.idempotencyKey) == has(oldSelf.idempotencyKey)",message="idempotencyKey can't be added or taken away, as a request may already be sent: create another DaftyJob under a new name",reason=FieldValueForbidden
+	// +kubebuilder:validation:XValidation:rule="!has(self.imageGenerate) || !has(oldSelf.imageGenerate) || self.imageGenerate == oldSelf.imageGenerate",message="the request can't be changed, as it may already be paid for: create another DaftyJob under a new name",reason=FieldValueForbidden,fieldPath=".imageGenerate"
+	// +kubebuilder:validation:XValidation:rule="!has(self.imageEdit) || !has(oldSelf.imageEdit) || self.imageEdit == oldSelf.imageEdit",message="the request can't be changed, as it may already be paid for: create another DaftyJob under a new name",reason=FieldValueForbidden,fieldPath=".imageEdit"
+	// +kubebuilder:validation:XValidation:rule="!has(self.imageResize) || !has(oldSelf.imageResize) || self.imageResize == oldSelf.imageResize",message="the request can't be changed, as it may already be paid for: create another DaftyJob under a new name",reason=FieldValueForbidden,fieldPath=".imageResize"
+	// +kubebuilder:validation:XValidation:rule="!has(self.imageUpscale) || !has(oldSelf.imageUpscale) || self.imageUpscale == oldSelf.imageUpscale",message="the request can't be changed, as it may already be paid for: create another DaftyJob under a new name",reason=FieldValueForbidden,fieldPath=".imageUpscale"
+	// +kubebuilder:validation:XValidation:rule="!has(self.imageToVideo) || !has(oldSelf.imageToVideo) || self.imageToVideo == oldSelf.imageToVideo",message="the request can't be changed, as it may already be paid for: create another DaftyJob under a new name",reason=FieldValueForbidden,fieldPath=".imageToVideo"
+	// +kubebuilder:validation:XValidation:rule="!has(self.videoFrames) || !has(oldSelf.videoFrames) || self.videoFrames == oldSelf.videoFrames",message="the request can't be changed, as it may already be paid for: create another DaftyJob under a new name",reason=FieldValueForbidden,fieldPath=".videoFrames"
+	// +kubebuilder:validation:XValidation:rule="!has(self.styleExtract) || !has(oldSelf.styleExtract) || self.styleExtract == oldSelf.styleExtract",message="the request can't be changed, as it may already be paid for: create another DaftyJob under a new name",reason=FieldValueForbidden,fieldPath=".styleExtract"
+	// +kubebuilder:validation:XValidation:rule="!has(self.adoptJobID) || !has(oldSelf.adoptJobID) || self.adoptJobID == oldSelf.adoptJobID",message="adoptJobID can't be changed, as that job is followed: create another DaftyJob under a new name",reason=FieldValueForbidden,fieldPath=".adoptJobID"
+	// +kubebuilder:validation:XValidation:rule="!has(self.idempotencyKey) || !has(oldSelf.idempotencyKey) || self.idempotencyKey == oldSelf.idempotencyKey",message="idempotencyKey can't be changed, as a request may already be sent with it: create another DaftyJob under a new name",reason=FieldValueForbidden,fieldPath=".idempotencyKey"
 	// +required
 	Spec DaftyJobSpec `json:"spec,omitzero"`
 

@@ -57,6 +57,37 @@ type StyleJobReference struct {
 	Name string `json:"name,omitempty"`
 }
 
+// AssetReference names an image that a DaftyAsset of the namespace keeps.
+type AssetReference struct {
+	// name of the DaftyAsset, in the same namespace. Nothing is submitted until it
+	// is Ready; then its result of that moment is taken, once.
+	//
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="must be the name of a DaftyAsset: lower-case letters, digits, '-' and '.', beginning and ending with a letter or digit"
+	// +required
+	Name string `json:"name,omitempty"`
+
+	// index of the variation, from 0. The default is 0.
+	//
+	// +default=0
+	// +kubebuilder:validation:Minimum=0
+	// +optional
+	Index int32 `json:"index,omitempty"`
+}
+
+// StyleAssetReference names a brand style that a DaftyAsset of the namespace keeps.
+type StyleAssetReference struct {
+	// name of the DaftyAsset, in the same namespace. Nothing is submitted until it
+	// is Ready; then its result of that moment is taken, once.
+	//
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="must be the name of a DaftyAsset: lower-case letters, digits, '-' and '.', beginning and ending with a letter or digit"
+	// +required
+	Name string `json:"name,omitempty"`
+}
+
 // ConfigMapKeyReference names one key of a ConfigMap in the DaftyJob's namespace, whose value
 // is an image.
 type ConfigMapKeyReference struct {
@@ -81,12 +112,12 @@ type ConfigMapKeyReference struct {
 
 // ImageTarget names the image that an operation works on: exactly one field is given.
 //
-// +kubebuilder:validation:XValidation:rule="[has(self.id), has(self.jobRef)].filter(given, given).size() == 1",message="give exactly one of id (see status.result.images[].id of the job that made the image) or jobRef (the DaftyJob that makes it)"
+// +kubebuilder:validation:XValidation:rule="[has(self.id), has(self.jobRef), has(self.assetRef)].filter(given, given).size() == 1",message="give exactly one of id (see status.result.images[].id of the job that made the image), jobRef (the DaftyJob that makes it) or assetRef (the DaftyAsset that keeps it)"
 type ImageTarget struct {
 	// id of the image, a UUID: one variation's id, as status.result.images[].id
 	// of the DaftyJob that made it shows it, or that job's id, status.jobID,
 	// which stands for its first image. Dafty's documentation calls it either;
-	// with jobRef, the operator tries both.
+	// with jobRef and assetRef, the operator tries both.
 	//
 	// +kubebuilder:validation:MaxLength=2048
 	// +kubebuilder:validation:XValidation:rule="self.matches('^(?:[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[1-8][0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}|0{8}-0{4}-0{4}-0{4}-0{12}|[fF]{8}-[fF]{4}-[fF]{4}-[fF]{4}-[fF]{12})$')",message="must be a UUID of version 1 to 8, such as 5f0c4c3e-8b1d-4e43-9d9c-0d7a3a1c2b4f: see status.result.images[].id of the job that made the image, or its status.jobID"
@@ -99,11 +130,17 @@ type ImageTarget struct {
 	//
 	// +optional
 	JobRef *JobReference `json:"jobRef,omitempty"`
+
+	// assetRef is a DaftyAsset of the namespace that keeps the image. It is named
+	// to Dafty as with jobRef.
+	//
+	// +optional
+	AssetRef *AssetReference `json:"assetRef,omitempty"`
 }
 
 // ImageReference names a reference image. Exactly one field is given.
 //
-// +kubebuilder:validation:XValidation:rule="[has(self.url), has(self.id), has(self.jobRef), has(self.configMapKeyRef)].filter(given, given).size() == 1",message="give exactly one of url (an https URL), id (of an upload or of the job that made an image), jobRef (the DaftyJob that makes the image) or configMapKeyRef (a picture in a ConfigMap)"
+// +kubebuilder:validation:XValidation:rule="[has(self.url), has(self.id), has(self.jobRef), has(self.assetRef), has(self.configMapKeyRef)].filter(given, given).size() == 1",message="give exactly one of url (an https URL), id (of an upload or of the job that made an image), jobRef (the DaftyJob that makes the image), assetRef (the DaftyAsset that keeps it) or configMapKeyRef (a picture in a ConfigMap)"
 type ImageReference struct {
 	// url of the image, https: at most 2048 characters. Dafty fetches it, and
 	// only from a public address: one within a cluster or a private network never
@@ -133,6 +170,12 @@ type ImageReference struct {
 	// +optional
 	JobRef *JobReference `json:"jobRef,omitempty"`
 
+	// assetRef is a DaftyAsset of the namespace that keeps the image. It is named
+	// to Dafty as with jobRef.
+	//
+	// +optional
+	AssetRef *AssetReference `json:"assetRef,omitempty"`
+
 	// configMapKeyRef is an image in a ConfigMap of the namespace: PNG, JPEG,
 	// GIF or WebP. It is uploaded to Dafty before the job is submitted.
 	//
@@ -142,7 +185,7 @@ type ImageReference struct {
 
 // StyleSource names a brand style: exactly one field is given.
 //
-// +kubebuilder:validation:XValidation:rule="[has(self.id), has(self.jobRef)].filter(given, given).size() == 1",message="give exactly one of id (see status.result.style.id of the job that extracted the style) or jobRef (the DaftyJob that extracts it)"
+// +kubebuilder:validation:XValidation:rule="[has(self.id), has(self.jobRef), has(self.assetRef)].filter(given, given).size() == 1",message="give exactly one of id (see status.result.style.id of the job that extracted the style), jobRef (the DaftyJob that extracts it) or assetRef (the DaftyAsset that keeps it)"
 type StyleSource struct {
 	// id of the style, a UUID: of any saved style of the account. That of an
 	// extracted one is status.result.style.id of its DaftyJob.
@@ -156,6 +199,11 @@ type StyleSource struct {
 	//
 	// +optional
 	JobRef *StyleJobReference `json:"jobRef,omitempty"`
+
+	// assetRef is a DaftyAsset of the namespace that keeps the style.
+	//
+	// +optional
+	AssetRef *StyleAssetReference `json:"assetRef,omitempty"`
 }
 
 // Input is what one reference in the spec was resolved to.
@@ -166,14 +214,14 @@ type Input struct {
 	// +required
 	Field string `json:"field"`
 
-	// source is what the field refers to, such as "DaftyJob spring-hero, image 0"
-	// or "ConfigMap brand, key logo.png".
+	// source is what the field refers to, such as "DaftyJob spring-hero, image
+	// 0", "DaftyAsset brand" or "ConfigMap brand, key logo.png".
 	//
 	// +optional
 	Source string `json:"source,omitempty"`
 
 	// uid of the DaftyJob that the field refers to. One that is created later
-	// under the same name is another.
+	// under the same name is another. Empty for a DaftyAsset.
 	//
 	// +optional
 	UID types.UID `json:"uid,omitempty"`
