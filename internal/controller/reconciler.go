@@ -57,6 +57,8 @@ type Reconciler struct {
 	Clock clock.PassiveClock
 	// DeletionTimeout is how long a deletion waits for a confirmed cancel.
 	DeletionTimeout time.Duration
+	// WithAssets reports whether DaftyAssets are read and watched. Without them, their CRD isn't installed.
+	WithAssets bool
 	// Results tells whether the ConfigMaps of results are as they were written. SetupWithManager sets it.
 	Results ResultVersions
 

@@ -38,16 +38,11 @@ func (r *Reconciler) readReferences(ctx context.Context, job *v1alpha1.DaftyJob)
 		}
 		gathered.Jobs[name] = other
 	}
-	if len(names) > 0 {
-		gathered.Cycle = lifecycle.Cycle(job, func(name string) *v1alpha1.DaftyJob {
-			if read, ok := gathered.Jobs[name]; ok {
-				return read
-			}
-			other, otherErr := r.other(ctx, job, name)
-			err = errors.Join(err, otherErr)
-			return other
-		})
-		if err != nil {
+	if err := r.readAssets(ctx, job, &gathered); err != nil {
+		return gathered, err
+	}
+	if len(names)+len(gathered.Assets) > 0 {
+		if gathered.Cycle, err = r.cycle(ctx, job, &gathered); err != nil {
 			return gathered, err
 		}
 	}
@@ -62,6 +57,69 @@ func (r *Reconciler) readReferences(ctx context.Context, job *v1alpha1.DaftyJob)
 		gathered.Files[lifecycle.FileName(ref)] = read
 	}
 	return gathered, nil
+}
+
+// readAssets reads the DaftyAssets that a job refers to, and the one that made it.
+func (r *Reconciler) readAssets(ctx context.Context, job *v1alpha1.DaftyJob, gathered *lifecycle.References) error {
+	for _, name := range lifecycle.NeedsAssets(job) {
+		asset, err := r.asset(ctx, job.Namespace, name)
+		if err != nil {
+			return err
+		}
+		if gathered.Assets == nil {
+			gathered.Assets = map[string]*v1alpha1.DaftyAsset{}
+		}
+		gathered.Assets[name] = asset
+	}
+	name, uid, made := lifecycle.MadeBy(job)
+	if !made || job.Status.JobID != "" || job.Status.Phase.Final() {
+		return nil
+	}
+	gathered.Maker = &lifecycle.Maker{Name: name}
+	asset, err := r.asset(ctx, job.Namespace, name)
+	if asset != nil && asset.UID == uid {
+		gathered.Maker.Asset = asset
+	}
+	return err
+}
+
+// asset returns a DaftyAsset, nil where there is none.
+func (r *Reconciler) asset(ctx context.Context, namespace, name string) (*v1alpha1.DaftyAsset, error) {
+	if !r.WithAssets {
+		return nil, nil
+	}
+	asset := &v1alpha1.DaftyAsset{}
+	if err := r.Get(ctx, types.NamespacedName{Namespace: namespace, Name: name}, asset); err != nil {
+		if apierrors.IsNotFound(err) {
+			return nil, nil
+		}
+		return nil, fmt.Errorf("reading DaftyAsset %q: %w", name, err)
+	}
+	return asset, nil
+}
+
+// cycle returns the way from a job through what it waits for back to itself, nil where there is none.
+func (r *Reconciler) cycle(ctx context.Context, job *v1alpha1.DaftyJob, read *lifecycle.References) ([]lifecycle.Node, error) {
+	var failed error
+	edges := lifecycle.Edges(func(name string) *v1alpha1.DaftyJob {
+		if name == job.Name {
+			return job
+		}
+		if other, ok := read.Jobs[name]; ok {
+			return other
+		}
+		other, err := r.other(ctx, job, name)
+		failed = errors.Join(failed, err)
+		return other
+	}, func(name string) *v1alpha1.DaftyAsset {
+		if asset, ok := read.Assets[name]; ok {
+			return asset
+		}
+		asset, err := r.asset(ctx, job.Namespace, name)
+		failed = errors.Join(failed, err)
+		return asset
+	})
+	return lifecycle.FindCycle(lifecycle.JobNode(job.Name), edges), failed
 }
 
 // other returns a DaftyJob that job refers to, nil where there is none. The cache may be behind, but it never has job as it was

@@ -372,6 +372,14 @@ func madeImages(n int) *v1alpha1.DaftyJob {
 	return made(v1alpha1.JobResult{Images: images})
 }
 
+// wayOf returns the way through DaftyJobs.
+func wayOf(names ...string) (way []lifecycle.Node) {
+	for _, name := range names {
+		way = append(way, lifecycle.JobNode(name))
+	}
+	return way
+}
+
 // there returns references to these DaftyJobs.
 func there(jobs ...*v1alpha1.DaftyJob) lifecycle.References {
 	gathered := lifecycle.References{Jobs: map[string]*v1alpha1.DaftyJob{}}
@@ -379,6 +387,20 @@ func there(jobs ...*v1alpha1.DaftyJob) lifecycle.References {
 		gathered.Jobs[job.Name] = job
 	}
 	return gathered
+}
+
+const assetUID = types.UID("a55e")
+
+// ofAsset has the job made by the DaftyAsset "campaign".
+func ofAsset(job *v1alpha1.DaftyJob) {
+	job.OwnerReferences = []metav1.OwnerReference{{APIVersion: v1alpha1.GroupVersion.String(), Kind: "DaftyAsset", Name: "campaign", UID: assetUID, Controller: new(true)}}
+}
+
+// readyAsset has a DaftyAsset keep two images of its newest spec.
+func readyAsset(asset *v1alpha1.DaftyAsset) {
+	asset.Status.ObservedGeneration = asset.Generation
+	asset.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionReady, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonCompleted}}
+	asset.Status.Current = &v1alpha1.AssetResult{JobName: asset.Name + "-1a2b", Hash: "1a2b", JobID: otherID, Result: madeImages(2).Status.Result}
 }
 
 var (

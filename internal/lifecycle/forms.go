@@ -22,7 +22,8 @@ import (
 
 // formsOf returns the forms that an image of another DaftyJob can be named in, the first to be sent first.
 func formsOf(s source, in *v1alpha1.Input) (forms []v1alpha1.ReferenceForm) {
-	if s.job == nil || s.style {
+	name, index := s.made()
+	if name == "" || s.style {
 		return nil
 	}
 	if in.URL != "" && !s.target {
@@ -31,7 +32,7 @@ func formsOf(s source, in *v1alpha1.Input) (forms []v1alpha1.ReferenceForm) {
 	if in.ID != "" {
 		forms = append(forms, v1alpha1.ReferenceID)
 	}
-	if in.JobID != "" && in.JobID != in.ID && s.job.Index == 0 { // a job's id stands for its first image
+	if in.JobID != "" && in.JobID != in.ID && index == 0 { // a job's id stands for its first image
 		forms = append(forms, v1alpha1.ReferenceJobID)
 	}
 	return forms

@@ -142,7 +142,7 @@ func moves() []move {
 	}
 	add("the other DaftyJob refers back", waiting, func(w *world) {
 		w.refers.Jobs = map[string]*v1alpha1.DaftyJob{"base": base(v1alpha1.PhasePending, v1alpha1.ReasonWaitingForDependency)}
-		w.refers.Cycle = []string{name, "base", name}
+		w.refers.Cycle = wayOf(name, "base", name)
 	})
 	reading := func(w *world) bool {
 		_, files := lifecycle.Needs(w.job)

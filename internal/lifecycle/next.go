@@ -94,6 +94,8 @@ func (d *decider) next() Decision {
 		return d.neverStarted()
 	case d.isSuspended():
 		return d.suspended()
+	case d.unrecorded():
+		return d.waitForRecord()
 	default:
 		return d.submit()
 	}

@@ -491,7 +491,7 @@ func drawGathered(t *rapid.T, job *v1alpha1.DaftyJob) (gathered lifecycle.Refere
 		}
 		gathered.Jobs[other] = is
 		if rapid.IntRange(0, 3).Draw(t, "circle") == 0 {
-			gathered.Cycle = []string{job.Name, other, job.Name}
+			gathered.Cycle = wayOf(job.Name, other, job.Name)
 		}
 	}
 	gathered.Files = map[string]lifecycle.FileRead{"brand/a.png": oneOf(t, "file", picture, picture, picture, missing, unusable)}

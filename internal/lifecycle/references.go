@@ -3,7 +3,6 @@ package lifecycle
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -36,9 +35,12 @@ func (d *decider) resolveReferences() *Decision {
 			continue
 		}
 		var met *obstacle
-		if s.file != nil {
+		switch {
+		case s.file != nil:
 			met = d.resolveFile(s, in)
-		} else {
+		case s.asset != nil:
+			met = d.resolveAsset(s, in)
+		default:
 			met = d.resolveJob(s, in)
 		}
 		switch {
@@ -79,7 +81,7 @@ func (d *decider) resolveJob(s source, in *v1alpha1.Input) *obstacle {
 	in.UID = other.UID
 	switch other.Status.Phase {
 	case v1alpha1.PhaseCompleted:
-		if problem := pick(s, other, in); problem != "" {
+		if problem := pick(s, other.Status.Result, other.Status.JobID, in); problem != "" {
 			return d.loseTo(v1alpha1.ReasonInvalidReference, fmt.Sprintf("%s refers to %s, but %s", s.field, s, problem))
 		}
 		return nil
@@ -87,8 +89,8 @@ func (d *decider) resolveJob(s source, in *v1alpha1.Input) *obstacle {
 		return d.loseTo(v1alpha1.ReasonDependencyFailed, fmt.Sprintf("%s refers to DaftyJob %q, which is %s%s", s.field, name, other.Status.Phase,
 			describeReady(other)))
 	}
-	if way := d.References.Cycle; len(way) > 1 && way[1] == name {
-		return d.waitFor(v1alpha1.ReasonDependencyCycle, "these DaftyJobs wait for each other: "+strings.Join(way, " → ")+"; delete one of them", true)
+	if met := d.inCycle(JobNode(name)); met != nil {
+		return met
 	}
 	phase := string(other.Status.Phase)
 	if phase == "" {
@@ -106,10 +108,10 @@ func describeReady(job *v1alpha1.DaftyJob) string {
 	return ""
 }
 
-// pick records what s refers to in a job that has completed, and returns what is wrong with that, if anything.
-func pick(s source, other *v1alpha1.DaftyJob, in *v1alpha1.Input) (problem string) {
-	result := other.Status.Result
-	found := v1alpha1.Input{JobID: other.Status.JobID}
+// pick records what s refers to in the result of a job that has completed, and returns what is wrong with that, if anything.
+func pick(s source, result *v1alpha1.JobResult, jobID string, in *v1alpha1.Input) (problem string) {
+	found := v1alpha1.Input{JobID: jobID}
+	_, index := s.made()
 	switch made := describeMade(result); {
 	case s.style && (result == nil || result.Style == nil):
 		return "that one made " + made + ", and no style"
@@ -117,10 +119,10 @@ func pick(s source, other *v1alpha1.DaftyJob, in *v1alpha1.Input) (problem strin
 		found.ID = result.Style.ID
 	case result == nil || len(result.Images) == 0:
 		return "that one made " + made + ", and no image"
-	case int(s.job.Index) >= len(result.Images):
+	case int(index) >= len(result.Images):
 		return fmt.Sprintf("that one made %s, and counting begins at 0", made)
 	default:
-		image := result.Images[s.job.Index]
+		image := result.Images[index]
 		found.ID = image.ID
 		if fitsReference(image.URL) {
 			found.URL = image.URL
@@ -235,6 +237,7 @@ func (d *decider) waitFor(reason, message string, forPerson bool) *obstacle {
 // sourceReasons are the reasons of a job that waits for what it refers to.
 var sourceReasons = []string{
 	v1alpha1.ReasonDependencyCycle,
+	v1alpha1.ReasonInvalidReference,
 	v1alpha1.ReasonUnusableFile,
 	v1alpha1.ReasonWaitingForDependency,
 }

@@ -2,7 +2,6 @@ package lifecycle_test
 
 import (
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -183,12 +182,12 @@ var dependencies = []row{
 	},
 	{
 		name: "DaftyJobs that wait for each other", given: upscaled, known: with(keyA),
-		gathered: lifecycle.References{Jobs: there(base(PhasePending, ReasonWaitingForDependency)).Jobs, Cycle: []string{"hero", "base", "hero"}},
+		gathered: lifecycle.References{Jobs: there(base(PhasePending, ReasonWaitingForDependency)).Jobs, Cycle: wayOf("hero", "base", "hero")},
 		then:     needs(ReasonDependencyCycle, "wait for each other: hero → base → hero; delete one of them"),
 	},
 	{
 		name: "a circle through another reference is told before what only takes time", given: newJob(edited), known: with(keyA),
-		gathered: lifecycle.References{Jobs: there(base(PhasePending, ReasonWaitingForDependency), base(PhasePending, ReasonWaitingForDependency, func(job *DaftyJob) { job.Name, job.UID = "second", "5ec0" })).Jobs, Cycle: []string{"hero", "second", "hero"}},
+		gathered: lifecycle.References{Jobs: there(base(PhasePending, ReasonWaitingForDependency), base(PhasePending, ReasonWaitingForDependency, func(job *DaftyJob) { job.Name, job.UID = "second", "5ec0" })).Jobs, Cycle: wayOf("hero", "second", "hero")},
 		then:     needs(ReasonDependencyCycle, "wait for each other: hero → second → hero; delete one of them"),
 	},
 }
@@ -443,51 +442,6 @@ var lostInputs = []row{
 		name: "inputs lost once Dafty has the job: they aren't needed", given: newJob(upscaling(0), taken(PhaseQueued)), known: with(keyA),
 		then: then{phase: PhaseQueued, way: inProgress, reason: ReasonQueued, step: lifecycle.Follow{}},
 	},
-}
-
-// named returns a DaftyJob that waits for others, by name.
-func named(name string, on ...string) *DaftyJob {
-	job := newJob()
-	job.Name = name
-	for _, other := range on {
-		job.Spec.ImageGenerate.References = append(job.Spec.ImageGenerate.References, ImageReference{JobRef: &JobReference{Name: other}})
-	}
-	return job
-}
-
-func TestCycle(t *testing.T) {
-	ended := func(job *DaftyJob) *DaftyJob { says(PhaseCancelled, ReasonCancelled)(job); return job }
-	running := func(job *DaftyJob) *DaftyJob { job.Status.JobID = jobID; return job }
-	resolved := func(job *DaftyJob) *DaftyJob { input("imageGenerate.references[0]", "", imageID)(job); return job }
-	for _, row := range []struct {
-		name string
-		jobs []*DaftyJob // the first is asked about
-		want string
-	}{
-		{"no reference", []*DaftyJob{named("a")}, ""},
-		{"a chain", []*DaftyJob{named("a", "b"), named("b", "c"), named("c")}, ""},
-		{"one that isn't there", []*DaftyJob{named("a", "b")}, ""},
-		{"itself", []*DaftyJob{named("a", "a")}, "a a"},
-		{"two", []*DaftyJob{named("a", "b"), named("b", "a")}, "a b a"},
-		{"three", []*DaftyJob{named("a", "b"), named("b", "c"), named("c", "a")}, "a b c a"},
-		{"by the second reference", []*DaftyJob{named("a", "b", "c"), named("b"), named("c", "a")}, "a c a"},
-		{"waiting for a circle isn't being in it", []*DaftyJob{named("a", "b"), named("b", "c"), named("c", "b")}, ""},
-		{"two ways to one", []*DaftyJob{named("a", "b", "c"), named("b", "d"), named("c", "d"), named("d")}, ""},
-		{"one that has ended waits for nothing", []*DaftyJob{named("a", "b"), ended(named("b", "a"))}, ""},
-		{"one that runs waits for nothing", []*DaftyJob{named("a", "b"), running(named("b", "a"))}, ""},
-		{"one that has what it waited for", []*DaftyJob{named("a", "b"), resolved(named("b", "a"))}, ""},
-	} {
-		t.Run(row.name, func(t *testing.T) {
-			all := map[string]*DaftyJob{}
-			for _, job := range row.jobs {
-				all[job.Name] = job
-			}
-			got := lifecycle.Cycle(row.jobs[0], func(name string) *DaftyJob { return all[name] })
-			if is := strings.Join(got, " "); is != row.want {
-				t.Errorf("cycle is %q, want %q", is, row.want)
-			}
-		})
-	}
 }
 
 func TestNeeds(t *testing.T) {

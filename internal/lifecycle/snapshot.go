@@ -26,8 +26,12 @@ type Snapshot struct {
 type References struct {
 	// Jobs are the DaftyJobs that are there, by name.
 	Jobs map[string]*v1alpha1.DaftyJob
-	// Cycle is the way back to the job itself (see the function of that name).
-	Cycle []string
+	// Assets are the DaftyAssets that are there, by name.
+	Assets map[string]*v1alpha1.DaftyAsset
+	// Maker is the DaftyAsset that made the job, nil where none did (see MadeBy).
+	Maker *Maker
+	// Cycle is the way from the job through what it waits for back to itself, nil where there is none (see FindCycle).
+	Cycle []Node
 	// Files are the files, by FileName.
 	Files map[string]FileRead
 	// Adopter is the name of another DaftyJob that is to follow the job of spec.adoptJobID instead, empty where there is
@@ -35,6 +39,13 @@ type References struct {
 	Adopter string
 	// ResultChanged reports whether the ConfigMap of the result may differ from what status says was written.
 	ResultChanged bool
+}
+
+// Maker is the DaftyAsset that made a DaftyJob.
+type Maker struct {
+	Name string
+	// Asset is nil where there is none of that name, or it is another than the one that made the DaftyJob.
+	Asset *v1alpha1.DaftyAsset
 }
 
 // FileName returns the name of a file within its namespace.

@@ -12,8 +12,9 @@ import (
 // source is a field of a spec that refers to another object of the namespace.
 type source struct {
 	field string
-	// One of the two is set. A style has no index.
+	// One of the three is set. A style has no index.
 	job   *v1alpha1.JobReference
+	asset *v1alpha1.AssetReference
 	file  *v1alpha1.ConfigMapKeyReference
 	style bool
 	// target reports whether the field names an image that is to be worked on, not one to go by.
@@ -23,27 +24,43 @@ type source struct {
 }
 
 func (s source) String() string {
-	switch {
-	case s.file != nil:
+	if s.file != nil {
 		return fmt.Sprintf("ConfigMap %s, key %s", s.file.Name, s.file.Key)
-	case s.style:
-		return "DaftyJob " + s.job.Name
-	default:
-		return fmt.Sprintf("DaftyJob %s, image %d", s.job.Name, s.job.Index)
 	}
+	maker := JobNode
+	if s.asset != nil {
+		maker = AssetNode
+	}
+	name, index := s.made()
+	if s.style {
+		return maker(name).String()
+	}
+	return fmt.Sprintf("%s, image %d", maker(name), index)
+}
+
+// made returns the name of the DaftyJob or DaftyAsset that s refers to, empty where it is a file, and the index of the image.
+func (s source) made() (name string, index int32) {
+	switch {
+	case s.job != nil:
+		return s.job.Name, s.job.Index
+	case s.asset != nil:
+		return s.asset.Name, s.asset.Index
+	}
+	return "", 0
 }
 
 // sources returns the fields of a spec that refer to other objects, in order.
 func sources(spec *v1alpha1.DaftyJobSpec) []source {
 	var all []source
 	target := func(field string, to *v1alpha1.ImageTarget) {
-		if to.JobRef != nil {
-			all = append(all, source{field: field, job: to.JobRef, target: true, set: func(in *v1alpha1.Input) { *to = v1alpha1.ImageTarget{ID: sent(in)} }})
+		if to.JobRef != nil || to.AssetRef != nil {
+			all = append(all, source{field: field, job: to.JobRef, asset: to.AssetRef, target: true,
+				set: func(in *v1alpha1.Input) { *to = v1alpha1.ImageTarget{ID: sent(in)} }})
 		}
 	}
 	reference := func(field string, to *v1alpha1.ImageReference) {
-		if to.JobRef != nil || to.ConfigMapKeyRef != nil {
-			all = append(all, source{field: field, job: to.JobRef, file: to.ConfigMapKeyRef,
+		if to.JobRef != nil || to.AssetRef != nil || to.ConfigMapKeyRef != nil {
+			all = append(all, source{field: field, job: to.JobRef, asset: to.AssetRef, file: to.ConfigMapKeyRef,
 				set: func(in *v1alpha1.Input) { *to = v1alpha1.ImageReference{ID: sent(in)} }})
 		}
 	}
@@ -53,9 +70,14 @@ func sources(spec *v1alpha1.DaftyJobSpec) []source {
 		}
 	}
 	if r := spec.ImageGenerate; r != nil {
-		if style := r.Style; style != nil && style.JobRef != nil {
-			all = append(all, source{field: "imageGenerate.style", job: &v1alpha1.JobReference{Name: style.JobRef.Name}, style: true,
-				set: func(in *v1alpha1.Input) { *style = v1alpha1.StyleSource{ID: sent(in)} }})
+		if style := r.Style; style != nil && (style.JobRef != nil || style.AssetRef != nil) {
+			s := source{field: "imageGenerate.style", style: true, set: func(in *v1alpha1.Input) { *style = v1alpha1.StyleSource{ID: sent(in)} }}
+			if style.JobRef != nil {
+				s.job = &v1alpha1.JobReference{Name: style.JobRef.Name}
+			} else {
+				s.asset = &v1alpha1.AssetReference{Name: style.AssetRef.Name}
+			}
+			all = append(all, s)
 		}
 		references("imageGenerate.references", r.References)
 	}
@@ -90,14 +112,11 @@ func DependsOn(spec *v1alpha1.DaftyJobSpec) []string {
 	return names
 }
 
-// Needs returns what is still to be read before a job can be submitted: DaftyJobs by name, and files.
+// Needs returns what is still to be read before a job can be submitted: DaftyJobs by name, and files. NeedsAssets is the same for
+// DaftyAssets.
 func Needs(job *v1alpha1.DaftyJob) (jobs []string, files []v1alpha1.ConfigMapKeyReference) {
-	if job.Status.JobID != "" || job.Status.Phase.Final() {
-		return nil, nil
-	}
-	for _, s := range sources(&job.Spec) {
+	for _, s := range needed(job) {
 		switch {
-		case sent(findInput(job.Status.Inputs, s)) != "" && (s.file == nil || job.Status.InDoubt()):
 		case s.file != nil && !slices.Contains(files, *s.file):
 			files = append(files, *s.file)
 		case s.job != nil && !slices.Contains(jobs, s.job.Name):
@@ -105,6 +124,16 @@ func Needs(job *v1alpha1.DaftyJob) (jobs []string, files []v1alpha1.ConfigMapKey
 		}
 	}
 	return jobs, files
+}
+
+// needed returns what a job refers to and has still to be read before it can be submitted.
+func needed(job *v1alpha1.DaftyJob) []source {
+	if job.Status.JobID != "" || job.Status.Phase.Final() {
+		return nil
+	}
+	return slices.DeleteFunc(sources(&job.Spec), func(s source) bool {
+		return sent(findInput(job.Status.Inputs, s)) != "" && (s.file == nil || job.Status.InDoubt())
+	})
 }
 
 // SeenUID returns the uid of a DaftyJob that a job refers to, as it was first seen; empty where it wasn't yet.
@@ -146,30 +175,4 @@ func withReferences(spec *v1alpha1.DaftyJobSpec, inputs []v1alpha1.Input) (*v1al
 		s.set(in)
 	}
 	return spec, nil
-}
-
-// Cycle returns the way from a job through what it waits for back to itself, by names, and nothing where there is no such way.
-// read returns a DaftyJob of the namespace, nil where it isn't there.
-func Cycle(job *v1alpha1.DaftyJob, read func(name string) *v1alpha1.DaftyJob) []string {
-	seen := map[string]bool{}
-	var walk func(from *v1alpha1.DaftyJob, way []string) []string
-	walk = func(from *v1alpha1.DaftyJob, way []string) []string {
-		names, _ := Needs(from)
-		for _, name := range names {
-			if name == job.Name {
-				return append(slices.Clone(way), name)
-			}
-			if seen[name] {
-				continue
-			}
-			seen[name] = true
-			if next := read(name); next != nil {
-				if found := walk(next, append(slices.Clone(way), name)); found != nil {
-					return found
-				}
-			}
-		}
-		return nil
-	}
-	return walk(job, []string{job.Name})
 }

@@ -22,6 +22,7 @@ import (
 const namespace = "ns"
 
 var (
+	assetResource     = schema.GroupResource{Group: v1alpha1.GroupVersion.Group, Resource: "daftyassets"}
 	jobResource       = schema.GroupResource{Group: v1alpha1.GroupVersion.Group, Resource: "daftyjobs"}
 	configMapResource = schema.GroupResource{Resource: "configmaps"}
 )

@@ -40,6 +40,8 @@ func (c apiClient) Get(ctx context.Context, key client.ObjectKey, obj client.Obj
 			mutate(obj)
 		}
 		return nil
+	case *v1alpha1.DaftyAsset:
+		return apierrors.NewNotFound(assetResource, key.Name) // there are none
 	case *corev1.Secret:
 		if err := c.read("get secret " + key.Name); err != nil {
 			return err

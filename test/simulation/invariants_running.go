@@ -125,6 +125,9 @@ func (inv *invariants) waitsForUser(job *v1alpha1.DaftyJob) bool {
 	return false
 }
 
+// noAsset returns the DaftyAsset of a name: there are none.
+func noAsset(string) *v1alpha1.DaftyAsset { return nil }
+
 // waitsForOther reports whether an object says that it waits for what isn't there or doesn't go on, and rightly so.
 func (inv *invariants) waitsForOther(job *v1alpha1.DaftyJob, depth int) bool {
 	reason := readyOf(job).Reason
@@ -134,7 +137,7 @@ func (inv *invariants) waitsForOther(job *v1alpha1.DaftyJob, depth int) bool {
 			return other.UID != job.UID && other.Spec.AdoptJobID == job.Spec.AdoptJobID
 		})
 	case reason == v1alpha1.ReasonDependencyCycle:
-		return len(lifecycle.Cycle(job, inv.env.api.get)) > 0
+		return len(lifecycle.FindCycle(lifecycle.JobNode(job.Name), lifecycle.Edges(inv.env.api.get, noAsset))) > 0
 	case reason != v1alpha1.ReasonWaitingForDependency, depth > len(jobNames):
 		return false
 	}

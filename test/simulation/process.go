@@ -62,7 +62,7 @@ func (e *env) start(slot string) {
 	registry := account.NewRegistry(p.ctx, account.Config{Client: client, Wake: p.wake, Sender: p.id, Now: processClock{p}.Now})
 	p.reconciler = &controller.Reconciler{
 		Client: apiClient{p: p}, Live: liveReader{p: p}, Recorder: recorder{p}, Accounts: registry, Clock: processClock{p},
-		DeletionTimeout: cmp.Or(e.mutation.deletionTimeout, deletionTimeout), Results: p.results,
+		DeletionTimeout: cmp.Or(e.mutation.deletionTimeout, deletionTimeout), Results: p.results, WithAssets: true,
 	}
 	e.trace.add(p.id, "starts")
 	p.jobs = newJobCache(p)
