@@ -4,9 +4,21 @@ import (
 	"maps"
 
 	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
+	"dafty.ai/dafty-operator/internal/resultmap"
 )
+
+// ByObject returns what the cache is to keep of each kind of object: DaftyJobs as TransformForCache leaves them, and the ConfigMaps of
+// results as package resultmap watches them.
+func ByObject() map[client.Object]cache.ByObject {
+	return map[client.Object]cache.ByObject{
+		&v1alpha1.DaftyJob{}: {Transform: TransformForCache},
+		resultmap.Metadata(): resultmap.ByObject(),
+	}
+}
 
 // TransformForCache takes out of a DaftyJob what the operator never reads, before it is kept in memory: who wrote which field, what
 // kubectl applied last, and the request of a job that has ended. Patches name only what changes, so that nothing of

@@ -25,6 +25,7 @@ import (
 	"dafty.ai/dafty-operator/internal/account"
 	"dafty.ai/dafty-operator/internal/lifecycle"
 	"dafty.ai/dafty-operator/internal/metrics"
+	"dafty.ai/dafty-operator/internal/resultmap"
 	"dafty.ai/dafty-operator/internal/tracing"
 )
 
@@ -60,10 +61,10 @@ type Reconciler struct {
 	// WithAssets reports whether DaftyAssets are read and watched. Without them, their CRD isn't installed.
 	WithAssets bool
 	// Results tells whether the ConfigMaps of results are as they were written. SetupWithManager sets it.
-	Results ResultVersions
+	Results resultmap.Versions
 
 	writes   expectations
-	results  resultMemory
+	results  resultmap.Memory
 	recalled recalled
 	secrets  secretReads
 	refusals refusals
@@ -80,14 +81,14 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, wak
 	if err := mgr.Add(metrics.NewRunning(mgr.GetCache(), r.Accounts)); err != nil {
 		return err
 	}
-	results := newResultWatch(mgr.GetCache())
+	results := resultmap.NewWatch(mgr.GetCache(), Kind)
 	r.Results = results
 	return ctrl.NewControllerManagedBy(mgr).
 		Named(Name).
 		For(&v1alpha1.DaftyJob{}).
 		Watches(&v1alpha1.DaftyJob{}, handler.EnqueueRequestsFromMapFunc(r.dependents)).
 		WatchesRawSource(source.Func(wakeups.start)).
-		WatchesRawSource(source.Func(results.start)).
+		WatchesRawSource(source.Func(results.Start)).
 		WithOptions(controller.Options{MaxConcurrentReconciles: workers, RateLimiter: NewRateLimiter()}).
 		Complete(r)
 }
@@ -166,5 +167,5 @@ func (r *Reconciler) forget(name types.NamespacedName) {
 	r.Accounts.Forget(name)
 	r.writes.forget(name)
 	r.refusals.forget(name)
-	r.results.forget(name)
+	r.results.Forget(name)
 }

@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
+	"dafty.ai/dafty-operator/internal/apierror"
 	"dafty.ai/dafty-operator/internal/lifecycle"
 )
 
@@ -83,7 +84,7 @@ func (r *refusals) refused(job *v1alpha1.DaftyJob, write lifecycle.Write, err er
 		w.refusal = nil // it is another, or the clock was set back
 	}
 	w.newest = now
-	met := lifecycle.Refusal{Write: write, Message: describeError(err), Lasting: lasting(err), Since: now}
+	met := lifecycle.Refusal{Write: write, Message: apierror.Describe(err), Lasting: apierror.IsLasting(err), Since: now}
 	switch kept := w.refusal; {
 	case kept == nil:
 		w.refusal, w.worded = &met, now

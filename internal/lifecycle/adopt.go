@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
 )
@@ -25,9 +26,10 @@ func (d *decider) unverifiedID() bool {
 	return d.status.JobID != "" && d.Job.Spec.AdoptJobID == "" && !seen && !before
 }
 
-// Annotation returns the value of v1alpha1.JobAnnotation for a job's id.
-func Annotation(job *v1alpha1.DaftyJob, id string) string {
-	return job.Namespace + "/" + job.Name + ":" + id
+// Annotation returns the value of v1alpha1.JobAnnotation for a DaftyJob and its job's id, and that of v1alpha1.ResultOfAnnotation for
+// the owner of a result.
+func Annotation(object metav1.Object, id string) string {
+	return object.GetNamespace() + "/" + object.GetName() + ":" + id
 }
 
 // Annotated returns the job's id from the annotation, empty where it has none for this very object: one that was

@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"dafty.ai/dafty-operator/internal/controller"
+	"dafty.ai/dafty-operator/internal/resultmap"
 )
 
 // resultCache is what a process's watch has shown it of the ConfigMaps that have the label of results. It breaks, and lags, with
@@ -42,12 +43,12 @@ func (c *resultCache) list() {
 	clear(c.asked)
 }
 
-// ResultVersion implements controller.ResultVersions.
-func (c *resultCache) ResultVersion(_ context.Context, configMap, job types.NamespacedName) (version string, known bool) {
+// Version implements resultmap.Versions.
+func (c *resultCache) Version(_ context.Context, configMap, owner types.NamespacedName) (version string, known bool) {
 	c.p.env.mu.Lock()
 	defer c.p.env.mu.Unlock()
 	if !c.listed || c.p.env.mutation.noResultWatch {
-		c.asked[job.Name] = true
+		c.asked[owner.Name] = true
 		return "", false
 	}
 	if seen := c.seen[configMap.Name]; seen != nil {
@@ -89,7 +90,7 @@ func (c *resultCache) show(name string, after *corev1.ConfigMap) {
 		if configMap == nil {
 			continue
 		}
-		if owner := controller.ResultOwner(configMap); owner != "" {
+		if owner := resultmap.OwnerOf(configMap, controller.Kind); owner != "" {
 			c.p.queue.add(owner, 0)
 		}
 	}

@@ -1,4 +1,4 @@
-package controller
+package resultmap
 
 import (
 	"sync"
@@ -18,9 +18,9 @@ const (
 	restoreWithin = 30 * time.Second
 )
 
-// resultMemory is what this process remembers of the ConfigMaps of results, by DaftyJob. It is a saving: without it, they are
-// read.
-type resultMemory struct {
+// Memory is what this process remembers of the ConfigMaps of all owners of one kind. It is a saving: without it, they are read.
+// Its zero value is ready to use.
+type Memory struct {
 	mu sync.Mutex
 	// right are the versions of those that were found right since status was written.
 	right map[types.NamespacedName]string
@@ -34,41 +34,41 @@ type restoration struct {
 	last  time.Time
 }
 
-func (m *resultMemory) remember(job types.NamespacedName, version string) {
+func (m *Memory) remember(owner types.NamespacedName, version string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.right == nil {
 		m.right = map[types.NamespacedName]string{}
 	}
-	m.right[job] = version
+	m.right[owner] = version
 }
 
-func (m *resultMemory) isRight(job types.NamespacedName, version string) bool {
+func (m *Memory) isRight(owner types.NamespacedName, version string) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	right, ok := m.right[job]
+	right, ok := m.right[owner]
 	return ok && right == version
 }
 
-func (m *resultMemory) restored(job types.NamespacedName, now time.Time) {
+func (m *Memory) restored(owner types.NamespacedName, now time.Time) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.restorations == nil {
 		m.restorations = map[types.NamespacedName]restoration{}
 	}
-	last := m.restorations[job]
+	last := m.restorations[owner]
 	if now.Sub(last.last) > contestedFor {
 		last.count = 0
 	}
-	m.restorations[job] = restoration{count: last.count + 1, last: now}
+	m.restorations[owner] = restoration{count: last.count + 1, last: now}
 }
 
 // restoreAfter returns how long the next restoration is to wait, 0 where it isn't to: who changes a ConfigMap each time that it is put
 // right is a program, and two of them would go on as fast as they can.
-func (m *resultMemory) restoreAfter(job types.NamespacedName, now time.Time) time.Duration {
+func (m *Memory) restoreAfter(owner types.NamespacedName, now time.Time) time.Duration {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	last := m.restorations[job]
+	last := m.restorations[owner]
 	since := now.Sub(last.last)
 	if last.count < contestedFrom || since > contestedFor {
 		return 0
@@ -76,9 +76,10 @@ func (m *resultMemory) restoreAfter(job types.NamespacedName, now time.Time) tim
 	return max(0, dafty.Backoff(2*time.Second, last.count-contestedFrom+1, restoreWithin)-since)
 }
 
-func (m *resultMemory) forget(job types.NamespacedName) {
+// Forget forgets an owner that is gone.
+func (m *Memory) Forget(owner types.NamespacedName) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	delete(m.right, job)
-	delete(m.restorations, job)
+	delete(m.right, owner)
+	delete(m.restorations, owner)
 }

@@ -1,4 +1,4 @@
-package controller
+package resultmap
 
 import (
 	"context"
@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
+	"dafty.ai/dafty-operator/internal/apierror"
 	"dafty.ai/dafty-operator/internal/lifecycle"
 )
 
@@ -23,20 +24,20 @@ func contested(name types.NamespacedName, done string, wait time.Duration) lifec
 }
 
 // unreadable returns the outcome for a ConfigMap that the API server doesn't show. Where it doesn't even refuse, nothing is known.
-func (r *Reconciler) unreadable(ctx context.Context, name string, err error) lifecycle.StoreOutcome {
+func unreadable(ctx context.Context, name string, err error) lifecycle.StoreOutcome {
 	log.FromContext(ctx).Error(err, "reading the ConfigMap of the result", "configMap", name)
-	words := describeError(err)
+	words := apierror.Describe(err)
 	return lifecycle.StoreOutcome{
-		Unknown: !lasting(err),
+		Unknown: !apierror.IsLasting(err),
 		Problem: fmt.Sprintf("ConfigMap %q can't be read: %s; it is tried again. If it lasts, a cluster administrator must look at the API server, "+
 			"and at the operator's rights", name, words),
 	}
 }
 
 // refused returns the outcome for a ConfigMap that the API server doesn't let be written.
-func (r *Reconciler) refused(ctx context.Context, configMap *corev1.ConfigMap, err error) lifecycle.StoreOutcome {
+func refused(ctx context.Context, configMap *corev1.ConfigMap, err error) lifecycle.StoreOutcome {
 	log.FromContext(ctx).Error(err, "writing the ConfigMap of the result", "configMap", configMap.Name)
-	words := describeError(err)
+	words := apierror.Describe(err)
 	advice := "labels and annotations that a policy asks for can be given in spec.resultConfigMapMetadata"
 	switch {
 	case configMap.Immutable != nil && *configMap.Immutable:

@@ -1,4 +1,5 @@
-package controller
+// Package apierror reads the errors of the API server.
+package apierror
 
 import (
 	"errors"
@@ -12,8 +13,8 @@ import (
 // maxWords bounds what is told of the API server's words, in characters.
 const maxWords = 400
 
-// lasting reports whether an error is a verdict on the write, which stays the same however often it is tried.
-func lasting(err error) bool {
+// IsLasting reports whether an error is a verdict on the write, which stays the same however often it is tried.
+func IsLasting(err error) bool {
 	var refusal apierrors.APIStatus
 	if !errors.As(err, &refusal) {
 		return false
@@ -26,8 +27,8 @@ func lasting(err error) bool {
 	}
 }
 
-// describeError returns what the API server said, on one line and not too long; where it said nothing, what happened.
-func describeError(err error) string {
+// Describe returns what the API server said, on one line and not too long; where it said nothing, what happened.
+func Describe(err error) string {
 	words := err.Error()
 	var refusal apierrors.APIStatus
 	if errors.As(err, &refusal) && refusal.Status().Message != "" {

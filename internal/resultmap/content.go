@@ -1,4 +1,4 @@
-package controller
+package resultmap
 
 import (
 	"crypto/sha256"
@@ -17,43 +17,41 @@ import (
 	"dafty.ai/dafty-operator/internal/lifecycle"
 )
 
-// resultContent is what a ConfigMap is to hold of a result. Labels and annotations that others have put there stay, its data
+// content is what a ConfigMap is to hold of a result. Labels and annotations that others have put there stay, its data
 // are these and no others.
-type resultContent struct {
+type content struct {
 	owner       metav1.OwnerReference
 	labels      map[string]string
 	annotations map[string]string
 	data        map[string]string
 }
 
-// contentOf returns what the ConfigMap of a DaftyJob is to hold of the result of a job at Dafty.
-func contentOf(job *v1alpha1.DaftyJob, jobID string, result *v1alpha1.JobResult) resultContent {
-	owner := metav1.NewControllerRef(job, v1alpha1.GroupVersion.WithKind(kind))
-	owner.BlockOwnerDeletion = nil // which some clusters let nobody set who may not write finalizers
-	content := resultContent{
-		owner:       *owner,
+// contentOf returns what an owner's ConfigMap is to hold of the result of a job at Dafty.
+func contentOf(owner *Owner, jobID string, result *v1alpha1.JobResult) content {
+	wanted := content{
+		owner:       owner.reference(),
 		labels:      map[string]string{},
 		annotations: map[string]string{},
 		data:        resultData(result),
 	}
-	if given := job.Spec.ResultConfigMapMetadata; given != nil {
+	if given := owner.Metadata; given != nil {
 		for key, value := range given.Labels {
-			content.labels[key] = string(value)
+			wanted.labels[key] = string(value)
 		}
 		for key, value := range given.Annotations {
-			content.annotations[key] = string(value)
+			wanted.annotations[key] = string(value)
 		}
-		content.annotations[v1alpha1.ResultMetadataAnnotation] = givenKeys{
+		wanted.annotations[v1alpha1.ResultMetadataAnnotation] = givenKeys{
 			Labels: slices.Sorted(maps.Keys(given.Labels)), Annotations: slices.Sorted(maps.Keys(given.Annotations)),
 		}.String()
 	}
-	content.labels[v1alpha1.ResultLabel] = v1alpha1.ResultLabelValue
-	content.annotations[v1alpha1.ResultOfAnnotation] = lifecycle.Annotation(job, jobID)
-	return content
+	wanted.labels[v1alpha1.ResultLabel] = v1alpha1.ResultLabelValue
+	wanted.annotations[v1alpha1.ResultOfAnnotation] = lifecycle.Annotation(owner, jobID)
+	return wanted
 }
 
 // digest tells a content from others.
-func (c *resultContent) digest() string {
+func (c *content) digest() string {
 	raw, err := json.Marshal([]any{c.owner.UID, c.labels, c.annotations, c.data})
 	if err != nil {
 		panic(err) // it is made of strings
@@ -63,18 +61,18 @@ func (c *resultContent) digest() string {
 }
 
 // version returns the value of status.resultConfigMapVersion for a ConfigMap that holds the content.
-func (c *resultContent) version(of *corev1.ConfigMap) string {
+func (c *content) version(of *corev1.ConfigMap) string {
 	return of.ResourceVersion + "-" + c.digest()
 }
 
 // recorded reports whether status says that the ConfigMap was written just so. What is missing in it now is somebody's doing.
-func (c *resultContent) recorded(job *v1alpha1.DaftyJob) bool {
-	_, digest, _ := strings.Cut(job.Status.ResultConfigMapVersion, "-")
-	return job.Status.ResultConfigMap == job.Spec.ResultConfigMap && digest == c.digest()
+func (c *content) recorded(owner *Owner) bool {
+	_, digest, _ := strings.Cut(owner.StoredVersion, "-")
+	return owner.StoredIn == owner.ConfigMap && digest == c.digest()
 }
 
 // put makes a ConfigMap hold the content. What was there of an earlier spec.resultConfigMapMetadata goes.
-func (c *resultContent) put(to *corev1.ConfigMap) {
+func (c *content) put(to *corev1.ConfigMap) {
 	before := keysFrom(to.Annotations[v1alpha1.ResultMetadataAnnotation])
 	to.Labels = replaced(to.Labels, before.Labels, c.labels)
 	to.Annotations = replaced(to.Annotations, append(before.Annotations, v1alpha1.ResultMetadataAnnotation), c.annotations)
@@ -90,7 +88,7 @@ func (c *resultContent) put(to *corev1.ConfigMap) {
 }
 
 // sameData reports whether a ConfigMap has the data of the content, and no others.
-func (c *resultContent) sameData(of *corev1.ConfigMap) bool {
+func (c *content) sameData(of *corev1.ConfigMap) bool {
 	return maps.Equal(of.Data, c.data) && len(of.BinaryData) == 0
 }
 
