@@ -22,6 +22,7 @@ import (
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 
@@ -76,7 +77,7 @@ func run(o *options) error {
 	if err != nil {
 		return fmt.Errorf("no cluster to connect to; give --kubeconfig or set KUBECONFIG: %w", err)
 	}
-	mgr, err := o.newManager(config)
+	mgr, withAssets, err := o.newManager(config)
 	if err != nil {
 		return err
 	}
@@ -85,7 +86,7 @@ func run(o *options) error {
 	signalled := ctrl.SetupSignalHandler()
 	ctx, end := context.WithCancel(context.Background())
 	defer end()
-	accounts, err := o.setUpController(ctx, mgr, limits)
+	accounts, err := o.setUpController(ctx, mgr, limits, withAssets)
 	if err != nil {
 		return err
 	}
@@ -112,29 +113,33 @@ func run(o *options) error {
 	return nil
 }
 
-// newManager returns a manager with its leader election.
-func (o *options) newManager(config *rest.Config) (ctrl.Manager, error) {
+// newManager returns a manager with its leader election, and whether it can watch DaftyAssets.
+func (o *options) newManager(config *rest.Config) (mgr ctrl.Manager, withAssets bool, err error) {
 	scheme := runtime.NewScheme()
 	utilruntime.Must(clientgoscheme.AddToScheme(scheme))
 	utilruntime.Must(v1alpha1.AddToScheme(scheme))
 
-	managed := o.manager(scheme)
+	withAssets, err = o.assetsWatchable(config, scheme, ctrl.Log)
+	if err != nil {
+		return nil, false, err
+	}
+	managed := o.manager(scheme, withAssets)
 	elected, err := lease.New(config, o.leaderNamespace, o.leaderID, o.leaseTiming)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	managed.LeaderElectionResourceLockInterface, managed.LeaderElectionID = elected, o.leaderID // the latter for its metric
-	mgr, err := ctrl.NewManager(config, managed)
+	mgr, err = ctrl.NewManager(config, managed)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	elected.Record(mgr.GetEventRecorderFor(elected.Identity())) //nolint:staticcheck // The leader election knows only the older events.
-	return mgr, mgr.AddHealthzCheck("leader-election", elected.Healthy)
+	return mgr, withAssets, mgr.AddHealthzCheck("leader-election", elected.Healthy)
 }
 
 // setUpController adds the controller and its readiness to the manager, and returns the accounts that make the calls to Dafty until
 // ctx ends.
-func (o *options) setUpController(ctx context.Context, mgr ctrl.Manager, limits account.Limits) (*account.Registry, error) {
+func (o *options) setUpController(ctx context.Context, mgr ctrl.Manager, limits account.Limits, withAssets bool) (*account.Registry, error) {
 	wakeups := controller.NewWakeups()
 	httpClient := tracing.NewClient(dafty.NewHTTPClient(), o.daftyURL)
 	userAgent := "dafty-operator/" + buildVersion()
@@ -150,17 +155,26 @@ func (o *options) setUpController(ctx context.Context, mgr ctrl.Manager, limits 
 		Accounts:        accounts,
 		Clock:           clock.RealClock{},
 		DeletionTimeout: o.deletionTimeout,
+		WithAssets:      withAssets,
 	}
 	if err := reconciler.SetupWithManager(ctx, mgr, wakeups, o.concurrentReconcile); err != nil {
 		return nil, err
 	}
 	tellMissingRights(ctx, mgr.GetClient(), o.namespaces(), ctrl.Log)
-	// Not ready: a takeover would have to wait until all DaftyJobs are listed. Not healthy: see the check.
-	informer, err := mgr.GetCache().GetInformer(ctx, &v1alpha1.DaftyJob{}, cache.BlockUntilSynced(false))
-	if err != nil {
-		return nil, err
+	// Not ready: a takeover would have to wait until all of them are listed. Not healthy: see the check.
+	watched := []client.Object{&v1alpha1.DaftyJob{}}
+	if withAssets {
+		watched = append(watched, &v1alpha1.DaftyAsset{})
 	}
-	return accounts, mgr.AddReadyzCheck("caches", cachesSynced(informer))
+	var informers []cache.Informer
+	for _, object := range watched {
+		informer, err := mgr.GetCache().GetInformer(ctx, object, cache.BlockUntilSynced(false))
+		if err != nil {
+			return nil, err
+		}
+		informers = append(informers, informer)
+	}
+	return accounts, mgr.AddReadyzCheck("caches", cachesSynced(informers))
 }
 
 // drain lets the calls that are on their way to Dafty run out.
@@ -173,11 +187,14 @@ func drain(accounts *account.Registry) {
 	}
 }
 
-// cachesSynced returns a readiness check: whoever is ready has all DaftyJobs and their indexes in memory, also while it stands by.
-func cachesSynced(informer cache.Informer) healthz.Checker {
+// cachesSynced returns a readiness check: whoever is ready has all DaftyJobs and DaftyAssets and their indexes in memory, also
+// while it stands by.
+func cachesSynced(informers []cache.Informer) healthz.Checker {
 	return func(*http.Request) error {
-		if !informer.HasSynced() {
-			return errors.New("the DaftyJobs aren't all listed yet")
+		for _, informer := range informers {
+			if !informer.HasSynced() {
+				return errors.New("the DaftyJobs and DaftyAssets aren't all listed yet")
+			}
 		}
 		return nil
 	}

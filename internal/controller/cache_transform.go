@@ -4,6 +4,7 @@ import (
 	"maps"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -11,13 +12,17 @@ import (
 	"dafty.ai/dafty-operator/internal/resultmap"
 )
 
-// ByObject returns what the cache is to keep of each kind of object: DaftyJobs as TransformForCache leaves them, and the ConfigMaps of
-// results as package resultmap watches them.
-func ByObject() map[client.Object]cache.ByObject {
-	return map[client.Object]cache.ByObject{
+// ByObject returns what the cache is to keep of each kind of object: DaftyJobs as TransformForCache leaves them, the ConfigMaps of
+// results as package resultmap watches them, and with assets also DaftyAssets, whose CRD must be installed then.
+func ByObject(assets bool) map[client.Object]cache.ByObject {
+	kinds := map[client.Object]cache.ByObject{
 		&v1alpha1.DaftyJob{}: {Transform: TransformForCache},
 		resultmap.Metadata(): resultmap.ByObject(),
 	}
+	if assets {
+		kinds[&v1alpha1.DaftyAsset{}] = cache.ByObject{Transform: TransformAssetForCache}
+	}
+	return kinds
 }
 
 // TransformForCache takes out of a DaftyJob what the operator never reads, before it is kept in memory: who wrote which field, what
@@ -28,11 +33,7 @@ func TransformForCache(object any) (any, error) {
 	if !ok {
 		return object, nil // a tombstone
 	}
-	job.ManagedFields = nil
-	if _, applied := job.Annotations[corev1.LastAppliedConfigAnnotation]; applied {
-		job.Annotations = maps.Clone(job.Annotations)
-		delete(job.Annotations, corev1.LastAppliedConfigAnnotation)
-	}
+	dropHistory(job)
 	if job.Status.Phase.Final() {
 		job.Spec = v1alpha1.DaftyJobSpec{
 			DesiredState:         job.Spec.DesiredState,
@@ -46,4 +47,23 @@ func TransformForCache(object any) (any, error) {
 		}
 	}
 	return job, nil
+}
+
+// TransformAssetForCache takes the same out of a DaftyAsset, whose spec is needed for as long as it is there.
+func TransformAssetForCache(object any) (any, error) {
+	if asset, ok := object.(*v1alpha1.DaftyAsset); ok {
+		dropHistory(asset)
+	}
+	return object, nil
+}
+
+// dropHistory takes out who wrote which field, and what kubectl applied last.
+func dropHistory(object metav1.Object) {
+	object.SetManagedFields(nil)
+	annotations := object.GetAnnotations()
+	if _, applied := annotations[corev1.LastAppliedConfigAnnotation]; applied {
+		annotations = maps.Clone(annotations)
+		delete(annotations, corev1.LastAppliedConfigAnnotation)
+		object.SetAnnotations(annotations)
+	}
 }

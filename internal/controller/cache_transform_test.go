@@ -77,7 +77,7 @@ func TestLean(t *testing.T) {
 
 // Of a result's ConfigMap, little more is kept in memory than which it is, in which version, and whose.
 func TestLeanResults(t *testing.T) {
-	for object, options := range controller.ByObject() {
+	for object, options := range controller.ByObject(true) {
 		if _, ok := object.(*metav1.PartialObjectMetadata); !ok {
 			continue
 		}

@@ -18,18 +18,22 @@ import (
 )
 
 const (
-	// dependsOn is the field index of the DaftyJobs that a DaftyJob still waits for, by name.
+	// dependsOn is the field index of the DaftyJobs that a DaftyJob still waits for, or that the template of a DaftyAsset refers
+	// to, by name.
 	dependsOn = "dependsOn"
+	// dependsOnAsset is the same of DaftyAssets.
+	dependsOnAsset = "dependsOnAsset"
 	// followedJob is the field index of the job at Dafty that a DaftyJob follows, by id in lower case.
 	followedJob = "followedJob"
 )
 
-// Indexes are the field indexes that the reconciler reads by.
+// Indexes are the field indexes of DaftyJobs that the reconciler reads by.
 var Indexes = map[string]client.IndexerFunc{
 	dependsOn: func(obj client.Object) []string {
 		jobs, _ := lifecycle.Needs(obj.(*v1alpha1.DaftyJob))
 		return jobs
 	},
+	dependsOnAsset: func(obj client.Object) []string { return lifecycle.NeedsAssets(obj.(*v1alpha1.DaftyJob)) },
 	followedJob: func(obj client.Object) []string {
 		job := obj.(*v1alpha1.DaftyJob)
 		var ids []string
@@ -44,6 +48,16 @@ var Indexes = map[string]client.IndexerFunc{
 	},
 }
 
+// AssetIndexes are the field indexes of DaftyAssets.
+var AssetIndexes = map[string]client.IndexerFunc{
+	dependsOn: func(obj client.Object) []string {
+		return lifecycle.DependsOn(&obj.(*v1alpha1.DaftyAsset).Spec.Template.Spec)
+	},
+	dependsOnAsset: func(obj client.Object) []string {
+		return lifecycle.DependsOnAssets(&obj.(*v1alpha1.DaftyAsset).Spec.Template.Spec)
+	},
+}
+
 // indexed returns the DaftyJobs of a namespace that have a value in a field index. They aren't to be changed.
 func (r *Reconciler) indexed(ctx context.Context, namespace, field, value string) ([]v1alpha1.DaftyJob, error) {
 	jobs := &v1alpha1.DaftyJobList{}
@@ -53,56 +67,120 @@ func (r *Reconciler) indexed(ctx context.Context, namespace, field, value string
 	return jobs.Items, nil
 }
 
-// dependents returns the DaftyJobs that Dependents finds, for the watch to bring them back.
+// indexedAssets returns the DaftyAssets of a namespace that have a value in a field index. They aren't to be changed.
+func (r *Reconciler) indexedAssets(ctx context.Context, namespace, field, value string) ([]v1alpha1.DaftyAsset, error) {
+	if !r.WithAssets {
+		return nil, nil
+	}
+	assets := &v1alpha1.DaftyAssetList{}
+	if err := r.List(ctx, assets, client.InNamespace(namespace), client.MatchingFields{field: value}, client.UnsafeDisableDeepCopy); err != nil {
+		return nil, fmt.Errorf("listing DaftyAssets: %w", err)
+	}
+	return assets.Items, nil
+}
+
+// dependents returns the DaftyJobs that a change of a DaftyJob or DaftyAsset concerns, for the watch to bring them back.
 func (r *Reconciler) dependents(ctx context.Context, obj client.Object) []reconcile.Request {
-	var requests []reconcile.Request
-	names, err := Dependents(obj.(*v1alpha1.DaftyJob), func(field, value string) ([]v1alpha1.DaftyJob, error) {
-		return r.indexed(ctx, obj.GetNamespace(), field, value)
-	})
+	index := Index{
+		Jobs: func(field, value string) ([]v1alpha1.DaftyJob, error) {
+			return r.indexed(ctx, obj.GetNamespace(), field, value)
+		},
+		Assets: func(field, value string) ([]v1alpha1.DaftyAsset, error) {
+			return r.indexedAssets(ctx, obj.GetNamespace(), field, value)
+		},
+	}
+	var names []string
+	var err error
+	switch changed := obj.(type) {
+	case *v1alpha1.DaftyJob:
+		names, err = index.Dependents(changed)
+	case *v1alpha1.DaftyAsset:
+		names, err = index.AssetDependents(changed)
+	}
 	if err != nil {
 		// Only where the cache is at its end.
 		log.FromContext(ctx).Error(err, "looking for the DaftyJobs that wait", "name", obj.GetName())
 	}
+	var requests []reconcile.Request
 	for _, name := range names {
 		requests = append(requests, ctrl.Request{NamespacedName: types.NamespacedName{Namespace: obj.GetNamespace(), Name: name}})
 	}
 	return requests
 }
 
-// Dependents returns the names of the DaftyJobs that wait for job, or adopt the job at Dafty which it adopts or has. indexed
-// returns the DaftyJobs of the namespace that have a value in one of the Indexes. Where job is new, those that wait for these
-// are among them, and so on: it may close a circle.
-func Dependents(job *v1alpha1.DaftyJob, indexed func(field, value string) ([]v1alpha1.DaftyJob, error)) ([]string, error) {
-	var found []string
-	seen := map[string]bool{job.Name: true}
-	for names := []string{job.Name}; len(names) > 0; names = names[1:] {
-		waiting, err := indexed(dependsOn, names[0])
-		if err != nil {
-			return found, err
-		}
-		for i := range waiting {
-			name := waiting[i].Name
-			if seen[name] {
-				continue
-			}
-			seen[name] = true
-			found = append(found, name)
-			if job.Status.Phase == "" {
-				names = append(names, name)
-			}
-		}
-	}
+// Index finds the objects of a namespace that have a value in one of the Indexes or AssetIndexes.
+type Index struct {
+	Jobs   func(field, value string) ([]v1alpha1.DaftyJob, error)
+	Assets func(field, value string) ([]v1alpha1.DaftyAsset, error)
+}
+
+// Dependents returns the names of the DaftyJobs that wait for job, or adopt the job at Dafty which it adopts or has. Where job is
+// new, those that wait for these are among them, and so on: it may close a circle.
+func (x Index) Dependents(job *v1alpha1.DaftyJob) ([]string, error) {
+	found, err := x.waiting(lifecycle.JobNode(job.Name), job.Status.Phase == "")
 	id := strings.ToLower(cmp.Or(job.Spec.AdoptJobID, job.Status.JobID))
-	if id == "" {
-		return found, nil
+	if err != nil || id == "" {
+		return found, err
 	}
-	following, err := indexed(followedJob, id)
+	following, err := x.Jobs(followedJob, id)
 	for i := range following {
-		if other := &following[i]; !seen[other.Name] && other.Spec.AdoptJobID != "" && !other.Status.Phase.Final() {
+		other := &following[i]
+		if other.Name != job.Name && !slices.Contains(found, other.Name) && other.Spec.AdoptJobID != "" && !other.Status.Phase.Final() {
 			found = append(found, other.Name)
 		}
 	}
 	return found, err
+}
+
+// AssetDependents returns the names of the DaftyJobs that wait for asset, and of the one that it has on record. Where its spec is
+// new, those that wait for these are among them, and so on: it may close a circle.
+func (x Index) AssetDependents(asset *v1alpha1.DaftyAsset) ([]string, error) {
+	found, err := x.waiting(lifecycle.AssetNode(asset.Name), asset.Status.ObservedGeneration != asset.Generation)
+	if pending := asset.Status.Pending; pending != nil && !slices.Contains(found, pending.JobName) {
+		found = append(found, pending.JobName)
+	}
+	return found, err
+}
+
+// waiting returns the names of the DaftyJobs that wait for a node; with all, also of those that wait for it by way of others.
+func (x Index) waiting(on lifecycle.Node, all bool) (found []string, err error) {
+	seen := map[lifecycle.Node]bool{on: true}
+	for nodes := []lifecycle.Node{on}; len(nodes) > 0; nodes = nodes[1:] {
+		field := dependsOn
+		if nodes[0].IsAsset() {
+			field = dependsOnAsset
+		}
+		jobs, err := x.Jobs(field, nodes[0].Name)
+		if err != nil {
+			return found, err
+		}
+		var next []lifecycle.Node
+		for i := range jobs {
+			next = append(next, lifecycle.JobNode(jobs[i].Name))
+		}
+		if all {
+			assets, err := x.Assets(field, nodes[0].Name)
+			if err != nil {
+				return found, err
+			}
+			for i := range assets {
+				next = append(next, lifecycle.AssetNode(assets[i].Name))
+			}
+		}
+		for _, node := range next {
+			if seen[node] {
+				continue
+			}
+			seen[node] = true
+			if !node.IsAsset() {
+				found = append(found, node.Name)
+			}
+			if all {
+				nodes = append(nodes, node)
+			}
+		}
+	}
+	return found, nil
 }
 
 // awaited reports whether another DaftyJob still waits for what this one made.

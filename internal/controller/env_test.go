@@ -130,7 +130,7 @@ func (w *world) startOperator() {
 	mgr, err := ctrl.NewManager(w.Config, ctrl.Options{
 		Scheme:     kubetest.Scheme,
 		Client:     client.Options{Cache: &client.CacheOptions{DisableFor: controller.ReadLive}},
-		Cache:      cache.Options{DefaultNamespaces: map[string]cache.Config{w.Namespace: {}}, ByObject: controller.ByObject()},
+		Cache:      cache.Options{DefaultNamespaces: map[string]cache.Config{w.Namespace: {}}, ByObject: controller.ByObject(true)},
 		Metrics:    metricsserver.Options{BindAddress: "0"},
 		Controller: config.Controller{SkipNameValidation: new(true)},
 	})
@@ -148,6 +148,7 @@ func (w *world) startOperator() {
 		}),
 		Clock:           clock.RealClock{},
 		DeletionTimeout: 5 * time.Minute,
+		WithAssets:      true,
 	}
 	if w.extra != nil {
 		w.extra(reconciler)

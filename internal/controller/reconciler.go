@@ -36,6 +36,7 @@ const Name = "dafty-operator"
 //
 // +kubebuilder:rbac:groups=dafty.ai,resources=daftyjobs,verbs=list;watch;patch;delete
 // +kubebuilder:rbac:groups=dafty.ai,resources=daftyjobs/status,verbs=patch
+// +kubebuilder:rbac:groups=dafty.ai,resources=daftyassets,verbs=list;watch
 // +kubebuilder:rbac:groups="",resources=secrets,verbs=get
 // +kubebuilder:rbac:groups="",resources=configmaps,verbs=get;list;watch;create;patch
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create
@@ -46,7 +47,7 @@ var ReadLive = []client.Object{&corev1.Secret{}, &corev1.ConfigMap{}}
 
 // Reconciler reconciles DaftyJobs.
 type Reconciler struct {
-	// Client reads DaftyJobs from a cache and what ReadLive names live.
+	// Client reads DaftyJobs and DaftyAssets from a cache and what ReadLive names live.
 	client.Client
 	// Live reads DaftyJobs past the cache, where a write meets one conflict after the other.
 	Live client.Reader
@@ -78,19 +79,29 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, wak
 			return err
 		}
 	}
+	if r.WithAssets {
+		for field, values := range AssetIndexes {
+			if err := mgr.GetFieldIndexer().IndexField(ctx, &v1alpha1.DaftyAsset{}, field, values); err != nil {
+				return err
+			}
+		}
+	}
 	if err := mgr.Add(metrics.NewRunning(mgr.GetCache(), r.Accounts)); err != nil {
 		return err
 	}
 	results := resultmap.NewWatch(mgr.GetCache(), Kind)
 	r.Results = results
-	return ctrl.NewControllerManagedBy(mgr).
+	of := ctrl.NewControllerManagedBy(mgr).
 		Named(Name).
 		For(&v1alpha1.DaftyJob{}).
 		Watches(&v1alpha1.DaftyJob{}, handler.EnqueueRequestsFromMapFunc(r.dependents)).
 		WatchesRawSource(source.Func(wakeups.start)).
 		WatchesRawSource(source.Func(results.Start)).
-		WithOptions(controller.Options{MaxConcurrentReconciles: workers, RateLimiter: NewRateLimiter()}).
-		Complete(r)
+		WithOptions(controller.Options{MaxConcurrentReconciles: workers, RateLimiter: NewRateLimiter()})
+	if r.WithAssets {
+		of = of.Watches(&v1alpha1.DaftyAsset{}, handler.EnqueueRequestsFromMapFunc(r.dependents))
+	}
+	return of.Complete(r)
 }
 
 // Reconcile decides about one DaftyJob and does what was decided. It waits for no call to

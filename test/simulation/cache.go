@@ -85,14 +85,18 @@ func (c *jobCache) wakeDependents(job *v1alpha1.DaftyJob) {
 	if job == nil {
 		return // it came and went unseen
 	}
-	names, _ := controller.Dependents(job, func(field, value string) (jobs []v1alpha1.DaftyJob, err error) {
-		for _, name := range jobNames {
-			if other := c.jobs[name].job; other != nil && slices.Contains(controller.Indexes[field](other), value) {
-				jobs = append(jobs, *other)
+	index := controller.Index{
+		Jobs: func(field, value string) (jobs []v1alpha1.DaftyJob, err error) {
+			for _, name := range jobNames {
+				if other := c.jobs[name].job; other != nil && slices.Contains(controller.Indexes[field](other), value) {
+					jobs = append(jobs, *other)
+				}
 			}
-		}
-		return jobs, nil
-	})
+			return jobs, nil
+		},
+		Assets: func(string, string) ([]v1alpha1.DaftyAsset, error) { return nil, nil }, // there are none
+	}
+	names, _ := index.Dependents(job)
 	for _, name := range names {
 		c.p.queue.add(name, 0)
 	}
