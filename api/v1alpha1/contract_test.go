@@ -39,7 +39,7 @@ func TestTheCRDKeepsToTheContract(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	spec := readSchema(t).Properties["spec"]
+	spec := readSchema(t, "DaftyJob").Properties["spec"]
 	for _, operation := range operations {
 		t.Run(operation, func(t *testing.T) {
 			request, ours := contract.Components.Schemas[requests[operation]].Value, spec.Properties[operation]

@@ -73,18 +73,20 @@ type DaftyAssetSpec struct {
 	// default is false: the results that were taken first stay, and the condition
 	// Outdated says that there are newer ones.
 	//
+	// +default=false
 	// +optional
 	FollowInputs bool `json:"followInputs,omitempty"`
 
 	// suspend has nothing new made while it is true. What is being made goes on,
 	// and its result becomes current.
 	//
+	// +default=false
 	// +optional
 	Suspend bool `json:"suspend,omitempty"`
 
-	// historyLimit is how many finished DaftyJobs, and how many earlier results, are
-	// kept beside the current one: 0 to 20. The default is 3. Going back to one
-	// of these results costs nothing.
+	// historyLimit is how many finished DaftyJobs, and how many earlier results,
+	// are kept beside the current one: 0 to 20. The default is 3. Going back to
+	// one of these results costs nothing.
 	//
 	// +default=3
 	// +kubebuilder:validation:Minimum=0
@@ -115,19 +117,18 @@ type DaftyAssetSpec struct {
 
 // DaftyJobTemplate is what the DaftyJobs of a DaftyAsset are made from.
 type DaftyJobTemplate struct {
-	// metadata is what the DaftyJobs are labelled and annotated with. To change it
-	// makes no new DaftyJob; the one that is being made gets it too.
+	// metadata is what the DaftyJobs are labelled and annotated with. A change of
+	// it makes no new DaftyJob; the one that is being made gets it too.
 	//
 	// +optional
 	Metadata *JobTemplateMetadata `json:"metadata,omitempty"`
 
 	// spec is the spec of the DaftyJobs. A change of the operation or of
 	// idempotencyKey is another request, and paid for. A change of
-	// credentialsSecretRef, deletionPolicy, backoffLimit,
-	// activeDeadlineSeconds and startingDeadlineSeconds isn't: it applies to the
-	// DaftyJob that is being made too. desiredState, adoptJobID,
-	// ttlSecondsAfterFinished, resultConfigMap and resultConfigMapMetadata can't be
-	// given.
+	// credentialsSecretRef, deletionPolicy, backoffLimit, activeDeadlineSeconds
+	// or startingDeadlineSeconds isn't: it applies to the DaftyJob that is being
+	// made too. desiredState, adoptJobID, ttlSecondsAfterFinished,
+	// resultConfigMap and resultConfigMapMetadata can't be given.
 	//
 	// With idempotencyKey, of at most 160 characters, the key of each DaftyJob is
 	// that and the hash of its request: a DaftyAsset that is deleted and created
@@ -146,8 +147,8 @@ type DaftyJobTemplate struct {
 
 // JobTemplateMetadata is metadata for the DaftyJobs of a DaftyAsset.
 type JobTemplateMetadata struct {
-	// labels of the DaftyJobs, 32 at most. Those that begin with dafty.ai/ are the
-	// operator's own.
+	// labels of the DaftyJobs, 32 at most. Those that begin with dafty.ai/ are
+	// the operator's own.
 	//
 	// +kubebuilder:validation:MaxProperties=32
 	// +kubebuilder:validation:XValidation:rule="self.all(key, !format.qualifiedName().validate(key).hasValue())",message="each key must be a name for a label: letters, digits, '-', '_' and '.', 63 at most, with a domain and '/' before it or not, such as example.com/team"
@@ -179,11 +180,11 @@ type DaftyAssetStatus struct {
 	// Available is True while there is a result, of whichever spec. Ready is True
 	// when that is the result of the newest spec, Unknown while it is being made,
 	// and False when somebody must act; its reason and message say who.
-	// Outdated is True when a DaftyAsset that the template names under assetRef has
-	// a newer result than the one that was taken. ResultStored says whether the
-	// result is in spec.resultConfigMap. Reconciling is True while a result is
-	// being made and absent otherwise. Stalled is True when that has failed, or
-	// can't go on until somebody acts.
+	// Outdated is True when a DaftyAsset that the template names under assetRef
+	// has a newer result than the one that was taken. ResultStored says whether
+	// the result is in spec.resultConfigMap. Reconciling is True while a result
+	// is being made and absent otherwise. Stalled is True when that has failed,
+	// or can't go on until somebody acts.
 	//
 	// +listType=map
 	// +listMapKey=type
@@ -198,8 +199,8 @@ type DaftyAssetStatus struct {
 	// +optional
 	Current *AssetResult `json:"current,omitempty"`
 
-	// pending is the DaftyJob of a change that isn't current yet: it is being made,
-	// waits to be approved, or has failed.
+	// pending is the DaftyJob of a change that isn't current yet: it is being
+	// made, waits to be approved, or has failed.
 	//
 	// +optional
 	Pending *PendingJob `json:"pending,omitempty"`
@@ -226,8 +227,8 @@ type DaftyAssetStatus struct {
 
 // AssetResult is the result of one DaftyJob of an asset.
 type AssetResult struct {
-	// jobName is the name of the DaftyJob. It may be deleted by now: the result is
-	// here.
+	// jobName is the name of the DaftyJob. It may be deleted by now: the result
+	// is here.
 	//
 	// +required
 	JobName string `json:"jobName"`
@@ -275,9 +276,9 @@ type PendingJob struct {
 	// +required
 	Hash string `json:"hash"`
 
-	// uid is the metadata.uid of the DaftyJob. Only the DaftyJob that is on record
-	// here is ever submitted. It is empty while the DaftyJob is to be created
-	// again.
+	// uid is the metadata.uid of the DaftyJob. Only the DaftyJob that is on
+	// record here is ever submitted. It is empty while the DaftyJob is to be
+	// created again.
 	//
 	// +optional
 	UID types.UID `json:"uid,omitempty"`
@@ -315,16 +316,18 @@ type PendingJob struct {
 
 // As with DaftyJobs, the category "all" is left out on purpose: kubectl delete all --all would delete what is paid for.
 
-// DaftyAsset is a picture, clip or brand style as desired state: it has DaftyJobs
-// made from its template whenever that changes, and keeps the last good result.
+// DaftyAsset is a picture, clip or brand style as desired state: it has
+// DaftyJobs made from its template whenever that changes, and keeps the last
+// good result.
 //
-// Creating one, or changing its template, has a DaftyJob submitted, which is paid for. Going back to a
-// result that is in status.history costs nothing. Deleting it deletes its DaftyJobs, and so cancels what runs.
+// Creating one, or changing its template, has a DaftyJob submitted, which is
+// paid for. Going back to a result that is in status.history costs nothing.
+// Deleting it deletes its DaftyJobs, and so cancels what runs.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
 // +kubebuilder:resource:path=daftyassets,shortName=da,categories=dafty
-// +kubebuilder:validation:XValidation:rule="self.metadata.name.size() <= 63",message="the name of a DaftyAsset must be of at most 63 characters, as it is a label of its DaftyJobs"
+// +kubebuilder:validation:XValidation:rule="self.metadata.name.size() <= 63",message="the name of a DaftyAsset must be of at most 63 characters, as it is a label of its DaftyJobs",fieldPath=".metadata"
 // +kubebuilder:validation:XValidation:rule="(!self.spec.template.spec.?imageGenerate.?style.?assetRef.hasValue() || self.spec.template.spec.imageGenerate.style.assetRef.name != self.metadata.name) && (!self.spec.template.spec.?imageGenerate.?references.hasValue() || self.spec.template.spec.imageGenerate.references.all(r, !has(r.assetRef) || r.assetRef.name != self.metadata.name))",message="a DaftyAsset can't refer to itself: under assetRef, name the DaftyAsset that keeps the style or the image",fieldPath=".spec.template.spec.imageGenerate"
 // +kubebuilder:validation:XValidation:rule="(!self.spec.template.spec.?imageEdit.?image.?assetRef.hasValue() || self.spec.template.spec.imageEdit.image.assetRef.name != self.metadata.name) && (!self.spec.template.spec.?imageEdit.?references.hasValue() || self.spec.template.spec.imageEdit.references.all(r, !has(r.assetRef) || r.assetRef.name != self.metadata.name))",message="a DaftyAsset can't refer to itself: under assetRef, name the DaftyAsset that keeps the image",fieldPath=".spec.template.spec.imageEdit"
 // +kubebuilder:validation:XValidation:rule="!self.spec.template.spec.?imageResize.?image.?assetRef.hasValue() || self.spec.template.spec.imageResize.image.assetRef.name != self.metadata.name",message="a DaftyAsset can't refer to itself: under assetRef, name the DaftyAsset that keeps the image",fieldPath=".spec.template.spec.imageResize"

@@ -398,8 +398,7 @@ type DaftyJobStatus struct {
 	NextAttemptAt *metav1.Time `json:"nextAttemptAt,omitempty"`
 
 	// inputs are what the spec's jobRefs, assetRefs and configMapKeyRefs were
-	// resolved to.
-	// Every attempt is sent with these.
+	// resolved to. Every attempt is sent with these.
 	//
 	// +listType=map
 	// +listMapKey=field
@@ -510,10 +509,12 @@ func (s *DaftyJobStatus) InDoubt() bool {
 //
 // The category "all" is left out on purpose: kubectl delete all --all would cancel jobs that are paid for.
 
-// DaftyJob is one job at Dafty, which generates images, a video or a brand style.
+// DaftyJob is one job at Dafty, which generates images, a video or a brand
+// style.
 //
-// Creating one submits the job, and it is paid for. Setting spec.desiredState to
-// Cancelled cancels it; so does deleting the DaftyJob, unless spec.deletionPolicy is Orphan.
+// Creating one submits the job, and it is paid for. Setting spec.desiredState
+// to Cancelled cancels it; so does deleting the DaftyJob, unless
+// spec.deletionPolicy is Orphan.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status

@@ -53,7 +53,7 @@ func TestTheDocsTellOfEveryField(t *testing.T) {
 	for _, example := range yamlBlock.FindAllStringSubmatch(page, -1) {
 		examples += example[1]
 	}
-	schema := readSchema(t)
+	schema := readSchema(t, "DaftyJob")
 	for _, part := range []string{"spec", "status"} {
 		for name := range schema.Properties[part].Properties {
 			if !strings.Contains(page, "`"+name+"`") {

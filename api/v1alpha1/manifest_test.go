@@ -63,18 +63,25 @@ func most(operation string) fields {
 // chained are the valid requests of an operation that name other objects of the namespace, in each way once.
 func chained(operation string) []fields {
 	hero := fields{"jobRef": fields{"name": "spring-hero", "index": int64(1)}}
+	kept := fields{"assetRef": fields{"name": "hero.2026", "index": int64(1)}}
 	logo := fields{"configMapKeyRef": fields{"name": "brand.2026", "key": "Logo_dark-2.png"}}
 	return map[string][]fields{
-		"imageGenerate": {{"prompt": "a lake", "style": fields{"jobRef": fields{"name": "brand-style"}}, "references": list(hero, logo)}},
-		"imageEdit":     {{"prompt": "more snow", "image": hero, "references": list(hero, logo)}},
-		"imageResize":   {{"aspectRatio": "21:9", "image": hero}},
-		"imageUpscale":  {{"image": hero}},
-		"imageToVideo":  {{"prompt": "clouds drift", "image": hero}, {"prompt": "clouds drift", "image": logo}},
-		"videoFrames":   {{"prompt": "the sun rises", "startImage": hero, "endImage": logo}, {"prompt": "the sun sets", "startImage": logo, "endImage": hero}},
+		"imageGenerate": {
+			{"prompt": "a lake", "style": fields{"jobRef": fields{"name": "brand-style"}}, "references": list(hero, logo)},
+			{"prompt": "a lake", "style": fields{"assetRef": fields{"name": "brand"}}, "references": list(logo, kept)},
+		},
+		"imageEdit":    {{"prompt": "more snow", "image": hero, "references": list(hero, logo)}, {"prompt": "more snow", "image": kept, "references": list(kept, hero)}},
+		"imageResize":  {{"aspectRatio": "21:9", "image": hero}, {"aspectRatio": "21:9", "image": kept}},
+		"imageUpscale": {{"image": hero}, {"image": kept}},
+		"imageToVideo": {{"prompt": "clouds drift", "image": hero}, {"prompt": "clouds drift", "image": logo}, {"prompt": "clouds drift", "image": kept}},
+		"videoFrames": {
+			{"prompt": "the sun rises", "startImage": hero, "endImage": logo}, {"prompt": "the sun sets", "startImage": logo, "endImage": hero},
+			{"prompt": "the sun stays", "startImage": kept, "endImage": kept},
+		},
 	}[operation]
 }
 
-// manifest is a DaftyJob as a user gives it.
+// manifest is a DaftyJob or a DaftyAsset as a user gives it.
 type manifest struct{ *unstructured.Unstructured }
 
 // daftyJob is the shortest valid DaftyJob of an operation.

@@ -9,9 +9,13 @@ import (
 
 // What kubectl explain says of each field, where Dafty's pages say something that costs money or that nobody would guess.
 func TestFieldsSayWhatDaftysPagesSay(t *testing.T) {
-	schema, all := readSchema(t), map[string]string{}
-	spec := schema.Properties["spec"]
-	walk("spec", &spec, func(path string, field *apiextensionsv1.JSONSchemaProps) { all[path] = oneLine(field.Description) })
+	all := map[string]string{}
+	for _, kind := range kinds {
+		spec := readSchema(t, kind).Properties["spec"]
+		walk("spec", &spec, func(path string, field *apiextensionsv1.JSONSchemaProps) {
+			all[kind+" "+path] = oneLine(field.Description)
+		})
+	}
 	const (
 		fetched   = "only from a public address: one within a cluster or a private network never works; use configMapKeyRef"
 		reference = "The url of that image in the result is sent. If Dafty refuses that, the variation's id is sent; and if Dafty refuses that too, and the index is 0, the job's id"
@@ -49,7 +53,22 @@ func TestFieldsSayWhatDaftysPagesSay(t *testing.T) {
 		"spec.imageUpscale.image.jobRef":         target,
 		"spec.imageEdit.image.id":                "one variation's id, as status.result.images[].id of the DaftyJob that made it shows it, or that job's id",
 	} {
-		if !strings.Contains(all[path], want) {
+		if path = "DaftyJob " + path; !strings.Contains(all[path], want) {
+			t.Errorf("%s doesn't say %q: %q", path, want, all[path])
+		}
+	}
+	for path, want := range map[string]string{
+		"spec.template":        "another request is made and paid for, and the result so far stays until the new one is there",
+		"spec.template.spec":   "A change of the operation or of idempotencyKey is another request, and paid for",
+		"spec.revision":        "made again, and paid for",
+		"spec.followInputs":    "made again, and paid for, when a DaftyAsset that the template names under assetRef has a new result",
+		"spec.historyLimit":    "Going back to one of these results costs nothing",
+		"spec.changePolicy":    "or this object has the annotation dafty.ai/approved with status.pending.hash as its value",
+		"spec.suspend":         "What is being made goes on",
+		"spec.resultConfigMap": "from one result to the next in one write",
+		"spec.template.spec.imageUpscale.image.assetRef.name": "Nothing is submitted until it is Ready",
+	} {
+		if path = "DaftyAsset " + path; !strings.Contains(all[path], want) {
 			t.Errorf("%s doesn't say %q: %q", path, want, all[path])
 		}
 	}

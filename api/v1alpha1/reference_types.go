@@ -59,8 +59,9 @@ type StyleJobReference struct {
 
 // AssetReference names an image that a DaftyAsset of the namespace keeps.
 type AssetReference struct {
-	// name of the DaftyAsset, in the same namespace. Nothing is submitted until it
-	// is Ready; then its result of that moment is taken, once.
+	// name of the DaftyAsset, in the same namespace. Nothing is submitted until
+	// it is Ready; then its result of that moment is taken. Newer ones are taken
+	// by a DaftyAsset with followInputs, and never by a DaftyJob.
 	//
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
@@ -78,8 +79,9 @@ type AssetReference struct {
 
 // StyleAssetReference names a brand style that a DaftyAsset of the namespace keeps.
 type StyleAssetReference struct {
-	// name of the DaftyAsset, in the same namespace. Nothing is submitted until it
-	// is Ready; then its result of that moment is taken, once.
+	// name of the DaftyAsset, in the same namespace. Nothing is submitted until
+	// it is Ready; then its result of that moment is taken. Newer ones are taken
+	// by a DaftyAsset with followInputs, and never by a DaftyJob.
 	//
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253

@@ -39,7 +39,7 @@ func TestTypesRoundTrip(t *testing.T) {
 	fill := fuzzer.FuzzerFor(funcs, rand.NewSource(seed), codecs)
 	ours, others := sets.New[schema.GroupVersionKind](), sets.New[schema.GroupVersionKind]()
 	for kind := range scheme.AllKnownTypes() {
-		if kind.Group == v1alpha1.GroupVersion.Group && strings.HasPrefix(kind.Kind, "DaftyJob") {
+		if kind.Group == v1alpha1.GroupVersion.Group && (strings.HasPrefix(kind.Kind, "DaftyJob") || strings.HasPrefix(kind.Kind, "DaftyAsset")) {
 			ours.Insert(kind)
 			t.Run(kind.Kind, func(t *testing.T) {
 				roundtrip.RoundTripSpecificKindWithoutProtobuf(t, kind, scheme, codecs, fill, nil)
@@ -48,7 +48,7 @@ func TestTypesRoundTrip(t *testing.T) {
 			others.Insert(kind)
 		}
 	}
-	if len(ours) != 2 {
+	if len(ours) != 2*len(kinds) {
 		t.Errorf("the scheme knows %v of ours", ours)
 	}
 	t.Run("unstructured", func(t *testing.T) { roundtrip.RoundtripToUnstructured(t, scheme, funcs, others, ours) })

@@ -14,9 +14,9 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-func readCRD(t testing.TB) *apiextensionsv1.CustomResourceDefinition {
+func readCRD(t testing.TB, kind string) *apiextensionsv1.CustomResourceDefinition {
 	t.Helper()
-	content, err := os.ReadFile("../../config/crd/bases/dafty.ai_daftyjobs.yaml")
+	content, err := os.ReadFile("../../config/crd/bases/dafty.ai_" + strings.ToLower(kind) + "s.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -27,9 +27,9 @@ func readCRD(t testing.TB) *apiextensionsv1.CustomResourceDefinition {
 	return crd
 }
 
-func readSchema(t testing.TB) *apiextensionsv1.JSONSchemaProps {
+func readSchema(t testing.TB, kind string) *apiextensionsv1.JSONSchemaProps {
 	t.Helper()
-	return readCRD(t).Spec.Versions[0].Schema.OpenAPIV3Schema
+	return readCRD(t, kind).Spec.Versions[0].Schema.OpenAPIV3Schema
 }
 
 // walk visits a schema and all that is in it. A list's items have the list's path with "[]" behind it.
@@ -131,11 +131,23 @@ func rulesOf(t testing.TB, root *apiextensionsv1.JSONSchemaProps) []rule {
 	return rules
 }
 
+// kinds are those of this API.
+var kinds = []string{"DaftyJob", "DaftyAsset"}
+
+// walkKinds visits the schema of each kind.
+func walkKinds(t *testing.T, visit func(t *testing.T, path string, schema *apiextensionsv1.JSONSchemaProps)) {
+	t.Helper()
+	for _, kind := range kinds {
+		t.Run(kind, func(t *testing.T) {
+			walk("", readSchema(t, kind), func(path string, schema *apiextensionsv1.JSONSchemaProps) { visit(t, path, schema) })
+		})
+	}
+}
+
 func TestEveryFieldIsDescribed(t *testing.T) {
 	// kubectl explain breaks longer lines, and keeps the breaks of shorter ones too.
 	const width = 76
-	schema := readSchema(t)
-	walk("", schema, func(path string, s *apiextensionsv1.JSONSchemaProps) {
+	walkKinds(t, func(t *testing.T, path string, s *apiextensionsv1.JSONSchemaProps) {
 		if path == "metadata" { // kubectl explain knows it from Kubernetes
 			return
 		}
@@ -149,7 +161,7 @@ func TestEveryFieldIsDescribed(t *testing.T) {
 		if name != "" && !strings.HasSuffix(name, "[]") && !strings.HasPrefix(s.Description, name+" ") {
 			t.Errorf("the description of %s begins with %q, not with the field's name", path, strings.SplitN(s.Description, " ", 2)[0])
 		}
-		if strings.HasSuffix(path, "[]") || path == "" { // kubectl explain shows the first only as a heading, the other not at all
+		if strings.HasSuffix(path, "[]") { // kubectl explain shows the list's
 			return
 		}
 		for line := range strings.Lines(s.Description) {

@@ -2,7 +2,6 @@ package v1alpha1_test
 
 import (
 	"fmt"
-	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -25,7 +24,11 @@ type goodManifest struct {
 	want  fields // of the stored spec, beside the defaults; nil: what was given
 }
 
-func goodManifests() []goodManifest {
+func goodManifests() map[string][]goodManifest {
+	return map[string][]goodManifest{"DaftyJob": goodDaftyJobs(), "DaftyAsset": goodDaftyAssets()}
+}
+
+func goodDaftyJobs() []goodManifest {
 	generate, video := daftyJob("imageGenerate"), daftyJob("imageToVideo")
 	good := []goodManifest{
 		{name: "prompt of 2000 characters, 4 bytes each", given: generate.with("spec.imageGenerate.prompt", strings.Repeat("🏔", 2000))},
@@ -133,30 +136,26 @@ func manyKeys(n int, value string) fields {
 
 func TestGoodManifestsAreStored(t *testing.T) {
 	env := kubetest.Start(t)
-	for _, good := range goodManifests() {
-		t.Run(good.name, func(t *testing.T) {
-			stored := create(t, env, good.given)
-
-			want := fields{
-				"deletionPolicy":       "Cancel",
-				"credentialsSecretRef": fields{"name": "dafty-credentials", "key": "apiKey"},
-			}
-			if good.want == nil {
-				good.want = good.given.Object["spec"].(fields)
-			}
-			maps.Copy(want, good.want)
-			if diff := cmp.Diff(want, stored.Object["spec"]); diff != "" {
-				t.Errorf("the spec isn't stored as given, with defaults (-want +got):\n%s", diff)
-			}
-			// kstatus takes an object without an observedGeneration for finished.
-			if diff := cmp.Diff(fields{"observedGeneration": int64(-1)}, stored.Object["status"]); diff != "" {
-				t.Errorf("the status a new object has (-want +got):\n%s", diff)
-			}
-			result, err := kstatus.Compute(stored)
-			if err != nil || result.Status != kstatus.InProgressStatus {
-				t.Errorf("kstatus takes a new object for %v, not for on the way: %v", result, err)
-			}
-		})
+	for kind, all := range goodManifests() {
+		for _, good := range all {
+			t.Run(kind+"/"+good.name, func(t *testing.T) {
+				stored := create(t, env, good.given)
+				if good.want == nil {
+					good.want = good.given.Object["spec"].(fields)
+				}
+				if diff := cmp.Diff(withDefaults(kind, good.want), stored.Object["spec"]); diff != "" {
+					t.Errorf("the spec isn't stored as given, with defaults (-want +got):\n%s", diff)
+				}
+				// kstatus takes an object without an observedGeneration for finished.
+				if diff := cmp.Diff(fields{"observedGeneration": int64(-1)}, stored.Object["status"]); diff != "" {
+					t.Errorf("the status a new object has (-want +got):\n%s", diff)
+				}
+				result, err := kstatus.Compute(stored)
+				if err != nil || result.Status != kstatus.InProgressStatus {
+					t.Errorf("kstatus takes a new object for %v, not for on the way: %v", result, err)
+				}
+			})
+		}
 	}
 }
 
@@ -164,21 +163,26 @@ func TestGoodManifestsAreStored(t *testing.T) {
 // wrote, or the API server takes it for a changed request.
 func TestGoClientsLeaveTheRequestAsItIs(t *testing.T) {
 	env := kubetest.Start(t)
-	for _, good := range goodManifests() {
-		t.Run(good.name, func(t *testing.T) {
-			before := create(t, env, good.given)
-			job := &v1alpha1.DaftyJob{}
-			if err := env.Client.Get(t.Context(), client.ObjectKeyFromObject(before), job); err != nil {
-				t.Fatal(err)
-			}
-			controllerutil.AddFinalizer(job, v1alpha1.CancelFinalizer)
-			if err := env.Client.Update(t.Context(), job); err != nil {
-				t.Fatalf("adding a finalizer: %v", err)
-			}
-			if diff := cmp.Diff(before.Object["spec"], get(t, env, before).Object["spec"]); diff != "" {
-				t.Errorf("the spec changed (-before +after):\n%s", diff)
-			}
-		})
+	for kind, all := range goodManifests() {
+		for _, good := range all {
+			t.Run(kind+"/"+good.name, func(t *testing.T) {
+				before := create(t, env, good.given)
+				var object client.Object = &v1alpha1.DaftyJob{}
+				if kind == "DaftyAsset" {
+					object = &v1alpha1.DaftyAsset{}
+				}
+				if err := env.Client.Get(t.Context(), client.ObjectKeyFromObject(before), object); err != nil {
+					t.Fatal(err)
+				}
+				controllerutil.AddFinalizer(object, v1alpha1.CancelFinalizer)
+				if err := env.Client.Update(t.Context(), object); err != nil {
+					t.Fatalf("adding a finalizer: %v", err)
+				}
+				if diff := cmp.Diff(before.Object["spec"], get(t, env, before).Object["spec"]); diff != "" {
+					t.Errorf("the spec changed (-before +after):\n%s", diff)
+				}
+			})
+		}
 	}
 }
 
@@ -251,38 +255,72 @@ func TestEveryFieldIsGivenOnce(t *testing.T) {
 			}
 		}
 	}
-	for _, good := range goodManifests() {
-		note("spec", good.given.Object["spec"])
-	}
-	spec := readSchema(t).Properties["spec"]
-	walk("spec", &spec, func(path string, _ *apiextensionsv1.JSONSchemaProps) {
-		if !given[path] {
-			t.Errorf("no good manifest gives %s", path)
+	for kind, all := range goodManifests() {
+		clear(given)
+		for _, good := range all {
+			note("spec", good.given.Object["spec"])
 		}
-	})
+		spec := readSchema(t, kind).Properties["spec"]
+		walk("spec", &spec, func(path string, _ *apiextensionsv1.JSONSchemaProps) {
+			name, inTemplate := strings.CutPrefix(path, "spec.template.spec.")
+			name, _, _ = strings.Cut(name, ".")
+			if refused := inTemplate && leaveOut[name] != ""; !refused && !given[path] {
+				t.Errorf("no good %s gives %s", kind, path)
+			}
+		})
+	}
 }
 
-// A rule that a later version adds must not hold up the jobs that are already there: a user cancels one and the operator
-// writes its status and takes its finalizer off, whatever the new version thinks of its request.
-func TestOlderJobsOutliveStricterRules(t *testing.T) {
-	env := kubetest.Start(t)
-	strict := readCRD(t)
+// A rule that a later version adds must not hold up the objects that are already there: a user cancels a job or suspends an asset, and the operator
+// writes the status and takes a finalizer off, whatever the new version thinks of the request.
+func TestOlderObjectsOutliveStricterRules(t *testing.T) {
+	for kind, act := range map[string]struct{ spec, status string }{
+		"DaftyJob":   {`{"spec":{"desiredState":"Cancelled"}}`, `{"status":{"phase":"Cancelling"}}`},
+		"DaftyAsset": {`{"spec":{"suspend":true}}`, `{"status":{"pending":{"jobName":"hero-1","hash":"1"}}}`},
+	} {
+		t.Run(kind, func(t *testing.T) {
+			env := kubetest.Start(t)
+			object := olderObject(t, env, kind)
+			patch := func(what, patch string, subresource ...string) {
+				t.Helper()
+				args := append([]string{"patch", strings.ToLower(object.GetKind()) + "s." + object.GroupVersionKind().Group,
+					object.GetName(), "--type=merge", "-p", patch}, subresource...)
+				if _, stderr, err := env.Kubectl(t, args...); err != nil {
+					t.Errorf("%s: %s", what, stderr)
+				}
+			}
+			patch("changing the desired state", act.spec)
+			patch("writing the status", act.status, "--subresource=status")
+			patch("taking the finalizer off", `{"metadata":{"finalizers":null}}`)
+		})
+	}
+}
+
+// olderObject returns an object with a web page that the rules, which came after it, refuse.
+func olderObject(t *testing.T, env *kubetest.Env, kind string) *unstructured.Unstructured {
+	t.Helper()
+	strict := readCRD(t, kind)
 	// A kind of its own, so that kubectl in other tests doesn't take it for the real one.
 	strict.Spec.Group = env.Namespace + ".dafty.ai"
-	strict.Spec.Names = apiextensionsv1.CustomResourceDefinitionNames{Kind: "OlderJob", Plural: "olderjobs"}
-	strict.Name = "olderjobs." + strict.Spec.Group
+	strict.Spec.Names = apiextensionsv1.CustomResourceDefinitionNames{Kind: "Older" + kind, Plural: "older" + strings.ToLower(kind) + "s"}
+	strict.Name = strict.Spec.Names.Plural + "." + strict.Spec.Group
 	lenient := strict.DeepCopy()
-	request := lenient.Spec.Versions[0].Schema.OpenAPIV3Schema.Properties["spec"].Properties["styleExtract"]
-	request.Properties["url"] = apiextensionsv1.JSONSchemaProps{Type: "string"}
+	given := daftyJob("styleExtract")
+	request := lenient.Spec.Versions[0].Schema.OpenAPIV3Schema.Properties["spec"]
+	if kind == "DaftyAsset" {
+		given = daftyAsset("styleExtract")
+		request = request.Properties["template"].Properties["spec"]
+	}
+	request.Properties["styleExtract"].Properties["url"] = apiextensionsv1.JSONSchemaProps{Type: "string"}
 
 	if err := env.Client.Create(t.Context(), lenient); err != nil {
 		t.Fatal(err)
 	}
-	job := daftyJob("styleExtract").with("spec.styleExtract.url", "example.com").with("apiVersion", strict.Spec.Group+"/v1alpha1").with("kind", "OlderJob").
+	object := given.with(specOf(given)+".styleExtract.url", "example.com").with("apiVersion", strict.Spec.Group+"/v1alpha1").with("kind", strict.Spec.Names.Kind).
 		with("metadata.finalizers", list(v1alpha1.CancelFinalizer))
-	job.SetNamespace(env.Namespace)
-	newcomer := job.DeepCopy()
-	eventually(t, "the lenient rules to hold", func() bool { return env.Client.Create(t.Context(), job.Unstructured) == nil })
+	object.SetNamespace(env.Namespace)
+	newcomer := object.DeepCopy()
+	eventually(t, "the lenient rules to hold", func() bool { return env.Client.Create(t.Context(), object.Unstructured) == nil })
 
 	current := &apiextensionsv1.CustomResourceDefinition{}
 	if err := env.Client.Get(t.Context(), client.ObjectKeyFromObject(strict), current); err != nil {
@@ -295,25 +333,7 @@ func TestOlderJobsOutliveStricterRules(t *testing.T) {
 	eventually(t, "the strict rules to hold", func() bool {
 		return env.Client.Create(t.Context(), newcomer.DeepCopy(), client.DryRunAll) != nil
 	})
-
-	set := func(value any, path ...string) {
-		t.Helper()
-		if err := unstructured.SetNestedField(job.Object, value, path...); err != nil {
-			t.Fatal(err)
-		}
-	}
-	set("Cancelled", "spec", "desiredState")
-	if err := env.Client.Update(t.Context(), job.Unstructured); err != nil {
-		t.Errorf("cancelling: %v", err)
-	}
-	set("Cancelling", "status", "phase")
-	if err := env.Client.Status().Update(t.Context(), job.Unstructured); err != nil {
-		t.Errorf("writing the status: %v", err)
-	}
-	job.SetFinalizers(nil)
-	if err := env.Client.Update(t.Context(), job.Unstructured); err != nil {
-		t.Errorf("taking the finalizer off: %v", err)
-	}
+	return object.Unstructured
 }
 
 func create(t testing.TB, env *kubetest.Env, given manifest) *unstructured.Unstructured {

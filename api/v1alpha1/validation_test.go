@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -111,13 +112,19 @@ func changed(name string, stored, given manifest, want ...problem) badManifest {
 	return badManifest{name: name, stored: &stored, given: given, want: want}
 }
 
-func reported(name string, status fields, want ...problem) badManifest {
-	stored := daftyJob("imageGenerate")
+func reported(name string, stored manifest, status fields, want ...problem) badManifest {
 	return badManifest{name: name, stored: &stored, given: stored.with("status", status), status: true, want: want}
 }
 
-// badManifests holds one for every rule, at least; TestEveryRuleHasABadManifest sees to that.
-func badManifests() []badManifest {
+// badManifests holds one for every rule of each kind, at least; TestEveryRuleHasABadManifest sees to that.
+func badManifests() map[string][]badManifest {
+	return map[string][]badManifest{
+		"DaftyJob":   append(badDaftyJobs(), toItself("jobRef", "a DaftyJob can't refer to itself: under jobRef, name the DaftyJob that makes the ", daftyJob)...),
+		"DaftyAsset": badDaftyAssets(),
+	}
+}
+
+func badDaftyJobs() []badManifest {
 	generate, edit := daftyJob("imageGenerate"), daftyJob("imageEdit")
 	bad := []badManifest{
 		created("no spec", generate.without("spec"), at("spec", required)),
@@ -150,6 +157,7 @@ func badManifests() []badManifest {
 
 		created("empty style", generate.with("spec.imageGenerate.style", fields{}), at("spec.imageGenerate.style", wantsStyle)),
 		created("style by both id and jobRef", generate.with("spec.imageGenerate.style", fields{"id": styleID, "jobRef": fields{"name": "brand-style"}}), at("spec.imageGenerate.style", wantsStyle)),
+		created("style by both jobRef and assetRef", generate.with("spec.imageGenerate.style", fields{"jobRef": fields{"name": "brand-style"}, "assetRef": fields{"name": "brand"}}), at("spec.imageGenerate.style", wantsStyle)),
 		created("style by its name", generate.with("spec.imageGenerate.style.id", "brand-style"), at("spec.imageGenerate.style.id", wantsUUID+"style.id")),
 		created("style id too long", generate.with("spec.imageGenerate.style.id", strings.Repeat("7", 2049)), at("spec.imageGenerate.style.id", "may not be more than 2048")),
 
@@ -200,22 +208,17 @@ func badManifests() []badManifest {
 		changed("a list emptied", daftyJobOf(fields{"imageEdit": most("imageEdit")}), daftyJobOf(fields{"imageEdit": most("imageEdit")}).with("spec.imageEdit.references", list()), at("spec.imageEdit", requestIs)),
 		changed("a default of Dafty's written out", generate, generate.with("spec.imageGenerate.resolution", "1K"), at("spec.imageGenerate", requestIs)),
 
-		reported("unknown phase", fields{"phase": "Running"}, at("status.phase", `"Running": supported values: "Pending", "Submitting", "Queued", "Processing", "Cancelling", "Completed", "Failed", "Cancelled"`)),
-		reported("results without what names them", fields{"result": fields{"images": list(fields{}), "video": fields{}, "style": fields{}}},
-			at("status.result.images[0].id", required), at("status.result.images[0].url", required),
-			at("status.result.video.id", required), at("status.result.video.url", required),
-			at("status.result.style.id", required)),
-		reported("an input without what names it", fields{"inputs": list(fields{"id": imageID})}, at("status.inputs[0].field", required)),
-		reported("an input in a form that there is none of", fields{"inputs": list(fields{"field": "imageUpscale.image", "sentAs": "Name"})}, at("status.inputs[0].sentAs", `"Name": supported values: "URL", "ID", "JobID"`)),
-		reported("details of an error that are no object", fields{"error": fields{"details": list("prompt")}}, at("status.error.details", "must be of type object")),
+		reported("unknown phase", generate, fields{"phase": "Running"}, at("status.phase", `"Running": supported values: "Pending", "Submitting", "Queued", "Processing", "Cancelling", "Completed", "Failed", "Cancelled"`)),
+		reported("details of an error that are no object", generate, fields{"error": fields{"details": list("prompt")}}, at("status.error.details", "must be of type object")),
 	}
 	for _, operation := range operations {
 		bad = append(bad, badRequest(operation)...)
 	}
 	bad = append(bad, badName("spec.resultConfigMap", "a name for a ConfigMap", func(name any) manifest { return generate.with("spec.resultConfigMap", name) })...)
-	bad = append(bad, badResultMetadata(generate)...)
-	bad = append(bad, badJobRef("spec.imageGenerate.style", false, func(style fields) manifest { return generate.with("spec.imageGenerate.style", style) })...)
-	bad = append(bad, toItself()...)
+	bad = append(bad, badMetadata(generate, "spec.resultConfigMapMetadata")...)
+	bad = append(bad, badRefs("spec.imageGenerate.style", false, func(style fields) manifest { return generate.with("spec.imageGenerate.style", style) })...)
+	bad = append(bad, badResult("status.result", generate, func(result fields) fields { return fields{"result": result} })...)
+	bad = append(bad, badInputs("status.inputs", generate, func(inputs []any) fields { return fields{"inputs": inputs} })...)
 	for _, operation := range []string{"imageGenerate", "imageEdit", "imageToVideo", "videoFrames"} {
 		bad = append(bad, badPrompt(operation)...)
 	}
@@ -293,6 +296,7 @@ func badTarget(operation string) []badManifest {
 		created(field+" by url alone", job.with(field, fields{"url": imageURL}), at(field, wantsTarget)),
 		created(field+" by configMapKeyRef alone", job.with(field, fields{"configMapKeyRef": fields{"name": "brand", "key": "logo.png"}}), at(field, wantsTarget)),
 		created(field+" by both id and jobRef", job.with(field, fields{"id": imageID, "jobRef": fields{"name": "hero"}}), at(field, wantsTarget)),
+		created(field+" by both jobRef and assetRef", job.with(field, fields{"jobRef": fields{"name": "hero"}, "assetRef": fields{"name": "hero"}}), at(field, wantsTarget)),
 		created(field+" with an empty id", job.with(field+".id", ""), at(field+".id", wantsUUID+"images[].id")),
 		created(field+" by an upload's id", job.with(field+".id", uploadID), at(field+".id", wantsUUID+"images[].id")),
 		created(field+" by a UUID of no known version", job.with(field+".id", "5f0c4c3e-8b1d-9e43-9d9c-0d7a3a1c2b4f"), at(field+".id", wantsUUID+"images[].id")),
@@ -302,7 +306,7 @@ func badTarget(operation string) []badManifest {
 		created(field+" with an id of two lines", job.with(field+".id", imageID+"\n"), at(field+".id", wantsUUID+"images[].id")),
 		created(field+" with an id too long", job.with(field+".id", strings.Repeat("7", 2049)), at(field+".id", "may not be more than 2048")),
 	}
-	return append(bad, badJobRef(field, true, func(image fields) manifest { return job.with(field, image) })...)
+	return append(bad, badRefs(field, true, func(image fields) manifest { return job.with(field, image) })...)
 }
 
 // badReference holds what is wrong with an image reference at field, where job makes a DaftyJob with it.
@@ -310,8 +314,9 @@ func badReference(field string, job func(fields) manifest) []badManifest {
 	bad := []badManifest{
 		created(field+" empty", job(fields{}), at(field, wantsImage)),
 		created(field+" by both url and id", job(fields{"url": imageURL, "id": imageID}), at(field, wantsImage)),
-		created(field+" by all four", job(fields{"url": imageURL, "id": imageID, "jobRef": fields{"name": "hero"}, "configMapKeyRef": fields{"name": "brand", "key": "logo.png"}}), at(field, wantsImage)),
+		created(field+" by all five", job(fields{"url": imageURL, "id": imageID, "jobRef": fields{"name": "hero"}, "assetRef": fields{"name": "hero"}, "configMapKeyRef": fields{"name": "brand", "key": "logo.png"}}), at(field, wantsImage)),
 		created(field+" by both jobRef and configMapKeyRef", job(fields{"jobRef": fields{"name": "hero"}, "configMapKeyRef": fields{"name": "brand", "key": "logo.png"}}), at(field, wantsImage)),
+		created(field+" by both jobRef and assetRef", job(fields{"jobRef": fields{"name": "hero"}, "assetRef": fields{"name": "hero"}}), at(field, wantsImage)),
 		created(field+" by plain http", job(fields{"url": "http://example.com/logo.png"}), at(field+".url", wantsHTTPS)),
 		created(field+" by a data URL", job(fields{"url": "data:image/png;base64,iVBORw0KGgo="}), at(field+".url", wantsHTTPS)),
 		created(field+" by a relative URL", job(fields{"url": "/logo.png"}), at(field+".url", wantsHTTPS)),
@@ -325,7 +330,7 @@ func badReference(field string, job func(fields) manifest) []badManifest {
 		created(field+" by an id with a blank", job(fields{"id": "up_ 4f1c9a"}), at(field+".id", wantsUploadID)),
 		created(field+" by an id too long", job(fields{"id": strings.Repeat("x", 2049)}), at(field+".id", "may not be more than 2048")),
 	}
-	bad = append(bad, badJobRef(field, true, job)...)
+	bad = append(bad, badRefs(field, true, job)...)
 	file := field + ".configMapKeyRef"
 	bad = append(bad, badName(file+".name", "the name of a ConfigMap", func(name any) manifest {
 		return job(fields{"configMapKeyRef": fields{"name": name, "key": "logo.png"}})
@@ -351,26 +356,47 @@ func badName(field, of string, job func(name any) manifest) []badManifest {
 	}
 }
 
-// badJobRef holds what is wrong with a jobRef in the object at field, where job makes a DaftyJob with that object. A style's
-// has no index.
-func badJobRef(field string, indexed bool, job func(fields) manifest) []badManifest {
-	field += ".jobRef"
-	ref := func(ref fields) manifest { return job(fields{"jobRef": ref}) }
-	bad := []badManifest{
-		created(field+" of nothing", ref(fields{}), at(field+".name", required)),
-		created(field+" a word", job(fields{"jobRef": "hero"}), at(field, "must be of type object")),
-	}
-	if indexed {
+// badRefs holds what is wrong with a jobRef and an assetRef in the object at field, where job makes a DaftyJob with that object.
+// A style's have no index.
+func badRefs(field string, indexed bool, job func(fields) manifest) []badManifest {
+	var bad []badManifest
+	for key, of := range map[string]string{"jobRef": "a DaftyJob", "assetRef": "a DaftyAsset"} {
+		field := field + "." + key
+		ref := func(ref fields) manifest { return job(fields{key: ref}) }
 		bad = append(bad,
-			created(field+" of an index alone", ref(fields{"index": int64(1)}), at(field+".name", required)),
-			created(field+" with an index below 0", ref(fields{"name": "hero", "index": int64(-1)}), at(field+".index", "greater than or equal to 0")),
-			created(field+" with an index in quotes", ref(fields{"name": "hero", "index": "1"}), at(field+".index", "must be of type integer")))
+			created(field+" of nothing", ref(fields{}), at(field+".name", required)),
+			created(field+" a word", job(fields{key: "hero"}), at(field, "must be of type object")))
+		if indexed {
+			bad = append(bad,
+				created(field+" of an index alone", ref(fields{"index": int64(1)}), at(field+".name", required)),
+				created(field+" with an index below 0", ref(fields{"name": "hero", "index": int64(-1)}), at(field+".index", "greater than or equal to 0")),
+				created(field+" with an index in quotes", ref(fields{"name": "hero", "index": "1"}), at(field+".index", "must be of type integer")))
+		}
+		bad = append(bad, badName(field+".name", "the name of "+of, func(name any) manifest { return ref(fields{"name": name}) })...)
 	}
-	return append(bad, badName(field+".name", "the name of a DaftyJob", func(name any) manifest { return ref(fields{"name": name}) })...)
+	return bad
 }
 
-// toItself holds a DaftyJob for each way to refer to itself.
-func toItself() []badManifest {
+// badResult holds what is wrong with the result at a field of an object's status.
+func badResult(field string, stored manifest, status func(result fields) fields) []badManifest {
+	return []badManifest{
+		reported(field+" without what names it", stored, status(fields{"images": list(fields{}), "video": fields{}, "style": fields{}}),
+			at(field+".images[0].id", required), at(field+".images[0].url", required),
+			at(field+".video.id", required), at(field+".video.url", required), at(field+".style.id", required)),
+	}
+}
+
+// badInputs holds what is wrong with the inputs at a field of an object's status.
+func badInputs(field string, stored manifest, status func(inputs []any) fields) []badManifest {
+	return []badManifest{
+		reported(field+" without what names one", stored, status(list(fields{"id": imageID})), at(field+"[0].field", required)),
+		reported(field+" in a form that there is none of", stored, status(list(fields{"field": "imageUpscale.image", "sentAs": "Name"})),
+			at(field+"[0].sentAs", `"Name": supported values: "URL", "ID", "JobID"`)),
+	}
+}
+
+// toItself holds an object for each way to refer to itself, under a key such as jobRef, where object makes the shortest valid one of an operation.
+func toItself(key, says string, object func(operation string) manifest) []badManifest {
 	var bad []badManifest
 	for _, way := range []struct {
 		field, what string
@@ -387,12 +413,13 @@ func toItself() []badManifest {
 		{"videoFrames.endImage", "image", nil},
 	} {
 		operation, _, _ := strings.Cut(way.field, ".")
-		var value any = fields{"jobRef": fields{"name": "snake"}}
+		var value any = fields{key: fields{"name": "snake"}}
 		if way.value != nil {
 			value = way.value(value.(fields))
 		}
-		bad = append(bad, created(way.field+" made by the DaftyJob itself", daftyJob(operation).with("metadata", fields{"name": "snake"}).with("spec."+way.field, value),
-			at("spec."+operation, "a DaftyJob can't refer to itself: under jobRef, name the DaftyJob that makes the "+way.what)))
+		given := object(operation).with("metadata", fields{"name": "snake"})
+		spec := specOf(given)
+		bad = append(bad, created(way.field+" made by the object itself", given.with(spec+"."+way.field, value), at(spec+"."+operation, says+way.what)))
 	}
 	return bad
 }
@@ -402,18 +429,20 @@ func second(ref fields) any { return list(fields{"url": imageURL}, ref) }
 
 func TestBadManifestsAreRefused(t *testing.T) {
 	env := kubetest.Start(t)
-	for _, bad := range badManifests() {
-		t.Run(bad.name, func(t *testing.T) {
-			got := problemsOf(t, bad.send(t, env))
-			for _, want := range bad.want {
-				if !contains(got, want) {
-					t.Errorf("nothing says of %s: %s", want.field, want.message)
+	for kind, all := range badManifests() {
+		for _, bad := range all {
+			t.Run(kind+"/"+bad.name, func(t *testing.T) {
+				got := problemsOf(t, bad.send(t, env))
+				for _, want := range bad.want {
+					if !contains(got, want) {
+						t.Errorf("nothing says of %s: %s", want.field, want.message)
+					}
 				}
-			}
-			if len(got) > len(bad.want) || t.Failed() {
-				t.Errorf("the API server says:%s", lines(got))
-			}
-		})
+				if len(got) > len(bad.want) || t.Failed() {
+					t.Errorf("the API server says:%s", lines(got))
+				}
+			})
+		}
 	}
 }
 
@@ -437,24 +466,24 @@ func lines(problems []problem) string {
 // A rule that is added to the types without a bad manifest fails here.
 func TestEveryRuleHasABadManifest(t *testing.T) {
 	env := kubetest.Start(t)
-	var problems []problem
-	for _, bad := range badManifests() {
-		problems = append(problems, problemsOf(t, bad.send(t, env))...)
-	}
-	rules := rulesOf(t, readSchema(t))
-	if len(rules) < 100 {
-		t.Errorf("found only %d rules in the schema", len(rules))
-	}
-	for _, rule := range rules {
-		if strings.HasPrefix(rule.path, "status.conditions[]") { // Kubernetes' own, and tested there
-			continue
-		}
-		broken := false
-		for _, p := range problems {
-			broken = broken || rule.brokenBy(p)
-		}
-		if !broken {
-			t.Errorf("no bad manifest breaks the rule %s", rule)
-		}
+	for kind, all := range badManifests() {
+		t.Run(kind, func(t *testing.T) {
+			var problems []problem
+			for _, bad := range all {
+				problems = append(problems, problemsOf(t, bad.send(t, env))...)
+			}
+			rules := rulesOf(t, readSchema(t, kind))
+			if len(rules) < 100 {
+				t.Errorf("found only %d rules in the schema", len(rules))
+			}
+			for _, rule := range rules {
+				if strings.HasPrefix(rule.path, "status.conditions[]") { // Kubernetes' own, and tested there
+					continue
+				}
+				if !slices.ContainsFunc(problems, rule.brokenBy) {
+					t.Errorf("no bad manifest breaks the rule %s", rule)
+				}
+			}
+		})
 	}
 }
