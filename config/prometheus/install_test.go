@@ -33,7 +33,7 @@ func TestInstallation(t *testing.T) {
 	if _, stderr, err := env.Apply(t, manifests, strictly...); err != nil || stderr != "" {
 		t.Fatalf("%v\n%s", err, stderr)
 	}
-	env.MustKubectl(t, "wait", "--for=condition=Established", "crd/daftyjobs.dafty.ai", "--timeout=60s")
+	env.MustKubectl(t, "wait", "--for=condition=Established", "crd/daftyjobs.dafty.ai", "crd/daftyassets.dafty.ai", "--timeout=60s")
 	fitsTogether(t, manifests, namespace)
 
 	t.Run("what the CRDs don't have is refused", func(t *testing.T) {
@@ -195,12 +195,17 @@ func scrapeNewOperator(t *testing.T, env *kubetest.Env) (fresh, busy series) {
 	}
 	fresh = readSeries(t, body)
 	env.MustApply(t, "apiVersion: dafty.ai/v1alpha1\nkind: DaftyJob\nmetadata: {name: later}\nspec: {desiredState: Suspended, imageGenerate: {prompt: A mountain}}\n")
+	env.MustApply(t, "apiVersion: dafty.ai/v1alpha1\nkind: DaftyAsset\nmetadata: {name: later}\n"+
+		"spec: {suspend: true, template: {spec: {imageGenerate: {prompt: A mountain}}}}\n")
 	g.Eventually(func() string {
 		_, body = operatortest.Get(t, "https://"+address+"/metrics", string(secret.Data[corev1.ServiceAccountTokenKey]))
 		return body
 	}).WithTimeout(patience).Should(And(
 		ContainSubstring(`dafty_jobs_unfinished{reason="Suspended"} 1`),
-		ContainSubstring("controller_runtime_reconcile_time_seconds_bucket"), // known once the first reconcile has returned
+		ContainSubstring(`dafty_assets{reason="Suspended"} 1`),
+		// Known once the first reconcile has returned.
+		ContainSubstring(`controller_runtime_reconcile_time_seconds_bucket{controller="dafty-operator"`),
+		ContainSubstring(`controller_runtime_reconcile_time_seconds_bucket{controller="daftyasset"`),
 	))
 	return fresh, readSeries(t, body)
 }

@@ -19,6 +19,7 @@ import (
 	"dafty.ai/dafty-operator/internal/apierror"
 	"dafty.ai/dafty-operator/internal/asset"
 	"dafty.ai/dafty-operator/internal/lifecycle"
+	"dafty.ai/dafty-operator/internal/metrics"
 	"dafty.ai/dafty-operator/internal/resultmap"
 )
 
@@ -82,10 +83,11 @@ func (r *AssetReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl
 			}
 			continue
 		}
+		before := s.Asset.Status
 		if err := r.persistAsset(ctx, s, decision); err != nil {
 			return r.unwrittenAsset(ctx, s, err)
 		}
-		r.tellAsset(ctx, s, decision)
+		r.tellAsset(ctx, s, &before, decision)
 		result := ctrl.Result{RequeueAfter: decision.After}
 		for _, step := range decision.Steps {
 			if err := r.takeAssetStep(ctx, s, step); err != nil {
@@ -172,13 +174,7 @@ func (r *AssetReconciler) takeUp(ctx context.Context, s *asset.Snapshot, name st
 func (r *AssetReconciler) takeAssetStep(ctx context.Context, s *asset.Snapshot, step asset.Step) error {
 	switch step := step.(type) {
 	case asset.CallOff:
-		return r.patchJob(ctx, step.Job, func(job *v1alpha1.DaftyJob) {
-			job.Spec.DesiredState = v1alpha1.DesiredCancelled
-			if job.Annotations == nil {
-				job.Annotations = map[string]string{}
-			}
-			job.Annotations[v1alpha1.OvertakenAnnotation] = v1alpha1.OvertakenValue
-		})
+		return r.callOff(ctx, step.Job)
 	case asset.ReleaseJob:
 		return r.patchJob(ctx, step.Job, func(job *v1alpha1.DaftyJob) { job.Spec.DesiredState = v1alpha1.DesiredCompleted })
 	case asset.UpdateJob:
@@ -189,6 +185,21 @@ func (r *AssetReconciler) takeAssetStep(ctx context.Context, s *asset.Snapshot, 
 		return r.annotateAsset(ctx, s.Asset, step.Value)
 	}
 	return nil
+}
+
+// callOff has a DaftyJob cancelled, and marks it as called off by the asset.
+func (r *AssetReconciler) callOff(ctx context.Context, job *v1alpha1.DaftyJob) error {
+	err := r.patchJob(ctx, job, func(job *v1alpha1.DaftyJob) {
+		job.Spec.DesiredState = v1alpha1.DesiredCancelled
+		if job.Annotations == nil {
+			job.Annotations = map[string]string{}
+		}
+		job.Annotations[v1alpha1.OvertakenAnnotation] = v1alpha1.OvertakenValue
+	})
+	if err == nil {
+		metrics.RecordOvertaken()
+	}
+	return err
 }
 
 // patchJob writes a change of a DaftyJob, if that is still as it was read.

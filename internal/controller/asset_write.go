@@ -3,6 +3,7 @@ package controller
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -14,6 +15,7 @@ import (
 	"dafty.ai/dafty-operator/internal/apierror"
 	"dafty.ai/dafty-operator/internal/asset"
 	"dafty.ai/dafty-operator/internal/lifecycle"
+	"dafty.ai/dafty-operator/internal/metrics"
 )
 
 // persistAsset writes what changed of the status, if the object is still as it was read.
@@ -45,8 +47,16 @@ func (r *AssetReconciler) unwrittenAsset(ctx context.Context, s *asset.Snapshot,
 	return ctrl.Result{}, err
 }
 
-// tellAsset makes a decision's news events and lines of the log.
-func (r *AssetReconciler) tellAsset(ctx context.Context, s *asset.Snapshot, decision asset.Decision) {
+// tellAsset makes a decision's news events and lines of the log, and counts a result that has become current.
+func (r *AssetReconciler) tellAsset(ctx context.Context, s *asset.Snapshot, before *v1alpha1.DaftyAssetStatus, decision asset.Decision) {
+	if decision.Changed {
+		i := slices.IndexFunc(s.Jobs, func(job *v1alpha1.DaftyJob) bool { return job.Name == decision.Status.Current.JobName })
+		var of *v1alpha1.DaftyJob
+		if i >= 0 {
+			of = s.Jobs[i]
+		}
+		metrics.RecordAssetChange(before, &decision.Status, of, s.Now)
+	}
 	for _, event := range decision.Events {
 		r.tellEvent(ctx, s.Asset, event)
 	}
