@@ -128,7 +128,7 @@ generate: ## Generate deep copies and Dafty's client.
 	go generate ./...
 
 .PHONY: manifests
-manifests: ## Generate the CRD and the operator's ClusterRole.
+manifests: ## Generate the CRDs and the operator's ClusterRole.
 	$(CONTROLLER_GEN) crd paths=./api/... output:crd:artifacts:config=config/crd/bases
 	$(CONTROLLER_GEN) rbac:roleName=manager-role paths=./internal/controller/... output:rbac:artifacts:config=config/rbac/manager
 
@@ -136,7 +136,7 @@ manifests: ## Generate the CRD and the operator's ClusterRole.
 CHART_FILES = charts/dafty-operator/files
 
 .PHONY: chart
-chart: ## Copy the CRD, the rules, the alerts and such from config into the Helm chart.
+chart: ## Copy the CRDs, the rules, the alerts and such from config into the Helm chart.
 	rm -rf $(CHART_FILES)
 	mkdir -p $(CHART_FILES)/crd $(CHART_FILES)/rbac
 	cp config/crd/bases/*.yaml $(CHART_FILES)/crd
@@ -144,7 +144,7 @@ chart: ## Copy the CRD, the rules, the alerts and such from config into the Helm
 	cp config/network-policy/network_policy.yaml config/prometheus/{monitor,alerts}.yaml config/grafana/dashboard.json $(CHART_FILES)
 
 .PHONY: docs
-docs: ## Generate docs/reference.md from the API's types and the CRD, and the tables of other pages from what they tell of.
+docs: ## Generate docs/reference.md from the API's types and the CRDs, and the tables of other pages from what they tell of.
 	go run ./hack/reference
 	UPDATE_DOCS=1 go test -count 1 . ./charts ./internal/asset ./internal/lifecycle ./internal/metrics ./test/simulation \
 		-run '^(TestFlags|TestChartReadmeHasEveryValue|TestLifecyclePage|TestPage|TestMutations|TestStages|TestObjectsOfActions)$$'
@@ -201,19 +201,19 @@ release-files: binaries build-installer release-chart ## Write the files of rele
 ##@ Install on the current cluster
 
 .PHONY: install
-install: ## Install the CRD.
+install: ## Install the CRDs.
 	$(KUSTOMIZE) build config/crd | $(KUBECTL) apply --server-side -f -
 
 .PHONY: uninstall
-uninstall: ## Delete the CRD, and with it every DaftyJob: while the operator runs, theirs are cancelled.
+uninstall: ## Delete the CRDs, and with them every DaftyAsset and DaftyJob: while the operator runs, their jobs are cancelled.
 	$(KUSTOMIZE) build config/crd | $(KUBECTL) delete --ignore-not-found --timeout=10m -f -
 
 .PHONY: deploy
-deploy: build-installer ## Install the CRD and the operator. IMG is its image.
+deploy: build-installer ## Install the CRDs and the operator. IMG is its image.
 	$(KUBECTL) apply --server-side -f dist/install.yaml
 
 .PHONY: undeploy
-undeploy: build-installer ## Delete the operator and the CRD, DaftyJobs first, so that running jobs are cancelled.
+undeploy: build-installer ## Delete the operator and the CRDs, what they hold first, so that running jobs are cancelled.
 	$(KUSTOMIZE) build config/crd | $(KUBECTL) delete --ignore-not-found --timeout=10m -f -
 	$(KUBECTL) delete --ignore-not-found --timeout=10m -f dist/install.yaml
 

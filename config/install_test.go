@@ -234,7 +234,7 @@ func selectorsFit(t *testing.T, manifests string) {
 func install(t *testing.T, env *kubetest.Env, manifests string) {
 	t.Helper()
 	installtest.Apply(t, env, manifests)
-	env.MustKubectl(t, "wait", "--for=condition=Established", "crd/daftyjobs.dafty.ai", "--timeout=30s")
+	env.MustKubectl(t, "wait", "--for=condition=Established", "crd/daftyassets.dafty.ai", "crd/daftyjobs.dafty.ai", "--timeout=30s")
 }
 
 func uninstall(t *testing.T, env *kubetest.Env, manifests string) {
@@ -306,20 +306,23 @@ func operatorRights(t *testing.T, env *kubetest.Env) {
 
 func peoplesRights(t *testing.T, env *kubetest.Env) {
 	for role, rights := range map[string]map[string]bool{
-		"view":  {"list daftyjobs": true, "create daftyjobs": false, "patch daftyjobs --subresource=status": false},
-		"edit":  {"list daftyjobs": true, "create daftyjobs": true, "delete daftyjobs": true, "patch daftyjobs --subresource=status": false},
-		"admin": {"list daftyjobs": true, "create daftyjobs": true, "deletecollection daftyjobs": true, "patch daftyjobs --subresource=status": false},
+		"view":  {"list KIND": true, "create KIND": false, "patch KIND --subresource=status": false},
+		"edit":  {"list KIND": true, "create KIND": true, "delete KIND": true, "patch KIND --subresource=status": false},
+		"admin": {"list KIND": true, "create KIND": true, "deletecollection KIND": true, "patch KIND --subresource=status": false},
 	} {
 		user := role + "-person"
 		env.MustKubectl(t, "create", "rolebinding", user, "--clusterrole", role, "--user", user)
 		for args, may := range rights {
-			can := func() bool {
-				stdout, _, _ := env.Kubectl(t, append([]string{"auth", "can-i", "--as", user}, strings.Fields(args)...)...)
-				return strings.TrimSpace(stdout) == yesNo(may)
-			}
-			// Roles are aggregated by a controller, some time after they are applied.
-			if !eventually(t, 15*time.Second, can) {
-				t.Errorf("%s: %s isn't %s", role, args, yesNo(may))
+			for _, kind := range []string{"daftyassets", "daftyjobs"} {
+				args := strings.ReplaceAll(args, "KIND", kind)
+				can := func() bool {
+					stdout, _, _ := env.Kubectl(t, append([]string{"auth", "can-i", "--as", user}, strings.Fields(args)...)...)
+					return strings.TrimSpace(stdout) == yesNo(may)
+				}
+				// Roles are aggregated by a controller, some time after they are applied.
+				if !eventually(t, 15*time.Second, can) {
+					t.Errorf("%s: %s isn't %s", role, args, yesNo(may))
+				}
 			}
 		}
 	}

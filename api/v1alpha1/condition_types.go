@@ -1,6 +1,7 @@
 package v1alpha1
 
-// Condition types of a DaftyJob, and of a DaftyAsset where it says so.
+// Condition types. Ready, Reconciling, Stalled and ResultStored are a DaftyAsset's too, Available and Outdated only a
+// DaftyAsset's, and the others only a DaftyJob's.
 const (
 	// ConditionSubmitted is True once Dafty has accepted the job.
 	ConditionSubmitted = "Submitted"
@@ -140,14 +141,14 @@ const (
 const (
 	// ReasonProgressing means that a DaftyJob is making the result of the newest spec. Nothing to do.
 	ReasonProgressing = "Progressing"
-	// ReasonWaitingForApproval means that spec.changePolicy is Manual, and nobody has approved the change yet. The
+	// ReasonWaitingForApproval means that nobody has approved the change yet, which spec.changePolicy asks for. The
 	// message has the command that approves it.
 	ReasonWaitingForApproval = "WaitingForApproval"
 	// ReasonJobDeleted means that somebody has deleted the DaftyJob that was making the result. It isn't made again
 	// by itself; the message has the command that has it made, and paid for.
 	ReasonJobDeleted = "JobDeleted"
 	// ReasonJobNameTaken means that the DaftyJob to make can't be created: there is one of its name that doesn't belong to
-	// this DaftyAsset. Delete or rename that one; it goes on by itself.
+	// this DaftyAsset. Delete that one; it goes on by itself.
 	ReasonJobNameTaken = "JobNameTaken"
 	// ReasonAvailable means that there is a result, in status.current; of the Available condition only.
 	ReasonAvailable = "Available"

@@ -86,13 +86,17 @@ func (r *AssetReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl
 			return r.unwrittenAsset(ctx, s, err)
 		}
 		r.tellAsset(ctx, s, decision)
+		result := ctrl.Result{RequeueAfter: decision.After}
 		for _, step := range decision.Steps {
 			if err := r.takeAssetStep(ctx, s, step); err != nil {
-				_, stepErr := r.unwrittenAsset(ctx, s, err)
+				again, stepErr := r.unwrittenAsset(ctx, s, err)
 				failed = errors.Join(failed, stepErr)
+				if again.RequeueAfter > 0 && (result.RequeueAfter == 0 || again.RequeueAfter < result.RequeueAfter) {
+					result = again
+				}
 			}
 		}
-		return ctrl.Result{RequeueAfter: decision.After}, failed
+		return result, failed
 	}
 }
 
