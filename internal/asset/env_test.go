@@ -24,6 +24,7 @@ type env struct {
 	asset    *v1alpha1.DaftyAsset
 	jobs     []*v1alpha1.DaftyJob
 	upstream map[string]*v1alpha1.DaftyAsset
+	cycle    string
 	known    asset.Known
 	// objects counts the DaftyJobs that were ever created, submissions what was sent to Dafty.
 	objects     int
@@ -109,7 +110,7 @@ func (e *env) once() asset.Decision {
 	e.t.Helper()
 	known := e.known
 	for range 10 {
-		in := asset.Snapshot{Asset: e.asset.DeepCopy(), Upstream: e.upstream, Now: e.now, Known: known}
+		in := asset.Snapshot{Asset: e.asset.DeepCopy(), Upstream: e.upstream, Cycle: e.cycle, Now: e.now, Known: known}
 		for _, job := range e.jobs {
 			if metav1.IsControlledBy(job, e.asset) {
 				in.Jobs = append(in.Jobs, job.DeepCopy())
