@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
@@ -83,17 +84,33 @@ func (r *AssetReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl
 			continue
 		}
 		if err := r.persistAsset(ctx, s, decision); err != nil {
-			return r.unwrittenAsset(ctx, s, err)
+			return r.unwrittenAsset(ctx, s, statusWrite, err)
 		}
 		r.tellAsset(ctx, s, decision)
+		result := ctrl.Result{RequeueAfter: decision.After}
+		taken := failed == nil
 		for _, step := range decision.Steps {
 			if err := r.takeAssetStep(ctx, s, step); err != nil {
-				_, stepErr := r.unwrittenAsset(ctx, s, err)
-				failed = errors.Join(failed, stepErr)
+				again, stepErr := r.unwrittenAsset(ctx, s, stepWrite, err)
+				failed, taken = errors.Join(failed, stepErr), false
+				result.RequeueAfter = sooner(result.RequeueAfter, again.RequeueAfter)
 			}
 		}
-		return ctrl.Result{RequeueAfter: decision.After}, failed
+		if s.Known.Refused != "" && taken {
+			// Status says that a write is refused, which isn't true any more.
+			r.memory.taken(req.NamespacedName, stepWrite)
+			result.RequeueAfter = sooner(result.RequeueAfter, time.Second)
+		}
+		return result, failed
 	}
+}
+
+// sooner returns the shorter of two times to wait, 0 where neither is to be waited for.
+func sooner(a, b time.Duration) time.Duration {
+	if a == 0 || b > 0 && b < a {
+		return b
+	}
+	return a
 }
 
 // conflictOf returns the conflict among errors, nil where there is none.

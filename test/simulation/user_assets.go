@@ -17,7 +17,7 @@ func (p *picker) asset() string { return assetNames[p.n(len(assetNames))] }
 
 // sharedKeys is how the idempotencyKey of a template begins here. Others than DaftyJobs' keys are those of several objects, one after
 // the other, which is what they are for.
-const sharedKeys = "shared."
+const sharedKeys = "shared-"
 
 // createAsset creates a DaftyAsset, or one that was there before by what Git has of it.
 func createAsset(e *env, p picker) {
