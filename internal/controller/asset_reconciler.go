@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
@@ -60,8 +61,8 @@ func (r *AssetReconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager
 	return ctrl.NewControllerManagedBy(mgr).
 		Named(AssetName).
 		For(&v1alpha1.DaftyAsset{}).
-		Watches(&v1alpha1.DaftyAsset{}, handler.EnqueueRequestsFromMapFunc(r.dependentsOfAsset)).
-		Watches(&v1alpha1.DaftyJob{}, handler.EnqueueRequestsFromMapFunc(r.dependentsOfJob)).
+		Watches(&v1alpha1.DaftyAsset{}, handler.EnqueueRequestsFromMapFunc(r.dependents)).
+		Watches(&v1alpha1.DaftyJob{}, handler.EnqueueRequestsFromMapFunc(r.dependents)).
 		WatchesRawSource(source.Func(results.Start)).
 		WithOptions(controller.Options{MaxConcurrentReconciles: workers, RateLimiter: NewRateLimiter()}).
 		Complete(r)
@@ -85,21 +86,33 @@ func (r *AssetReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl
 		}
 		before := s.Asset.Status
 		if err := r.persistAsset(ctx, s, decision); err != nil {
-			return r.unwrittenAsset(ctx, s, err)
+			return r.unwrittenAsset(ctx, s, statusWrite, err)
 		}
 		r.tellAsset(ctx, s, &before, decision)
 		result := ctrl.Result{RequeueAfter: decision.After}
+		taken := failed == nil
 		for _, step := range decision.Steps {
 			if err := r.takeAssetStep(ctx, s, step); err != nil {
-				again, stepErr := r.unwrittenAsset(ctx, s, err)
-				failed = errors.Join(failed, stepErr)
-				if again.RequeueAfter > 0 && (result.RequeueAfter == 0 || again.RequeueAfter < result.RequeueAfter) {
-					result = again
-				}
+				again, stepErr := r.unwrittenAsset(ctx, s, stepWrite, err)
+				failed, taken = errors.Join(failed, stepErr), false
+				result.RequeueAfter = sooner(result.RequeueAfter, again.RequeueAfter)
 			}
+		}
+		if s.Known.Refused != "" && taken {
+			// Status says that a write is refused, which isn't true any more.
+			r.memory.taken(req.NamespacedName, stepWrite)
+			result.RequeueAfter = sooner(result.RequeueAfter, time.Second)
 		}
 		return result, failed
 	}
+}
+
+// sooner returns the shorter of two times to wait, 0 where neither is to be waited for.
+func sooner(a, b time.Duration) time.Duration {
+	if a == 0 || b > 0 && b < a {
+		return b
+	}
+	return a
 }
 
 // conflictOf returns the conflict among errors, nil where there is none.

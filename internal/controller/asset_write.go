@@ -29,18 +29,19 @@ func (r *AssetReconciler) persistAsset(ctx context.Context, s *asset.Snapshot, d
 		return fmt.Errorf("writing status: %w", err)
 	}
 	r.writes.record(s.Asset, r.Clock.Now())
+	r.memory.taken(client.ObjectKeyFromObject(s.Asset), statusWrite)
 	return nil
 }
 
 // unwrittenAsset follows a write that the API server doesn't take. To lose against another write is no error; a refusal that lasts
 // is told.
-func (r *AssetReconciler) unwrittenAsset(ctx context.Context, s *asset.Snapshot, err error) (ctrl.Result, error) {
+func (r *AssetReconciler) unwrittenAsset(ctx context.Context, s *asset.Snapshot, kind assetWrite, err error) (ctrl.Result, error) {
 	if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
 		return requeueAfterConflict(err)
 	}
 	if apierror.IsLasting(err) {
 		message := apierror.Describe(err)
-		if r.memory.refused(client.ObjectKeyFromObject(s.Asset), message, r.Clock.Now()) {
+		if r.memory.refused(client.ObjectKeyFromObject(s.Asset), kind, message, r.Clock.Now()) {
 			r.tellEvent(ctx, s.Asset, lifecycle.Event{Warning: true, Reason: v1alpha1.ReasonWriteRefused, Message: message + "; the write is tried again"})
 		}
 	}
