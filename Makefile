@@ -40,7 +40,7 @@ comma    := ,
 
 # What has nothing concurrent in it, or starts processes that the race detector doesn't see into: it makes their tests some
 # ten times as slow, and finds nothing. Where new packages are missing here, they are tested with it. The slowest come first.
-UNRACED = ./config ./charts ./config/prometheus ./test/process ./test/soak ./docs ./internal/lifecycle ./api/... ./config/argocd ./test/argocd
+UNRACED = ./config ./charts ./config/prometheus ./test/process ./test/soak ./docs ./internal/asset ./internal/lifecycle ./api/... ./config/argocd ./test/argocd
 
 # A test that waits for the first build of the control plane, or for many others on a small machine, isn't stuck.
 TEST_TIMEOUT ?= 30m
@@ -146,8 +146,8 @@ chart: ## Copy the CRDs, the rules, the alerts and such from config into the Hel
 .PHONY: docs
 docs: ## Generate docs/reference.md from the API's types and the CRDs, and the tables of other pages from what they tell of.
 	go run ./hack/reference
-	UPDATE_DOCS=1 go test -count 1 . ./charts ./internal/lifecycle ./internal/metrics ./test/simulation \
-		-run '^(TestFlags|TestChartReadmeHasEveryValue|TestLifecyclePage|TestPage|TestMutations)$$'
+	UPDATE_DOCS=1 go test -count 1 . ./charts ./internal/asset ./internal/lifecycle ./internal/metrics ./test/simulation \
+		-run '^(TestFlags|TestChartReadmeHasEveryValue|TestLifecyclePage|TestPage|TestMutations|TestStages|TestObjectsOfActions)$$'
 
 .PHONY: check-generated
 check-generated: ## Fail if a generated file isn't what generating it makes.

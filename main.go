@@ -137,7 +137,7 @@ func (o *options) newManager(config *rest.Config) (mgr ctrl.Manager, withAssets 
 	return mgr, withAssets, mgr.AddHealthzCheck("leader-election", elected.Healthy)
 }
 
-// setUpController adds the controller and its readiness to the manager, and returns the accounts that make the calls to Dafty until
+// setUpController adds the controllers and their readiness to the manager, and returns the accounts that make the calls to Dafty until
 // ctx ends.
 func (o *options) setUpController(ctx context.Context, mgr ctrl.Manager, limits account.Limits, withAssets bool) (*account.Registry, error) {
 	wakeups := controller.NewWakeups()
@@ -159,6 +159,17 @@ func (o *options) setUpController(ctx context.Context, mgr ctrl.Manager, limits 
 	}
 	if err := reconciler.SetupWithManager(ctx, mgr, wakeups, o.concurrentReconcile); err != nil {
 		return nil, err
+	}
+	if withAssets {
+		assets := &controller.AssetReconciler{
+			Client:   mgr.GetClient(),
+			Live:     mgr.GetAPIReader(),
+			Recorder: reconciler.Recorder,
+			Clock:    reconciler.Clock,
+		}
+		if err := assets.SetupWithManager(ctx, mgr, o.concurrentReconcile); err != nil {
+			return nil, err
+		}
 	}
 	tellMissingRights(ctx, mgr.GetClient(), o.namespaces(), ctrl.Log)
 	// Not ready: a takeover would have to wait until all of them are listed. Not healthy: see the check.

@@ -105,6 +105,8 @@ func exerciseOperator(t *testing.T, env *kubetest.Env, sim *daftysim.Server, ns 
 	wait("delete", "daftyjob/abandoned")
 	sim.ClearFaults()
 
+	exerciseAssets(t, env, sim, ns, wait)
+
 	// As before an uninstall.
 	apply("running", running)
 	wait("jsonpath={.status.phase}=Processing", "daftyjob/running")

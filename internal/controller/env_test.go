@@ -37,6 +37,7 @@ import (
 	"dafty.ai/dafty-operator/internal/account"
 	"dafty.ai/dafty-operator/internal/controller"
 	"dafty.ai/dafty-operator/internal/dafty"
+	"dafty.ai/dafty-operator/internal/lifecycle"
 	"dafty.ai/dafty-operator/internal/test/daftysim"
 	"dafty.ai/dafty-operator/internal/test/kstatustest"
 	"dafty.ai/dafty-operator/internal/test/kubetest"
@@ -154,6 +155,10 @@ func (w *world) startOperator() {
 		w.extra(reconciler)
 	}
 	w.Expect(reconciler.SetupWithManager(ctx, mgr, wakeups, 4)).To(Succeed())
+	if reconciler.WithAssets {
+		assets := &controller.AssetReconciler{Client: reconciler.Client, Live: reconciler.Live, Recorder: reconciler.Recorder, Clock: reconciler.Clock}
+		w.Expect(assets.SetupWithManager(ctx, mgr, 4)).To(Succeed())
+	}
 	done := make(chan error, 1)
 	go func() { done <- mgr.Start(ctx) }()
 	w.stop = sync.OnceFunc(func() {
@@ -241,7 +246,7 @@ func (w *world) judge() {
 			if raw := toJSON(job); strings.Contains(raw, apiKey) {
 				t.Errorf("the API key is in %s", raw)
 			}
-			if len(job.OwnerReferences)+len(job.Labels) > 0 {
+			if _, _, made := lifecycle.MadeBy(job); !made && len(job.OwnerReferences)+len(job.Labels) > 0 {
 				t.Errorf("%s has metadata that is not the user's", job.Name)
 			}
 		}

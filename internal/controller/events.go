@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/tools/events"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
@@ -30,6 +32,12 @@ func (r *Reconciler) recordEvents(ctx context.Context, job *v1alpha1.DaftyJob, d
 
 // emit sends an event to the API server, and writes a line of the log.
 func (r *Reconciler) emit(ctx context.Context, job *v1alpha1.DaftyJob, event *lifecycle.Event, action string) {
+	emitEvent(r.Recorder, job, event, action)
+	log.FromContext(ctx).Info(event.Message, "reason", event.Reason, "phase", job.Status.Phase)
+}
+
+// emitEvent sends an event to the API server.
+func emitEvent(recorder events.EventRecorder, about runtime.Object, event *lifecycle.Event, action string) {
 	kind := corev1.EventTypeNormal
 	if event.Warning {
 		kind = corev1.EventTypeWarning
@@ -38,6 +46,5 @@ func (r *Reconciler) emit(ctx context.Context, job *v1alpha1.DaftyJob, event *li
 	if len(note) > maxNote {
 		note = strings.ToValidUTF8(note[:maxNote-len("…")], "") + "…"
 	}
-	r.Recorder.Eventf(job, nil, kind, event.Reason, action, "%s", note)
-	log.FromContext(ctx).Info(event.Message, "reason", event.Reason, "phase", job.Status.Phase)
+	recorder.Eventf(about, nil, kind, event.Reason, action, "%s", note)
 }

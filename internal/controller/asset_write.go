@@ -1,0 +1,69 @@
+package controller
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	"dafty.ai/dafty-operator/api/v1alpha1"
+	"dafty.ai/dafty-operator/internal/apierror"
+	"dafty.ai/dafty-operator/internal/asset"
+	"dafty.ai/dafty-operator/internal/lifecycle"
+	"dafty.ai/dafty-operator/internal/metrics"
+)
+
+// persistAsset writes what changed of the status, if the object is still as it was read.
+func (r *AssetReconciler) persistAsset(ctx context.Context, s *asset.Snapshot, decision asset.Decision) error {
+	if equality.Semantic.DeepEqual(s.Asset.Status, decision.Status) {
+		return nil
+	}
+	base := s.Asset.DeepCopy()
+	s.Asset.Status = decision.Status
+	if err := r.Status().Patch(ctx, s.Asset, client.MergeFromWithOptions(base, client.MergeFromWithOptimisticLock{})); err != nil {
+		return fmt.Errorf("writing status: %w", err)
+	}
+	r.writes.record(s.Asset, r.Clock.Now())
+	r.memory.taken(client.ObjectKeyFromObject(s.Asset), statusWrite)
+	return nil
+}
+
+// unwrittenAsset follows a write that the API server doesn't take. To lose against another write is no error; a refusal that lasts
+// is told.
+func (r *AssetReconciler) unwrittenAsset(ctx context.Context, s *asset.Snapshot, kind assetWrite, err error) (ctrl.Result, error) {
+	if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
+		return requeueAfterConflict(err)
+	}
+	if apierror.IsLasting(err) {
+		message := apierror.Describe(err)
+		if r.memory.refused(client.ObjectKeyFromObject(s.Asset), kind, message, r.Clock.Now()) {
+			r.tellEvent(ctx, s.Asset, lifecycle.Event{Warning: true, Reason: v1alpha1.ReasonWriteRefused, Message: message + "; the write is tried again"})
+		}
+	}
+	return ctrl.Result{}, err
+}
+
+// tellAsset makes a decision's news events and lines of the log, and counts a result that has become current.
+func (r *AssetReconciler) tellAsset(ctx context.Context, s *asset.Snapshot, before *v1alpha1.DaftyAssetStatus, decision asset.Decision) {
+	if decision.Changed {
+		i := slices.IndexFunc(s.Jobs, func(job *v1alpha1.DaftyJob) bool { return job.Name == decision.Status.Current.JobName })
+		var of *v1alpha1.DaftyJob
+		if i >= 0 {
+			of = s.Jobs[i]
+		}
+		metrics.RecordAssetChange(before, &decision.Status, of, s.Now)
+	}
+	for _, event := range decision.Events {
+		r.tellEvent(ctx, s.Asset, event)
+	}
+}
+
+func (r *AssetReconciler) tellEvent(ctx context.Context, of *v1alpha1.DaftyAsset, event lifecycle.Event) {
+	emitEvent(r.Recorder, of, &event, "Reconcile")
+	log.FromContext(ctx).Info(event.Message, "reason", event.Reason)
+}
