@@ -101,7 +101,8 @@ func (w *writer) section(text *strings.Builder, name string) {
 	schema := w.met[name][0]
 	text.WriteString("\n| field | type | default | bounds | what it is |\n|---|---|---|---|---|\n")
 	if slices.Contains(kinds, name) {
-		text.WriteString("| `apiVersion` | string | | `dafty.ai/v1alpha1` | The version of this API. |\n| `kind` | string | | `" + name + "` | The kind of object. |\n")
+		text.WriteString("| `apiVersion` | string | | `dafty.ai/v1alpha1` | The version of this API. |\n")
+		text.WriteString("| `kind` | string | | `" + name + "` | The kind of object. |\n")
 	}
 	for _, each := range w.structs[name] {
 		property, ok := schema.Properties[each.name]
