@@ -24,7 +24,7 @@ func TestInstallPage(t *testing.T) {
 		}
 		text.WriteString(strings.Replace("\n"+string(content), "\n# ", "\n## ", 1))
 	}
-	env := kubetest.Start(t)
+	env := startOwn(t, kubetest.Options{CRDs: []string{}, ControllerManager: true})
 	env.MustKubectl(t, "create", "namespace", "monitoring") // of Prometheus
 	checkout := copyOfCheckout(t)
 	path := programs(t, env)

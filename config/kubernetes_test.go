@@ -1,7 +1,6 @@
 package config_test
 
 import (
-	"context"
 	"os"
 	"strings"
 	"testing"
@@ -24,6 +23,7 @@ import (
 // rolled back, and the rules need what came in 1.31 (format.dns1123Subdomain). What else is new in them is older: optionalOldSelf
 // and ?. are on from 1.30 on.
 func TestOldestKubernetes(t *testing.T) {
+	t.Parallel()
 	for _, kind := range []string{"daftyassets", "daftyjobs"} {
 		t.Run(kind, func(t *testing.T) { oldestKubernetes(t, "crd/bases/dafty.ai_"+kind+".yaml") })
 	}
@@ -88,16 +88,7 @@ func oldestKubernetes(t *testing.T, file string) {
 
 // The oldest version that the pinned API server can emulate.
 func TestInstallationOnAnOlderKubernetes(t *testing.T) {
-	cp, err := kubetest.New(context.Background(), kubetest.Options{CRDs: []string{}, APIServerFlags: map[string]string{"emulated-version": "1.34"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := cp.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
-	env := cp.Env(t)
+	env := startOwn(t, kubetest.Options{CRDs: []string{}, APIServerFlags: map[string]string{"emulated-version": "1.34"}})
 	if got := env.MustKubectl(t, "get", "--raw", "/version"); !strings.Contains(got, `"emulationMinor": "34"`) {
 		t.Fatalf("it isn't older: %s", got)
 	}

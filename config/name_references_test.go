@@ -140,6 +140,7 @@ func at(object *unstructured.Unstructured, path string) string {
 
 // Each field of a DaftyJob and of a DaftyAsset that names another object follows it, whatever prefix and suffix its name gets.
 func TestReferencesFollowNames(t *testing.T) {
+	t.Parallel()
 	var references []reference
 	for kind, spec := range specs {
 		found := referencesOf(t, kind, spec, "spec")
@@ -258,6 +259,7 @@ func usersOf(t *testing.T, configMap string) string {
 // What uses the ConfigMap of a result follows it: if it has the name of its DaftyJob or DaftyAsset, and if one that exists only for kustomize has its name. So
 // copies of a campaign can exist beside each other.
 func TestUsersFollowResults(t *testing.T) {
+	t.Parallel()
 	page := usersOf(t, "launch-clip") + usersOf(t, "urls") + usersOf(t, "shop-hero")
 	objects := builtBoth(t, map[string]string{
 		"kustomization.yaml":        "nameSuffix: -live\nresources: [spring, autumn]\n",
@@ -310,6 +312,7 @@ func TestUsersFollowResults(t *testing.T) {
 
 // The component is needed: without it, kustomize leaves the references as they are.
 func TestReferencesDontFollowByThemselves(t *testing.T) {
+	t.Parallel()
 	for _, object := range builtBoth(t, map[string]string{"kustomization.yaml": "namePrefix: spring-\nresources: [CONFIG/samples/campaign]\n"}) {
 		if ref := at(object, "spec/imageGenerate/style/jobRef/name"); ref != "" && ref != "launch-style" {
 			t.Errorf("the style is %s: kustomize knows DaftyJobs without it", ref)
