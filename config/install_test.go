@@ -64,7 +64,7 @@ func TestInstallationForSomeNamespaces(t *testing.T) {
 		defer env.MustKubectl(t, "delete", "namespace", ns, "--timeout=90s")
 	}
 	manifests := installtest.Overlay(t, map[string]string{
-		".":      "resources: [CONFIG/default, team-a, team-b]\ncomponents: [CONFIG/watch-namespaces]\n" + watchTeams,
+		".":      "resources: [CONFIG/default, team-a, team-b]\ncomponents: [CONFIG/watch-namespaces, CONFIG/admission-policy]\n" + watchTeams,
 		"team-a": "namespace: team-a\nresources: [CONFIG/watched-namespace]\n",
 		"team-b": "namespace: team-b\nresources: [CONFIG/watched-namespace]\n",
 	})
@@ -83,6 +83,7 @@ func TestInstallationForSomeNamespaces(t *testing.T) {
 		}
 	})
 	t.Run("it runs with these flags, and uses all of these rights", func(t *testing.T) { operatorHasTheRightsItUses(t, env, "team-a") })
+	t.Run("a stolen token makes nothing to pay for", func(t *testing.T) { stolenTokenMakesNothing(t, env, "team-a") })
 	t.Run("one without its Role holds up all, and it says so", func(t *testing.T) { missingRoleIsTold(t, env) })
 	t.Run("one that is deleted with its RoleBinding goes by the way out", func(t *testing.T) { stuckNamespaceGoes(t, env, manifests) })
 	t.Run("it goes again", func(t *testing.T) { uninstall(t, env, manifests) })
@@ -174,7 +175,7 @@ func TestComponents(t *testing.T) {
 	overlay := func(t *testing.T, more string, components ...string) string {
 		return installtest.Overlay(t, map[string]string{".": "resources: [CONFIG/default]\ncomponents: [CONFIG/" + strings.Join(components, ", CONFIG/") + "]\n" + more})
 	}
-	all := []string{"network-policy", "prometheus", "grafana", "plain-metrics", "watch-namespaces"}
+	all := []string{"network-policy", "admission-policy", "prometheus", "grafana", "plain-metrics", "watch-namespaces"}
 	manifests := overlay(t, "", all...)
 	install(t, env, manifests)
 	selectorsFit(t, manifests)
@@ -234,7 +235,7 @@ func selectorsFit(t *testing.T, manifests string) {
 func install(t *testing.T, env *kubetest.Env, manifests string) {
 	t.Helper()
 	installtest.Apply(t, env, manifests)
-	env.MustKubectl(t, "wait", "--for=condition=Established", "crd/daftyjobs.dafty.ai", "--timeout=30s")
+	env.MustKubectl(t, "wait", "--for=condition=Established", "crd/daftyjobs.dafty.ai", "crd/daftyassets.dafty.ai", "--timeout=30s")
 }
 
 func uninstall(t *testing.T, env *kubetest.Env, manifests string) {
@@ -277,7 +278,11 @@ func operatorRights(t *testing.T, env *kubetest.Env) {
 		{true, "watch daftyjobs --all-namespaces"},
 		{true, "patch daftyjobs --all-namespaces"},
 		{true, "patch daftyjobs --subresource=status --all-namespaces"},
+		{true, "create daftyjobs --all-namespaces"},
 		{true, "delete daftyjobs --all-namespaces"},
+		{true, "list daftyassets --all-namespaces"},
+		{true, "patch daftyassets --all-namespaces"},
+		{true, "patch daftyassets --subresource=status --all-namespaces"},
 		{true, "get secrets --all-namespaces"},
 		{true, "get configmaps --all-namespaces"},
 		{true, "list configmaps --all-namespaces"},
@@ -291,7 +296,8 @@ func operatorRights(t *testing.T, env *kubetest.Env) {
 		{false, "watch secrets --all-namespaces"},
 		{false, "create secrets --all-namespaces"},
 		{false, "update secrets --all-namespaces"},
-		{false, "create daftyjobs --all-namespaces"},
+		{false, "create daftyassets --all-namespaces"},
+		{false, "delete daftyassets --all-namespaces"},
 		{false, "deletecollection daftyjobs --all-namespaces"},
 		{false, "delete configmaps --all-namespaces"},
 		{false, "create pods --all-namespaces"},
