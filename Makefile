@@ -141,7 +141,7 @@ chart: ## Copy the CRDs, the rules, the alerts and such from config into the Hel
 	mkdir -p $(CHART_FILES)/crd $(CHART_FILES)/rbac
 	cp config/crd/bases/*.yaml $(CHART_FILES)/crd
 	cp config/rbac/*_role.yaml config/rbac/manager/role.yaml $(CHART_FILES)/rbac
-	cp config/network-policy/network_policy.yaml config/prometheus/{monitor,alerts}.yaml config/grafana/dashboard.json $(CHART_FILES)
+	cp config/network-policy/network_policy.yaml config/admission-policy/admission_policy.yaml config/prometheus/{monitor,alerts}.yaml config/grafana/dashboard.json $(CHART_FILES)
 
 .PHONY: docs
 docs: ## Generate docs/reference.md from the API's types and the CRDs, and the tables of other pages from what they tell of.

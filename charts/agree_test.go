@@ -20,8 +20,8 @@ import (
 
 // kustomize and Helm install the same, but for names: with all that both can do, in all namespaces and in some.
 func TestKustomizeAndHelmAgree(t *testing.T) {
-	const components = "components: [CONFIG/network-policy, CONFIG/prometheus, CONFIG/grafana"
-	const all = "networkPolicy.enabled=true,metrics.serviceMonitor.enabled=true,metrics.prometheusRule.enabled=true,metrics.dashboard.enabled=true"
+	const components = "components: [CONFIG/network-policy, CONFIG/admission-policy, CONFIG/prometheus, CONFIG/grafana"
+	const all = "networkPolicy.enabled=true,admissionPolicy.enabled=true,metrics.serviceMonitor.enabled=true,metrics.prometheusRule.enabled=true,metrics.dashboard.enabled=true"
 	for name, c := range map[string]struct {
 		overlay map[string]string
 		values  string
@@ -63,6 +63,7 @@ type installation struct {
 	CRDs      map[string]any
 	Budget    policyv1.PodDisruptionBudgetSpec
 	Policy    networkingv1.NetworkPolicySpec
+	Admission []string
 	Ports     []corev1.ServicePort
 	Scrapes   any
 	Alerts    string
@@ -116,6 +117,12 @@ func describe(t *testing.T, manifests string) installation {
 			if strings.HasSuffix(object.GetName(), "-dashboard") {
 				described.Dashboard = object.Object["data"]
 			}
+		case "ValidatingAdmissionPolicy":
+			spec, err := json.Marshal(object.Object["spec"])
+			if err != nil {
+				t.Fatal(err)
+			}
+			described.Admission = append(described.Admission, string(spec))
 		case "ServiceAccount":
 			described.Accounts++
 		case "Secret":
@@ -123,7 +130,8 @@ func describe(t *testing.T, manifests string) installation {
 		}
 	}
 	slices.Sort(described.Roles)
-	for what, missing := range map[string]bool{"CRD of each kind": len(described.CRDs) != 2, "scrapes": described.Scrapes == nil, "alerts": described.Alerts == "", "dashboard": described.Dashboard == nil} {
+	slices.Sort(described.Admission)
+	for what, missing := range map[string]bool{"admission policies": len(described.Admission) != 2, "CRD of each kind": len(described.CRDs) != 2, "scrapes": described.Scrapes == nil, "alerts": described.Alerts == "", "dashboard": described.Dashboard == nil} {
 		if missing {
 			t.Errorf("there is no %s", what)
 		}

@@ -103,7 +103,7 @@ func TestInstallationForSomeNamespaces(t *testing.T) {
 		defer env.MustKubectl(t, "delete", "namespace", ns, "--timeout=90s")
 	}
 	manifests := installtest.Overlay(t, map[string]string{
-		".":      "resources: [CONFIG/default, team-a, team-b]\ncomponents: [CONFIG/watch-namespaces]\n" + watchTeams,
+		".":      "resources: [CONFIG/default, team-a, team-b]\ncomponents: [CONFIG/watch-namespaces, CONFIG/admission-policy]\n" + watchTeams,
 		"team-a": "namespace: team-a\nresources: [CONFIG/watched-namespace]\n",
 		"team-b": "namespace: team-b\nresources: [CONFIG/watched-namespace]\n",
 	})
@@ -121,6 +121,7 @@ func TestInstallationForSomeNamespaces(t *testing.T) {
 		}
 	})
 	t.Run("it runs with these flags, and uses all of these rights", func(t *testing.T) { operatorHasTheRightsItUses(t, env, "team-a") })
+	t.Run("a stolen token makes nothing to pay for", func(t *testing.T) { stolenTokenMakesNothing(t, env, "team-a") })
 	t.Run("one without its Role holds up all, and it says so", func(t *testing.T) { missingRoleIsTold(t, env) })
 	t.Run("one that is deleted with its RoleBinding goes by the way out", func(t *testing.T) { stuckNamespaceGoes(t, env, manifests) })
 	t.Run("it goes again", func(t *testing.T) { uninstall(t, env, manifests) })
@@ -212,7 +213,7 @@ func TestComponents(t *testing.T) {
 	overlay := func(t *testing.T, more string, components ...string) string {
 		return installtest.Overlay(t, map[string]string{".": "resources: [CONFIG/default]\ncomponents: [CONFIG/" + strings.Join(components, ", CONFIG/") + "]\n" + more})
 	}
-	all := []string{"network-policy", "prometheus", "grafana", "plain-metrics", "watch-namespaces"}
+	all := []string{"network-policy", "admission-policy", "prometheus", "grafana", "plain-metrics", "watch-namespaces"}
 	manifests := overlay(t, "", all...)
 	install(t, env, manifests)
 	selectorsFit(t, manifests)
@@ -315,7 +316,11 @@ func operatorRights(t *testing.T, env *kubetest.Env) {
 		{true, "watch daftyjobs.dafty.ai --all-namespaces"},
 		{true, "patch daftyjobs.dafty.ai --all-namespaces"},
 		{true, "patch daftyjobs.dafty.ai --subresource=status --all-namespaces"},
+		{true, "create daftyjobs.dafty.ai --all-namespaces"},
 		{true, "delete daftyjobs.dafty.ai --all-namespaces"},
+		{true, "list daftyassets.dafty.ai --all-namespaces"},
+		{true, "patch daftyassets.dafty.ai --all-namespaces"},
+		{true, "patch daftyassets.dafty.ai --subresource=status --all-namespaces"},
 		{true, "get secrets --all-namespaces"},
 		{true, "get configmaps --all-namespaces"},
 		{true, "list configmaps --all-namespaces"},
@@ -329,7 +334,8 @@ func operatorRights(t *testing.T, env *kubetest.Env) {
 		{false, "watch secrets --all-namespaces"},
 		{false, "create secrets --all-namespaces"},
 		{false, "update secrets --all-namespaces"},
-		{false, "create daftyjobs.dafty.ai --all-namespaces"},
+		{false, "create daftyassets.dafty.ai --all-namespaces"},
+		{false, "delete daftyassets.dafty.ai --all-namespaces"},
 		{false, "deletecollection daftyjobs.dafty.ai --all-namespaces"},
 		{false, "delete configmaps --all-namespaces"},
 		{false, "create pods --all-namespaces"},
