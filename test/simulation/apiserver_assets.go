@@ -120,6 +120,7 @@ func (a *apiServer) createJob(job *v1alpha1.DaftyJob) error {
 	a.env.invariants.checkCreated(stored)
 	a.create(stored)
 	a.get(job.Name).DeepCopyInto(job)
+	a.env.reached("DaftyJob created")
 	a.collectOrphan(job)
 	return nil
 }
@@ -146,7 +147,11 @@ func (a *apiServer) patchAsset(name string, status bool, data []byte) (*v1alpha1
 		a.env.invariants.violated("false: DaftyAsset %s is written, and nothing has changed: %s", name, data)
 		return current.object, nil
 	}
-	return a.storeAsset(asset), nil
+	stored := a.storeAsset(asset)
+	if status {
+		a.env.reached("asset recorded")
+	}
+	return stored, nil
 }
 
 // storeAsset makes asset the newest version of the object, as the API server would keep it, and tells everyone who watches.

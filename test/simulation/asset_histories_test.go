@@ -3,7 +3,7 @@ package simulation
 import "testing"
 
 // shortAssetHistories is how many histories with DaftyAssets an ordinary run of the tests plays.
-const shortAssetHistories = 1500
+const shortAssetHistories = 400
 
 // TestAssetHistories plays random histories with DaftyAssets, as TestHistories does without.
 func TestAssetHistories(t *testing.T) {

@@ -276,7 +276,9 @@ func (inv *invariants) resultsOf(asset *v1alpha1.DaftyAsset) (results []*v1alpha
 		results = append(results, asset.Status.History[i].Result)
 	}
 	for _, job := range inv.latest {
-		if _, uid, made := lifecycle.MadeBy(job); made && uid == asset.UID && job.Status.Result != nil {
+		_, uid, made := lifecycle.MadeBy(job)
+		pending := asset.Status.Pending != nil && asset.Status.Pending.UID == job.UID // after a restore it is of the one before
+		if (made && uid == asset.UID || pending) && job.Status.Result != nil {
 			results = append(results, job.Status.Result)
 		}
 	}

@@ -61,7 +61,7 @@ func (inv *invariants) checkEnd() {
 		if paid[attempt]++; paid[attempt] == 2 && !restarted && !shared {
 			inv.violated("paid twice: %s", attempt)
 		}
-		if job == nil {
+		if job == nil || shared {
 			continue
 		}
 		tries := int(ptr.Deref(job.Spec.BackoffLimit, 0)) + 1
