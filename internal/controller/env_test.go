@@ -78,6 +78,8 @@ type world struct {
 	sim   *daftysim.Server
 	stop  func()
 	extra func(*controller.Reconciler)
+	// assetsAlone has the operator leave DaftyAssets alone.
+	assetsAlone bool
 	// setBack is set by a test that takes an end back.
 	setBack bool
 	// url is where the operator looks for Dafty.
@@ -155,7 +157,7 @@ func (w *world) startOperator() {
 		w.extra(reconciler)
 	}
 	w.Expect(reconciler.SetupWithManager(ctx, mgr, wakeups, 4)).To(Succeed())
-	if reconciler.WithAssets {
+	if reconciler.WithAssets && !w.assetsAlone {
 		assets := &controller.AssetReconciler{Client: reconciler.Client, Live: reconciler.Live, Recorder: reconciler.Recorder, Clock: reconciler.Clock}
 		w.Expect(assets.SetupWithManager(ctx, mgr, 4)).To(Succeed())
 	}
