@@ -42,6 +42,9 @@ comma    := ,
 # ten times as slow, and finds nothing. Where new packages are missing here, they are tested with it. The slowest come first.
 UNRACED = ./config ./charts ./config/prometheus ./test/process ./test/soak ./docs ./internal/asset ./internal/lifecycle ./api/... ./config/argocd ./test/argocd
 
+# Those with it that take longest.
+LONG_RACED = ./internal/controller ./internal/account ./hack/demo ./internal/test/kubetest
+
 # A test that waits for the first build of the control plane, or for many others on a small machine, isn't stuck.
 TEST_TIMEOUT ?= 30m
 
@@ -72,18 +75,24 @@ build: ## Build bin/manager.
 	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/manager .
 
 .PHONY: test
-test: ## Run all tests, against a real control plane.
+test: ## Run all tests, against a real control plane. SKIP leaves out tests of the simulation.
 	$(if $(RACE),,@echo "no C compiler: tests run without the race detector")
 	@KUBEBUILDER_ASSETS="$$(go run ./hack/kube-assets)"; export KUBEBUILDER_ASSETS; \
-		$(MAKE) --no-print-directory --keep-going --jobs=2 test-raced test-unraced
+		$(MAKE) --no-print-directory --keep-going --jobs=3 test-raced test-unraced test-simulation
 
-# The simulation's histories are played under the race detector, its thousands of crash points, which go the same ways, without.
-.PHONY: test-raced test-unraced
+# The long ones first, so that none of them is left alone with the machine in the end.
+.PHONY: test-raced test-unraced test-simulation
 test-raced:
-	go test $(RACE) -timeout $(TEST_TIMEOUT) -skip '^TestCrashPoints$$' $$(go list ./... | grep -vxF "$$(go list $(UNRACED))")
+	go test $(RACE) -timeout $(TEST_TIMEOUT) $(LONG_RACED) \
+		$$(go list ./... | grep -vxF "$$(go list $(LONG_RACED) $(UNRACED) ./test/simulation)")
 test-unraced:
 	go test -timeout $(TEST_TIMEOUT) $(UNRACED)
-	go test -timeout $(TEST_TIMEOUT) -run '^TestCrashPoints$$' ./test/simulation
+
+# The histories, and two leaders, are played under the race detector; all else goes the same ways, and is played without.
+RACED_SIMULATION = ^(TestHistories|TestTwoLeaders)$$
+test-simulation:
+	go test $(RACE) -timeout $(TEST_TIMEOUT) -run '$(RACED_SIMULATION)' ./test/simulation
+	go test -timeout $(TEST_TIMEOUT) -skip '$(RACED_SIMULATION)$(if $(SKIP),|$(SKIP))' ./test/simulation
 
 .PHONY: simulate
 simulate: ## Play N histories from SEED on, and all crash points; SEED alone prints one history's trace.
