@@ -78,7 +78,7 @@ build: ## Build bin/manager.
 test: ## Run all tests, against a real control plane. SKIP leaves out tests of the simulation.
 	$(if $(RACE),,@echo "no C compiler: tests run without the race detector")
 	@KUBEBUILDER_ASSETS="$$(go run ./hack/kube-assets)"; export KUBEBUILDER_ASSETS; \
-		$(MAKE) --no-print-directory --keep-going --jobs=3 test-raced test-unraced test-simulation
+		$(MAKE) --no-print-directory --keep-going --jobs=2 test-raced test-unraced test-simulation
 
 # The long ones first, so that none of them is left alone with the machine in the end.
 .PHONY: test-raced test-unraced test-simulation
