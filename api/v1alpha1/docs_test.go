@@ -78,6 +78,20 @@ func TestTheDocsTellOfEveryField(t *testing.T) {
 	}
 }
 
+// What a template has of a DaftyJob's spec is on that page.
+func TestTheDocsTellOfEveryFieldOfAnAsset(t *testing.T) {
+	page := readPage(t, "../../docs/assets.md")
+	walk("", readSchema(t, "DaftyAsset"), func(path string, _ *apiextensionsv1.JSONSchemaProps) {
+		if depth := strings.Count(path, "."); depth != 1 && !strings.HasPrefix(path, "status.pending.") && !regexp.MustCompile(`^spec\.template\.\w+$`).MatchString(path) ||
+			strings.HasSuffix(path, "[]") || strings.Contains(path, ".inputs[]") {
+			return
+		}
+		if name := path[strings.LastIndex(path, ".")+1:]; !regexp.MustCompile("`[a-zA-Z.]*\\b" + name + "[`:]").MatchString(page) {
+			t.Errorf("docs/assets.md doesn't tell of %s", path)
+		}
+	})
+}
+
 func readPage(t testing.TB, file string) string {
 	t.Helper()
 	content, err := os.ReadFile(file)
