@@ -7,24 +7,18 @@ import (
 
 	. "github.com/onsi/gomega"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/yaml"
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
 	"dafty.ai/dafty-operator/internal/test/daftysim"
 )
 
-// applyAsset applies a DaftyAsset whose template has this spec.
-func (w *world) applyAsset(name, spec string) *v1alpha1.DaftyAsset {
+// applyTemplate applies a DaftyAsset whose template has this spec, and returns it.
+func (w *world) applyTemplate(name, spec string) *v1alpha1.DaftyAsset {
 	w.t.Helper()
-	object := &unstructured.Unstructured{}
-	manifest := fmt.Sprintf("apiVersion: dafty.ai/v1alpha1\nkind: DaftyAsset\nmetadata: {name: %s}\nspec: {template: {spec: %s}}\n", name, spec)
-	w.Expect(yaml.UnmarshalStrict([]byte(manifest), &object.Object)).To(Succeed())
-	object.SetNamespace(w.Namespace)
-	w.Expect(w.Client.Apply(w.t.Context(), client.ApplyConfigurationFromUnstructured(object), client.FieldOwner("kubectl"), client.ForceOwnership)).To(Succeed())
-	asset := &v1alpha1.DaftyAsset{}
-	w.Expect(w.Client.Get(w.t.Context(), client.ObjectKeyFromObject(object), asset)).To(Succeed())
+	w.applyAsset(name, fmt.Sprintf("{template: {spec: %s}}", spec))
+	asset, err := w.asset(name)
+	w.Expect(err).NotTo(HaveOccurred())
 	return asset
 }
 
@@ -75,7 +69,7 @@ const upscalesLogo = `{imageUpscale: {image: {assetRef: {name: logo}}}}`
 
 // A DaftyJob waits until the DaftyAsset that it names is Ready with a fitting result, takes that, and keeps it.
 func TestAssetRef(t *testing.T) {
-	w := newWorld(t, daftysim.Options{})
+	w := newWorldOfAssetsByHand(t, daftysim.Options{})
 	w.apply("one", aLogo)
 	one := w.eventually("one", v1alpha1.PhaseCompleted, v1alpha1.ReasonCompleted)
 	w.apply("two", aLogo)
@@ -83,7 +77,7 @@ func TestAssetRef(t *testing.T) {
 
 	w.apply("poster", upscalesLogo)
 	w.eventuallySays("poster", v1alpha1.ReasonWaitingForDependency, `imageUpscale.image refers to DaftyAsset "logo", which isn't there yet`)
-	logo := w.applyAsset("logo", aLogo)
+	logo := w.applyTemplate("logo", aLogo)
 	w.eventuallySays("poster", v1alpha1.ReasonWaitingForDependency, `waits for DaftyAsset "logo", which isn't Ready: its newest spec hasn't been looked at yet`)
 	w.writeAsset(logo, metav1.ConditionFalse, v1alpha1.ReasonGenerationFailed, func(*v1alpha1.DaftyAssetStatus) {})
 	w.eventuallySays("poster", v1alpha1.ReasonWaitingForDependency, `GenerationFailed; it goes on by itself once that is mended`)
@@ -98,7 +92,7 @@ func TestAssetRef(t *testing.T) {
 	w.Expect(poster.Status.Inputs[0].Source).To(Equal("DaftyAsset logo, image 0"))
 
 	// A change of it is waited for, and what another made before stays.
-	w.applyAsset("logo", `{imageGenerate: {prompt: Another logo}}`)
+	w.applyTemplate("logo", `{imageGenerate: {prompt: Another logo}}`)
 	w.apply("second", upscalesLogo)
 	w.eventuallySays("second", v1alpha1.ReasonWaitingForDependency, "its newest spec hasn't been looked at yet")
 	w.keeps(logo, two.Status.Result, two.Status.JobID)
@@ -109,11 +103,11 @@ func TestAssetRef(t *testing.T) {
 
 // A DaftyJob that a DaftyAsset made is submitted once that has it on record, with what is on record there.
 func TestJobsOfAssets(t *testing.T) {
-	w := newWorld(t, daftysim.Options{})
+	w := newWorldOfAssetsByHand(t, daftysim.Options{})
 	w.apply("one", aLogo)
 	one := w.eventually("one", v1alpha1.PhaseCompleted, v1alpha1.ReasonCompleted)
-	w.applyAsset("logo", aLogo) // which isn't Ready, and isn't asked
-	poster := w.applyAsset("poster", upscalesLogo)
+	w.applyTemplate("logo", aLogo) // which isn't Ready, and isn't asked
+	poster := w.applyTemplate("poster", upscalesLogo)
 
 	made := w.makeJob(poster, "poster-1", poster.Spec.Template.Spec)
 	w.eventuallySays("poster-1", v1alpha1.ReasonWaitingForDependency, `DaftyAsset "poster", to which this DaftyJob belongs, doesn't have it on record in status.pending`)
@@ -143,13 +137,13 @@ func TestJobsOfAssets(t *testing.T) {
 
 // A circle through both kinds is told on each DaftyJob in it, whichever object was created or changed last.
 func TestMixedCycle(t *testing.T) {
-	w := newWorld(t, daftysim.Options{})
+	w := newWorldOfAssetsByHand(t, daftysim.Options{})
 	jobs := []string{"one", "three"}
 	create := map[string]func(){
 		"one":   func() { w.apply("one", `{imageUpscale: {image: {assetRef: {name: two}}}}`) },
-		"two":   func() { w.applyAsset("two", `{imageUpscale: {image: {jobRef: {name: three}}}}`) },
+		"two":   func() { w.applyTemplate("two", `{imageUpscale: {image: {jobRef: {name: three}}}}`) },
 		"three": func() { w.apply("three", `{imageUpscale: {image: {assetRef: {name: four}}}}`) },
-		"four":  func() { w.applyAsset("four", `{imageUpscale: {image: {jobRef: {name: one}}}}`) },
+		"four":  func() { w.applyTemplate("four", `{imageUpscale: {image: {jobRef: {name: one}}}}`) },
 	}
 	told := func() {
 		t.Helper()
@@ -164,7 +158,7 @@ func TestMixedCycle(t *testing.T) {
 			create[name]()
 		}
 		told()
-		w.applyAsset("four", aLogo)
+		w.applyTemplate("four", aLogo)
 		for _, name := range jobs {
 			w.eventually(name, v1alpha1.PhasePending, v1alpha1.ReasonWaitingForDependency)
 		}
