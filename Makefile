@@ -80,14 +80,14 @@ test: ## Run all tests, against a real control plane.
 # The simulation's histories are played under the race detector, its thousands of crash points, which go the same ways, without.
 .PHONY: test-raced test-unraced
 test-raced:
-	go test $(RACE) -timeout $(TEST_TIMEOUT) -skip '^TestCrashPoints$$' $$(go list ./... | grep -vxF "$$(go list $(UNRACED))")
+	go test $(RACE) -timeout $(TEST_TIMEOUT) -skip '^Test(Asset)?CrashPoints$$' $$(go list ./... | grep -vxF "$$(go list $(UNRACED))")
 test-unraced:
 	go test -timeout $(TEST_TIMEOUT) $(UNRACED)
-	go test -timeout $(TEST_TIMEOUT) -run '^TestCrashPoints$$' ./test/simulation
+	go test -timeout $(TEST_TIMEOUT) -run '^Test(Asset)?CrashPoints$$' ./test/simulation
 
 .PHONY: simulate
-simulate: ## Play N histories from SEED on, and all crash points; SEED alone prints one history's trace.
-	SIMULATE_SEED=$(SEED) SIMULATE_N=$(N) go test ./test/simulation -run '$(if $(N),TestHistories|TestCrashPoints,TestHistories)' -count 1 -timeout 0 -v
+simulate: ## Play N histories from SEED on, and all crash points; SEED alone prints one history's trace, of DaftyAssets with ASSETS=1.
+	SIMULATE_SEED=$(SEED) SIMULATE_N=$(N) go test ./test/simulation -run '^Test$(if $(N),(Asset)?(Histories|CrashPoints),$(if $(ASSETS),Asset)Histories)$$' -count 1 -timeout 0 -v
 
 .PHONY: soak
 soak: ## Kill the built operator at random moments, FOR 5m or longer; SEED repeats a schedule.
