@@ -89,14 +89,14 @@ test-unraced:
 	go test -timeout $(TEST_TIMEOUT) $(UNRACED)
 
 # The histories, and two leaders, are played under the race detector; all else goes the same ways, and is played without.
-RACED_SIMULATION = ^(TestHistories|TestTwoLeaders)$$
+RACED_SIMULATION = ^(Test(Asset)?Histories|TestTwoLeaders)$$
 test-simulation:
 	go test $(RACE) -timeout $(TEST_TIMEOUT) -run '$(RACED_SIMULATION)' ./test/simulation
 	go test -timeout $(TEST_TIMEOUT) -skip '$(RACED_SIMULATION)$(if $(SKIP),|$(SKIP))' ./test/simulation
 
 .PHONY: simulate
-simulate: ## Play N histories from SEED on, and all crash points; SEED alone prints one history's trace.
-	SIMULATE_SEED=$(SEED) SIMULATE_N=$(N) go test ./test/simulation -run '$(if $(N),TestHistories|TestCrashPoints,TestHistories)' -count 1 -timeout 0 -v
+simulate: ## Play N histories from SEED on, and all crash points; SEED alone prints one history's trace, of DaftyAssets with ASSETS=1.
+	SIMULATE_SEED=$(SEED) SIMULATE_N=$(N) go test ./test/simulation -run '^Test$(if $(N),(Asset)?(Histories|CrashPoints),$(if $(ASSETS),Asset)Histories)$$' -count 1 -timeout 0 -v
 
 .PHONY: soak
 soak: ## Kill the built operator at random moments, FOR 5m or longer; SEED repeats a schedule.

@@ -1,6 +1,7 @@
 package controller_test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -12,19 +13,10 @@ import (
 	"dafty.ai/dafty-operator/internal/test/daftysim"
 )
 
-// handmade returns a world whose operator leaves DaftyAssets alone: the test writes their statuses.
-func handmade(t *testing.T, opts daftysim.Options) *world {
-	t.Helper()
-	w := newWorld(t, opts)
-	w.assetsAlone = true
-	w.restartOperator()
-	return w
-}
-
-// applyTemplate applies a DaftyAsset whose template has this spec.
+// applyTemplate applies a DaftyAsset whose template has this spec, and returns it.
 func (w *world) applyTemplate(name, spec string) *v1alpha1.DaftyAsset {
 	w.t.Helper()
-	w.applyAsset(name, "{template: {spec: "+spec+"}}")
+	w.applyAsset(name, fmt.Sprintf("{template: {spec: %s}}", spec))
 	asset, err := w.asset(name)
 	w.Expect(err).NotTo(HaveOccurred())
 	return asset
@@ -77,7 +69,7 @@ const upscalesLogo = `{imageUpscale: {image: {assetRef: {name: logo}}}}`
 
 // A DaftyJob waits until the DaftyAsset that it names is Ready with a fitting result, takes that, and keeps it.
 func TestAssetRef(t *testing.T) {
-	w := handmade(t, daftysim.Options{})
+	w := newWorldOfAssetsByHand(t, daftysim.Options{})
 	w.apply("one", aLogo)
 	one := w.eventually("one", v1alpha1.PhaseCompleted, v1alpha1.ReasonCompleted)
 	w.apply("two", aLogo)
@@ -111,7 +103,7 @@ func TestAssetRef(t *testing.T) {
 
 // A DaftyJob that a DaftyAsset made is submitted once that has it on record, with what is on record there.
 func TestJobsOfAssets(t *testing.T) {
-	w := handmade(t, daftysim.Options{})
+	w := newWorldOfAssetsByHand(t, daftysim.Options{})
 	w.apply("one", aLogo)
 	one := w.eventually("one", v1alpha1.PhaseCompleted, v1alpha1.ReasonCompleted)
 	w.applyTemplate("logo", aLogo) // which isn't Ready, and isn't asked
@@ -145,7 +137,7 @@ func TestJobsOfAssets(t *testing.T) {
 
 // A circle through both kinds is told on each DaftyJob in it, whichever object was created or changed last.
 func TestMixedCycle(t *testing.T) {
-	w := handmade(t, daftysim.Options{})
+	w := newWorldOfAssetsByHand(t, daftysim.Options{})
 	jobs := []string{"one", "three"}
 	create := map[string]func(){
 		"one":   func() { w.apply("one", `{imageUpscale: {image: {assetRef: {name: two}}}}`) },

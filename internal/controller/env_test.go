@@ -80,8 +80,8 @@ type world struct {
 	sim   *daftysim.Server
 	stop  func()
 	extra func(*controller.Reconciler)
-	// assetsAlone has the operator leave DaftyAssets alone.
-	assetsAlone bool
+	// assetsByHand has nobody look after DaftyAssets but the test.
+	assetsByHand bool
 	// setBack is set by a test that takes an end back.
 	setBack bool
 	// url is where the operator looks for Dafty.
@@ -109,6 +109,25 @@ func newWorldWithoutSecret(t *testing.T, opts daftysim.Options) *world {
 
 func newWorldIn(t *testing.T, env *kubetest.Env, opts daftysim.Options) *world {
 	t.Helper()
+	w := prepareWorld(t, env, opts)
+	w.startOperator()
+	return w
+}
+
+// newWorldOfAssetsByHand starts a world whose DaftyAssets are looked after by the test.
+func newWorldOfAssetsByHand(t *testing.T, opts daftysim.Options) *world {
+	t.Helper()
+	t.Parallel()
+	w := prepareWorld(t, kubetest.Start(t), opts)
+	w.assetsByHand = true
+	w.startOperator()
+	w.putSecret(apiKey)
+	return w
+}
+
+// prepareWorld makes all but the operator.
+func prepareWorld(t *testing.T, env *kubetest.Env, opts daftysim.Options) *world {
+	t.Helper()
 	opts.Accounts = append(opts.Accounts, daftysim.Account{
 		Name: accountName, APIKeys: []string{apiKey},
 		Images: []daftysim.Image{{ID: knownImage}}, Styles: []daftysim.Style{{ID: knownStyle}},
@@ -125,7 +144,6 @@ func newWorldIn(t *testing.T, env *kubetest.Env, opts daftysim.Options) *world {
 	t.Cleanup(w.sim.Close)
 	t.Cleanup(w.judge)
 	w.watch()
-	w.startOperator()
 	return w
 }
 
@@ -161,7 +179,7 @@ func (w *world) startOperator() {
 		w.extra(reconciler)
 	}
 	w.Expect(reconciler.SetupWithManager(ctx, mgr, wakeups, 4)).To(Succeed())
-	if reconciler.WithAssets && !w.assetsAlone {
+	if reconciler.WithAssets && !w.assetsByHand {
 		assets := &controller.AssetReconciler{Client: reconciler.Client, Live: reconciler.Live, Recorder: reconciler.Recorder, Clock: reconciler.Clock}
 		w.Expect(assets.SetupWithManager(ctx, mgr, 4)).To(Succeed())
 	}

@@ -111,6 +111,9 @@ func hasFailed(of *v1alpha1.DaftyAsset) bool {
 
 // problemOfReady checks a DaftyAsset that is Ready and at rest: what it was made from is as followInputs says.
 func (inv *invariants) problemOfReady(of *v1alpha1.DaftyAsset) string {
+	if of.Status.Current == nil {
+		return "is Ready, and has no result"
+	}
 	outdated := false
 	for _, in := range of.Status.Current.Inputs {
 		for _, s := range lifecycle.AssetSources(&of.Spec.Template.Spec) {

@@ -164,7 +164,10 @@ func overtaken(e *env) {
 }
 
 func overtakenAndBack(e *env, key string) {
-	e.createHero(func(spec *v1alpha1.DaftyAssetSpec) { picture("a mountain")(spec); spec.Template.Spec.IdempotencyKey = key })
+	e.createHero(func(spec *v1alpha1.DaftyAssetSpec) {
+		picture("a mountain")(spec)
+		spec.Template.Spec.IdempotencyKey = key
+	})
 	e.prompt("a lake", 3*time.Second)
 	e.prompt("a fox", 2*time.Second)
 	e.prompt("a lake", 2*made)
