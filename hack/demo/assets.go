@@ -151,7 +151,8 @@ func (e *environment) problemsOfAssets() (found []string, charged int) {
 			entries := step.made[name]
 			charged += len(entries)
 			if len(entries) != step.jobs {
-				found = append(found, fmt.Sprintf("%s: when it was %s, Dafty made %d jobs for it; there should be %d", name, strings.ToLower(step.name), len(entries), step.jobs))
+				found = append(found, fmt.Sprintf("%s: when it was %s, Dafty made %d jobs for it; there should be %d",
+					name, strings.ToLower(step.name), len(entries), step.jobs))
 			}
 			for i := range entries {
 				if !entries[i].Terminal() || entries[i].Cancelled {

@@ -120,7 +120,8 @@ func (e *environment) costSummary(samplesTook time.Duration) string {
 			cancels++
 		}
 	}
-	return fmt.Sprintf("%d jobs in %s, each charged once: %d CU; a revert of a change: 0 CU; %d cancels: %d CU given back, %d CU charged; nothing still runs at Dafty",
+	return fmt.Sprintf("%d jobs in %s, each charged once: %d CU; a revert of a change: 0 CU; "+
+		"%d cancels: %d CU given back, %d CU charged; nothing still runs at Dafty",
 		jobs, took(samplesTook), charges, cancels, refunds, cancelCharges)
 }
 

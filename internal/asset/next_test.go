@@ -264,8 +264,11 @@ func TestDeletedWhileItIsMade(t *testing.T) {
 	e.run()
 	e.expect("JobDeleted: current A pending B jobs A")
 	command := e.ready().Message
-	revision := command[strings.Index(command, "after-"):]
-	e.edit(func(spec *v1alpha1.DaftyAssetSpec) { spec.Revision = revision[:len("after-")+10] })
+	_, hash, found := strings.Cut(command, "after-")
+	if !found {
+		t.Fatalf("no command has it made: %s", command)
+	}
+	e.edit(func(spec *v1alpha1.DaftyAssetSpec) { spec.Revision = "after-" + hash[:10] })
 	e.run()
 	e.expect("Completed: current B history A jobs A B")
 	e.expectPaid("A", "B", "B")

@@ -17,6 +17,7 @@ import (
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
 	"dafty.ai/dafty-operator/internal/asset"
+	"dafty.ai/dafty-operator/internal/lifecycle"
 	"dafty.ai/dafty-operator/internal/test/argolua"
 	"dafty.ai/dafty-operator/internal/test/docstest"
 )
@@ -88,7 +89,7 @@ var stages = []struct {
 	}},
 	{"dependency-cycle", "it refers to itself by way of others", func(e *env) {
 		e.refer(0)
-		e.cycle = `DaftyAsset "hero" → DaftyAsset "brand" → DaftyAsset "hero"`
+		e.cycle = lifecycle.DescribeCycle([]lifecycle.Node{lifecycle.AssetNode("hero"), lifecycle.AssetNode("brand"), lifecycle.AssetNode("hero")})
 		e.reconcile()
 	}},
 	{"invalid-reference", "what it refers to has no such result", func(e *env) {
