@@ -66,8 +66,12 @@ func TestRevertIsFree(t *testing.T) {
 	e.run()
 	e.prompt("B")
 	e.run()
+	clear(e.writes)
 	e.prompt("A")
 	e.expect("Completed: current A history B jobs A B")
+	if e.writes["status"] != 1 || e.writes["metadata"] != 1 || len(e.writes) != 2 {
+		t.Errorf("a revert takes these writes: %v", e.writes)
+	}
 	e.prompt("B")
 	e.expect("Completed: current B history A jobs A B")
 	e.expectPaid("A", "B")
