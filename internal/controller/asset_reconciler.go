@@ -95,7 +95,10 @@ func (r *AssetReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl
 			if err := r.takeAssetStep(ctx, s, step); err != nil {
 				again, stepErr := r.unwrittenAsset(ctx, s, stepWrite, err)
 				failed, taken = errors.Join(failed, stepErr), false
-				result.RequeueAfter = sooner(result.RequeueAfter, again.RequeueAfter)
+				if again.RequeueAfter > 0 {
+					// The cache has it by then, or is far behind: no haste, as the write would lose again.
+					result.RequeueAfter = sooner(result.RequeueAfter, staleFor)
+				}
 			}
 		}
 		if s.Known.Refused != "" && taken {

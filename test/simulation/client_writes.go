@@ -30,7 +30,7 @@ func (c apiClient) apply(what string, write func() (shown string, err error), th
 	e := c.p.env
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if err := e.refused(c.p, what); err != nil && !c.p.dead {
+	if err := e.refused(c.p, what, c.kind == ""); err != nil && !c.p.dead {
 		return err
 	}
 	n, alive := c.p.beginEffect(what)
