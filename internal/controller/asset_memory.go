@@ -55,7 +55,8 @@ func (m *assetMemory) of(name types.NamespacedName) *rememberedAsset {
 func (m *assetMemory) known(read *v1alpha1.DaftyAsset, now time.Time) (known asset.Known) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	kept := m.of(client.ObjectKeyFromObject(read))
+	name := client.ObjectKeyFromObject(read)
+	kept := m.of(name)
 	if kept.uid != read.UID {
 		*kept = rememberedAsset{uid: read.UID}
 	}
@@ -70,14 +71,25 @@ func (m *assetMemory) known(read *v1alpha1.DaftyAsset, now time.Time) (known ass
 		kept.refusal = ""
 	}
 	known.SpecSince, known.Annotated, known.Refused = kept.since, kept.annotation, kept.refusal
+	if read.Status.ObservedGeneration == read.Generation && kept.idle() {
+		delete(m.assets, name) // as most are, most of the time
+	}
 	return known
+}
+
+// idle reports whether nothing is remembered that status, once it is of the newest spec, doesn't tell.
+func (a *rememberedAsset) idle() bool {
+	return a.since.IsZero() && a.annotation == "" && a.refusal == "" && len(a.made)+len(a.gone) == 0
 }
 
 // correct returns the DaftyJobs of an asset as they are, where the cache may be behind what this process has done.
 func (m *assetMemory) correct(name types.NamespacedName, cached []*v1alpha1.DaftyJob, now time.Time) []*v1alpha1.DaftyJob {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	kept := m.of(name)
+	kept := m.assets[name]
+	if kept == nil {
+		return cached
+	}
 	var jobs []*v1alpha1.DaftyJob
 	for _, job := range cached {
 		delete(kept.made, job.UID)
