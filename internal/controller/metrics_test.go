@@ -157,7 +157,9 @@ func TestMetricsOfAssets(t *testing.T) {
 		HaveKeyWithValue(`dafty_asset_change_seconds_count`, BeEquivalentTo(2)),
 		HaveKeyWithValue(`dafty_asset_jobs_overtaken_total`, BeEquivalentTo(1)),
 	))
-	w.Eventually(func() float64 { return metricstest.Read(t, metrics.Registry).Series[`dafty_assets{reason="Completed"}`] }).
+	w.Eventually(func() float64 {
+		return metricstest.Read(t, metrics.Registry).Series[`dafty_assets{reason="Completed"}`]
+	}).
 		WithTimeout(patience).Should(BeEquivalentTo(1))
 
 	w.applyAsset("hero", aHero("a coast "+daftysim.DefaultFailWord))

@@ -90,7 +90,7 @@ func TestAssetsHaveTwoLeaders(t *testing.T) {
 
 	leader.signal(syscall.SIGSTOP)
 	e.changeAsset("hero", newest)
-	taken, at := e.waitForLease("the standby takes the lease", at, patience, func(l *coordinationv1.Lease) bool {
+	taken, _ := e.waitForLease("the standby takes the lease", at, patience, func(l *coordinationv1.Lease) bool {
 		return holderOf(l) != "" && holderOf(l) != holderOf(held)
 	})
 	e.waitForMade(newest)
