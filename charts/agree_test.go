@@ -60,7 +60,7 @@ type installation struct {
 	Roles     []string
 	Accounts  int
 	Secrets   int
-	CRD       any
+	CRDs      map[string]any
 	Budget    policyv1.PodDisruptionBudgetSpec
 	Policy    networkingv1.NetworkPolicySpec
 	Admission []string
@@ -74,6 +74,7 @@ func describe(t *testing.T, manifests string) installation {
 	t.Helper()
 	deployment := installtest.Find[appsv1.Deployment](t, manifests, "Deployment", "")
 	described := installation{
+		CRDs:     map[string]any{},
 		Replicas: *deployment.Spec.Replicas,
 		Pod:      deployment.Spec.Template.Spec,
 		Budget:   installtest.Find[policyv1.PodDisruptionBudget](t, manifests, "PodDisruptionBudget", "").Spec,
@@ -103,7 +104,7 @@ func describe(t *testing.T, manifests string) installation {
 		case "ClusterRole", "Role":
 			described.Roles = append(described.Roles, describeRole(t, object))
 		case "CustomResourceDefinition":
-			described.CRD = object.Object["spec"]
+			described.CRDs[object.GetName()] = object.Object["spec"]
 		case "ServiceMonitor":
 			described.Scrapes, _, _ = unstructured.NestedSlice(object.Object, "spec", "endpoints")
 		case "PrometheusRule":
@@ -130,7 +131,7 @@ func describe(t *testing.T, manifests string) installation {
 	}
 	slices.Sort(described.Roles)
 	slices.Sort(described.Admission)
-	for what, missing := range map[string]bool{"admission policies": len(described.Admission) != 2, "CRD": described.CRD == nil, "scrapes": described.Scrapes == nil, "alerts": described.Alerts == "", "dashboard": described.Dashboard == nil} {
+	for what, missing := range map[string]bool{"admission policies": len(described.Admission) != 2, "CRD of each kind": len(described.CRDs) != 2, "scrapes": described.Scrapes == nil, "alerts": described.Alerts == "", "dashboard": described.Dashboard == nil} {
 		if missing {
 			t.Errorf("there is no %s", what)
 		}

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"sigs.k8s.io/yaml"
+
+	"dafty.ai/dafty-operator/internal/test/gobuild"
 )
 
 // alertRule is an alert of alerts.yaml.
@@ -48,11 +50,15 @@ func readAlerts(t *testing.T) (alerts []alertRule, spec []byte) {
 	return alerts, spec
 }
 
-// buildPromtool builds the pinned one. Its ways of finding targets in clouds are left out, as they take minutes to compile.
+// buildPromtool builds the pinned one, where that wasn't done before. Its ways of finding targets in clouds are left out, as they take
+// minutes to compile.
 func buildPromtool(t *testing.T) string {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), "promtool")
-	mustGo(t, "hack/tools/promtool", "", "build", "-tags", "remove_all_sd", "-o", program, "github.com/prometheus/prometheus/cmd/promtool")
+	module := filepath.Join(root(t), "hack", "tools", "promtool")
+	if err := gobuild.Main(t.Context(), module, "promtool", program, "-tags", "remove_all_sd", "github.com/prometheus/prometheus/cmd/promtool"); err != nil {
+		t.Fatal(err)
+	}
 	return program
 }
 

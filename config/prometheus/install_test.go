@@ -1,11 +1,8 @@
 package prometheus_test
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -16,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 
+	"dafty.ai/dafty-operator/internal/test/installtest"
 	"dafty.ai/dafty-operator/internal/test/kubetest"
 	"dafty.ai/dafty-operator/internal/test/operatortest"
 )
@@ -29,7 +27,7 @@ const (
 // One after the other: they are about the one installation a cluster has.
 func TestInstallation(t *testing.T) {
 	env := kubetest.Start(t)
-	installPrometheusOperatorCRDs(t, env)
+	installtest.PrometheusCRDs(t, env)
 	manifests := overlay(t, "")
 	strictly := []string{"--server-side", "--validate=strict"}
 	if _, stderr, err := env.Apply(t, manifests, strictly...); err != nil || stderr != "" {
@@ -72,33 +70,10 @@ func TestInstallation(t *testing.T) {
 	t.Run("the commands of the runbooks work", func(t *testing.T) { runbooksRun(t, env) })
 }
 
-// installPrometheusOperatorCRDs takes them from the examples of the Prometheus operator's own module.
-func installPrometheusOperatorCRDs(t *testing.T, env *kubetest.Env) {
-	t.Helper()
-	var module struct{ Dir string }
-	downloaded := mustGo(t, "hack/tools/prometheus-operator", "", "mod", "download", "-json", "github.com/prometheus-operator/prometheus-operator")
-	if err := json.Unmarshal([]byte(downloaded), &module); err != nil {
-		t.Fatal(err)
-	}
-	for _, plural := range []string{"servicemonitors", "prometheusrules"} {
-		env.MustKubectl(t, "apply", "--server-side", "-f", filepath.Join(module.Dir, "example", "prometheus-operator-crd", "monitoring.coreos.com_"+plural+".yaml"))
-		env.MustKubectl(t, "wait", "--for=condition=Established", "crd/"+plural+".monitoring.coreos.com", "--timeout=60s")
-	}
-}
-
 // overlay builds config/default with the two components, as a user's kustomization would.
 func overlay(t *testing.T, more string) string {
 	t.Helper()
-	dir := t.TempDir()
-	config, err := filepath.Rel(dir, filepath.Join(root(t), "config")) // kustomize takes no other paths
-	if err != nil {
-		t.Fatal(err)
-	}
-	kustomization := fmt.Sprintf("%sresources: [%[2]s/default]\ncomponents: [%[2]s/prometheus, %[2]s/grafana]\n", more, config)
-	if err := os.WriteFile(filepath.Join(dir, "kustomization.yaml"), []byte(kustomization), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return mustGo(t, "", "", "tool", "-modfile=hack/tools/go.mod", "kustomize", "build", dir)
+	return installtest.Overlay(t, map[string]string{".": more + "resources: [CONFIG/default]\ncomponents: [CONFIG/prometheus, CONFIG/grafana]\n"})
 }
 
 // fitsTogether follows the names from the ServiceMonitor on, and looks for the dashboard.

@@ -37,9 +37,9 @@ func heldBack(reason, message string) verdict {
 	return verdict{ready: metav1.ConditionFalse, reason: reason, message: message}
 }
 
-// ready returns the verdict on the result of the newest spec.
-func ready(message string) verdict {
-	return verdict{ready: metav1.ConditionTrue, reason: v1alpha1.ReasonCompleted, message: message}
+// isReady returns the verdict on the result of the newest spec.
+func isReady(current *v1alpha1.AssetResult) verdict {
+	return verdict{ready: metav1.ConditionTrue, reason: v1alpha1.ReasonCompleted, message: fmt.Sprintf("the result is that of DaftyJob %q", current.JobName)}
 }
 
 // quietReasons are the reasons of a DaftyJob that is being made as it should: an asset doesn't follow each with a write.

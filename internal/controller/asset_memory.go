@@ -30,9 +30,22 @@ type rememberedAsset struct {
 	// made and gone are DaftyJobs that were created and deleted a moment ago: the cache may not know yet.
 	made map[types.UID]madeJob
 	gone map[types.UID]time.Time
-	// refusal is the API server's newest refusal of a write, with when it was met.
-	refusal   string
-	refusedAt time.Time
+	// refusals are the API server's newest ones that last, until such a write is taken.
+	refusals map[assetWrite]assetRefusal
+}
+
+// assetWrite is a kind of write that is refused and taken by itself: of status, and of all that comes after it.
+type assetWrite int
+
+const (
+	statusWrite assetWrite = iota
+	stepWrite
+)
+
+// assetRefusal is what the API server said, and when.
+type assetRefusal struct {
+	message string
+	at      time.Time
 }
 
 type madeJob struct {
@@ -55,8 +68,7 @@ func (m *assetMemory) of(name types.NamespacedName) *rememberedAsset {
 func (m *assetMemory) known(read *v1alpha1.DaftyAsset, now time.Time) (known asset.Known) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	name := client.ObjectKeyFromObject(read)
-	kept := m.of(name)
+	kept := m.of(client.ObjectKeyFromObject(read))
 	if kept.uid != read.UID {
 		*kept = rememberedAsset{uid: read.UID}
 	}
@@ -67,29 +79,21 @@ func (m *assetMemory) known(read *v1alpha1.DaftyAsset, now time.Time) (known ass
 		}
 		kept.generation = read.Generation
 	}
-	if now.Sub(kept.refusedAt) > refusalLife || now.Before(kept.refusedAt) {
-		kept.refusal = ""
+	for kind, refused := range kept.refusals {
+		if now.Sub(refused.at) > refusalLife || now.Before(refused.at) {
+			delete(kept.refusals, kind)
+		}
 	}
-	known.SpecSince, known.Annotated, known.Refused = kept.since, kept.annotation, kept.refusal
-	if read.Status.ObservedGeneration == read.Generation && kept.idle() {
-		delete(m.assets, name) // as most are, most of the time
-	}
+	// Where status can be written, that it couldn't be isn't true any more.
+	known.SpecSince, known.Annotated, known.Refused = kept.since, kept.annotation, kept.refusals[stepWrite].message
 	return known
-}
-
-// idle reports whether nothing is remembered that status, once it is of the newest spec, doesn't tell.
-func (a *rememberedAsset) idle() bool {
-	return a.since.IsZero() && a.annotation == "" && a.refusal == "" && len(a.made)+len(a.gone) == 0
 }
 
 // correct returns the DaftyJobs of an asset as they are, where the cache may be behind what this process has done.
 func (m *assetMemory) correct(name types.NamespacedName, cached []*v1alpha1.DaftyJob, now time.Time) []*v1alpha1.DaftyJob {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	kept := m.assets[name]
-	if kept == nil {
-		return cached
-	}
+	kept := m.of(name)
 	var jobs []*v1alpha1.DaftyJob
 	for _, job := range cached {
 		delete(kept.made, job.UID)
@@ -142,16 +146,38 @@ func (m *assetMemory) annotated(name types.NamespacedName, value string) {
 }
 
 // refused keeps a refusal, and reports whether it is news.
-func (m *assetMemory) refused(name types.NamespacedName, message string, now time.Time) bool {
+func (m *assetMemory) refused(name types.NamespacedName, kind assetWrite, message string, now time.Time) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	kept := m.of(name)
-	news := !lifecycle.SameText(kept.refusal, message)
-	if news {
-		kept.refusal = message
+	before, met := kept.refusals[kind]
+	news := !met || !lifecycle.SameText(before.message, message)
+	if !news {
+		message = before.message
 	}
-	kept.refusedAt = now
+	if kept.refusals == nil {
+		kept.refusals = map[assetWrite]assetRefusal{}
+	}
+	kept.refusals[kind] = assetRefusal{message: message, at: now}
 	return news
+}
+
+// taken forgets that a kind of write was refused.
+func (m *assetMemory) taken(name types.NamespacedName, kind assetWrite) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.of(name).refusals, kind)
+}
+
+// settle forgets what status tells by now. Of an asset that nobody changes, that is all: there may be thousands.
+func (m *assetMemory) settle(read *v1alpha1.DaftyAsset) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	name := client.ObjectKeyFromObject(read)
+	kept := m.assets[name]
+	if kept != nil && read.Status.ObservedGeneration == read.Generation && kept.annotation == "" && len(kept.made)+len(kept.gone)+len(kept.refusals) == 0 {
+		delete(m.assets, name)
+	}
 }
 
 func (m *assetMemory) forget(name types.NamespacedName) {

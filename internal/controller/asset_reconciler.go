@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
@@ -19,7 +20,6 @@ import (
 	"dafty.ai/dafty-operator/internal/apierror"
 	"dafty.ai/dafty-operator/internal/asset"
 	"dafty.ai/dafty-operator/internal/lifecycle"
-	"dafty.ai/dafty-operator/internal/metrics"
 	"dafty.ai/dafty-operator/internal/resultmap"
 )
 
@@ -60,8 +60,8 @@ func (r *AssetReconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager
 	return ctrl.NewControllerManagedBy(mgr).
 		Named(AssetName).
 		For(&v1alpha1.DaftyAsset{}).
-		Watches(&v1alpha1.DaftyAsset{}, handler.EnqueueRequestsFromMapFunc(r.dependentsOfAsset)).
-		Watches(&v1alpha1.DaftyJob{}, handler.EnqueueRequestsFromMapFunc(r.dependentsOfJob)).
+		Watches(&v1alpha1.DaftyAsset{}, handler.EnqueueRequestsFromMapFunc(r.dependents)).
+		Watches(&v1alpha1.DaftyJob{}, handler.EnqueueRequestsFromMapFunc(r.dependents)).
 		WatchesRawSource(source.Func(results.Start)).
 		WithOptions(controller.Options{MaxConcurrentReconciles: workers, RateLimiter: NewRateLimiter()}).
 		Complete(r)
@@ -85,17 +85,37 @@ func (r *AssetReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl
 		}
 		before := s.Asset.Status
 		if err := r.persistAsset(ctx, s, decision); err != nil {
-			return r.unwrittenAsset(ctx, s, err)
+			return r.unwrittenAsset(ctx, s, statusWrite, err)
 		}
 		r.tellAsset(ctx, s, &before, decision)
+		result := ctrl.Result{RequeueAfter: decision.After}
+		taken := failed == nil
 		for _, step := range decision.Steps {
 			if err := r.takeAssetStep(ctx, s, step); err != nil {
-				_, stepErr := r.unwrittenAsset(ctx, s, err)
-				failed = errors.Join(failed, stepErr)
+				again, stepErr := r.unwrittenAsset(ctx, s, stepWrite, err)
+				failed, taken = errors.Join(failed, stepErr), false
+				if again.RequeueAfter > 0 {
+					// The cache has it by then, or is far behind: no haste, as the write would lose again.
+					result.RequeueAfter = sooner(result.RequeueAfter, staleFor)
+				}
 			}
 		}
-		return ctrl.Result{RequeueAfter: decision.After}, failed
+		if s.Known.Refused != "" && taken {
+			// Status says that a write is refused, which isn't true any more.
+			r.memory.taken(req.NamespacedName, stepWrite)
+			result.RequeueAfter = sooner(result.RequeueAfter, time.Second)
+		}
+		r.memory.settle(s.Asset)
+		return result, failed
 	}
+}
+
+// sooner returns the shorter of two times to wait, 0 where neither is to be waited for.
+func sooner(a, b time.Duration) time.Duration {
+	if a == 0 || b > 0 && b < a {
+		return b
+	}
+	return a
 }
 
 // conflictOf returns the conflict among errors, nil where there is none.
@@ -183,31 +203,6 @@ func (r *AssetReconciler) takeAssetStep(ctx context.Context, s *asset.Snapshot, 
 	return nil
 }
 
-// callOff has a DaftyJob cancelled, and marks it as called off by the asset.
-func (r *AssetReconciler) callOff(ctx context.Context, job *v1alpha1.DaftyJob) error {
-	err := r.patchJob(ctx, job, func(job *v1alpha1.DaftyJob) {
-		job.Spec.DesiredState = v1alpha1.DesiredCancelled
-		if job.Annotations == nil {
-			job.Annotations = map[string]string{}
-		}
-		job.Annotations[v1alpha1.OvertakenAnnotation] = v1alpha1.OvertakenValue
-	})
-	if err == nil {
-		metrics.RecordOvertaken()
-	}
-	return err
-}
-
-// patchJob writes a change of a DaftyJob, if that is still as it was read.
-func (r *AssetReconciler) patchJob(ctx context.Context, read *v1alpha1.DaftyJob, change func(*v1alpha1.DaftyJob)) error {
-	job := read.DeepCopy()
-	change(job)
-	if err := r.Patch(ctx, job, client.MergeFromWithOptions(read, client.MergeFromWithOptimisticLock{})); err != nil {
-		return fmt.Errorf("changing DaftyJob %q: %w", job.Name, err)
-	}
-	return nil
-}
-
 // deleteJob deletes a DaftyJob that has finished, if that is still as it was read.
 func (r *AssetReconciler) deleteJob(ctx context.Context, s *asset.Snapshot, job *v1alpha1.DaftyJob) error {
 	err := r.Delete(ctx, job, client.Preconditions{UID: &job.UID, ResourceVersion: &job.ResourceVersion})
@@ -216,24 +211,5 @@ func (r *AssetReconciler) deleteJob(ctx context.Context, s *asset.Snapshot, job 
 	}
 	r.memory.deleted(job, r.Clock.Now())
 	s.Jobs = without(s.Jobs, job.UID)
-	return nil
-}
-
-// annotateAsset writes the annotation that names the current result.
-func (r *AssetReconciler) annotateAsset(ctx context.Context, of *v1alpha1.DaftyAsset, value string) error {
-	base := of.DeepCopy()
-	if value == "" {
-		delete(of.Annotations, v1alpha1.CurrentAnnotation)
-	} else {
-		if of.Annotations == nil {
-			of.Annotations = map[string]string{}
-		}
-		of.Annotations[v1alpha1.CurrentAnnotation] = value
-	}
-	if err := r.Patch(ctx, of, client.MergeFromWithOptions(base, client.MergeFromWithOptimisticLock{})); err != nil {
-		return fmt.Errorf("writing the annotation %s: %w", v1alpha1.CurrentAnnotation, err)
-	}
-	r.writes.record(of, r.Clock.Now())
-	r.memory.annotated(client.ObjectKeyFromObject(of), value)
 	return nil
 }

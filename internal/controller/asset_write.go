@@ -29,18 +29,19 @@ func (r *AssetReconciler) persistAsset(ctx context.Context, s *asset.Snapshot, d
 		return fmt.Errorf("writing status: %w", err)
 	}
 	r.writes.record(s.Asset, r.Clock.Now())
+	r.memory.taken(client.ObjectKeyFromObject(s.Asset), statusWrite)
 	return nil
 }
 
 // unwrittenAsset follows a write that the API server doesn't take. To lose against another write is no error; a refusal that lasts
 // is told.
-func (r *AssetReconciler) unwrittenAsset(ctx context.Context, s *asset.Snapshot, err error) (ctrl.Result, error) {
+func (r *AssetReconciler) unwrittenAsset(ctx context.Context, s *asset.Snapshot, kind assetWrite, err error) (ctrl.Result, error) {
 	if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
 		return requeueAfterConflict(err)
 	}
 	if apierror.IsLasting(err) {
 		message := apierror.Describe(err)
-		if r.memory.refused(client.ObjectKeyFromObject(s.Asset), message, r.Clock.Now()) {
+		if r.memory.refused(client.ObjectKeyFromObject(s.Asset), kind, message, r.Clock.Now()) {
 			r.tellEvent(ctx, s.Asset, lifecycle.Event{Warning: true, Reason: v1alpha1.ReasonWriteRefused, Message: message + "; the write is tried again"})
 		}
 	}
@@ -65,4 +66,48 @@ func (r *AssetReconciler) tellAsset(ctx context.Context, s *asset.Snapshot, befo
 func (r *AssetReconciler) tellEvent(ctx context.Context, of *v1alpha1.DaftyAsset, event lifecycle.Event) {
 	emitEvent(r.Recorder, of, &event, "Reconcile")
 	log.FromContext(ctx).Info(event.Message, "reason", event.Reason)
+}
+
+// callOff has a DaftyJob cancelled, and marks it as called off by the asset.
+func (r *AssetReconciler) callOff(ctx context.Context, job *v1alpha1.DaftyJob) error {
+	err := r.patchJob(ctx, job, func(job *v1alpha1.DaftyJob) {
+		job.Spec.DesiredState = v1alpha1.DesiredCancelled
+		if job.Annotations == nil {
+			job.Annotations = map[string]string{}
+		}
+		job.Annotations[v1alpha1.OvertakenAnnotation] = v1alpha1.OvertakenValue
+	})
+	if err == nil {
+		metrics.RecordOvertaken()
+	}
+	return err
+}
+
+// patchJob writes a change of a DaftyJob, if that is still as it was read.
+func (r *AssetReconciler) patchJob(ctx context.Context, read *v1alpha1.DaftyJob, change func(*v1alpha1.DaftyJob)) error {
+	job := read.DeepCopy()
+	change(job)
+	if err := r.Patch(ctx, job, client.MergeFromWithOptions(read, client.MergeFromWithOptimisticLock{})); err != nil {
+		return fmt.Errorf("changing DaftyJob %q: %w", job.Name, err)
+	}
+	return nil
+}
+
+// annotateAsset writes the annotation that names the current result.
+func (r *AssetReconciler) annotateAsset(ctx context.Context, of *v1alpha1.DaftyAsset, value string) error {
+	base := of.DeepCopy()
+	if value == "" {
+		delete(of.Annotations, v1alpha1.CurrentAnnotation)
+	} else {
+		if of.Annotations == nil {
+			of.Annotations = map[string]string{}
+		}
+		of.Annotations[v1alpha1.CurrentAnnotation] = value
+	}
+	if err := r.Patch(ctx, of, client.MergeFromWithOptions(base, client.MergeFromWithOptimisticLock{})); err != nil {
+		return fmt.Errorf("writing the annotation %s: %w", v1alpha1.CurrentAnnotation, err)
+	}
+	r.writes.record(of, r.Clock.Now())
+	r.memory.annotated(client.ObjectKeyFromObject(of), value)
+	return nil
 }

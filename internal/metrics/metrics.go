@@ -70,7 +70,7 @@ var (
 		v1alpha1.ReasonWaitingForCredentials, v1alpha1.ReasonCredentialsRejected,
 		v1alpha1.ReasonWaitingForRateLimit, v1alpha1.ReasonWaitingForConcurrency,
 		v1alpha1.ReasonInsufficientCredits, v1alpha1.ReasonSubscriptionRequired, v1alpha1.ReasonUsageLimitExceeded,
-		v1alpha1.ReasonAPIUnavailable, v1alpha1.ReasonSubmissionUnknown, v1alpha1.ReasonInvalidRequest,
+		v1alpha1.ReasonAPIUnavailable, v1alpha1.ReasonSubmissionUnknown, v1alpha1.ReasonInvalidRequest, v1alpha1.ReasonInvalidReference,
 		v1alpha1.ReasonWriteRefused, v1alpha1.ReasonWriteFailed,
 	}
 	types = []string{

@@ -10,8 +10,10 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -27,13 +29,18 @@ var (
 	configMapResource = schema.GroupResource{Resource: "configmaps"}
 )
 
-// version is one state of a DaftyJob. It is never changed.
-type version struct {
+// version is one state of an object. It is never changed.
+type version[T any] struct {
 	revision int64
 	name     string
-	job      *v1alpha1.DaftyJob // nil: it is gone
+	object   *T // nil: it is gone
 	raw      []byte
 }
+
+type (
+	jobVersion   = version[v1alpha1.DaftyJob]
+	assetVersion = version[v1alpha1.DaftyAsset]
+)
 
 // apiServer is the API server, as far as the operator knows it: resourceVersions, merge patches
 // that fail where the object has changed, the status subresource, finalizers, and a watch.
@@ -41,22 +48,25 @@ type version struct {
 type apiServer struct {
 	env      *env
 	revision int64
-	jobs     map[string]version
-	// history are all versions there ever were, for those who read an old one.
-	history []version
-	secrets map[string]*corev1.Secret
+	jobs     map[string]jobVersion
+	assets   map[string]assetVersion
+	// history and assetHistory are all versions there ever were, for those who read an old one.
+	history      []jobVersion
+	assetHistory []assetVersion
+	secrets      map[string]*corev1.Secret
 	// configMaps hold images, or results.
 	configMaps map[string]*corev1.ConfigMap
 	// terminating is set once the namespace is deleted: nothing new is taken.
 	terminating bool
 	created     int
-	// names are the names of all objects there ever were.
-	names map[string]bool
+	// names and assetNames are the names of all objects there ever were.
+	names, assetNames map[string]bool
 }
 
 func newAPIServer(e *env) *apiServer {
 	return &apiServer{
-		env: e, jobs: map[string]version{}, secrets: map[string]*corev1.Secret{}, configMaps: map[string]*corev1.ConfigMap{}, names: map[string]bool{},
+		env: e, jobs: map[string]jobVersion{}, assets: map[string]assetVersion{}, secrets: map[string]*corev1.Secret{},
+		configMaps: map[string]*corev1.ConfigMap{}, names: map[string]bool{}, assetNames: map[string]bool{},
 	}
 }
 
@@ -87,7 +97,7 @@ const ownKeys = "own."
 func (a *apiServer) ownKey() string { return ownKeys + string(uid(a.created+1)) }
 
 // get returns the newest version of an object, nil if there is none.
-func (a *apiServer) get(name string) *v1alpha1.DaftyJob { return a.jobs[name].job }
+func (a *apiServer) get(name string) *v1alpha1.DaftyJob { return a.jobs[name].object }
 
 // delete marks an object as deleted; it goes once it has no finalizer.
 func (a *apiServer) delete(name string) {
@@ -108,13 +118,28 @@ func (a *apiServer) patch(name string, status bool, data []byte) (*v1alpha1.Daft
 	if !ok {
 		return nil, apierrors.NewNotFound(jobResource, name)
 	}
+	job := &v1alpha1.DaftyJob{}
+	changed, err := patched(current, status, data, job)
+	if err != nil || !changed {
+		return current.object, err
+	}
+	if !equality.Semantic.DeepEqual(job.Spec, current.object.Spec) {
+		job.Generation++
+	}
+	return a.storeRead(job), nil
+}
+
+// patched applies a JSON merge patch to an object, or only to its status, and reads what comes of it into changed. It reports whether
+// anything has changed.
+func patched[T any](current version[T], status bool, data []byte, changed *T) (bool, error) {
 	var doc, patch map[string]any
 	if err := errors.Join(json.Unmarshal(current.raw, &doc), json.Unmarshal(data, &patch)); err != nil {
-		return nil, apierrors.NewBadRequest(err.Error())
+		return false, apierrors.NewBadRequest(err.Error())
 	}
 	if metadata, ok := patch["metadata"].(map[string]any); ok {
-		if want, ok := metadata["resourceVersion"].(string); ok && want != current.job.ResourceVersion {
-			return nil, apierrors.NewConflict(jobResource, name, fmt.Errorf("it is at %s, not at %s", current.job.ResourceVersion, want))
+		is, _, _ := unstructured.NestedString(doc, "metadata", "resourceVersion")
+		if want, ok := metadata["resourceVersion"].(string); ok && want != is {
+			return false, apierrors.NewConflict(jobResource, current.name, fmt.Errorf("it is at %s, not at %s", is, want))
 		}
 		delete(metadata, "resourceVersion")
 	}
@@ -125,16 +150,15 @@ func (a *apiServer) patch(name string, status bool, data []byte) (*v1alpha1.Daft
 	}
 	raw, err := json.Marshal(merge(doc, patch))
 	if err != nil {
-		return nil, apierrors.NewBadRequest(err.Error())
+		return false, apierrors.NewBadRequest(err.Error())
 	}
-	job := &v1alpha1.DaftyJob{}
-	if err := json.Unmarshal(raw, job); err != nil {
-		return nil, apierrors.NewBadRequest(err.Error())
+	if err := json.Unmarshal(raw, changed); err != nil {
+		return false, apierrors.NewBadRequest(err.Error())
 	}
-	if raw, err = json.Marshal(job); err != nil || bytes.Equal(raw, current.raw) {
-		return current.job, err
+	if raw, err = json.Marshal(changed); err != nil {
+		return false, err
 	}
-	return a.storeRead(job), nil
+	return !bytes.Equal(raw, current.raw), nil
 }
 
 // merge is RFC 7386.
@@ -179,11 +203,11 @@ func (a *apiServer) storeRead(job *v1alpha1.DaftyJob) *v1alpha1.DaftyJob {
 	if err != nil {
 		panic(err) // it is ours
 	}
-	v := version{revision: a.revision, name: job.Name, job: job, raw: raw}
+	v := jobVersion{revision: a.revision, name: job.Name, object: job, raw: raw}
 	a.env.invariants.checkVersion(a.jobs[job.Name], v)
 	if job.DeletionTimestamp != nil && len(job.Finalizers) == 0 {
 		delete(a.jobs, job.Name)
-		v.job = nil
+		v.object = nil
 		a.env.trace.add("api", "%s is gone", job.Name)
 		a.collect(job.UID)
 	} else {
@@ -199,24 +223,24 @@ func (a *apiServer) storeRead(job *v1alpha1.DaftyJob) *v1alpha1.DaftyJob {
 // lastOf is the last version of an object that had this name, nil where there was none.
 func (a *apiServer) lastOf(name string) *v1alpha1.DaftyJob {
 	for _, v := range slices.Backward(a.history) {
-		if v.name == name && v.job != nil {
-			return v.job
+		if v.name == name && v.object != nil {
+			return v.object
 		}
 	}
 	return nil
 }
 
-// snapshot is what the cluster held so many versions ago.
-func (a *apiServer) snapshot(ago int) map[string]version {
-	jobs := map[string]version{}
-	for _, v := range a.history[:max(0, len(a.history)-ago)] {
-		if v.job == nil {
-			delete(jobs, v.name)
+// snapshot is what the cluster held of a kind so many versions ago.
+func snapshot[T any](history []version[T], ago int) map[string]version[T] {
+	objects := map[string]version[T]{}
+	for _, v := range history[:max(0, len(history)-ago)] {
+		if v.object == nil {
+			delete(objects, v.name)
 		} else {
-			jobs[v.name] = v
+			objects[v.name] = v
 		}
 	}
-	return jobs
+	return objects
 }
 
 const (

@@ -48,12 +48,14 @@ func (a *apiServer) putConfigMap(name string, after *corev1.ConfigMap) {
 	}
 	for _, p := range a.env.processes {
 		p.results.notify(name, shown, a.revision)
+		p.assetResults.notify(name, shown, a.revision)
 	}
 }
 
 // collect is the garbage collector: what an object owned goes a while after it.
 func (a *apiServer) collect(uid types.UID) {
 	a.env.afterFunc(a.env.random.between(50*time.Millisecond, 5*time.Second, "what "+string(uid)+" owned goes"), func() {
+		a.collectJobs(uid)
 		for _, name := range slices.Sorted(maps.Keys(a.configMaps)) {
 			if owner := metav1.GetControllerOf(a.configMaps[name]); owner != nil && owner.UID == uid {
 				a.env.trace.add("api", "ConfigMap %s goes with its owner", name)

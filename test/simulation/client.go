@@ -22,6 +22,8 @@ import (
 type apiClient struct {
 	client.Client
 	p *process
+	// kind is in what is drawn for it, empty for the controller of DaftyJobs.
+	kind string
 }
 
 // Get implements client.Reader.
@@ -31,7 +33,7 @@ func (c apiClient) Get(ctx context.Context, key client.ObjectKey, obj client.Obj
 	case *v1alpha1.DaftyJob:
 		e.mu.Lock()
 		defer e.mu.Unlock()
-		job := c.p.jobs.get(key)
+		job := c.p.jobs.get(key.Name)
 		if job == nil {
 			return apierrors.NewNotFound(jobResource, key.Name)
 		}
@@ -41,7 +43,20 @@ func (c apiClient) Get(ctx context.Context, key client.ObjectKey, obj client.Obj
 		}
 		return nil
 	case *v1alpha1.DaftyAsset:
-		return apierrors.NewNotFound(assetResource, key.Name) // there are none
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		asset := c.p.assets.get(key.Name)
+		if asset == nil {
+			return apierrors.NewNotFound(assetResource, key.Name)
+		}
+		asset.DeepCopyInto(obj)
+		if mutate := e.mutation.readMaker; mutate != nil && c.kind == "" {
+			mutate(c.p.jobs.get(fmt.Sprint(ctx.Value(reconciledKey{}))), obj)
+		}
+		if mutate := e.mutation.readAsset; mutate != nil && c.kind != "" {
+			mutate(e, obj)
+		}
+		return nil
 	case *corev1.Secret:
 		if err := c.read("get secret " + key.Name); err != nil {
 			return err
@@ -90,32 +105,47 @@ func (c apiClient) read(what string) error {
 
 // List implements client.Reader.
 func (c apiClient) List(_ context.Context, list client.ObjectList, opts ...client.ListOption) error {
-	e, jobs := c.p.env, list.(*v1alpha1.DaftyJobList)
+	e := c.p.env
 	o := (&client.ListOptions{}).ApplyOptions(opts)
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	for _, name := range jobNames {
-		job := c.p.jobs.jobs[name].job
-		if job == nil || o.FieldSelector != nil && !selected(job, o.FieldSelector) {
-			continue
+	switch list := list.(type) {
+	case *v1alpha1.DaftyJobList:
+		for _, job := range all(c.p.jobs.objects) {
+			if o.FieldSelector == nil || selected(jobIndexes, job, o.FieldSelector) {
+				list.Items = append(list.Items, *job.DeepCopy())
+			}
 		}
-		jobs.Items = append(jobs.Items, *job.DeepCopy())
+		return nil
+	case *v1alpha1.DaftyAssetList:
+		for _, asset := range all(c.p.assets.objects) {
+			if o.FieldSelector == nil || selected(controller.AssetIndexes, asset, o.FieldSelector) {
+				list.Items = append(list.Items, *asset.DeepCopy())
+			}
+		}
+		return nil
 	}
-	return nil
+	panic(fmt.Sprintf("simulation: the operator lists a %T", list))
 }
 
-// selected reports whether a field index has the object under the values that are asked for.
-func selected(job *v1alpha1.DaftyJob, selector fields.Selector) bool {
+// selected reports whether the field indexes have the object under the values that are asked for.
+func selected(indexes map[string]client.IndexerFunc, obj client.Object, selector fields.Selector) bool {
 	for _, r := range selector.Requirements() {
-		if !slices.Contains(controller.Indexes[r.Field](job), r.Value) {
+		if !slices.Contains(indexes[r.Field](obj), r.Value) {
 			return false
 		}
 	}
 	return true
 }
 
-// Create implements client.Writer, for ConfigMaps.
+// Create implements client.Writer, for ConfigMaps and DaftyJobs.
 func (c apiClient) Create(_ context.Context, obj client.Object, _ ...client.CreateOption) error {
+	if job, ok := obj.(*v1alpha1.DaftyJob); ok {
+		if mutate := c.p.env.mutation.create; mutate != nil {
+			mutate(job)
+		}
+		return c.write("create "+job.Name, func() error { return c.p.env.api.createJob(job) })
+	}
 	return c.write("create configmap "+obj.GetName(), func() error { return c.p.env.api.createConfigMap(obj.(*corev1.ConfigMap)) })
 }
 
@@ -138,7 +168,7 @@ func (c apiClient) Delete(_ context.Context, obj client.Object, opts ...client.D
 // travel is a way to the API server or back.
 func (c apiClient) travel(what string) error {
 	p := c.p
-	if !p.sleep(p.env.random.between(time.Millisecond, 20*time.Millisecond, p.id+" "+what)) || !p.gate(what) {
+	if !p.sleep(p.env.random.between(time.Millisecond, 20*time.Millisecond, p.id+" "+what+c.kind)) || !p.gate(what) {
 		return context.Canceled
 	}
 	return nil
@@ -147,22 +177,32 @@ func (c apiClient) travel(what string) error {
 // liveReader reads past a process's cache.
 type liveReader struct {
 	client.Reader
-	p *process
+	p    *process
+	kind string
 }
 
 // List implements client.Reader.
 func (l liveReader) List(_ context.Context, list client.ObjectList, opts ...client.ListOption) error {
 	o := (&client.ListOptions{}).ApplyOptions(opts)
 	name, _ := o.FieldSelector.RequiresExactMatch("metadata.name")
-	if err := (apiClient{p: l.p}).read("list " + name); err != nil {
+	if err := (apiClient{p: l.p, kind: l.kind}).read("list " + name); err != nil {
 		return err
 	}
 	e := l.p.env
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if job := e.api.get(name); job != nil && !e.mutation.noLiveReads {
-		jobs := list.(*v1alpha1.DaftyJobList)
-		jobs.Items = append(jobs.Items, *job.DeepCopy())
+	if e.mutation.noLiveReads {
+		return nil
+	}
+	switch list := list.(type) {
+	case *v1alpha1.DaftyJobList:
+		if job := e.api.get(name); job != nil {
+			list.Items = append(list.Items, *job.DeepCopy())
+		}
+	case *v1alpha1.DaftyAssetList:
+		if asset := e.api.asset(name); asset != nil {
+			list.Items = append(list.Items, *asset.DeepCopy())
+		}
 	}
 	return nil
 }

@@ -30,7 +30,7 @@ func (c apiClient) apply(what string, write func() (shown string, err error), th
 	e := c.p.env
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if err := e.refused(c.p, what); err != nil && !c.p.dead {
+	if err := e.refused(c.p, what, c.kind == ""); err != nil && !c.p.dead {
 		return err
 	}
 	n, alive := c.p.beginEffect(what)
@@ -66,6 +66,9 @@ func (c apiClient) apply(what string, write func() (shown string, err error), th
 // Patch implements client.Writer.
 func (c apiClient) Patch(_ context.Context, obj client.Object, patch client.Patch, _ ...client.PatchOption) error {
 	if configMap, ok := obj.(*corev1.ConfigMap); ok {
+		if c.p.env.mutation.keepResults && c.kind != "" {
+			return nil
+		}
 		return c.write("patch configmap "+obj.GetName(), func() error { return c.p.env.api.patchConfigMap(configMap) })
 	}
 	return c.patch(obj, patch, false)
@@ -87,6 +90,9 @@ func (s statusClient) Patch(_ context.Context, obj client.Object, patch client.P
 // patch is one write: it travels, has its effect, and the answer travels back. A crash or a
 // fault can come between any two of these.
 func (c apiClient) patch(obj client.Object, patch client.Patch, status bool) error {
+	if asset, ok := obj.(*v1alpha1.DaftyAsset); ok {
+		return c.patchAsset(asset, patch, status)
+	}
 	job, e := obj.(*v1alpha1.DaftyJob), c.p.env
 	data, err := patch.Data(obj)
 	if err != nil {
@@ -117,7 +123,9 @@ func (c apiClient) patch(obj client.Object, patch client.Patch, status bool) err
 }
 
 func (c apiClient) patchStored(name, what string, status bool, data []byte) (stored *v1alpha1.DaftyJob, err error) {
+	before := (*v1alpha1.DaftyJob)(nil)
 	err = c.apply(what, func() (shown string, err error) {
+		before = c.p.env.api.get(name)
 		switch stored, err = c.p.env.api.patch(name, status, data); {
 		case err != nil:
 			return "", err
@@ -127,6 +135,7 @@ func (c apiClient) patchStored(name, what string, status bool, data []byte) (sto
 			return describePatch(data), nil
 		}
 	}, func() {
+		c.p.env.invariants.checkRelease(before, stored)
 		if stored.Status.InDoubt() {
 			c.p.env.reached("before")
 		}
@@ -134,13 +143,49 @@ func (c apiClient) patchStored(name, what string, status bool, data []byte) (sto
 	return stored, err
 }
 
+// patchAsset is the same for a DaftyAsset.
+func (c apiClient) patchAsset(of *v1alpha1.DaftyAsset, patch client.Patch, status bool) error {
+	e, what := c.p.env, "patch asset "+of.Name
+	if status {
+		what = "patch status of asset " + of.Name
+	}
+	data, err := patch.Data(of)
+	if err != nil {
+		return err
+	}
+	if mutate := e.mutation.patchAsset; mutate != nil {
+		var dropped bool
+		if data, dropped = mutated(data, of, mutate); dropped {
+			return nil
+		}
+	}
+	var stored *v1alpha1.DaftyAsset
+	if err := c.travel(what); err != nil {
+		return err
+	}
+	err = c.apply(what, func() (shown string, err error) {
+		if stored, err = e.api.patchAsset(of.Name, status, data); err != nil {
+			return "", err
+		}
+		return describeAsset(stored), nil
+	}, func() {})
+	if goneErr := c.travel(what + " answer"); goneErr != nil {
+		return goneErr
+	}
+	if err != nil {
+		return err
+	}
+	stored.DeepCopyInto(of)
+	return nil
+}
+
 // mutated lets a mutation change a patch, or drop it.
-func mutated(data []byte, job *v1alpha1.DaftyJob, mutate func(*v1alpha1.DaftyJob, map[string]any) bool) ([]byte, bool) {
+func mutated[T any](data []byte, of *T, mutate func(*T, map[string]any) bool) ([]byte, bool) {
 	var patch map[string]any
 	if err := json.Unmarshal(data, &patch); err != nil {
 		panic(err)
 	}
-	drop := mutate(job, patch)
+	drop := mutate(of, patch)
 	data, err := json.Marshal(patch)
 	if err != nil {
 		panic(err)

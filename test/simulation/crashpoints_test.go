@@ -54,6 +54,12 @@ func TestCrashPoints(t *testing.T) {
 // crashEverywhere counts the effects of a scenario without a crash, and crashes it at each.
 func crashEverywhere(t *testing.T, s scenario, variant daftysim.NamedVariants) (cases, effects int) {
 	t.Helper()
+	return crashAll(t, s, variant, 0)
+}
+
+// crashAll does so, and checks that Dafty makes so many jobs at most, where that isn't 0.
+func crashAll(t *testing.T, s scenario, variant daftysim.NamedVariants, most int) (cases, effects int) {
+	t.Helper()
 	play := func(at point) result {
 		cases++
 		r := run(t, s.options(variant.Variants), func(e *env) {
@@ -63,6 +69,9 @@ func crashEverywhere(t *testing.T, s scenario, variant daftysim.NamedVariants) (
 		if len(r.problems) > 0 {
 			once.Do(func() { t.Logf("the first of them:\n%s", r.trace) })
 			t.Errorf("%s, under %s, crash at %+v: %q", s.name, variant.Name, at, r.problems)
+		}
+		if most > 0 && r.paid > most {
+			t.Errorf("%s, under %s, crash at %+v: %d jobs made, of %d that may be", s.name, variant.Name, at, r.paid, most)
 		}
 		if at != (point{}) && !r.crashed {
 			t.Errorf("%s, under %s, doesn't crash at %+v", s.name, variant.Name, at)

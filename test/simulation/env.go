@@ -5,6 +5,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"dafty.ai/dafty-operator/api/v1alpha1"
 	"dafty.ai/dafty-operator/internal/test/daftysim"
 )
 
@@ -87,6 +88,10 @@ type env struct {
 	// onMoment is called at each moment of a submission: "before" its POST, as its write-ahead is done,
 	// "within" it, and "after" it had its effect. May be nil.
 	onMoment func(moment string)
+	// assetReconciles counts the reconciles of DaftyAssets.
+	assetReconciles int
+	// git is what Git has of DaftyAssets.
+	git map[string]v1alpha1.DaftyAssetSpec
 	// lastUserJob is the newest job that a user made at Dafty.
 	lastUserJob string
 	// healed is set once nothing goes wrong any more.
@@ -108,7 +113,7 @@ var creates = []daftysim.Operation{
 }
 
 func newEnv(o options) *env {
-	e := &env{options: o, random: newRandom(o.seed), trace: &trace{began: time.Now()}}
+	e := &env{options: o, random: newRandom(o.seed), trace: &trace{began: time.Now()}, git: map[string]v1alpha1.DaftyAssetSpec{}}
 	if o.manual {
 		o.pending, o.processing = forever, forever
 	}

@@ -47,7 +47,7 @@ func pauseProcess(e *env, p picker) {
 func clockJump(e *env, p picker) {
 	off := pick(&p, -25*time.Minute, -5*time.Minute, 0, 5*time.Minute, 25*time.Minute)
 	for _, job := range e.api.jobs {
-		if job.job.Status.InDoubt() {
+		if job.object.Status.InDoubt() {
 			return
 		}
 	}
@@ -91,7 +91,7 @@ func watchBreaks(e *env, p picker) {
 	e.afterFunc(pick(&p, 5*time.Second, time.Minute, 10*time.Minute), func() {
 		if victim.jobs.broken && !victim.dead {
 			e.trace.add(victim.id, "sees changes again")
-			victim.jobs.relist()
+			victim.relistJobs()
 		}
 	})
 }

@@ -16,7 +16,21 @@ const shortHistories = 2000
 // TestHistories plays random histories. SIMULATE_SEED is the first seed, and SIMULATE_N how
 // many to play; with only a seed it is played with its trace printed.
 func TestHistories(t *testing.T) {
-	first, n := number(t, "SIMULATE_SEED", 1), number(t, "SIMULATE_N", shortHistories)
+	all := playHistories(t, draw, shortHistories)
+	// Three thousand of them have 39 writes and calls and 0.9 paid jobs each, and in 16 of 100 a crash meets its point.
+	const least, effectsEach, paidOfTen, crashedOfTwenty = 100, 25, 5, 1
+	if all.played >= least && (all.effects < effectsEach*all.played || 10*all.paid < paidOfTen*all.played || 20*all.crashed < crashedOfTwenty*all.played) {
+		t.Error("too little happens in them to tell anything")
+	}
+}
+
+// totals is what happened in histories.
+type totals struct{ played, effects, paid, crashed uint64 }
+
+// playHistories plays as many histories as SIMULATE_N says, or so many, and returns what happened.
+func playHistories(t *testing.T, draw func(seed uint64) history, otherwise uint64) totals {
+	t.Helper()
+	first, n := number(t, "SIMULATE_SEED", 1), number(t, "SIMULATE_N", otherwise)
 	if os.Getenv("SIMULATE_SEED") != "" && os.Getenv("SIMULATE_N") == "" {
 		h := draw(first)
 		r := run(t, h.options, h.play)
@@ -24,7 +38,7 @@ func TestHistories(t *testing.T) {
 		if len(r.problems) > 0 {
 			t.Errorf("%q", r.problems)
 		}
-		return
+		return totals{}
 	}
 	start := time.Now()
 	var next, played, effects, paid, crashed atomic.Uint64
@@ -52,11 +66,7 @@ func TestHistories(t *testing.T) {
 	took := time.Since(start)
 	t.Logf("%d histories with %d writes and calls, %d paid jobs, %d of them crashed at a point, in %s, %.0f per second",
 		played.Load(), effects.Load(), paid.Load(), crashed.Load(), took.Round(time.Second), float64(played.Load())/took.Seconds())
-	// Three thousand of them have 39 writes and calls and 0.9 paid jobs each, and in 16 of 100 a crash meets its point.
-	const least, effectsEach, paidOfTen, crashedOfTwenty = 100, 25, 5, 1
-	if all := played.Load(); all >= least && (effects.Load() < effectsEach*all || 10*paid.Load() < paidOfTen*all || 20*crashed.Load() < crashedOfTwenty*all) {
-		t.Error("too little happens in them to tell anything")
-	}
+	return totals{played.Load(), effects.Load(), paid.Load(), crashed.Load()}
 }
 
 // report describes a history that broke an invariant, as short as it can be made.
@@ -64,8 +74,12 @@ func report(t *testing.T, h history, r result) string {
 	t.Helper()
 	small := shrink(h, invariantOf(r.problems[0]), 200, func(h history) result { return run(t, h.options, h.play) })
 	again := run(t, small.options, small.play)
-	return fmt.Sprintf("seed %d breaks an invariant: %q\nShrunk, it is: %q\n\n%s\n%s\nReplay it whole: make simulate SEED=%d",
-		h.options.seed, r.problems, again.problems, small, again.trace, h.options.seed)
+	with := ""
+	if h.events[0].kind != eventKinds[0].name {
+		with = " ASSETS=1"
+	}
+	return fmt.Sprintf("seed %d breaks an invariant: %q\nShrunk, it is: %q\n\n%s\n%s\nReplay it whole: make simulate SEED=%d%s",
+		h.options.seed, r.problems, again.problems, small, again.trace, h.options.seed, with)
 }
 
 func number(t *testing.T, env string, otherwise uint64) uint64 {

@@ -3,6 +3,7 @@ package simulation
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"time"
 
@@ -27,12 +28,15 @@ type event struct {
 	choice uint64
 }
 
-// eventKinds are all events, each as often as it is likely.
-var eventKinds = []struct {
+// eventKind is what can happen.
+type eventKind struct {
 	name   string
 	weight int
 	play   func(e *env, pick picker)
-}{
+}
+
+// eventKinds are all events of histories without DaftyAssets, each as often as it is likely.
+var eventKinds = []eventKind{
 	{"create", 24, createJob},
 	{"suspend", 3, func(e *env, pick picker) { e.setDesiredState(pick, v1alpha1.DesiredSuspended) }},
 	{"release", 5, func(e *env, pick picker) { e.setDesiredState(pick, v1alpha1.DesiredCompleted) }},
@@ -71,9 +75,17 @@ var allVariants = daftysim.AllVariants()
 // draw makes the history of a seed.
 func draw(seed uint64) history {
 	r := rand.New(rand.NewPCG(seed, 0x5eed)) //nolint:gosec // Chance, not secrecy.
+	h := history{options: drawOptions(r, seed)}
+	h.events = append(h.events, event{gap: time.Second, kind: "create", choice: r.Uint64()})
+	h.drawEvents(r, eventKinds, 2+r.IntN(14))
+	return h
+}
+
+// drawOptions draws the options of an env.
+func drawOptions(r *rand.Rand, seed uint64) options {
 	times := []time.Duration{100 * time.Millisecond, 2 * time.Second, 20 * time.Second, 3 * time.Minute, 2 * time.Hour}
 	waits := times[:4] // a job that waits is asked about every 5 s, which takes the simulation long
-	h := history{options: options{
+	drawn := options{
 		seed:       seed,
 		replicas:   1 + r.IntN(2),
 		variants:   allVariants[r.IntN(len(allVariants))].Variants,
@@ -81,25 +93,28 @@ func draw(seed uint64) history {
 		processing: times[r.IntN(len(times))],
 		manual:     r.IntN(8) == 0,
 		creating:   time.Duration(r.Int64N(int64(maxProcessing))) + time.Millisecond,
-	}}
-	if r.IntN(3) == 0 {
-		h.options.creating /= 50 // mostly it is fast
 	}
+	if r.IntN(3) == 0 {
+		drawn.creating /= 50 // mostly it is fast
+	}
+	return drawn
+}
+
+// drawEvents adds so many events.
+func (h *history) drawEvents(r *rand.Rand, kinds []eventKind, n int) {
 	total := 0
-	for _, kind := range eventKinds {
+	for _, kind := range kinds {
 		total += kind.weight
 	}
-	h.events = append(h.events, event{gap: time.Second, kind: "create", choice: r.Uint64()})
-	for range 2 + r.IntN(14) {
+	for range n {
 		at := r.IntN(total)
-		for _, kind := range eventKinds {
+		for _, kind := range kinds {
 			if at -= kind.weight; at < 0 {
 				h.events = append(h.events, event{gap: drawGap(r), kind: kind.name, choice: r.Uint64()})
 				break
 			}
 		}
 	}
-	return h
 }
 
 // drawGap is a time between two events: mostly short, as that is when things meet.
@@ -118,7 +133,7 @@ func drawGap(r *rand.Rand) time.Duration {
 func (h history) play(e *env) {
 	for _, event := range h.events {
 		e.advance(event.gap)
-		for _, kind := range eventKinds {
+		for _, kind := range slices.Concat(eventKinds, assetEventKinds) {
 			if kind.name == event.kind {
 				e.do(func() { kind.play(e, picker{event.choice}) })
 			}

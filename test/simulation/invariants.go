@@ -51,6 +51,8 @@ type invariants struct {
 	resultData map[types.UID]map[string]string
 	// userWrites is set while a user writes what is the operator's.
 	userWrites bool
+	// assets is what is known of DaftyAssets.
+	assets assetRecords
 
 	mu       sync.Mutex
 	problems []string
@@ -64,7 +66,7 @@ func newInvariants(e *env) *invariants {
 		inheritedJobs: map[types.UID]string{}, inheritedKeys: map[string]types.UID{}, restored: map[types.UID]*v1alpha1.DaftyJob{},
 		refusedSince: map[refusedWrite]refusedSince{}, reportedRefusals: map[refusedWrite]bool{},
 		cancels: map[string]cancelSent{}, cancelRecorded: map[types.UID]bool{}, sentKeys: map[string]bool{},
-		resultData: map[types.UID]map[string]string{}, bodies: map[string][]byte{},
+		resultData: map[types.UID]map[string]string{}, assets: newAssetRecords(), bodies: map[string][]byte{},
 	}
 }
 
@@ -115,8 +117,8 @@ func (inv *invariants) checkEvent(job *v1alpha1.DaftyJob, reason, message string
 }
 
 // checkVersion checks each version of each object.
-func (inv *invariants) checkVersion(before, after version) {
-	job := after.job
+func (inv *invariants) checkVersion(before, after jobVersion) {
+	job := after.object
 	inv.latest[job.UID] = job
 	inv.noAPIKey("object "+job.Name, string(after.raw))
 	switch held := slices.Contains(job.Finalizers, v1alpha1.CancelFinalizer); {
@@ -135,7 +137,7 @@ func (inv *invariants) checkVersion(before, after version) {
 			inv.violated("false: %s: %s", problem, describe(job))
 		}
 	}
-	was := before.job
+	was := before.object
 	if was == nil || was.UID != job.UID || inv.userWrites {
 		return
 	}

@@ -27,6 +27,7 @@ func (inv *invariants) checkDesiredState(was, job *v1alpha1.DaftyJob) {
 	if s := job.Status.Submission; s != nil && s.IdempotencyKey != "" && !inv.sentKeys[s.IdempotencyKey] {
 		inv.sentKeys[s.IdempotencyKey] = true
 		inv.checkFirstRequest(was)
+		inv.checkPayment(was, s.IdempotencyKey)
 	}
 }
 

@@ -38,10 +38,11 @@ func (inv *invariants) checkStopped() {
 // checkEnd runs at the very end.
 func (inv *invariants) checkEnd() {
 	inv.checkNoRefusals()
-	for _, what := range inv.unfinished() {
+	for _, what := range append(inv.unfinished(), inv.unfinishedAssets()...) {
 		inv.violated("stuck: %s", what)
 	}
 	inv.checkResults()
+	inv.checkAssetsEnd()
 	inv.checkAlreadyCancelled()
 	for _, violation := range inv.env.sim.Violations() {
 		inv.violated("contract: %s", violation)
@@ -51,15 +52,16 @@ func (inv *invariants) checkEnd() {
 		if entry.Key == 0 {
 			continue // a user made it
 		}
-		job := inv.latest[owner(entry)]
+		job := inv.latest[inv.owner(entry)]
 		// One that lost its status counts its attempts from the start, from the failed one that its annotation names.
 		restarted := job != nil && ptr.Deref(job.Spec.BackoffLimit, 0) > 0 && inv.lostStatus[job.UID]
 		// What was refused is tried again as UID-ATTEMPT.N.
 		attempt, _, _ := strings.Cut(strings.TrimPrefix(entry.IdempotencyKey, ownKeys), ".")
-		if paid[attempt]++; paid[attempt] == 2 && !restarted {
+		shared := strings.HasPrefix(attempt, sharedKeys) // which Dafty forgets after a day
+		if paid[attempt]++; paid[attempt] == 2 && !restarted && !shared {
 			inv.violated("paid twice: %s", attempt)
 		}
-		if job == nil {
+		if job == nil || shared {
 			continue
 		}
 		tries := int(ptr.Deref(job.Spec.BackoffLimit, 0)) + 1

@@ -1,6 +1,7 @@
 package simulation
 
 import (
+	"strings"
 	"time"
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
@@ -24,7 +25,8 @@ func (inv *invariants) checkReason(job *v1alpha1.DaftyJob) {
 			untrue("at Dafty it is " + entry.Status)
 		}
 		// Dafty shows a cancelled job as a failed one. That it was cancelled was only in the status.
-		if reason != v1alpha1.ReasonCancelled && entry.Cancelled && !inv.lostStatus[job.UID] && !inv.unrecorded(job) && entry.Key != 0 {
+		shared := strings.HasPrefix(entry.IdempotencyKey, sharedKeys) // it may have been cancelled for another
+		if reason != v1alpha1.ReasonCancelled && entry.Cancelled && !shared && !inv.lostStatus[job.UID] && !inv.unrecorded(job) && entry.Key != 0 {
 			untrue("it was cancelled")
 		}
 	case v1alpha1.ReasonDeadlineExceeded:

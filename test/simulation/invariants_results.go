@@ -8,6 +8,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
+	"dafty.ai/dafty-operator/internal/asset"
 )
 
 // checkConfigMap checks each ConfigMap that the operator writes.
@@ -15,6 +16,10 @@ func (inv *invariants) checkConfigMap(before, after *corev1.ConfigMap) {
 	owner := metav1.GetControllerOf(after)
 	if owner != nil {
 		inv.resultData[owner.UID] = after.Data
+	}
+	if owner != nil && owner.Kind == asset.Kind {
+		inv.checkAssetConfigMap(owner, before, after)
+		return
 	}
 	if owner == nil || inv.latest[owner.UID] == nil {
 		inv.violated("false: ConfigMap %s belongs to nobody", after.Name)
@@ -32,7 +37,7 @@ func (inv *invariants) checkConfigMap(before, after *corev1.ConfigMap) {
 // else has put into it must not be lost.
 func (inv *invariants) checkTakeover(before, after *corev1.ConfigMap) {
 	if owner := metav1.GetControllerOf(before); owner != nil {
-		if job := inv.latest[owner.UID]; job == nil || !inv.gone(job) {
+		if inv.present(owner.UID) {
 			inv.violated("false: ConfigMap %s of another is changed", after.Name)
 		}
 	}
@@ -54,39 +59,37 @@ func (inv *invariants) checkResults() {
 		switch {
 		case says == nil:
 			inv.violated("stuck: %s doesn't say whether its result is in ConfigMap %s", job.Name, name)
-		case says.Status == metav1.ConditionTrue && !rightResult(configMap, job):
+		case says.Status == metav1.ConditionTrue && !rightResult(configMap, job, job.Status.Result):
 			inv.violated("false: %s says that its result is in ConfigMap %s, and it isn't", job.Name, name)
 		case says.Status != metav1.ConditionTrue && (configMap == nil || metav1.IsControlledBy(configMap, job)):
 			inv.violated("stuck: the result of %s isn't in ConfigMap %s: %s", job.Name, name, says.Message)
-		case says.Status != metav1.ConditionTrue && inv.adoptable(configMap, job):
+		case says.Status != metav1.ConditionTrue && inv.adoptable(configMap, job, job.Status.JobID, job.Status.Result):
 			inv.violated("stuck: ConfigMap %s has no owner, and is the one of %s: %s", name, job.Name, says.Message)
 		}
 	}
 }
 
-// adoptable reports whether a ConfigMap without an owner is to be taken for job's: it has what was written of its result, or was
+// adoptable reports whether a ConfigMap without an owner is to be taken for an object's: it has what was written of its result, or was
 // written for the same job at Dafty.
-func (inv *invariants) adoptable(configMap *corev1.ConfigMap, job *v1alpha1.DaftyJob) bool {
+func (inv *invariants) adoptable(configMap *corev1.ConfigMap, of metav1.Object, jobID string, result *v1alpha1.JobResult) bool {
 	if metav1.GetControllerOf(configMap) != nil {
 		return false
 	}
-	of := namespace + "/" + job.Name + ":" + job.Status.JobID
-	written := inv.resultData[job.UID]
-	return labelled(configMap) && configMap.Annotations[v1alpha1.ResultOfAnnotation] == of ||
-		len(written) > 0 && maps.Equal(configMap.Data, written) && hasResult(configMap, job)
+	written := inv.resultData[of.GetUID()]
+	return labelled(configMap) && configMap.Annotations[v1alpha1.ResultOfAnnotation] == namespace+"/"+of.GetName()+":"+jobID ||
+		len(written) > 0 && maps.Equal(configMap.Data, written) && hasResult(configMap, result)
 }
 
-// rightResult reports whether a ConfigMap is job's, and has its result and nothing else.
-func rightResult(configMap *corev1.ConfigMap, job *v1alpha1.DaftyJob) bool {
-	return labelled(configMap) && metav1.IsControlledBy(configMap, job) && hasResult(configMap, job)
+// rightResult reports whether a ConfigMap is an object's, and has its result and nothing else.
+func rightResult(configMap *corev1.ConfigMap, of metav1.Object, result *v1alpha1.JobResult) bool {
+	return labelled(configMap) && metav1.IsControlledBy(configMap, of) && hasResult(configMap, result)
 }
 
-// hasResult reports whether a ConfigMap has job's result and nothing else.
-func hasResult(configMap *corev1.ConfigMap, job *v1alpha1.DaftyJob) bool {
+// hasResult reports whether a ConfigMap has a result and nothing else.
+func hasResult(configMap *corev1.ConfigMap, result *v1alpha1.JobResult) bool {
 	if configMap.Data[tamperedKey] != "" || len(configMap.BinaryData) > 0 {
 		return false
 	}
-	result := job.Status.Result
 	switch {
 	case len(result.Images) > 0:
 		return configMap.Data["image_0_url"] == result.Images[0].URL

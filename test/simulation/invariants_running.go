@@ -13,8 +13,12 @@ import (
 	"dafty.ai/dafty-operator/internal/test/daftysim"
 )
 
-// owner is the object that a job was made for, from its idempotency key UID-ATTEMPT or ownKeys UID-ATTEMPT.
-func owner(entry daftysim.Entry) types.UID {
+// owner is the object that a job was made for, from its idempotency key UID-ATTEMPT or ownKeys UID-ATTEMPT. Of those that share a key
+// it is the first that sent it.
+func (inv *invariants) owner(entry daftysim.Entry) types.UID {
+	if strings.HasPrefix(entry.IdempotencyKey, sharedKeys) {
+		return inv.assets.senders[entry.IdempotencyKey]
+	}
 	uid, _, _ := strings.Cut(strings.TrimPrefix(entry.IdempotencyKey, ownKeys), "-")
 	return types.UID(uid)
 }
@@ -38,6 +42,8 @@ func (inv *invariants) unwantedJobs() []string {
 			found = append(found, fmt.Sprintf("job %s of %s, which is %s", shortID(entry.JobID), job.Name, describe(job)))
 		case cancelRequested(job), job.DeletionTimestamp != nil:
 			found = append(found, fmt.Sprintf("job %s of %s, which is to be cancelled", shortID(entry.JobID), job.Name))
+		case inv.unrecordedByAsset(job):
+			found = append(found, fmt.Sprintf("job %s of %s, which its DaftyAsset doesn't have on record", shortID(entry.JobID), job.Name))
 		case time.Since(inv.deadline(job)) > time.Minute:
 			found = append(found, fmt.Sprintf("job %s of %s, which is past its deadline", shortID(entry.JobID), job.Name))
 		}
@@ -55,9 +61,17 @@ func (inv *invariants) rightlyOrphaned(job *v1alpha1.DaftyJob) bool {
 // holderOf is the object that a job is looked after by: the last that came with its id, else the one that it was
 // made for.
 func (inv *invariants) holderOf(entry daftysim.Entry) *v1alpha1.DaftyJob {
-	holder := inv.latest[owner(entry)]
+	holder := inv.latest[inv.owner(entry)]
 	if heir := inv.latest[inv.inheritedKeys[entry.IdempotencyKey]]; heir != nil {
 		holder = heir
+	}
+	if strings.HasPrefix(entry.IdempotencyKey, sharedKeys) {
+		for _, job := range inv.objects() {
+			if job.Status.JobID == entry.JobID {
+				return job
+			}
+		}
+		return holder
 	}
 	if entry.Key == 0 {
 		// The one that follows it, else the first that wants to.
@@ -105,7 +119,7 @@ func (inv *invariants) unfinished() []string {
 		reason := readyOf(job).Reason
 		suspended := isSuspended(job) && reason == v1alpha1.ReasonSuspended
 		// Users who are asked to look at Dafty do. The key of another account isn't put back.
-		waits := reason != v1alpha1.ReasonSubmissionUnknown && inv.waitsForUser(job) || inv.waitsForOther(job, 0)
+		waits := reason != v1alpha1.ReasonSubmissionUnknown && inv.waitsForUser(job) || inv.waitsForOther(job, 0) || inv.waitsForAsset(job)
 		if !job.Status.Phase.Final() && (!suspended && !waits || inv.shouldHaveStarted(job)) {
 			found = append(found, fmt.Sprintf("%s: %s", job.Name, describe(job)))
 		}
@@ -125,9 +139,6 @@ func (inv *invariants) waitsForUser(job *v1alpha1.DaftyJob) bool {
 	return false
 }
 
-// noAsset returns the DaftyAsset of a name: there are none.
-func noAsset(string) *v1alpha1.DaftyAsset { return nil }
-
 // waitsForOther reports whether an object says that it waits for what isn't there or doesn't go on, and rightly so.
 func (inv *invariants) waitsForOther(job *v1alpha1.DaftyJob, depth int) bool {
 	reason := readyOf(job).Reason
@@ -137,9 +148,18 @@ func (inv *invariants) waitsForOther(job *v1alpha1.DaftyJob, depth int) bool {
 			return other.UID != job.UID && other.Spec.AdoptJobID == job.Spec.AdoptJobID
 		})
 	case reason == v1alpha1.ReasonDependencyCycle:
-		return len(lifecycle.FindCycle(lifecycle.JobNode(job.Name), lifecycle.Edges(inv.env.api.get, noAsset))) > 0
-	case reason != v1alpha1.ReasonWaitingForDependency, depth > len(jobNames):
+		return len(lifecycle.FindCycle(lifecycle.JobNode(job.Name), lifecycle.Edges(inv.env.api.get, inv.env.api.asset))) > 0
+	case reason != v1alpha1.ReasonWaitingForDependency && reason != v1alpha1.ReasonInvalidReference, depth > len(jobNames)+len(assetNames):
 		return false
+	}
+	for _, s := range lifecycle.AssetSources(&job.Spec) {
+		up := inv.env.api.asset(s.Name)
+		if up == nil || !lifecycle.AssetReady(up) {
+			return true
+		}
+		if _, problem := s.Pick(up); problem != "" {
+			return true
+		}
 	}
 	return slices.ContainsFunc(lifecycle.DependsOn(&job.Spec), func(name string) bool {
 		other := inv.env.api.get(name)
@@ -173,10 +193,5 @@ func (inv *invariants) unrepeatable(job *v1alpha1.DaftyJob) bool {
 // objects are all there are, in order.
 func (inv *invariants) objects() []*v1alpha1.DaftyJob {
 	var jobs []*v1alpha1.DaftyJob
-	for _, name := range jobNames {
-		if job := inv.env.api.get(name); job != nil {
-			jobs = append(jobs, job)
-		}
-	}
-	return jobs
+	return append(jobs, all(inv.env.api.jobs)...)
 }

@@ -21,6 +21,9 @@ func (e *env) acquireLease(p *process) {
 	for name := range e.api.names {
 		p.queue.add(name, 0) // the names alone: each is drawn a time of its own
 	}
+	for name := range e.api.assetNames {
+		p.assetQueue.add(name, 0)
+	}
 }
 
 // stopRenewing follows the end or a pause of a process: if it led, and doesn't renew its lease in

@@ -38,6 +38,16 @@ type mutation struct {
 	dropWakes bool
 	// noResultWatch makes changes of the ConfigMaps of results unseen.
 	noResultWatch bool
+	// patchAsset changes or drops what the operator writes of a DaftyAsset.
+	patchAsset func(asset *v1alpha1.DaftyAsset, patch map[string]any) (drop bool)
+	// readAsset changes what the controller of DaftyAssets reads of one.
+	readAsset func(e *env, asset *v1alpha1.DaftyAsset)
+	// readMaker changes what the controller of DaftyJobs reads of the DaftyAsset that made one.
+	readMaker func(job *v1alpha1.DaftyJob, asset *v1alpha1.DaftyAsset)
+	// create changes the DaftyJobs that the operator creates.
+	create func(*v1alpha1.DaftyJob)
+	// keepResults leaves the ConfigMaps of DaftyAssets as they are first written.
+	keepResults bool
 	// play finds it, where that is rare in random histories.
 	play func(*env)
 }

@@ -206,7 +206,7 @@ var mutants = []mutant{
 
 // TestMutations checks that an invariant finds each mutant, and that docs/reliability.md has the history that did.
 func TestMutations(t *testing.T) {
-	mutants := slices.Concat(mutants, refusalMutants)
+	mutants := slices.Concat(mutants, refusalMutants, assetMutants)
 	const page, head = "../../docs/reliability.md", "| broken on purpose | found as | by |"
 	raw, err := os.ReadFile(page)
 	if err != nil {
@@ -246,10 +246,18 @@ var seeds = func() (all []uint64) {
 // row is the mutant's in the table.
 func (m mutant) row(invariant string, seed uint64) string {
 	where := fmt.Sprintf("seed %d", seed)
+	if m.assets() {
+		where = "assets, " + where
+	}
 	if m.mutation.play != nil {
 		where = m.where + ", " + where
 	}
 	return fmt.Sprintf("| %s | %s | %s |", m.name, invariant, where)
+}
+
+// assets reports whether a mutant is looked for in histories with DaftyAssets.
+func (m mutant) assets() bool {
+	return slices.ContainsFunc(assetMutants, func(other mutant) bool { return other.name == m.name })
 }
 
 // documentedSeed is the seed that the table has for the mutant, none where it has no row.
@@ -269,6 +277,9 @@ func (m mutant) documentedSeed(page string) []uint64 {
 func (m mutant) find(t *testing.T, seed uint64) (invariant, problem string) {
 	t.Helper()
 	h := draw(seed)
+	if m.assets() {
+		h = drawWithAssets(seed)
+	}
 	h.options.mutation = m.mutation
 	play := h.play
 	if m.mutation.play != nil {

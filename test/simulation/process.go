@@ -14,6 +14,7 @@ import (
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
 	"dafty.ai/dafty-operator/internal/account"
+	"dafty.ai/dafty-operator/internal/asset"
 	"dafty.ai/dafty-operator/internal/controller"
 	"dafty.ai/dafty-operator/internal/dafty"
 )
@@ -35,11 +36,17 @@ type process struct {
 	onResume []func()
 	leading  bool
 
-	jobs       *jobCache
-	results    *resultCache
-	queue      *queue
-	reconciler *controller.Reconciler
+	jobs    *objectCache[v1alpha1.DaftyJob]
+	results *resultCache
+	queue   *queue
+
+	assets       *objectCache[v1alpha1.DaftyAsset]
+	assetResults *resultCache
+	assetQueue   *queue
 }
+
+// ofAssets is in the names of what is drawn for what concerns DaftyAssets.
+const ofAssets = " of assets"
 
 // start runs a new process in a slot. Like any that starts, it knows nothing.
 func (e *env) start(slot string) {
@@ -50,8 +57,8 @@ func (e *env) start(slot string) {
 		p.skew += e.mutation.skew
 	}
 	p.ctx, p.stop = context.WithCancel(log.IntoContext(context.Background(), newLogger(p)))
-	p.queue = newQueue(p)
-	p.results = newResultCache(p)
+	p.queue, p.assetQueue = newQueue(p, ""), newQueue(p, ofAssets)
+	p.results, p.assetResults = newResultCache(p, controller.Kind, p.queue), newResultCache(p, asset.Kind, p.assetQueue)
 	client := func(apiKey string) account.Dafty {
 		var calls account.Dafty = dafty.New(daftyURL, apiKey, "dafty-operator/simulation", network{p})
 		if mutate := e.mutation.dafty; mutate != nil {
@@ -60,12 +67,16 @@ func (e *env) start(slot string) {
 		return calls
 	}
 	registry := account.NewRegistry(p.ctx, account.Config{Client: client, Wake: p.wake, Sender: p.id, Now: processClock{p}.Now})
-	p.reconciler = &controller.Reconciler{
+	p.queue.reconcile = (&controller.Reconciler{
 		Client: apiClient{p: p}, Live: liveReader{p: p}, Recorder: recorder{p}, Accounts: registry, Clock: processClock{p},
 		DeletionTimeout: cmp.Or(e.mutation.deletionTimeout, deletionTimeout), Results: p.results, WithAssets: true,
-	}
+	}).Reconcile
+	p.assetQueue.reconcile = (&controller.AssetReconciler{
+		Client: apiClient{p: p, kind: ofAssets}, Live: liveReader{p: p, kind: ofAssets}, Recorder: recorder{p}, Clock: processClock{p}, Results: p.assetResults,
+	}).Reconcile
 	e.trace.add(p.id, "starts")
-	p.jobs = newJobCache(p)
+	p.jobs = newCache(p, "", e.api.history, p.queue, p.jobChanged)
+	p.assets = newCache(p, ofAssets, e.api.assetHistory, p.assetQueue, p.assetChanged)
 	e.processes = append(e.processes, p)
 	slices.SortFunc(e.processes, func(a, b *process) int { return int(a.slot[0]) - int(b.slot[0]) })
 	e.acquireFreeLease(p)
@@ -218,7 +229,13 @@ func (r recorder) Eventf(regarding, _ runtime.Object, kind, reason, _, note stri
 	if r.p.dead {
 		return
 	}
-	job, message := regarding.(*v1alpha1.DaftyJob), fmt.Sprintf(note, args...)
+	message := fmt.Sprintf(note, args...)
+	if of, is := regarding.(*v1alpha1.DaftyAsset); is {
+		e.trace.add(r.p.id, "tells of DaftyAsset %s: %s", of.Name, reason)
+		e.invariants.noAPIKey("an event", message)
+		return
+	}
+	job := regarding.(*v1alpha1.DaftyJob)
 	if kind == corev1.EventTypeWarning {
 		e.trace.add(r.p.id, "warns of %s: %s", job.Name, reason)
 	}

@@ -68,8 +68,9 @@ func kindOf(what string) (kind, name string) {
 	return metadataWrites, strings.TrimPrefix(what, "patch ")
 }
 
-// refused returns the API server's answer to a write that it refuses now, nil where it takes it. No two of them read alike.
-func (e *env) refused(p *process, what string) error {
+// refused returns the API server's answer to a write that it refuses now, nil where it takes it. No two of them read alike. It is checked
+// that what the controller of DaftyJobs writes of them is told, where that is refused for long.
+func (e *env) refused(p *process, what string, byJobs bool) error {
 	kind, name := kindOf(what)
 	at := slices.IndexFunc(e.refusals, func(r refusedWrites) bool {
 		return time.Now().Before(r.until) && slices.Contains(r.kinds, kind) && (r.object == "" || r.object == name)
@@ -78,7 +79,9 @@ func (e *env) refused(p *process, what string) error {
 		return nil
 	}
 	code := e.refusals[at].code
-	e.invariants.checkRefusal(p, kind, name, code)
+	if byJobs {
+		e.invariants.checkRefusal(p, kind, name, code)
+	}
 	e.refusedCount++
 	e.trace.add(p.id, "%s: refused with %d", what, code)
 	if mutate := e.mutation.refusal; mutate != nil && kind == statusWrites {

@@ -9,7 +9,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 
-	"dafty.ai/dafty-operator/internal/controller"
 	"dafty.ai/dafty-operator/internal/resultmap"
 )
 
@@ -17,6 +16,9 @@ import (
 // the watch of the DaftyJobs. Guarded by env.mu.
 type resultCache struct {
 	p *process
+	// owners is the kind of those whose results it is asked for, and queue that of their controller.
+	owners string
+	queue  *queue
 	// seen are the newest that were shown, and revisions from when what is seen of each is.
 	seen      map[string]*corev1.ConfigMap
 	revisions map[string]int64
@@ -25,9 +27,9 @@ type resultCache struct {
 }
 
 // newResultCache lists what is there, after a while.
-func newResultCache(p *process) *resultCache {
-	c := &resultCache{p: p, seen: map[string]*corev1.ConfigMap{}, revisions: map[string]int64{}, asked: map[string]bool{}}
-	p.env.afterFunc(p.env.random.between(time.Millisecond, 2*time.Second, p.id+" lists ConfigMaps"), c.list)
+func newResultCache(p *process, owners string, queue *queue) *resultCache {
+	c := &resultCache{p: p, owners: owners, queue: queue, seen: map[string]*corev1.ConfigMap{}, revisions: map[string]int64{}, asked: map[string]bool{}}
+	p.env.afterFunc(p.env.random.between(time.Millisecond, 2*time.Second, p.id+" lists ConfigMaps"+queue.kind), c.list)
 	return c
 }
 
@@ -38,7 +40,7 @@ func (c *resultCache) list() {
 	}
 	c.seen, c.listed = c.p.env.api.results(), true
 	for _, name := range slices.Sorted(maps.Keys(c.asked)) {
-		c.p.queue.add(name, 0)
+		c.queue.add(name, 0)
 	}
 	clear(c.asked)
 }
@@ -64,7 +66,7 @@ func (c *resultCache) notify(name string, after *corev1.ConfigMap, revision int6
 		return
 	}
 	connection := c.p.jobs.connection
-	way := c.p.jobs.lag + e.random.between(time.Millisecond, 60*time.Millisecond, c.p.id+" watch "+name)
+	way := c.p.jobs.lag + e.random.between(time.Millisecond, 60*time.Millisecond, c.p.id+" watch"+c.queue.kind+" "+name)
 	e.afterFunc(way, func() { c.arrive(name, after, revision, connection) })
 }
 
@@ -90,8 +92,8 @@ func (c *resultCache) show(name string, after *corev1.ConfigMap) {
 		if configMap == nil {
 			continue
 		}
-		if owner := resultmap.OwnerOf(configMap, controller.Kind); owner != "" {
-			c.p.queue.add(owner, 0)
+		if owner := resultmap.OwnerOf(configMap, c.owners); owner != "" {
+			c.queue.add(owner, 0)
 		}
 	}
 }

@@ -29,6 +29,10 @@ var tamperings = []struct {
 // tamperWithResult changes, deletes or replaces the ConfigMap of a result as a user, or creates one of that name.
 func tamperWithResult(e *env, p picker) {
 	name := "result-of-" + p.job()
+	tamper(e, p, name)
+}
+
+func tamper(e *env, p picker, name string) {
 	a := e.api
 	stored := a.configMaps[name]
 	at := p.n(len(tamperings) + 3)

@@ -54,14 +54,15 @@ func (e *env) heal() {
 	}
 	for _, p := range e.processes {
 		p.resume()
-		p.jobs.relist()
+		p.relistJobs()
+		p.relistAssets()
 	}
 }
 
 // setClocksRight does so while no request is on its way: a jump meanwhile is more than the operator promises to survive.
 func (e *env) setClocksRight() bool {
 	for _, job := range e.api.jobs {
-		if status := &job.job.Status; e.clockOff != 0 && status.InDoubt() && status.Submission.SentAt != nil &&
+		if status := &job.object.Status; e.clockOff != 0 && status.InDoubt() && status.Submission.SentAt != nil &&
 			time.Now().Add(e.clockOff).Sub(status.Submission.SentAt.Time) < lifecycle.SubmitTimeout+time.Minute {
 			return false
 		}
@@ -86,16 +87,17 @@ func (e *env) conclude() {
 		e.advanceUntil(3*time.Hour, func() bool {
 			e.answerMessages()
 			e.sim.FinishAll(daftysim.Succeed)
-			return len(e.invariants.unfinished()) == 0
+			return e.invariants.allFinished()
 		})
 		e.do(func() { e.sim.FinishAll(daftysim.Succeed) })
 		e.advance(2 * time.Minute)
-		e.do(func() { quiet = len(e.invariants.unfinished()) == 0 })
+		e.do(func() { quiet = e.invariants.allFinished() })
 		if quiet {
 			break
 		}
 	}
 	e.do(e.invariants.checkEnd)
+	e.expectRest()
 
 	e.do(func() {
 		e.over = true

@@ -50,8 +50,11 @@ func deleteNamespace(e *env, p picker) {
 	if p.n(2) == 0 {
 		clear(e.api.secrets)
 	}
-	for _, name := range jobNames {
-		e.api.delete(name)
+	for _, job := range all(e.api.jobs) {
+		e.api.delete(job.Name)
+	}
+	for _, asset := range all(e.api.assets) {
+		e.api.deleteAsset(asset.Name)
 	}
 	e.afterFunc(e.random.between(0, 10*time.Second, "the namespace's Secrets go"), func() { clear(e.api.secrets) })
 }
@@ -100,9 +103,9 @@ func takeAnnotationOff(e *env, p picker) {
 // restore brings an object back as it was some time ago, but for its status, in place of what is there now.
 func restore(e *env, p picker) {
 	name := p.job()
-	var backups []version
+	var backups []jobVersion
 	for _, v := range e.api.history {
-		if v.name == name && v.job != nil && v.job.DeletionTimestamp == nil {
+		if v.name == name && v.object != nil && v.object.DeletionTimestamp == nil {
 			backups = append(backups, v)
 		}
 	}
@@ -114,7 +117,7 @@ func restore(e *env, p picker) {
 		e.api.vanish(name)
 	}
 	e.trace.add("user", "restores %s as it was at version %d, without status", name, backup.revision)
-	e.api.createFrom(backup.job, p.n(2) == 0)
+	e.api.createFrom(backup.object, p.n(2) == 0)
 }
 
 // toolApplies puts the manifest of a tool in the place of what users have set, as Flux and kubectl replace do. Mostly it is
@@ -146,9 +149,9 @@ func (e *env) orphan(name string) {
 // restoreWithStatus brings an object back as it was some time ago, with its status, in place of what is there now.
 func restoreWithStatus(e *env, p picker) {
 	name := p.job()
-	var backups []version
+	var backups []jobVersion
 	for _, v := range e.api.history {
-		if v.name == name && v.job != nil && v.job.DeletionTimestamp == nil && v.job.Status.Phase != "" && !strings.HasPrefix(v.job.Spec.IdempotencyKey, ownKeys) {
+		if v.name == name && v.object != nil && v.object.DeletionTimestamp == nil && v.object.Status.Phase != "" && !strings.HasPrefix(v.object.Spec.IdempotencyKey, ownKeys) {
 			backups = append(backups, v)
 		}
 	}
@@ -157,7 +160,7 @@ func restoreWithStatus(e *env, p picker) {
 	}
 	backup := backups[p.n(len(backups))]
 	e.trace.add("user", "restores %s as it was at version %d, with its status", name, backup.revision)
-	e.api.restore(backup.job)
+	e.api.restore(backup.object)
 }
 
 // userPatience is how long a user waits before they look for the job of a request at Dafty: longer than one may be

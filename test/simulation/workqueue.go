@@ -15,18 +15,21 @@ import (
 // queue is controller-runtime's work queue: an object is reconciled once at a time, at the
 // earliest of the times that were asked for, and after a failure later and later.
 type queue struct {
-	p             *process
+	p *process
+	// kind is in what is drawn for it, empty for DaftyJobs.
+	kind          string
+	reconcile     func(context.Context, ctrl.Request) (ctrl.Result, error)
 	due           map[string]time.Time
 	active, dirty map[string]bool
 	retries       workqueue.TypedRateLimiter[ctrl.Request]
 }
 
-func newQueue(p *process) *queue {
+func newQueue(p *process, kind string) *queue {
 	retries := controller.NewRateLimiter()
 	if most := p.env.mutation.maxRetry; most > 0 {
 		retries = workqueue.NewTypedItemExponentialFailureRateLimiter[ctrl.Request](5*time.Millisecond, most)
 	}
-	return &queue{p: p, due: map[string]time.Time{}, active: map[string]bool{}, dirty: map[string]bool{}, retries: retries}
+	return &queue{p: p, kind: kind, due: map[string]time.Time{}, active: map[string]bool{}, dirty: map[string]bool{}, retries: retries}
 }
 
 func (q *queue) add(name string, after time.Duration) {
@@ -34,7 +37,7 @@ func (q *queue) add(name string, after time.Duration) {
 		return
 	}
 	e := q.p.env
-	at := time.Now().Add(after + e.random.between(time.Microsecond, 5*time.Millisecond, q.p.id+" queue "+name))
+	at := time.Now().Add(after + e.random.between(time.Microsecond, 5*time.Millisecond, q.p.id+" queue"+q.kind+" "+name))
 	if due, ok := q.due[name]; ok && due.Before(at) {
 		return
 	}
@@ -47,6 +50,12 @@ func (q *queue) add(name string, after time.Duration) {
 	})
 }
 
+func (q *queue) addAll(names []string) {
+	for _, name := range names {
+		q.add(name, 0)
+	}
+}
+
 func (q *queue) ready(name string) {
 	switch {
 	case q.p.dead || !q.p.leading:
@@ -56,13 +65,16 @@ func (q *queue) ready(name string) {
 		q.dirty[name] = true
 	default:
 		q.active[name] = true
+		if q.kind == ofAssets {
+			q.p.env.assetReconciles++
+		}
 		go q.work(name)
 	}
 }
 
 func (q *queue) work(name string) {
-	result, err := q.p.reconcile(name)
-	if !q.p.gate("the end of a reconcile of " + name) {
+	result, err := q.try(name)
+	if !q.p.gate("the end of a reconcile of" + q.kind + " " + name) {
 		return
 	}
 	q.p.env.mu.Lock()
@@ -90,11 +102,12 @@ func request(name string) ctrl.Request {
 // reconciledKey is the key of the name that a context is of.
 type reconciledKey struct{}
 
-func (p *process) reconcile(name string) (result ctrl.Result, err error) {
+// try reconciles an object once.
+func (q *queue) try(name string) (result ctrl.Result, err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			p.env.invariants.violated("panic in a reconcile: %v\n%s", r, debug.Stack())
+			q.p.env.invariants.violated("panic in a reconcile: %v\n%s", r, debug.Stack())
 		}
 	}()
-	return p.reconciler.Reconcile(context.WithValue(p.ctx, reconciledKey{}, name), request(name))
+	return q.reconcile(context.WithValue(q.p.ctx, reconciledKey{}, name), request(name))
 }

@@ -73,6 +73,7 @@ var needsPerson = map[string]bool{
 	v1alpha1.ReasonCredentialsRejected:  true,
 	v1alpha1.ReasonDependencyCycle:      true,
 	v1alpha1.ReasonInsufficientCredits:  true,
+	v1alpha1.ReasonInvalidReference:     true,
 	v1alpha1.ReasonInvalidRequest:       true,
 	v1alpha1.ReasonSubmissionUnknown:    true,
 	v1alpha1.ReasonSubscriptionRequired: true,
