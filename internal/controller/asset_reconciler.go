@@ -20,7 +20,6 @@ import (
 	"dafty.ai/dafty-operator/internal/apierror"
 	"dafty.ai/dafty-operator/internal/asset"
 	"dafty.ai/dafty-operator/internal/lifecycle"
-	"dafty.ai/dafty-operator/internal/metrics"
 	"dafty.ai/dafty-operator/internal/resultmap"
 )
 
@@ -203,31 +202,6 @@ func (r *AssetReconciler) takeAssetStep(ctx context.Context, s *asset.Snapshot, 
 	return nil
 }
 
-// callOff has a DaftyJob cancelled, and marks it as called off by the asset.
-func (r *AssetReconciler) callOff(ctx context.Context, job *v1alpha1.DaftyJob) error {
-	err := r.patchJob(ctx, job, func(job *v1alpha1.DaftyJob) {
-		job.Spec.DesiredState = v1alpha1.DesiredCancelled
-		if job.Annotations == nil {
-			job.Annotations = map[string]string{}
-		}
-		job.Annotations[v1alpha1.OvertakenAnnotation] = v1alpha1.OvertakenValue
-	})
-	if err == nil {
-		metrics.RecordOvertaken()
-	}
-	return err
-}
-
-// patchJob writes a change of a DaftyJob, if that is still as it was read.
-func (r *AssetReconciler) patchJob(ctx context.Context, read *v1alpha1.DaftyJob, change func(*v1alpha1.DaftyJob)) error {
-	job := read.DeepCopy()
-	change(job)
-	if err := r.Patch(ctx, job, client.MergeFromWithOptions(read, client.MergeFromWithOptimisticLock{})); err != nil {
-		return fmt.Errorf("changing DaftyJob %q: %w", job.Name, err)
-	}
-	return nil
-}
-
 // deleteJob deletes a DaftyJob that has finished, if that is still as it was read.
 func (r *AssetReconciler) deleteJob(ctx context.Context, s *asset.Snapshot, job *v1alpha1.DaftyJob) error {
 	err := r.Delete(ctx, job, client.Preconditions{UID: &job.UID, ResourceVersion: &job.ResourceVersion})
@@ -236,24 +210,5 @@ func (r *AssetReconciler) deleteJob(ctx context.Context, s *asset.Snapshot, job 
 	}
 	r.memory.deleted(job, r.Clock.Now())
 	s.Jobs = without(s.Jobs, job.UID)
-	return nil
-}
-
-// annotateAsset writes the annotation that names the current result.
-func (r *AssetReconciler) annotateAsset(ctx context.Context, of *v1alpha1.DaftyAsset, value string) error {
-	base := of.DeepCopy()
-	if value == "" {
-		delete(of.Annotations, v1alpha1.CurrentAnnotation)
-	} else {
-		if of.Annotations == nil {
-			of.Annotations = map[string]string{}
-		}
-		of.Annotations[v1alpha1.CurrentAnnotation] = value
-	}
-	if err := r.Patch(ctx, of, client.MergeFromWithOptions(base, client.MergeFromWithOptimisticLock{})); err != nil {
-		return fmt.Errorf("writing the annotation %s: %w", v1alpha1.CurrentAnnotation, err)
-	}
-	r.writes.record(of, r.Clock.Now())
-	r.memory.annotated(client.ObjectKeyFromObject(of), value)
 	return nil
 }
