@@ -147,7 +147,7 @@ func (inv *invariants) problemOfPending(of *v1alpha1.DaftyAsset, job *v1alpha1.D
 	case job.Status.Phase == v1alpha1.PhaseCompleted:
 		return "doesn't take a result"
 	case ready.Reason == v1alpha1.ReasonWaitingForDependency:
-		return unless(inv.upstreamMissing(of), "waits for nothing")
+		return unless(inv.upstreamMissing(of) || inv.waitsForOther(job, 0), "waits for nothing")
 	case ready.Reason == v1alpha1.ReasonInvalidReference && inv.upstreamUnusable(of), ready.Reason == v1alpha1.ReasonDependencyCycle:
 		return ""
 	case job.DeletionTimestamp != nil:
