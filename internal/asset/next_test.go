@@ -349,6 +349,23 @@ func TestSuspend(t *testing.T) {
 	e.expect("Completed: current C history A B jobs A B C")
 }
 
+// While nothing new is made, a change that waits to be approved and isn't wanted any more is not one that an approval has paid for.
+func TestSuspendOverAWaitingChange(t *testing.T) {
+	t.Parallel()
+	e := newEnv(t)
+	e.edit(func(spec *v1alpha1.DaftyAssetSpec) { spec.ChangePolicy = v1alpha1.ChangeManual })
+	e.run()
+	e.expect("WaitingForApproval: pending A jobs A(to be Suspended)")
+	e.edit(func(spec *v1alpha1.DaftyAssetSpec) { spec.Suspend = true })
+	e.expect("WaitingForApproval: pending A jobs A(to be Suspended)")
+	e.prompt("B")
+	e.expect("Suspended: pending A jobs A(to be Suspended)")
+	e.asset.Annotations[v1alpha1.ApprovedAnnotation] = e.asset.Status.Pending.Hash
+	e.run()
+	e.expect("Suspended: pending A jobs A(to be Suspended)")
+	e.expectPaid()
+}
+
 func TestManual(t *testing.T) {
 	t.Parallel()
 	waits := func(t *testing.T) *env {

@@ -6,6 +6,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
+	"dafty.ai/dafty-operator/internal/lifecycle"
 )
 
 // pursue goes after what is wanted, and returns the verdict on where that stands.
@@ -26,7 +27,8 @@ func (d *decider) pursue() verdict {
 		return d.pending()
 	case d.Asset.Spec.Suspend:
 		if p := d.status.Pending; p != nil {
-			if job := d.job(p.JobName); job != nil && !job.Status.Phase.Final() {
+			// One that waits to be let isn't being made, and to let it would pay for what isn't wanted any more.
+			if job := d.job(p.JobName); job != nil && !job.Status.Phase.Final() && (submitted(job) || !lifecycle.Suspended(job)) {
 				return d.mirror(job)
 			}
 		}

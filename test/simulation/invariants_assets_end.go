@@ -43,6 +43,8 @@ func (inv *invariants) waitsForAsset(job *v1alpha1.DaftyJob) bool {
 	switch assetReady(of).Reason {
 	case v1alpha1.ReasonWaitingForDependency, v1alpha1.ReasonDependencyCycle, v1alpha1.ReasonInvalidReference:
 		return true
+	case v1alpha1.ReasonJobDeleted:
+		return inv.assets.restored[of.UID] // it was created before the status was back
 	}
 	return of.Spec.Suspend
 }
@@ -74,6 +76,11 @@ func (inv *invariants) problemOf(of *v1alpha1.DaftyAsset) string {
 	case of.Status.Pending != nil:
 		if job := api.get(of.Status.Pending.JobName); job != nil && job.UID == of.Status.Pending.UID {
 			return inv.problemOfPending(of, job)
+		}
+	}
+	if c := of.Status.Current; c != nil && c.Result == nil {
+		if job := api.get(c.JobName); job != nil && inv.waitsForUser(job) {
+			return unless(ready.Reason == readyOf(job).Reason, "doesn't say what its DaftyJob waits for, which is "+describe(job))
 		}
 	}
 	switch ready.Reason {
@@ -140,7 +147,7 @@ func (inv *invariants) problemOfPending(of *v1alpha1.DaftyAsset, job *v1alpha1.D
 	case job.Status.Phase == v1alpha1.PhaseCompleted:
 		return "doesn't take a result"
 	case ready.Reason == v1alpha1.ReasonWaitingForDependency:
-		return unless(inv.upstreamMissing(of), "waits for nothing")
+		return unless(inv.upstreamMissing(of) || inv.waitsForOther(job, 0), "waits for nothing")
 	case ready.Reason == v1alpha1.ReasonInvalidReference && inv.upstreamUnusable(of), ready.Reason == v1alpha1.ReasonDependencyCycle:
 		return ""
 	case job.DeletionTimestamp != nil:
@@ -149,7 +156,7 @@ func (inv *invariants) problemOfPending(of *v1alpha1.DaftyAsset, job *v1alpha1.D
 		approved := of.Spec.ChangePolicy != v1alpha1.ChangeManual || of.Annotations[v1alpha1.ApprovedAnnotation] == p.Hash
 		return unless(suspended && p.ChangePolicy == v1alpha1.ChangeManual && !approved, "waits for no approval")
 	case ready.Reason == v1alpha1.ReasonSuspended:
-		return unless(suspended || of.Spec.Suspend, "isn't suspended")
+		return unless(isSuspended(job) || of.Spec.Suspend, "isn't suspended") // also between two attempts
 	case job.Status.Phase.Final():
 		return unless(ready.Status == metav1.ConditionFalse && ready.Reason == readyOf(job).Reason, "doesn't say that its DaftyJob is "+describe(job))
 	}
