@@ -2,7 +2,8 @@
 // test of single cases would think of, and checks the invariants of the design: a job is never paid for twice, never left
 // running, never stuck; status is never false; an API key never leaks; a DaftyAsset never loses a result.
 //
-// The reconcilers, the lifecycle, the decisions about DaftyAssets, the accounts, the Dafty client and the simulated Dafty are the real ones. The rest is modelled:
+// The reconcilers, the lifecycle, the decisions about DaftyAssets, the accounts, the Dafty client and the simulated Dafty are the real
+// ones. The rest is modelled:
 //
 //   - the API server, apiserver.go and apiserver_assets.go, and what a process sees of it, cache.go, result_cache.go and client.go
 //   - the network to Dafty, network.go and dafty_answers.go

@@ -151,7 +151,8 @@ func restoreWithStatus(e *env, p picker) {
 	name := p.job()
 	var backups []jobVersion
 	for _, v := range e.api.history {
-		if v.name == name && v.object != nil && v.object.DeletionTimestamp == nil && v.object.Status.Phase != "" && !strings.HasPrefix(v.object.Spec.IdempotencyKey, ownKeys) {
+		if v.name == name && v.object != nil && v.object.DeletionTimestamp == nil && v.object.Status.Phase != "" &&
+			!strings.HasPrefix(v.object.Spec.IdempotencyKey, ownKeys) {
 			backups = append(backups, v)
 		}
 	}
