@@ -40,7 +40,10 @@ comma    := ,
 
 # What has nothing concurrent in it, or starts processes that the race detector doesn't see into: it makes their tests some
 # ten times as slow, and finds nothing. Where new packages are missing here, they are tested with it. The slowest come first.
-UNRACED = ./config ./charts ./config/prometheus ./test/process ./test/soak ./docs ./internal/lifecycle ./api/... ./config/argocd ./test/argocd
+UNRACED = ./config ./charts ./config/prometheus ./test/process ./test/soak ./docs ./internal/asset ./internal/lifecycle ./api/... ./config/argocd ./test/argocd
+
+# Those with it that take longest.
+LONG_RACED = ./internal/controller ./internal/account ./hack/demo ./internal/test/kubetest
 
 # A test that waits for the first build of the control plane, or for many others on a small machine, isn't stuck.
 TEST_TIMEOUT ?= 30m
@@ -72,18 +75,24 @@ build: ## Build bin/manager.
 	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/manager .
 
 .PHONY: test
-test: ## Run all tests, against a real control plane.
+test: ## Run all tests, against a real control plane. SKIP leaves out tests of the simulation.
 	$(if $(RACE),,@echo "no C compiler: tests run without the race detector")
 	@KUBEBUILDER_ASSETS="$$(go run ./hack/kube-assets)"; export KUBEBUILDER_ASSETS; \
-		$(MAKE) --no-print-directory --keep-going --jobs=2 test-raced test-unraced
+		$(MAKE) --no-print-directory --keep-going --jobs=2 test-raced test-unraced test-simulation
 
-# The simulation's histories are played under the race detector, its thousands of crash points, which go the same ways, without.
-.PHONY: test-raced test-unraced
+# The long ones first, so that none of them is left alone with the machine in the end.
+.PHONY: test-raced test-unraced test-simulation
 test-raced:
-	go test $(RACE) -timeout $(TEST_TIMEOUT) -skip '^Test(Asset)?CrashPoints$$' $$(go list ./... | grep -vxF "$$(go list $(UNRACED))")
+	go test $(RACE) -timeout $(TEST_TIMEOUT) $(LONG_RACED) \
+		$$(go list ./... | grep -vxF "$$(go list $(LONG_RACED) $(UNRACED) ./test/simulation)")
 test-unraced:
 	go test -timeout $(TEST_TIMEOUT) $(UNRACED)
-	go test -timeout $(TEST_TIMEOUT) -run '^Test(Asset)?CrashPoints$$' ./test/simulation
+
+# The histories, and two leaders, are played under the race detector; all else goes the same ways, and is played without.
+RACED_SIMULATION = ^(Test(Asset)?Histories|TestTwoLeaders)$$
+test-simulation:
+	go test $(RACE) -timeout $(TEST_TIMEOUT) -run '$(RACED_SIMULATION)' ./test/simulation
+	go test -timeout $(TEST_TIMEOUT) -skip '$(RACED_SIMULATION)$(if $(SKIP),|$(SKIP))' ./test/simulation
 
 .PHONY: simulate
 simulate: ## Play N histories from SEED on, and all crash points; SEED alone prints one history's trace, of DaftyAssets with ASSETS=1.
@@ -128,7 +137,7 @@ generate: ## Generate deep copies and Dafty's client.
 	go generate ./...
 
 .PHONY: manifests
-manifests: ## Generate the CRD and the operator's ClusterRole.
+manifests: ## Generate the CRDs and the operator's ClusterRole.
 	$(CONTROLLER_GEN) crd paths=./api/... output:crd:artifacts:config=config/crd/bases
 	$(CONTROLLER_GEN) rbac:roleName=manager-role paths=./internal/controller/... output:rbac:artifacts:config=config/rbac/manager
 
@@ -136,18 +145,18 @@ manifests: ## Generate the CRD and the operator's ClusterRole.
 CHART_FILES = charts/dafty-operator/files
 
 .PHONY: chart
-chart: ## Copy the CRD, the rules, the alerts and such from config into the Helm chart.
+chart: ## Copy the CRDs, the rules, the alerts and such from config into the Helm chart.
 	rm -rf $(CHART_FILES)
 	mkdir -p $(CHART_FILES)/crd $(CHART_FILES)/rbac
 	cp config/crd/bases/*.yaml $(CHART_FILES)/crd
 	cp config/rbac/*_role.yaml config/rbac/manager/role.yaml $(CHART_FILES)/rbac
-	cp config/network-policy/network_policy.yaml config/prometheus/{monitor,alerts}.yaml config/grafana/dashboard.json $(CHART_FILES)
+	cp config/network-policy/network_policy.yaml config/admission-policy/admission_policy.yaml config/prometheus/{monitor,alerts}.yaml config/grafana/dashboard.json $(CHART_FILES)
 
 .PHONY: docs
-docs: ## Generate docs/reference.md from the API's types and the CRD, and the tables of other pages from what they tell of.
+docs: ## Generate docs/reference.md from the API's types and the CRDs, and the tables of other pages from what they tell of.
 	go run ./hack/reference
-	UPDATE_DOCS=1 go test -count 1 . ./charts ./internal/lifecycle ./internal/metrics ./test/simulation \
-		-run '^(TestFlags|TestChartReadmeHasEveryValue|TestLifecyclePage|TestPage|TestMutations)$$'
+	UPDATE_DOCS=1 go test -count 1 . ./charts ./internal/asset ./internal/lifecycle ./internal/metrics ./test/simulation \
+		-run '^(TestFlags|TestChartReadmeHasEveryValue|TestLifecyclePage|TestPage|TestMutations|TestStages|TestObjectsOfActions)$$'
 
 .PHONY: check-generated
 check-generated: ## Fail if a generated file isn't what generating it makes.
@@ -201,19 +210,19 @@ release-files: binaries build-installer release-chart ## Write the files of rele
 ##@ Install on the current cluster
 
 .PHONY: install
-install: ## Install the CRD.
+install: ## Install the CRDs.
 	$(KUSTOMIZE) build config/crd | $(KUBECTL) apply --server-side -f -
 
 .PHONY: uninstall
-uninstall: ## Delete the CRD, and with it every DaftyJob: while the operator runs, theirs are cancelled.
+uninstall: ## Delete the CRDs, and with them every DaftyAsset and DaftyJob: while the operator runs, their jobs are cancelled.
 	$(KUSTOMIZE) build config/crd | $(KUBECTL) delete --ignore-not-found --timeout=10m -f -
 
 .PHONY: deploy
-deploy: build-installer ## Install the CRD and the operator. IMG is its image.
+deploy: build-installer ## Install the CRDs and the operator. IMG is its image.
 	$(KUBECTL) apply --server-side -f dist/install.yaml
 
 .PHONY: undeploy
-undeploy: build-installer ## Delete the operator and the CRD, DaftyJobs first, so that running jobs are cancelled.
+undeploy: build-installer ## Delete the operator and the CRDs, what they hold first, so that running jobs are cancelled.
 	$(KUSTOMIZE) build config/crd | $(KUBECTL) delete --ignore-not-found --timeout=10m -f -
 	$(KUBECTL) delete --ignore-not-found --timeout=10m -f dist/install.yaml
 

@@ -9,7 +9,6 @@ import (
 	"testing"
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
-	"dafty.ai/dafty-operator/internal/test/kubetest"
 )
 
 func TestMain(m *testing.M) {
@@ -18,7 +17,7 @@ func TestMain(m *testing.M) {
 		main()
 		return
 	}
-	kubetest.Main(m, kubetest.Options{})
+	os.Exit(m.Run())
 }
 
 func readme(t *testing.T) string {
@@ -28,26 +27,6 @@ func readme(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return string(text)
-}
-
-// The manifests that the README shows are accepted by a real API server.
-func TestReadmeManifests(t *testing.T) {
-	env := kubetest.Start(t)
-	blocks := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(readme(t), -1)
-	if len(blocks) == 0 {
-		t.Fatal("the README shows no manifest")
-	}
-	for _, block := range blocks {
-		env.MustApply(t, block[1])
-	}
-	env.MustKubectl(t, "patch", "daftyjob", "spring-hero", "--type", "merge", "-p", `{"spec":{"desiredState":"Cancelled"}}`)
-
-	_, stderr, err := env.Apply(t, "apiVersion: dafty.ai/v1alpha1\nkind: DaftyJob\nmetadata: {name: two-operations}\n"+
-		"spec: {styleExtract: {url: https://example.com}, imageGenerate: {prompt: A logo}}\n")
-	want := regexp.MustCompile(`(?m)^The DaftyJob "two-operations".*operation: imageGenerate, imageEdit, `).FindString(readme(t))
-	if want == "" || err == nil || !strings.Contains(stderr, want) {
-		t.Errorf("the README shows %q, kubectl says %q", want, stderr)
-	}
 }
 
 // What the README and the pages of docs/ name exists: targets of make, tests, and what they link to.

@@ -20,8 +20,8 @@ import (
 
 // kustomize and Helm install the same, but for names: with all that both can do, in all namespaces and in some.
 func TestKustomizeAndHelmAgree(t *testing.T) {
-	const components = "components: [CONFIG/network-policy, CONFIG/prometheus, CONFIG/grafana"
-	const all = "networkPolicy.enabled=true,metrics.serviceMonitor.enabled=true,metrics.prometheusRule.enabled=true,metrics.dashboard.enabled=true"
+	const components = "components: [CONFIG/network-policy, CONFIG/admission-policy, CONFIG/prometheus, CONFIG/grafana"
+	const all = "networkPolicy.enabled=true,admissionPolicy.enabled=true,metrics.serviceMonitor.enabled=true,metrics.prometheusRule.enabled=true,metrics.dashboard.enabled=true"
 	for name, c := range map[string]struct {
 		overlay map[string]string
 		values  string
@@ -60,9 +60,10 @@ type installation struct {
 	Roles     []string
 	Accounts  int
 	Secrets   int
-	CRD       any
+	CRDs      map[string]any
 	Budget    policyv1.PodDisruptionBudgetSpec
 	Policy    networkingv1.NetworkPolicySpec
+	Admission []string
 	Ports     []corev1.ServicePort
 	Scrapes   any
 	Alerts    string
@@ -73,6 +74,7 @@ func describe(t *testing.T, manifests string) installation {
 	t.Helper()
 	deployment := installtest.Find[appsv1.Deployment](t, manifests, "Deployment", "")
 	described := installation{
+		CRDs:     map[string]any{},
 		Replicas: *deployment.Spec.Replicas,
 		Pod:      deployment.Spec.Template.Spec,
 		Budget:   installtest.Find[policyv1.PodDisruptionBudget](t, manifests, "PodDisruptionBudget", "").Spec,
@@ -102,7 +104,7 @@ func describe(t *testing.T, manifests string) installation {
 		case "ClusterRole", "Role":
 			described.Roles = append(described.Roles, describeRole(t, object))
 		case "CustomResourceDefinition":
-			described.CRD = object.Object["spec"]
+			described.CRDs[object.GetName()] = object.Object["spec"]
 		case "ServiceMonitor":
 			described.Scrapes, _, _ = unstructured.NestedSlice(object.Object, "spec", "endpoints")
 		case "PrometheusRule":
@@ -115,6 +117,12 @@ func describe(t *testing.T, manifests string) installation {
 			if strings.HasSuffix(object.GetName(), "-dashboard") {
 				described.Dashboard = object.Object["data"]
 			}
+		case "ValidatingAdmissionPolicy":
+			spec, err := json.Marshal(object.Object["spec"])
+			if err != nil {
+				t.Fatal(err)
+			}
+			described.Admission = append(described.Admission, string(spec))
 		case "ServiceAccount":
 			described.Accounts++
 		case "Secret":
@@ -122,7 +130,8 @@ func describe(t *testing.T, manifests string) installation {
 		}
 	}
 	slices.Sort(described.Roles)
-	for what, missing := range map[string]bool{"CRD": described.CRD == nil, "scrapes": described.Scrapes == nil, "alerts": described.Alerts == "", "dashboard": described.Dashboard == nil} {
+	slices.Sort(described.Admission)
+	for what, missing := range map[string]bool{"admission policies": len(described.Admission) != 2, "CRD of each kind": len(described.CRDs) != 2, "scrapes": described.Scrapes == nil, "alerts": described.Alerts == "", "dashboard": described.Dashboard == nil} {
 		if missing {
 			t.Errorf("there is no %s", what)
 		}

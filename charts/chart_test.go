@@ -88,7 +88,7 @@ func TestSpreadConstraintsGetTheirSelector(t *testing.T) {
 	}
 }
 
-// helm itself installs, upgrades and uninstalls it; the CRD is upgraded with it, and outlives it with all DaftyJobs.
+// helm itself installs, upgrades and uninstalls it; the CRDs are upgraded with it, and outlive it with all DaftyAssets and DaftyJobs.
 func TestRelease(t *testing.T) {
 	env := kubetest.Start(t)
 	helm := func(args ...string) (string, error) {
@@ -109,21 +109,23 @@ func TestRelease(t *testing.T) {
 		"\n\nWARNING: dafty-operator is an image without a registry",
 		"kubectl create secret generic dafty-credentials",
 		"set metrics.serviceMonitor.enabled",
-		"To delete these too, begin with the DaftyJobs, so that the operator still\ncancels what runs at Dafty:\n  kubectl delete daftyjobs --all --all-namespaces\n  helm uninstall " + release + " --namespace " + env.Namespace + "\n  kubectl delete crd daftyjobs.dafty.ai",
+		"To delete these too, begin with them, so that the operator\nstill cancels what runs at Dafty:\n  kubectl delete daftyassets,daftyjobs --all --all-namespaces\n  helm uninstall " + release + " --namespace " + env.Namespace + "\n  kubectl delete crd daftyassets.dafty.ai daftyjobs.dafty.ai",
 	} {
 		if !strings.Contains(notes, next) {
 			t.Errorf("the notes don't say %q:\n%s", next, notes)
 		}
 	}
-	env.MustKubectl(t, "wait", "--for=condition=Established", "crd/daftyjobs.dafty.ai", "--timeout=30s")
-	env.MustApply(t, "apiVersion: dafty.ai/v1alpha1\nkind: DaftyJob\nmetadata: {name: kept}\nspec: {imageGenerate: {prompt: A logo}}\n")
+	crds := []string{"crd/daftyassets.dafty.ai", "crd/daftyjobs.dafty.ai"}
+	env.MustKubectl(t, append([]string{"wait", "--for=condition=Established", "--timeout=30s"}, crds...)...)
+	env.MustApply(t, "apiVersion: dafty.ai/v1alpha1\nkind: DaftyJob\nmetadata: {name: kept}\nspec: {imageGenerate: {prompt: A logo}}\n"+
+		"---\napiVersion: dafty.ai/v1alpha1\nkind: DaftyAsset\nmetadata: {name: kept}\nspec: {template: {spec: {imageGenerate: {prompt: A logo}}}}\n")
 
 	newer := newerChart(t)
 	if notes := must("upgrade", release, newer, "--set", "replicas=1,image.repository=registry.example.com/dafty-operator"); strings.Contains(notes, "WARNING") {
 		t.Errorf("the notes warn of an image that can be pulled:\n%s", notes)
 	}
-	if got := env.MustKubectl(t, "get", "crd", "daftyjobs.dafty.ai", "-o", "jsonpath={.spec.names.shortNames}"); !strings.Contains(got, "newer") {
-		t.Errorf("helm upgrade left the CRD as it was: %s", got)
+	if got := env.MustKubectl(t, append([]string{"get", "-o", "jsonpath={.items[*].spec.names.shortNames}"}, crds...)...); strings.Count(got, "newer") != len(crds) {
+		t.Errorf("helm upgrade left a CRD as it was: %s", got)
 	}
 	if got := env.MustKubectl(t, "get", "deployment", release, "-o", "jsonpath={.spec.replicas}"); got != "1" {
 		t.Errorf("%s replicas", got)
@@ -135,46 +137,52 @@ func TestRelease(t *testing.T) {
 	}
 
 	must("uninstall", release)
-	env.MustKubectl(t, "get", "daftyjob", "kept")
+	env.MustKubectl(t, "get", "daftyjob/kept", "daftyasset/kept")
 	if stdout, _, err := env.Kubectl(t, "get", "deployment", release); err == nil {
 		t.Errorf("the Deployment stays: %s", stdout)
 	}
 
-	// Back again, with the CRD that stayed, and without one that it could keep.
+	// Back again, with the CRDs that stayed, and without any that it could keep.
 	must("install", release, chart, "--set", "crds.keep=false")
-	env.MustKubectl(t, "get", "daftyjob", "kept")
-	env.MustKubectl(t, "delete", "daftyjobs", "--all")
+	env.MustKubectl(t, "get", "daftyjob/kept", "daftyasset/kept")
+	env.MustKubectl(t, "delete", "daftyassets,daftyjobs", "--all")
 	must("uninstall", release)
-	env.MustKubectl(t, "wait", "--for=delete", "crd/daftyjobs.dafty.ai", "--timeout=60s")
+	env.MustKubectl(t, append([]string{"wait", "--for=delete", "--timeout=60s"}, crds...)...)
 
-	// One that kubectl has installed is taken over when that is asked for, and only then.
+	// Those that kubectl has installed are taken over when that is asked for, and only then.
 	installtest.Apply(t, env, installtest.Kustomize(t, "config/crd"))
 	if _, err := helm("install", release, chart); err == nil || !strings.Contains(err.Error(), "invalid ownership metadata") {
-		t.Errorf("the CRD of somebody else: %v", err)
+		t.Errorf("the CRDs of somebody else: %v", err)
 	}
 	must("upgrade", "--install", release, chart, "--take-ownership", "--force-conflicts")
 	must("uninstall", release)
-	env.MustKubectl(t, "delete", "crd", "daftyjobs.dafty.ai")
+	env.MustKubectl(t, append([]string{"delete"}, crds...)...)
 }
 
-// newerChart is a copy whose CRD has changed.
+// newerChart is a copy whose CRDs have changed.
 func newerChart(t *testing.T) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "dafty-operator")
 	if err := os.CopyFS(dir, os.DirFS("dafty-operator")); err != nil {
 		t.Fatal(err)
 	}
-	file := filepath.Join(dir, "files", "crd", "dafty.ai_daftyjobs.yaml")
-	crd, err := os.ReadFile(file)
+	files, err := filepath.Glob(filepath.Join(dir, "files", "crd", "*.yaml"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	changed := strings.Replace(string(crd), "    shortNames:\n", "    shortNames:\n    - newer\n", 1)
-	if changed == string(crd) {
-		t.Fatal("the CRD has no short names")
-	}
-	if err := os.WriteFile(file, []byte(changed), 0o600); err != nil {
-		t.Fatal(err)
+	for _, file := range files {
+		crd, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		kind, _, _ := strings.Cut(strings.TrimPrefix(filepath.Base(file), "dafty.ai_"), ".")
+		changed := strings.Replace(string(crd), "    shortNames:\n", "    shortNames:\n    - newer"+kind+"\n", 1)
+		if changed == string(crd) {
+			t.Fatalf("%s has no short names", file)
+		}
+		if err := os.WriteFile(file, []byte(changed), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	return dir
 }

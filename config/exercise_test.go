@@ -3,10 +3,17 @@ package config_test
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	eventsv1 "k8s.io/api/events/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"dafty.ai/dafty-operator/api/v1alpha1"
 	"dafty.ai/dafty-operator/internal/test/daftysim"
 	"dafty.ai/dafty-operator/internal/test/kubetest"
 )
@@ -96,7 +103,11 @@ func exerciseOperator(t *testing.T, env *kubetest.Env, sim *daftysim.Server, ns 
 		t.Errorf("the finalizer's removal wasn't tried again:\n%s", env.MustKubectl(t, "get", "daftyjob", "abandoned", "-n", ns, "-o", "yaml"))
 	}
 	told := func() bool {
-		return env.MustKubectl(t, "get", "events.events.k8s.io", "-n", ns, "-o", `jsonpath={.items[?(@.reason=="CancelAbandoned")].metadata.name}`) != ""
+		events := &eventsv1.EventList{}
+		if err := env.Client.List(t.Context(), events, client.InNamespace(ns)); err != nil {
+			t.Fatal(err)
+		}
+		return slices.ContainsFunc(events.Items, func(event eventsv1.Event) bool { return event.Reason == "CancelAbandoned" })
 	}
 	if !eventually(t, patience, told) {
 		t.Error("no event says that the cancel was given up")
@@ -104,6 +115,8 @@ func exerciseOperator(t *testing.T, env *kubetest.Env, sim *daftysim.Server, ns 
 	env.MustKubectl(t, "delete", "validatingadmissionpolicybinding,validatingadmissionpolicy", "hold-finalizers")
 	wait("delete", "daftyjob/abandoned")
 	sim.ClearFaults()
+
+	exerciseAssets(t, env, sim, ns, wait)
 
 	// As before an uninstall.
 	apply("running", running)
@@ -144,9 +157,11 @@ spec: {policyName: hold-finalizers, validationActions: [Deny]}
 // policyWorks waits until the API server enforces the policy above.
 func policyWorks(t *testing.T, env *kubetest.Env, ns string) {
 	t.Helper()
+	probe := client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"labels":{"probe":"1"}}}`))
 	refused := func() bool {
-		_, stderr, _ := env.Kubectl(t, "label", "daftyjob", "cancelled", "-n", ns, "probe=1", "--dry-run=server")
-		return strings.Contains(stderr, "it is at work")
+		job := &v1alpha1.DaftyJob{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "cancelled"}}
+		err := env.Client.Patch(t.Context(), job, probe, client.DryRunAll)
+		return err != nil && strings.Contains(err.Error(), "it is at work")
 	}
 	if !eventually(t, patience, refused) {
 		t.Fatal("the policy has no effect")

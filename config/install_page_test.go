@@ -24,7 +24,7 @@ func TestInstallPage(t *testing.T) {
 		}
 		text.WriteString(strings.Replace("\n"+string(content), "\n# ", "\n## ", 1))
 	}
-	env := kubetest.Start(t)
+	env := startOwn(t, kubetest.Options{CRDs: []string{}, ControllerManager: true})
 	env.MustKubectl(t, "create", "namespace", "monitoring") // of Prometheus
 	checkout := copyOfCheckout(t)
 	path := programs(t, env)
@@ -83,9 +83,9 @@ func TestInstallPage(t *testing.T) {
 			} else if strings.Contains(string(out), "Warning:") {
 				t.Errorf("somebody warns:\n%s", out)
 			}
-			gone := title == "Uninstall" && !strings.Contains(script, "delete daftyjobs")
+			gone := title == "Uninstall" && !strings.Contains(script, "delete daftyassets,daftyjobs")
 			if !gone {
-				_, _, _ = env.Kubectl(t, "delete", "namespace/"+namespace, "namespace/team-a", "namespace/team-b", "crd/daftyjobs.dafty.ai", "--ignore-not-found", "--timeout=90s")
+				_, _, _ = env.Kubectl(t, "delete", "namespace/"+namespace, "namespace/team-a", "namespace/team-b", "crd/daftyassets.dafty.ai", "crd/daftyjobs.dafty.ai", "--ignore-not-found", "--timeout=90s")
 			}
 			for _, kind := range []string{"clusterrole", "clusterrolebinding"} {
 				left := env.MustKubectl(t, "get", kind, "-l", "app.kubernetes.io/name=dafty-operator", "-o", "name")
@@ -94,7 +94,7 @@ func TestInstallPage(t *testing.T) {
 				}
 				env.MustKubectl(t, "delete", kind, "-l", "app.kubernetes.io/name=dafty-operator")
 			}
-			_, _, _ = env.Kubectl(t, "delete", "namespace/"+namespace, "crd/daftyjobs.dafty.ai", "--ignore-not-found", "--timeout=90s")
+			_, _, _ = env.Kubectl(t, "delete", "namespace/"+namespace, "crd/daftyassets.dafty.ai", "crd/daftyjobs.dafty.ai", "--ignore-not-found", "--timeout=90s")
 			if _, _, err := env.Kubectl(t, "get", "namespace", namespace); err == nil {
 				t.Errorf("the namespace is left behind")
 			}

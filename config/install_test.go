@@ -2,6 +2,8 @@
 package config_test
 
 import (
+	"context"
+	"flag"
 	"fmt"
 	"maps"
 	"net/http"
@@ -11,15 +13,19 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/go-logr/logr"
 	appsv1 "k8s.io/api/apps/v1"
+	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	apilabels "k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
@@ -39,12 +45,45 @@ const (
 // There is no CRD beforehand: to install it is part of what is tested.
 func TestMain(m *testing.M) {
 	log.SetLogger(logr.Discard())
+	// These tests mostly wait, for their turn or for a control plane, so that more of them than processors run.
+	flag.Parse()
+	if err := flag.Set("test.parallel", "8"); err != nil {
+		panic(err)
+	}
 	kubetest.Main(m, kubetest.Options{CRDs: []string{}, ControllerManager: true, Audit: true})
+}
+
+// installation is held by the test whose installation the package's control plane has: there is one a cluster.
+var installation sync.Mutex
+
+// startInTurn returns the package's control plane once no other test has it.
+func startInTurn(t *testing.T) *kubetest.Env {
+	t.Helper()
+	t.Parallel()
+	installation.Lock()
+	t.Cleanup(installation.Unlock)
+	return kubetest.Start(t)
+}
+
+// startOwn returns a control plane of the test's own.
+func startOwn(t *testing.T, options kubetest.Options) *kubetest.Env {
+	t.Helper()
+	t.Parallel()
+	cp, err := kubetest.New(context.Background(), options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := cp.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	return cp.Env(t)
 }
 
 // The steps share the one installation of a cluster, from install to uninstall.
 func TestInstallation(t *testing.T) {
-	env := kubetest.Start(t)
+	env := startInTurn(t)
 	manifests := installtest.Kustomize(t, "config/default")
 	install(t, env, manifests)
 
@@ -58,13 +97,13 @@ func TestInstallation(t *testing.T) {
 
 // An installation that watches only some namespaces has no rights in any other.
 func TestInstallationForSomeNamespaces(t *testing.T) {
-	env := kubetest.Start(t)
+	env := startInTurn(t)
 	for _, ns := range []string{"team-a", "team-b"} {
 		env.MustKubectl(t, "create", "namespace", ns)
 		defer env.MustKubectl(t, "delete", "namespace", ns, "--timeout=90s")
 	}
 	manifests := installtest.Overlay(t, map[string]string{
-		".":      "resources: [CONFIG/default, team-a, team-b]\ncomponents: [CONFIG/watch-namespaces]\n" + watchTeams,
+		".":      "resources: [CONFIG/default, team-a, team-b]\ncomponents: [CONFIG/watch-namespaces, CONFIG/admission-policy]\n" + watchTeams,
 		"team-a": "namespace: team-a\nresources: [CONFIG/watched-namespace]\n",
 		"team-b": "namespace: team-b\nresources: [CONFIG/watched-namespace]\n",
 	})
@@ -72,17 +111,17 @@ func TestInstallationForSomeNamespaces(t *testing.T) {
 	t.Run("it has no right in other namespaces", func(t *testing.T) {
 		as := "system:serviceaccount:" + namespace + ":" + account
 		for args, may := range map[string]bool{
-			"list daftyjobs -n team-a": true, "get secrets -n team-b": true,
-			"list daftyjobs --all-namespaces": false, "list daftyjobs -n default": false,
+			"list daftyjobs.dafty.ai -n team-a": true, "get secrets -n team-b": true,
+			"list daftyjobs.dafty.ai --all-namespaces": false, "list daftyjobs.dafty.ai -n default": false,
 			"get secrets -n default": false, "get secrets -n " + namespace: false,
 		} {
-			stdout, stderr, _ := env.Kubectl(t, append([]string{"auth", "can-i", "--as", as}, strings.Fields(args)...)...)
-			if strings.TrimSpace(stdout) != yesNo(may) {
-				t.Errorf("%s: %s%s; want %s", args, stdout, stderr, yesNo(may))
+			if can(t, env, as, args) != may {
+				t.Errorf("it may %s: %v, want %v", args, !may, may)
 			}
 		}
 	})
 	t.Run("it runs with these flags, and uses all of these rights", func(t *testing.T) { operatorHasTheRightsItUses(t, env, "team-a") })
+	t.Run("a stolen token makes nothing to pay for", func(t *testing.T) { stolenTokenMakesNothing(t, env, "team-a") })
 	t.Run("one without its Role holds up all, and it says so", func(t *testing.T) { missingRoleIsTold(t, env) })
 	t.Run("one that is deleted with its RoleBinding goes by the way out", func(t *testing.T) { stuckNamespaceGoes(t, env, manifests) })
 	t.Run("it goes again", func(t *testing.T) { uninstall(t, env, manifests) })
@@ -169,12 +208,12 @@ const watchTeams = `patches:
 
 // Every component is accepted by a real API server, by itself and with all others, with names and selectors that fit.
 func TestComponents(t *testing.T) {
-	env := kubetest.Start(t)
+	env := startInTurn(t)
 	installtest.PrometheusCRDs(t, env)
 	overlay := func(t *testing.T, more string, components ...string) string {
 		return installtest.Overlay(t, map[string]string{".": "resources: [CONFIG/default]\ncomponents: [CONFIG/" + strings.Join(components, ", CONFIG/") + "]\n" + more})
 	}
-	all := []string{"network-policy", "prometheus", "grafana", "plain-metrics", "watch-namespaces"}
+	all := []string{"network-policy", "admission-policy", "prometheus", "grafana", "plain-metrics", "watch-namespaces"}
 	manifests := overlay(t, "", all...)
 	install(t, env, manifests)
 	selectorsFit(t, manifests)
@@ -234,7 +273,7 @@ func selectorsFit(t *testing.T, manifests string) {
 func install(t *testing.T, env *kubetest.Env, manifests string) {
 	t.Helper()
 	installtest.Apply(t, env, manifests)
-	env.MustKubectl(t, "wait", "--for=condition=Established", "crd/daftyjobs.dafty.ai", "--timeout=30s")
+	env.MustKubectl(t, "wait", "--for=condition=Established", "crd/daftyassets.dafty.ai", "crd/daftyjobs.dafty.ai", "--timeout=30s")
 }
 
 func uninstall(t *testing.T, env *kubetest.Env, manifests string) {
@@ -273,11 +312,15 @@ func operatorRights(t *testing.T, env *kubetest.Env) {
 		may  bool
 		args string
 	}{
-		{true, "list daftyjobs --all-namespaces"},
-		{true, "watch daftyjobs --all-namespaces"},
-		{true, "patch daftyjobs --all-namespaces"},
-		{true, "patch daftyjobs --subresource=status --all-namespaces"},
-		{true, "delete daftyjobs --all-namespaces"},
+		{true, "list daftyjobs.dafty.ai --all-namespaces"},
+		{true, "watch daftyjobs.dafty.ai --all-namespaces"},
+		{true, "patch daftyjobs.dafty.ai --all-namespaces"},
+		{true, "patch daftyjobs.dafty.ai --subresource=status --all-namespaces"},
+		{true, "create daftyjobs.dafty.ai --all-namespaces"},
+		{true, "delete daftyjobs.dafty.ai --all-namespaces"},
+		{true, "list daftyassets.dafty.ai --all-namespaces"},
+		{true, "patch daftyassets.dafty.ai --all-namespaces"},
+		{true, "patch daftyassets.dafty.ai --subresource=status --all-namespaces"},
 		{true, "get secrets --all-namespaces"},
 		{true, "get configmaps --all-namespaces"},
 		{true, "list configmaps --all-namespaces"},
@@ -285,51 +328,76 @@ func operatorRights(t *testing.T, env *kubetest.Env) {
 		{true, "create configmaps --all-namespaces"},
 		{true, "patch configmaps --all-namespaces"},
 		{true, "create events.events.k8s.io --all-namespaces"},
-		{true, "create leases -n " + namespace},
-		{true, "create tokenreviews"},
+		{true, "create leases.coordination.k8s.io -n " + namespace},
+		{true, "create tokenreviews.authentication.k8s.io"},
 		{false, "list secrets --all-namespaces"},
 		{false, "watch secrets --all-namespaces"},
 		{false, "create secrets --all-namespaces"},
 		{false, "update secrets --all-namespaces"},
-		{false, "create daftyjobs --all-namespaces"},
-		{false, "deletecollection daftyjobs --all-namespaces"},
+		{false, "create daftyassets.dafty.ai --all-namespaces"},
+		{false, "delete daftyassets.dafty.ai --all-namespaces"},
+		{false, "deletecollection daftyjobs.dafty.ai --all-namespaces"},
 		{false, "delete configmaps --all-namespaces"},
 		{false, "create pods --all-namespaces"},
-		{false, "create leases -n default"},
+		{false, "create leases.coordination.k8s.io -n default"},
 	} {
-		args := append([]string{"auth", "can-i", "--as", as}, strings.Fields(right.args)...)
-		if stdout, stderr, _ := env.Kubectl(t, args...); strings.TrimSpace(stdout) != yesNo(right.may) {
-			t.Errorf("%s: %s%s; want %s", right.args, stdout, stderr, yesNo(right.may))
+		if can(t, env, as, right.args) != right.may {
+			t.Errorf("it may %s: %v, want %v", right.args, !right.may, right.may)
 		}
 	}
 }
 
 func peoplesRights(t *testing.T, env *kubetest.Env) {
 	for role, rights := range map[string]map[string]bool{
-		"view":  {"list daftyjobs": true, "create daftyjobs": false, "patch daftyjobs --subresource=status": false},
-		"edit":  {"list daftyjobs": true, "create daftyjobs": true, "delete daftyjobs": true, "patch daftyjobs --subresource=status": false},
-		"admin": {"list daftyjobs": true, "create daftyjobs": true, "deletecollection daftyjobs": true, "patch daftyjobs --subresource=status": false},
+		"view":  {"list KIND": true, "create KIND": false, "patch KIND --subresource=status": false},
+		"edit":  {"list KIND": true, "create KIND": true, "delete KIND": true, "patch KIND --subresource=status": false},
+		"admin": {"list KIND": true, "create KIND": true, "deletecollection KIND": true, "patch KIND --subresource=status": false},
 	} {
 		user := role + "-person"
 		env.MustKubectl(t, "create", "rolebinding", user, "--clusterrole", role, "--user", user)
 		for args, may := range rights {
-			can := func() bool {
-				stdout, _, _ := env.Kubectl(t, append([]string{"auth", "can-i", "--as", user}, strings.Fields(args)...)...)
-				return strings.TrimSpace(stdout) == yesNo(may)
-			}
-			// Roles are aggregated by a controller, some time after they are applied.
-			if !eventually(t, 15*time.Second, can) {
-				t.Errorf("%s: %s isn't %s", role, args, yesNo(may))
+			for _, kind := range []string{"daftyassets", "daftyjobs"} {
+				args := strings.ReplaceAll(args, "KIND", kind+".dafty.ai")
+				// Roles are aggregated by a controller, some time after they are applied.
+				if !eventually(t, 15*time.Second, func() bool { return can(t, env, user, args) == may }) {
+					t.Errorf("who has the role %s may %s: %v, want %v", role, args, !may, may)
+				}
 			}
 		}
 	}
 }
 
-func yesNo(b bool) string {
-	if b {
-		return "yes"
+// can reports whether somebody may do something, which is given as to kubectl auth can-i: VERB RESOURCE.GROUP, with --subresource, and with -n or
+// --all-namespaces where it isn't about the test's namespace. As kubectl does, it asks the API server in that one's name.
+func can(t *testing.T, env *kubetest.Env, as, args string) bool {
+	t.Helper()
+	fields := strings.Fields(args)
+	resource := schema.ParseGroupResource(fields[1])
+	asked := &authorizationv1.ResourceAttributes{Verb: fields[0], Group: resource.Group, Resource: resource.Resource, Namespace: env.Namespace}
+	for i, flag := range fields[2:] {
+		switch subresource, is := strings.CutPrefix(flag, "--subresource="); {
+		case is:
+			asked.Subresource = subresource
+		case flag == "--all-namespaces":
+			asked.Namespace = ""
+		case flag == "-n":
+			asked.Namespace = fields[2:][i+1]
+		case !strings.HasPrefix(flag, "-"): // -n's
+		default:
+			t.Fatalf("%s: what is %s?", args, flag)
+		}
 	}
-	return "no"
+	config := rest.CopyConfig(env.Config)
+	config.Impersonate.UserName = as
+	c, err := client.New(config, client.Options{Scheme: kubetest.Scheme, Mapper: env.Client.RESTMapper()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	review := &authorizationv1.SelfSubjectAccessReview{Spec: authorizationv1.SelfSubjectAccessReviewSpec{ResourceAttributes: asked}}
+	if err := c.Create(t.Context(), review); err != nil {
+		t.Fatal(err)
+	}
+	return review.Status.Allowed
 }
 
 // Both ways of config/argocd/kustomization.yaml keep the settings that an Argo CD has.
@@ -341,8 +409,10 @@ func TestArgoCDSetting(t *testing.T) {
 	}
 	want := map[string]string{"url": "https://argocd.example.com"}
 	for key, file := range map[string]string{
-		"resource.customizations.health.dafty.ai_DaftyJob":  "resource_customizations/dafty.ai/DaftyJob/health.lua",
-		"resource.customizations.actions.dafty.ai_DaftyJob": "actions.yaml",
+		"resource.customizations.health.dafty.ai_DaftyAsset":  "resource_customizations/dafty.ai/DaftyAsset/health.lua",
+		"resource.customizations.actions.dafty.ai_DaftyAsset": "daftyasset_actions.yaml",
+		"resource.customizations.health.dafty.ai_DaftyJob":    "resource_customizations/dafty.ai/DaftyJob/health.lua",
+		"resource.customizations.actions.dafty.ai_DaftyJob":   "daftyjob_actions.yaml",
 	} {
 		content, err := os.ReadFile(filepath.Join("argocd", file))
 		if err != nil {
@@ -350,7 +420,7 @@ func TestArgoCDSetting(t *testing.T) {
 		}
 		want[key] = string(content)
 	}
-	env := kubetest.Start(t)
+	env := startInTurn(t)
 	env.MustKubectl(t, "create", "namespace", "argocd")
 	check := func(t *testing.T) {
 		t.Helper()

@@ -1,7 +1,6 @@
 package config_test
 
 import (
-	"context"
 	"os"
 	"strings"
 	"testing"
@@ -20,11 +19,27 @@ import (
 	"dafty.ai/dafty-operator/internal/test/kubetest"
 )
 
-// The oldest Kubernetes that takes the CRD is 1.32: an API server takes what the version before it knew, so that it can be
+// The oldest Kubernetes that takes the CRDs is 1.32: an API server takes what the version before it knew, so that it can be
 // rolled back, and the rules need what came in 1.31 (format.dns1123Subdomain). What else is new in them is older: optionalOldSelf
 // and ?. are on from 1.30 on.
 func TestOldestKubernetes(t *testing.T) {
-	raw, err := os.ReadFile("crd/bases/dafty.ai_daftyjobs.yaml")
+	t.Parallel()
+	for _, kind := range []string{"daftyassets", "daftyjobs"} {
+		t.Run(kind, func(t *testing.T) { oldestKubernetes(t, "crd/bases/dafty.ai_"+kind+".yaml") })
+	}
+	for file, says := range map[string]string{
+		"../charts/dafty-operator/Chart.yaml": `kubeVersion: ">=1.32.0-0"`,
+		"../docs/install.md":                  "Kubernetes 1.32 or newer",
+	} {
+		if content, err := os.ReadFile(file); err != nil || !strings.Contains(string(content), says) {
+			t.Errorf("%s doesn't say %q (%v)", file, says, err)
+		}
+	}
+}
+
+// oldestKubernetes sees that the CRD in a file needs what Kubernetes 1.31 knows: no more, and no less.
+func oldestKubernetes(t *testing.T, file string) {
+	raw, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,14 +81,6 @@ func TestOldestKubernetes(t *testing.T) {
 	if rules, problems := knows(31); rules < 50 || len(problems) > 0 {
 		t.Errorf("what Kubernetes 1.31 knows isn't enough for %d rules: %s", rules, problems)
 	}
-	for file, says := range map[string]string{
-		"../charts/dafty-operator/Chart.yaml": `kubeVersion: ">=1.32.0-0"`,
-		"../docs/install.md":                  "Kubernetes 1.32 or newer",
-	} {
-		if content, err := os.ReadFile(file); err != nil || !strings.Contains(string(content), says) {
-			t.Errorf("%s doesn't say %q (%v)", file, says, err)
-		}
-	}
 	if _, problems := knows(30); len(problems) == 0 || !strings.Contains(problems[0], "format") {
 		t.Errorf("what Kubernetes 1.30 knows would do: the docs, and kubeVersion of the chart, may name an older version; %s", problems)
 	}
@@ -81,22 +88,14 @@ func TestOldestKubernetes(t *testing.T) {
 
 // The oldest version that the pinned API server can emulate.
 func TestInstallationOnAnOlderKubernetes(t *testing.T) {
-	cp, err := kubetest.New(context.Background(), kubetest.Options{CRDs: []string{}, APIServerFlags: map[string]string{"emulated-version": "1.34"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := cp.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
-	env := cp.Env(t)
+	env := startOwn(t, kubetest.Options{CRDs: []string{}, APIServerFlags: map[string]string{"emulated-version": "1.34"}})
 	if got := env.MustKubectl(t, "get", "--raw", "/version"); !strings.Contains(got, `"emulationMinor": "34"`) {
 		t.Fatalf("it isn't older: %s", got)
 	}
-	install(t, env, installtest.Overlay(t, map[string]string{".": "resources: [CONFIG/default]\ncomponents: [CONFIG/network-policy]\n"}))
+	install(t, env, installtest.Overlay(t, map[string]string{".": "resources: [CONFIG/default]\ncomponents: [CONFIG/network-policy, CONFIG/admission-policy]\n"}))
 	installtest.Apply(t, env, samples(t, "."))
 	installtest.Apply(t, env, samples(t, "campaign"))
+	installtest.Apply(t, env, samples(t, "campaign-assets"))
 	_, stderr, err := env.Apply(t, "apiVersion: dafty.ai/v1alpha1\nkind: DaftyJob\nmetadata: {name: itself}\n"+
 		"spec: {imageUpscale: {image: {jobRef: {name: itself}}, resolution: 4K}}\n")
 	if err == nil || !strings.Contains(stderr, "imageUpscale") {

@@ -23,28 +23,37 @@ import (
 var named = map[reflect.Type]string{
 	reflect.TypeFor[v1alpha1.JobReference]():          "DaftyJob",
 	reflect.TypeFor[v1alpha1.StyleJobReference]():     "DaftyJob",
+	reflect.TypeFor[v1alpha1.AssetReference]():        "DaftyAsset",
+	reflect.TypeFor[v1alpha1.StyleAssetReference]():   "DaftyAsset",
 	reflect.TypeFor[v1alpha1.ConfigMapKeyReference](): "ConfigMap",
 	reflect.TypeFor[v1alpha1.SecretKeyReference]():    "Secret",
 }
 
-// reference is a field of a DaftyJob that has the name of another object.
+// specs are those of the kinds that name other objects.
+var specs = map[string]reflect.Type{
+	"DaftyJob":   reflect.TypeFor[v1alpha1.DaftyJobSpec](),
+	"DaftyAsset": reflect.TypeFor[v1alpha1.DaftyAssetSpec](),
+}
+
+// reference is a field that has the name of another object.
 type reference struct {
+	of   string // the kind that has the field
 	path string // as kustomize writes it
 	kind string
 }
 
 // referencesOf returns the references among a type's fields.
-func referencesOf(t *testing.T, of reflect.Type, at string) []reference {
+func referencesOf(t *testing.T, kind string, of reflect.Type, at string) []reference {
 	t.Helper()
 	switch of.Kind() {
 	case reflect.Pointer, reflect.Slice:
-		return referencesOf(t, of.Elem(), at)
+		return referencesOf(t, kind, of.Elem(), at)
 	case reflect.Struct:
 	default:
 		return nil
 	}
-	if kind, is := named[of]; is {
-		return []reference{{at + "/name", kind}}
+	if target, is := named[of]; is {
+		return []reference{{kind, at + "/name", target}}
 	}
 	if strings.HasSuffix(of.Name(), "Reference") {
 		if _, has := of.FieldByName("Name"); has {
@@ -55,15 +64,15 @@ func referencesOf(t *testing.T, of reflect.Type, at string) []reference {
 	for i := range of.NumField() {
 		name, _, _ := strings.Cut(of.Field(i).Tag.Get("json"), ",")
 		if name != "" && name != "-" {
-			found = append(found, referencesOf(t, of.Field(i).Type, at+"/"+name)...)
+			found = append(found, referencesOf(t, kind, of.Field(i).Type, at+"/"+name)...)
 		}
 	}
 	return found
 }
 
-// manifestWith returns a DaftyJob that has a value at a path, with a list where the type has one.
-func manifestWith(path, value string) map[string]any {
-	spec, of := map[string]any{}, reflect.TypeFor[v1alpha1.DaftyJobSpec]()
+// manifestWith returns an object of a kind that has a value at a path, with a list where the type has one.
+func manifestWith(kind, path, value string) map[string]any {
+	spec, of := map[string]any{}, specs[kind]
 	fields := strings.Split(strings.TrimPrefix(path, "spec/"), "/")
 	for at, i := spec, 0; i < len(fields); i++ {
 		for of.Kind() == reflect.Pointer {
@@ -87,7 +96,7 @@ func manifestWith(path, value string) map[string]any {
 		at = next
 	}
 	return map[string]any{
-		"apiVersion": "dafty.ai/v1alpha1", "kind": "DaftyJob",
+		"apiVersion": "dafty.ai/v1alpha1", "kind": kind,
 		"metadata": map[string]any{"name": "refers-by-" + strings.ToLower(strings.ReplaceAll(path, "/", "-"))}, "spec": spec,
 	}
 }
@@ -129,19 +138,25 @@ func at(object *unstructured.Unstructured, path string) string {
 	return text
 }
 
-// Each field of a DaftyJob that names another object follows it, whatever prefix and suffix its name gets.
+// Each field of a DaftyJob and of a DaftyAsset that names another object follows it, whatever prefix and suffix its name gets.
 func TestReferencesFollowNames(t *testing.T) {
-	references := referencesOf(t, reflect.TypeFor[v1alpha1.DaftyJobSpec](), "spec")
-	if len(references) < 15 {
-		t.Fatalf("the walk has found %v alone", references)
+	t.Parallel()
+	var references []reference
+	for kind, spec := range specs {
+		found := referencesOf(t, kind, spec, "spec")
+		if len(found) < 24 {
+			t.Fatalf("the walk has found %v alone", found)
+		}
+		references = append(references, found...)
 	}
 	files := map[string]string{
 		"kustomization.yaml": "namePrefix: spring-\nnameSuffix: -x\nresources: [base]\n",
-		"base/target.yaml":   "apiVersion: dafty.ai/v1alpha1\nkind: DaftyJob\nmetadata: {name: target}\nspec: {styleExtract: {url: https://example.com}}\n",
+		"base/target.yaml": "apiVersion: dafty.ai/v1alpha1\nkind: DaftyJob\nmetadata: {name: target}\nspec: {styleExtract: {url: https://example.com}}\n" +
+			"---\napiVersion: dafty.ai/v1alpha1\nkind: DaftyAsset\nmetadata: {name: target}\nspec: {template: {spec: {styleExtract: {url: https://example.com}}}}\n",
 	}
 	resources := []string{"target.yaml"}
 	for i, r := range references {
-		manifest, err := yaml.Marshal(manifestWith(r.path, "target"))
+		manifest, err := yaml.Marshal(manifestWith(r.of, r.path, "target"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -157,12 +172,14 @@ func TestReferencesFollowNames(t *testing.T) {
 			names[object.GetKind()] = object.GetName()
 		}
 	}
-	if names["DaftyJob"] != "spring-target-x" || len(names["ConfigMap"]) != len("spring-target-x-0123456789") || len(names["Secret"]) != len(names["ConfigMap"]) {
+	if names["DaftyJob"] != "spring-target-x" || names["DaftyAsset"] != "spring-target-x" || len(names["ConfigMap"]) != len("spring-target-x-0123456789") || len(names["Secret"]) != len(names["ConfigMap"]) {
 		t.Fatalf("the objects that are referred to have the names %v", names)
 	}
 	for _, r := range references {
-		name := "spring-" + manifestWith(r.path, "")["metadata"].(map[string]any)["name"].(string) + "-x"
-		i := slices.IndexFunc(objects, func(object *unstructured.Unstructured) bool { return object.GetName() == name })
+		name := "spring-" + manifestWith(r.of, r.path, "")["metadata"].(map[string]any)["name"].(string) + "-x"
+		i := slices.IndexFunc(objects, func(object *unstructured.Unstructured) bool {
+			return object.GetName() == name && object.GetKind() == r.of
+		})
 		if i < 0 {
 			t.Errorf("no object %s is built", name)
 		} else if got := at(objects[i], r.path); got != names[r.kind] {
@@ -186,7 +203,7 @@ func TestReferencesFollowNames(t *testing.T) {
 	}
 	for _, kind := range listed.NameReference {
 		for _, field := range kind.FieldSpecs {
-			if field.Kind == "DaftyJob" && field.Path != "spec/resultConfigMap" && !slices.Contains(references, reference{field.Path, kind.Kind}) {
+			if specs[field.Kind] != nil && field.Path != "spec/resultConfigMap" && !slices.Contains(references, reference{field.Kind, field.Path, kind.Kind}) {
 				t.Errorf("%s is listed for the kind %s, and is no field", field.Path, kind.Kind)
 			}
 		}
@@ -239,26 +256,29 @@ func usersOf(t *testing.T, configMap string) string {
 	return all.String()
 }
 
-// What uses the ConfigMap of a result follows it: if it has the name of its DaftyJob, and if one that exists only for kustomize has its name. So
+// What uses the ConfigMap of a result follows it: if it has the name of its DaftyJob or DaftyAsset, and if one that exists only for kustomize has its name. So
 // copies of a campaign can exist beside each other.
 func TestUsersFollowResults(t *testing.T) {
-	page := usersOf(t, "launch-clip") + usersOf(t, "urls")
+	t.Parallel()
+	page := usersOf(t, "launch-clip") + usersOf(t, "urls") + usersOf(t, "shop-hero")
 	objects := builtBoth(t, map[string]string{
 		"kustomization.yaml":        "nameSuffix: -live\nresources: [spring, autumn]\n",
 		"spring/kustomization.yaml": "namePrefix: spring-\nresources: [../base]\n",
 		// Twice is no more than once.
 		"autumn/kustomization.yaml": "namePrefix: autumn-\nresources: [../base]\ncomponents: [CONFIG/name-references]\n",
-		"base/kustomization.yaml": "resources: [campaign, page.yaml, teaser.yaml]\ncomponents: [CONFIG/name-references]\n" +
+		"base/kustomization.yaml": "resources: [campaign, page.yaml, teaser.yaml, shop.yaml]\ncomponents: [CONFIG/name-references]\n" +
 			"configMapGenerator:\n- name: urls\n  options: {disableNameSuffixHash: true, annotations: {config.kubernetes.io/local-config: 'true'}}\n",
 		"base/campaign/kustomization.yaml": "resources: [CONFIG/samples/campaign]\n",
 		"base/page.yaml":                   page,
 		"base/teaser.yaml": "apiVersion: dafty.ai/v1alpha1\nkind: DaftyJob\nmetadata: {name: teaser}\n" +
 			"spec: {resultConfigMap: urls, imageUpscale: {image: {jobRef: {name: launch-hero}}, resolution: 4K}}\n",
+		"base/shop.yaml": "apiVersion: dafty.ai/v1alpha1\nkind: DaftyAsset\nmetadata: {name: shop-hero}\n" +
+			"spec: {resultConfigMap: shop-hero, template: {spec: {imageUpscale: {image: {jobRef: {name: launch-hero}}, resolution: 4K}}}}\n",
 	})
 	results, used := map[string]bool{}, map[string]int{}
 	for _, object := range objects {
 		kind := object.GetKind()
-		if result := at(object, "spec/resultConfigMap"); kind == "DaftyJob" && result != "" {
+		if result := at(object, "spec/resultConfigMap"); specs[kind] != nil && result != "" {
 			if results[result] {
 				t.Errorf("two results go into %s", result)
 			}
@@ -277,7 +297,7 @@ func TestUsersFollowResults(t *testing.T) {
 			}
 		}
 	}
-	for _, want := range []string{"spring-launch-clip-live", "autumn-launch-clip-live", "spring-urls-live", "autumn-urls-live"} {
+	for _, want := range []string{"spring-launch-clip-live", "autumn-launch-clip-live", "spring-urls-live", "autumn-urls-live", "spring-shop-hero-live", "autumn-shop-hero-live"} {
 		if !results[want] {
 			t.Errorf("no result goes into %s; they go into %v", want, results)
 		}
@@ -285,16 +305,17 @@ func TestUsersFollowResults(t *testing.T) {
 			t.Errorf("%s is used %d times, want %d: %v", want, used[want], n, used)
 		}
 	}
-	if len(results) != 4 || len(used) != 4 {
+	if len(results) != 6 || len(used) != 6 {
 		t.Errorf("the results go into %v; used are %v", results, used)
 	}
 }
 
 // The component is needed: without it, kustomize leaves the references as they are.
 func TestReferencesDontFollowByThemselves(t *testing.T) {
+	t.Parallel()
 	for _, object := range builtBoth(t, map[string]string{"kustomization.yaml": "namePrefix: spring-\nresources: [CONFIG/samples/campaign]\n"}) {
 		if ref := at(object, "spec/imageGenerate/style/jobRef/name"); ref != "" && ref != "launch-style" {
-			t.Errorf("the style is %s: kustomize knows DaftyJobs by itself", ref)
+			t.Errorf("the style is %s: kustomize knows DaftyJobs without it", ref)
 		}
 	}
 }

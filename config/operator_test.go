@@ -24,6 +24,12 @@ type operator struct {
 
 func startOperator(t *testing.T, env *kubetest.Env, daftyURL string, more ...string) *operator {
 	t.Helper()
+	return startOperatorIn(t, env, []string{"DAFTY_URL=" + daftyURL}, more...)
+}
+
+// startOperatorIn is startOperator with more in its environment.
+func startOperatorIn(t *testing.T, env *kubetest.Env, environ []string, more ...string) *operator {
+	t.Helper()
 	var d appsv1.Deployment
 	if err := env.Client.Get(t.Context(), client.ObjectKey{Namespace: namespace, Name: deployment}, &d); err != nil {
 		t.Fatal(err)
@@ -32,7 +38,7 @@ func startOperator(t *testing.T, env *kubetest.Env, daftyURL string, more ...str
 	args := []string{"--kubeconfig", accountKubeconfig(t, env), "--leader-election-namespace", namespace}
 	args = append(args, operatortest.PodArgs(d.Spec.Template.Spec.Containers[0].Args, p.probes, p.metrics)...)
 	p.Process = operatortest.Run(t, operatortest.Config{
-		Program: operatortest.Program(t), Args: append(args, more...), Env: []string{"DAFTY_URL=" + daftyURL}, APIKeys: []string{apiKey},
+		Program: operatortest.Program(t), Args: append(args, more...), Env: environ, APIKeys: []string{apiKey},
 	})
 	return p
 }

@@ -12,9 +12,12 @@ import (
 	"strings"
 	"testing"
 
+	coordinationv1 "k8s.io/api/coordination/v1"
+	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	auditv1 "k8s.io/apiserver/pkg/apis/audit/v1"
 	certutil "k8s.io/client-go/util/cert"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"dafty.ai/dafty-operator/internal/test/kubetest"
@@ -41,15 +44,19 @@ func operatorHasTheRightsItUses(t *testing.T, env *kubetest.Env, ns string) {
 	operator := startOperator(t, env, sim.URL, "--deletion-timeout=3s")
 
 	leads := func() bool {
-		stdout, _, _ := env.Kubectl(t, "get", "leases", "-n", namespace, "-o", "jsonpath={.items[*].spec.holderIdentity}")
-		return stdout != ""
+		leases := &coordinationv1.LeaseList{}
+		if err := env.Client.List(t.Context(), leases, client.InNamespace(namespace)); err != nil {
+			t.Fatal(err)
+		}
+		return slices.ContainsFunc(leases.Items, func(lease coordinationv1.Lease) bool { return ptr.Deref(lease.Spec.HolderIdentity, "") != "" })
 	}
 	env.MustKubectl(t, "create", "serviceaccount", "scraper", "-n", namespace)
 	env.MustKubectl(t, "create", "clusterrolebinding", "scraper", "--clusterrole=dafty-operator-metrics-reader", "--serviceaccount="+namespace+":scraper")
 	defer env.MustKubectl(t, "delete", "clusterrolebinding/scraper")
+	token := env.MustKubectl(t, "create", "token", "scraper", "-n", namespace)
 	// The operator's metrics show that its workers started, so that its caches are full.
 	works := func() bool {
-		status, body := operatortest.Get(t, "https://"+operator.metrics+"/metrics", env.MustKubectl(t, "create", "token", "scraper", "-n", namespace))
+		status, body := operatortest.Get(t, "https://"+operator.metrics+"/metrics", token)
 		return status == http.StatusOK && strings.Contains(body, "controller_runtime_max_concurrent_reconciles{")
 	}
 	ready := func() bool { return operatortest.Ready(t, operator.probes) }
@@ -69,9 +76,9 @@ func operatorHasTheRightsItUses(t *testing.T, env *kubetest.Env, ns string) {
 	operator.stop(t)
 
 	// Older API servers can't stream a list: the operator then lists, before it watches.
-	t.Setenv("KUBE_FEATURE_WatchListClient", "false")
+	withoutWatchList := []string{"DAFTY_URL=" + sim.URL, "KUBE_FEATURE_WatchListClient=false"}
 	// And a lease and a certificate of the user's own need no other right.
-	operator = startOperator(t, env, sim.URL, "--leader-election-id=images.dafty.ai", "--metrics-cert-path="+certificate(t, "metrics.example.com"))
+	operator = startOperatorIn(t, env, withoutWatchList, "--leader-election-id=images.dafty.ai", "--metrics-cert-path="+certificate(t, "metrics.example.com"))
 	if !eventually(t, patience, works) {
 		t.Fatal("it doesn't start where lists aren't streamed, with a lease and a certificate of the user's own")
 	}
@@ -79,8 +86,7 @@ func operatorHasTheRightsItUses(t *testing.T, env *kubetest.Env, ns string) {
 	// ConfigMaps are listed once the result of a DaftyJob is in one.
 	env.MustApply(t, "apiVersion: dafty.ai/v1alpha1\nkind: DaftyJob\nmetadata: {name: kept}\nspec: {imageGenerate: {prompt: A logo}, resultConfigMap: kept}\n", "-n", ns)
 	stored := func() bool {
-		_, _, err := env.Kubectl(t, "get", "configmap", "kept", "-n", ns)
-		return err == nil
+		return env.Client.Get(t.Context(), client.ObjectKey{Namespace: ns, Name: "kept"}, &corev1.ConfigMap{}) == nil
 	}
 	for _, what := range []string{"written", "written again once it was deleted"} {
 		if !eventually(t, patience, stored) {

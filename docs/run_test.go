@@ -41,6 +41,7 @@ var pagesRun = map[string]func(e *env, t *testing.T){
 
 // pagesRunElsewhere has the pages that another test runs, or that none can run, with the reason.
 var pagesRunElsewhere = map[string]string{
+	"assets.md":    "TestAssetsPage, which compares what is shown too",
 	"argocd.md":    "make e2e-argocd, with a real Argo CD",
 	"install.md":   "TestInstallPage in config, with kustomize and Helm",
 	"kustomize.md": "TestKustomizePage, with the files that it shows",
@@ -61,6 +62,8 @@ const (
 	apiKey = "dk_test_of_the_docs"
 	// imageID is the image that the pages' examples name.
 	imageID = "0d5c6b1e-3f2a-4b7c-9a10-1c2d3e4f5a6b"
+	// assetName is the DaftyAsset that the pages' commands name by $ASSET.
+	assetName = "asset"
 	// patience is for what takes the operator moments, on a slow machine.
 	patience = 2 * time.Minute
 )
@@ -141,6 +144,8 @@ type env struct {
 	dir  string
 	path string
 	jobs int
+	// ledger is the address of what the simulated Dafty was paid for, where a page shows it.
+	ledger string
 }
 
 func newEnv(t *testing.T) *env {
@@ -203,8 +208,8 @@ func (e *env) withFlux(t *testing.T) {
 	e.MustKubectl(t, "wait", "--for=condition=Established", "crd/kustomizations.kustomize.toolkit.fluxcd.io", "--timeout="+patience.String())
 }
 
-// apply saves a manifest under the name of its first object, and applies it.
-func (e *env) apply(t *testing.T, manifest string) {
+// save saves a manifest under the name of its first object.
+func (e *env) save(t *testing.T, manifest string) {
 	t.Helper()
 	first, _, _ := strings.Cut(manifest, "\n---\n")
 	var object struct {
@@ -218,6 +223,12 @@ func (e *env) apply(t *testing.T, manifest string) {
 	if err := os.WriteFile(filepath.Join(e.dir, object.Metadata.Name+".yaml"), []byte(manifest), 0o600); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// apply saves a manifest, and applies it.
+func (e *env) apply(t *testing.T, manifest string) {
+	t.Helper()
+	e.save(t, manifest)
 	applied := e.MustApply(t, manifest, "--validate=strict")
 	if got, want := strings.Count(applied, "\n"), len(regexp.MustCompile("(?m)^apiVersion: ").FindAllString(manifest, -1)); got != want {
 		t.Errorf("%d of %d objects are applied:\n%s\n%s", got, want, applied, manifest)
@@ -232,7 +243,7 @@ func (e *env) applyAgain(t *testing.T) {
 	}
 }
 
-// run runs the commands of a block. $JOB is a DaftyJob that has just completed.
+// run runs the commands of a block. $JOB is a DaftyJob that has just completed, $ASSET a DaftyAsset that is Ready.
 func (e *env) run(t *testing.T, script string) {
 	t.Helper()
 	job := ""
@@ -241,6 +252,11 @@ func (e *env) run(t *testing.T, script string) {
 		job = fmt.Sprintf("job-%d", e.jobs)
 		e.MustApply(t, "apiVersion: dafty.ai/v1alpha1\nkind: DaftyJob\nmetadata: {name: "+job+"}\nspec: {imageGenerate: {prompt: A logo}}\n")
 		e.MustKubectl(t, "wait", "--for=condition=Complete", "daftyjob/"+job, "--timeout="+patience.String())
+	}
+	if strings.Contains(script, "$ASSET") {
+		e.MustApply(t, "apiVersion: dafty.ai/v1alpha1\nkind: DaftyAsset\nmetadata: {name: "+assetName+"}\n"+
+			"spec: {template: {spec: {imageGenerate: {prompt: A logo that changes}}}}\n")
+		e.MustKubectl(t, "wait", "--for=condition=Ready", "daftyasset/"+assetName, "--timeout="+patience.String())
 	}
 	out, err := e.output(t, script, job)
 	if err != nil {
@@ -259,8 +275,8 @@ func (e *env) output(t *testing.T, script, job string) (string, error) {
 	cmd := exec.CommandContext(ctx, "bash", "-euo", "pipefail", "-c", script)
 	cmd.Dir = e.dir
 	cmd.Env = e.KubectlCommand(ctx).Env
-	cmd.Env = append(cmd.Env, "KUBECONFIG="+e.Kubeconfig, "PATH="+e.path+":"+os.Getenv("PATH"),
-		"NAMESPACE="+e.Namespace, "JOB="+job, "DAFTY_API_KEY="+apiKey)
+	cmd.Env = append(cmd.Env, "KUBECONFIG="+e.Kubeconfig, "PATH="+e.path+":"+os.Getenv("PATH"), "LEDGER="+e.ledger,
+		"NAMESPACE="+e.Namespace, "JOB="+job, "ASSET="+assetName, "DAFTY_API_KEY="+apiKey)
 	out, err := cmd.CombinedOutput()
 	return string(out), err
 }
@@ -274,14 +290,15 @@ func startOperator(t *testing.T, env *kubetest.Env) {
 	})
 }
 
-// startOperatorWith is startOperator with options of Dafty.
-func startOperatorWith(t *testing.T, env *kubetest.Env, dafty daftysim.Options) {
+// startOperatorWith is startOperator with options of Dafty. It returns Dafty's ledger, where Admin is among them.
+func startOperatorWith(t *testing.T, env *kubetest.Env, dafty daftysim.Options) (ledger string) {
 	t.Helper()
 	dafty.AnyKey, dafty.Limits = true, daftysim.NoLimits
 	dafty.NewAccount = daftysim.Account{Images: []daftysim.Image{{ID: imageID}}}
 	sim := daftysim.Serve(daftysim.New(dafty))
 	t.Cleanup(sim.Close)
 	runOperator(t, env, sim.URL)
+	return strings.TrimSuffix(sim.URL, daftysim.BasePath) + "/_sim/ledger"
 }
 
 // runOperator runs an operator until the test ends.

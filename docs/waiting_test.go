@@ -12,11 +12,11 @@ func TestWaiting(t *testing.T) {
 	e := newEnv(t)
 	startOperator(t, e.Env)
 	e.withSecret(t)
-	manifest := block.FindStringSubmatch(read(t, readme))[3]
-	shown := regexp.MustCompile(`(?m)^\$ kubectl get daftyjobs\n((?:.*\n){2})\$`).FindStringSubmatch(read(t, readme))
+	manifest := regexp.MustCompile("(?ms)^```yaml\n([^`]*\n  name: spring-hero\n.*?)^```$").FindStringSubmatch(read(t, readme))[1]
+	jobTable := regexp.MustCompile(`(?m)^\$ kubectl get daftyjobs\n((?:.*\n){2})\$`).FindStringSubmatch(read(t, readme))
 	_, section, _ := strings.Cut(read(t, "daftyjob.md"), "\n## Waiting for a job\n")
 	commands := block.FindStringSubmatch(section)
-	if shown == nil || commands == nil {
+	if jobTable == nil || commands == nil {
 		t.Fatal("the README shows no output, or daftyjob.md no commands that wait")
 	}
 	ended, completed, two := strings.Cut(strings.TrimSpace(commands[3]), "\n")
@@ -45,7 +45,16 @@ func TestWaiting(t *testing.T) {
 	columns := func(table string) string {
 		return regexp.MustCompile(` +`).ReplaceAllString(regexp.MustCompile(` [0-9ms]+\n`).ReplaceAllString(table, " AGE\n"), " ")
 	}
-	if got := columns(e.MustKubectl(t, "get", "daftyjobs", "--field-selector", "metadata.name=spring-hero")); got != columns(shown[1]) {
-		t.Errorf("the README shows %q, kubectl %q", columns(shown[1]), got)
+	assetTable := regexp.MustCompile(`(?m)^\$ kubectl get daftyassets\n((?:.*\n){2})`).FindStringSubmatch(read(t, readme))
+	if assetTable == nil {
+		t.Fatal("the README shows no DaftyAsset")
+	}
+	e.MustApply(t, block.FindStringSubmatch(read(t, readme))[3])
+	e.MustKubectl(t, "wait", "--for=condition=Ready", "daftyasset/front-page", "--timeout="+patience.String())
+	if got := shown(e.MustKubectl(t, "get", "daftyassets")); got != shown(assetTable[1]) {
+		t.Errorf("the README shows %q, kubectl %q", assetTable[1], got)
+	}
+	if got := columns(e.MustKubectl(t, "get", "daftyjobs", "--field-selector", "metadata.name=spring-hero")); got != columns(jobTable[1]) {
+		t.Errorf("the README shows %q, kubectl %q", columns(jobTable[1]), got)
 	}
 }

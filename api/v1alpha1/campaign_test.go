@@ -5,6 +5,8 @@ import (
 	"image"
 	_ "image/png" // logos
 	"maps"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,9 +19,19 @@ import (
 	"dafty.ai/dafty-operator/internal/test/kubetest"
 )
 
-const campaign = samples + "/campaign"
+// campaigns are the folders of samples whose pictures are made of each other, and what each must have.
+var campaigns = map[string]func(t testing.TB, env *kubetest.Env){
+	samples + "/campaign":        checkReferences,
+	samples + "/campaign-assets": checkAssetReferences,
+}
 
-func TestTheCampaignApplies(t *testing.T) {
+func TestTheCampaignsApply(t *testing.T) {
+	for folder, check := range campaigns {
+		t.Run(filepath.Base(folder), func(t *testing.T) { campaignApplies(t, folder, check) })
+	}
+}
+
+func campaignApplies(t *testing.T, campaign string, check func(t testing.TB, env *kubetest.Env)) {
 	const objects = 5
 	for _, how := range []struct {
 		name  string
@@ -41,7 +53,14 @@ func TestTheCampaignApplies(t *testing.T) {
 			if after := versions(t, env); !maps.Equal(before, after) {
 				t.Errorf("applying it again changed something:\n%s%v, then %v", said, before, after)
 			}
-			checkReferences(t, env)
+			check(t, env)
+			secrets := &corev1.SecretList{}
+			if err := env.Client.List(t.Context(), secrets, client.InNamespace(env.Namespace)); err != nil {
+				t.Fatal(err)
+			}
+			if len(secrets.Items) != 0 {
+				t.Errorf("%d Secrets came with it", len(secrets.Items))
+			}
 		})
 	}
 }
@@ -54,6 +73,9 @@ func versions(t testing.TB, env *kubetest.Env) map[string]string {
 	for name, job := range daftyJobsOf(t, env) {
 		found[name] = strconv.FormatInt(job.Generation, 10)
 	}
+	for name, asset := range daftyAssetsOf(t, env) {
+		found[name] = strconv.FormatInt(asset.Generation, 10)
+	}
 	configMaps := &corev1.ConfigMapList{}
 	if err := env.Client.List(t.Context(), configMaps, client.InNamespace(env.Namespace)); err != nil {
 		t.Fatal(err)
@@ -64,7 +86,7 @@ func versions(t testing.TB, env *kubetest.Env) map[string]string {
 	return found
 }
 
-// checkReferences sees that what the jobs refer to is among what was applied, and no Secret.
+// checkReferences sees that what the jobs refer to is among what was applied.
 func checkReferences(t testing.TB, env *kubetest.Env) {
 	t.Helper()
 	jobs := daftyJobsOf(t, env)
@@ -84,7 +106,42 @@ func checkReferences(t testing.TB, env *kubetest.Env) {
 		}
 	}
 
+	checkLogo(t, env, hero.References[0].ConfigMapKeyRef)
+}
+
+// checkAssetReferences sees that each asset is made of one that was applied, and made anew when that changes.
+func checkAssetReferences(t testing.TB, env *kubetest.Env) {
+	t.Helper()
+	assets := daftyAssetsOf(t, env)
+	if want := []string{"shop-clip", "shop-hero", "shop-poster", "shop-style"}; !slices.Equal(slices.Sorted(maps.Keys(assets)), want) {
+		t.Fatalf("the assets are %v, not %v", slices.Sorted(maps.Keys(assets)), want)
+	}
+	hero := assets["shop-hero"].Spec.Template.Spec.ImageGenerate
+	if style := assets[hero.Style.AssetRef.Name]; style.Spec.Template.Spec.StyleExtract == nil {
+		t.Error("the hero's style is extracted by no asset")
+	}
+	for name, ref := range map[string]*v1alpha1.AssetReference{
+		"shop-poster": assets["shop-poster"].Spec.Template.Spec.ImageEdit.Image.AssetRef,
+		"shop-clip":   assets["shop-clip"].Spec.Template.Spec.ImageToVideo.Image.AssetRef,
+	} {
+		if ref.Name != "shop-hero" || ref.Index != 0 {
+			t.Errorf("%s is made of %+v", name, *ref)
+		}
+	}
+	for name, asset := range assets {
+		if asset.Spec.FollowInputs != (name != "shop-style") {
+			t.Errorf("%s isn't made anew with what it is made of", name)
+		}
+	}
 	logo := hero.References[0].ConfigMapKeyRef
+	if !regexp.MustCompile(`^shop-brand-[a-z0-9]{10}$`).MatchString(logo.Name) {
+		t.Errorf("the logo is in %s: another logo doesn't change the request", logo.Name)
+	}
+	checkLogo(t, env, logo)
+}
+
+func checkLogo(t testing.TB, env *kubetest.Env, logo *v1alpha1.ConfigMapKeyReference) {
+	t.Helper()
 	brand := &corev1.ConfigMap{}
 	if err := env.Client.Get(t.Context(), client.ObjectKey{Namespace: env.Namespace, Name: logo.Name}, brand); err != nil {
 		t.Fatal(err)
@@ -92,13 +149,19 @@ func checkReferences(t testing.TB, env *kubetest.Env) {
 	if picture, kind, err := image.DecodeConfig(bytes.NewReader(brand.BinaryData[logo.Key])); err != nil || kind != "png" || picture.Width < 64 {
 		t.Errorf("the logo: %d pixels wide, %q, %v", picture.Width, kind, err)
 	}
-	secrets := &corev1.SecretList{}
-	if err := env.Client.List(t.Context(), secrets, client.InNamespace(env.Namespace)); err != nil {
+}
+
+func daftyAssetsOf(t testing.TB, env *kubetest.Env) map[string]v1alpha1.DaftyAsset {
+	t.Helper()
+	list := &v1alpha1.DaftyAssetList{}
+	if err := env.Client.List(t.Context(), list, client.InNamespace(env.Namespace)); err != nil {
 		t.Fatal(err)
 	}
-	if len(secrets.Items) != 0 {
-		t.Errorf("%d Secrets came with it", len(secrets.Items))
+	assets := map[string]v1alpha1.DaftyAsset{}
+	for _, asset := range list.Items {
+		assets[asset.Name] = asset
 	}
+	return assets
 }
 
 func daftyJobsOf(t testing.TB, env *kubetest.Env) map[string]v1alpha1.DaftyJob {

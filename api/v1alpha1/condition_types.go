@@ -1,6 +1,7 @@
 package v1alpha1
 
-// Condition types of a DaftyJob, and of a DaftyAsset where it says so.
+// Condition types. Ready, Reconciling, Stalled and ResultStored are a DaftyAsset's too, Available and Outdated only a
+// DaftyAsset's, and the others only a DaftyJob's.
 const (
 	// ConditionSubmitted is True once Dafty has accepted the job.
 	ConditionSubmitted = "Submitted"
@@ -58,11 +59,11 @@ const (
 	// Completed; it isn't enough to remove it.
 	ReasonSuspended = "Suspended"
 
-	// ReasonWaitingForDependency means that a DaftyJob or ConfigMap that the spec refers to isn't there, or
-	// hasn't completed; the message names it. Create it if it is missing.
+	// ReasonWaitingForDependency means that a DaftyJob, DaftyAsset or ConfigMap that the spec refers to isn't there,
+	// hasn't completed, or isn't Ready; the message names it. Create it if it is missing.
 	ReasonWaitingForDependency = "WaitingForDependency"
-	// ReasonDependencyCycle means that DaftyJobs refer to each other in a cycle, which the message shows.
-	// Delete one of them; those that refer to it fail, and can be created again without the cycle.
+	// ReasonDependencyCycle means that DaftyJobs or DaftyAssets refer to each other in a cycle, which the message
+	// shows. Delete one of them; DaftyJobs that refer to a DaftyJob fail then, and can be created again without the cycle.
 	ReasonDependencyCycle = "DependencyCycle"
 	// ReasonUploading means that an image from a ConfigMap is being uploaded to Dafty. Nothing to do.
 	ReasonUploading = "Uploading"
@@ -123,8 +124,9 @@ const (
 	// ReasonDependencyFailed means that a DaftyJob that the spec refers to failed, was cancelled, or was deleted
 	// before it completed. Create that one and this one again.
 	ReasonDependencyFailed = "DependencyFailed"
-	// ReasonInvalidReference means that a DaftyJob that the spec refers to has completed, but its result has no
-	// such image or style; the message says what it has. Create a corrected DaftyJob under a new name.
+	// ReasonInvalidReference means that the result of what the spec refers to has no such image or style; the
+	// message says what it has. Create a corrected DaftyJob under a new name; if Pending, correct the DaftyAsset
+	// that the message names, and the job continues by itself.
 	ReasonInvalidReference = "InvalidReference"
 	// ReasonDeadlineExceeded means that the job took longer than spec.activeDeadlineSeconds and was cancelled, or wasn't
 	// submitted within spec.startingDeadlineSeconds and wasn't paid for; the message says which. Create it again
@@ -140,14 +142,14 @@ const (
 const (
 	// ReasonProgressing means that a DaftyJob is making the result of the newest spec. Nothing to do.
 	ReasonProgressing = "Progressing"
-	// ReasonWaitingForApproval means that spec.changePolicy is Manual, and nobody has approved the change yet. The
+	// ReasonWaitingForApproval means that nobody has approved the change yet, which spec.changePolicy asks for. The
 	// message has the command that approves it.
 	ReasonWaitingForApproval = "WaitingForApproval"
 	// ReasonJobDeleted means that somebody has deleted the DaftyJob that was making the result. It isn't made again
 	// by itself; the message has the command that has it made, and paid for.
 	ReasonJobDeleted = "JobDeleted"
 	// ReasonJobNameTaken means that the DaftyJob to make can't be created: there is one of its name that doesn't belong to
-	// this DaftyAsset. Delete or rename that one; it goes on by itself.
+	// this DaftyAsset. Delete that one; it goes on by itself.
 	ReasonJobNameTaken = "JobNameTaken"
 	// ReasonAvailable means that there is a result, in status.current; of the Available condition only.
 	ReasonAvailable = "Available"

@@ -30,9 +30,9 @@ const (
 	ResultLabelValue = "true"
 
 	// ResultOfAnnotation is on each ConfigMap that the operator writes a result to.
-	// It holds NAMESPACE/NAME:ID as JobAnnotation does: of which DaftyJob, and of
-	// which job at Dafty, it is the result. It outlives an owner that a backup
-	// drops.
+	// It holds NAMESPACE/NAME:ID as JobAnnotation does: of which DaftyJob or
+	// DaftyAsset, and of which job at Dafty, it is the result. It outlives an owner
+	// that a backup drops.
 	ResultOfAnnotation = "dafty.ai/result-of"
 
 	// ResultMetadataAnnotation is on a ConfigMap that has labels or annotations

@@ -16,56 +16,78 @@ import (
 	"dafty.ai/dafty-operator/internal/test/kubetest"
 )
 
-const fieldsPage = "../../docs/daftyjob.md"
+// fieldsPages are the pages that tell of every field, by kind.
+var fieldsPages = map[string]string{"DaftyAsset": "../../docs/assets.md", "DaftyJob": "../../docs/daftyjob.md"}
 
 var yamlBlock = regexp.MustCompile("(?ms)^```yaml\n(.*?)^```$")
 
 // Whoever copies an example from the documentation must be able to apply it. Each has a namespace to itself.
 func TestTheExamplesInTheDocsApply(t *testing.T) {
-	examples := yamlBlock.FindAllStringSubmatch(readPage(t, fieldsPage), -1)
-	if len(examples) < 10 {
-		t.Errorf("found only %d examples", len(examples))
+	for kind, page := range fieldsPages {
+		examples := yamlBlock.FindAllStringSubmatch(readPage(t, page), -1)
+		if len(examples) < 5 {
+			t.Errorf("found only %d examples in %s", len(examples), page)
+		}
+		for i, example := range examples {
+			t.Run(kind+"/"+strconv.Itoa(i+1), func(t *testing.T) { testExample(t, example[1]) })
+		}
 	}
-	for i, example := range examples {
-		t.Run(strconv.Itoa(i+1), func(t *testing.T) {
-			env := kubetest.Start(t)
-			applied := env.MustApply(t, example[1], "--server-side", "--validate=strict")
-			if got, want := strings.Count(applied, " serverside-applied\n"), strings.Count(example[1], "apiVersion: "); got != want {
-				t.Errorf("%d of %d objects are applied:\n%s\n%s", got, want, applied, example[1])
+}
+
+func testExample(t *testing.T, example string) {
+	env := kubetest.Start(t)
+	applied := env.MustApply(t, example, "--server-side", "--validate=strict")
+	if got, want := strings.Count(applied, " serverside-applied\n"), strings.Count(example, "apiVersion: "); got != want {
+		t.Errorf("%d of %d objects are applied:\n%s\n%s", got, want, applied, example)
+	}
+	configMaps := &corev1.ConfigMapList{}
+	if err := env.Client.List(t.Context(), configMaps, client.InNamespace(env.Namespace)); err != nil {
+		t.Fatal(err)
+	}
+	for _, configMap := range configMaps.Items {
+		for key, content := range configMap.BinaryData {
+			if _, _, err := image.Decode(bytes.NewReader(content)); err != nil {
+				t.Errorf("%s of ConfigMap %s is no picture: %v", key, configMap.Name, err)
 			}
-			configMaps := &corev1.ConfigMapList{}
-			if err := env.Client.List(t.Context(), configMaps, client.InNamespace(env.Namespace)); err != nil {
-				t.Fatal(err)
-			}
-			for _, configMap := range configMaps.Items {
-				for key, content := range configMap.BinaryData {
-					if _, _, err := image.Decode(bytes.NewReader(content)); err != nil {
-						t.Errorf("%s of ConfigMap %s is no picture: %v", key, configMap.Name, err)
-					}
+		}
+	}
+}
+
+func TestTheDocsTellOfEveryField(t *testing.T) {
+	for kind, file := range fieldsPages {
+		page, examples := readPage(t, file), ""
+		for _, example := range yamlBlock.FindAllStringSubmatch(page, -1) {
+			examples += example[1]
+		}
+		schema := readSchema(t, kind)
+		for _, part := range []string{"spec", "status"} {
+			for name := range schema.Properties[part].Properties {
+				if !strings.Contains(page, "`"+name+"`") && !strings.Contains(page, "`"+name+": ") && !strings.Contains(page, "`"+part+"."+name) {
+					t.Errorf("%s doesn't tell of %s.%s", file, part, name)
 				}
+			}
+		}
+		spec := schema.Properties["spec"]
+		walk("spec", &spec, func(path string, _ *apiextensionsv1.JSONSchemaProps) {
+			name := path[strings.LastIndex(path, ".")+1:]
+			ofJobs := strings.HasPrefix(path, "spec.template.spec.") // the other page has those
+			if path != "spec" && !ofJobs && !strings.HasSuffix(name, "[]") && !regexp.MustCompile(`(?m)^[ -]*`+name+`:`).MatchString(examples) {
+				t.Errorf("no example in %s gives %s", file, path)
 			}
 		})
 	}
 }
 
-func TestTheDocsTellOfEveryField(t *testing.T) {
-	page, examples := readPage(t, fieldsPage), ""
-	for _, example := range yamlBlock.FindAllStringSubmatch(page, -1) {
-		examples += example[1]
-	}
-	schema := readSchema(t, "DaftyJob")
-	for _, part := range []string{"spec", "status"} {
-		for name := range schema.Properties[part].Properties {
-			if !strings.Contains(page, "`"+name+"`") {
-				t.Errorf("%s doesn't tell of %s.%s", fieldsPage, part, name)
-			}
+// What a template has of a DaftyJob's spec is on that page.
+func TestTheDocsTellOfEveryFieldOfAnAsset(t *testing.T) {
+	page := readPage(t, "../../docs/assets.md")
+	walk("", readSchema(t, "DaftyAsset"), func(path string, _ *apiextensionsv1.JSONSchemaProps) {
+		if depth := strings.Count(path, "."); depth != 1 && !strings.HasPrefix(path, "status.pending.") && !regexp.MustCompile(`^spec\.template\.\w+$`).MatchString(path) ||
+			strings.HasSuffix(path, "[]") || strings.Contains(path, ".inputs[]") {
+			return
 		}
-	}
-	spec := schema.Properties["spec"]
-	walk("spec", &spec, func(path string, _ *apiextensionsv1.JSONSchemaProps) {
-		name := path[strings.LastIndex(path, ".")+1:]
-		if path != "spec" && !strings.HasSuffix(name, "[]") && !regexp.MustCompile(`(?m)^[ -]*`+name+`:`).MatchString(examples) {
-			t.Errorf("no example in %s gives %s", fieldsPage, path)
+		if name := path[strings.LastIndex(path, ".")+1:]; !regexp.MustCompile("`[a-zA-Z.]*\\b" + name + "[`:]").MatchString(page) {
+			t.Errorf("docs/assets.md doesn't tell of %s", path)
 		}
 	})
 }

@@ -263,15 +263,27 @@ func TestTwoManagersOfOneJob(t *testing.T) {
 }
 
 func TestTheSamplesApply(t *testing.T) {
+	used := map[string]bool{}
+	for _, folder := range []string{samples, samples + "/assets"} {
+		t.Run(filepath.Base(folder), func(t *testing.T) { samplesApply(t, folder, used) })
+	}
+	for _, operation := range operations {
+		if !used[operation] {
+			t.Errorf("no sample of %s", operation)
+		}
+	}
+}
+
+// samplesApply applies a folder of samples, and adds the fields of the specs to those that are used.
+func samplesApply(t *testing.T, folder string, used map[string]bool) {
 	env := kubetest.Start(t)
-	files, err := filepath.Glob(samples + "/*.yaml")
+	files, err := filepath.Glob(folder + "/*.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
 	var kustomization struct {
 		Resources []string `json:"resources"`
 	}
-	used := map[string]bool{}
 	var resources []string
 	for _, file := range files {
 		content, err := os.ReadFile(file)
@@ -289,31 +301,26 @@ func TestTheSamplesApply(t *testing.T) {
 			continue
 		}
 		resources = append(resources, filepath.Base(file))
-		var job struct {
+		var object struct {
 			Spec map[string]any `json:"spec"`
 		}
-		if err := yaml.Unmarshal(content, &job); err != nil {
+		if err := yaml.Unmarshal(content, &object); err != nil {
 			t.Fatal(err)
 		}
-		for operation := range job.Spec {
-			used[operation] = true
-		}
-	}
-	for _, operation := range operations {
-		if !used[operation] {
-			t.Errorf("no sample of %s", operation)
+		for field := range object.Spec {
+			used[field] = true
 		}
 	}
 	if got, want := sorted(kustomization.Resources), sorted(resources); !slices.Equal(got, want) {
 		t.Errorf("the kustomization lists %q, the folder holds %q", got, want)
 	}
 
-	applied := env.MustKubectl(t, "apply", "-k", samples)
+	applied := env.MustKubectl(t, "apply", "-k", folder)
 	if got := strings.Count(applied, " created\n"); got != len(resources) {
 		t.Errorf("%d of %d samples are created:\n%s", got, len(resources), applied)
 	}
 	// Applying them again changes nothing: what the API server adds isn't drift.
-	if again := env.MustKubectl(t, "apply", "-k", samples); strings.Count(again, " unchanged\n") != len(resources) {
+	if again := env.MustKubectl(t, "apply", "-k", folder); strings.Count(again, " unchanged\n") != len(resources) {
 		t.Errorf("applied again:\n%s", again)
 	}
 }

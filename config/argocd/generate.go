@@ -1,4 +1,4 @@
-// Command argocd writes actions.yaml, which holds the Lua files of the actions in the one value that argocd-cm takes for
+// Command argocd writes a file for each kind, which holds the Lua files of its actions in the one value that argocd-cm takes for
 // them: kustomize can't put files into a YAML document.
 package main
 
@@ -12,10 +12,11 @@ import (
 
 //go:generate go run .
 
-// actionsFolder is in the form in which Argo CD keeps what it knows of kinds itself.
-const actionsFolder = "resource_customizations/dafty.ai/DaftyJob/actions"
+// settings are the files that are written, by kind.
+var settings = map[string]string{"DaftyAsset": "daftyasset_actions.yaml", "DaftyJob": "daftyjob_actions.yaml"}
 
-const head = "# Generated from " + actionsFolder + " by make generate.\n"
+// folder returns where what Argo CD is to know of a kind is, in the form in which it keeps what it knows of kinds itself.
+func folder(kind string) string { return "resource_customizations/dafty.ai/" + kind }
 
 // actions is the value of resource.customizations.actions.GROUP_KIND.
 type actions struct {
@@ -29,18 +30,21 @@ type definition struct {
 }
 
 func main() {
-	content, err := actionsSetting()
-	if err == nil {
-		err = os.WriteFile("actions.yaml", content, 0o600)
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "config/argocd:", err)
-		os.Exit(1)
+	for kind, file := range settings {
+		content, err := actionsSetting(kind)
+		if err == nil {
+			err = os.WriteFile(file, content, 0o600)
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "config/argocd:", err)
+			os.Exit(1)
+		}
 	}
 }
 
-// actionsSetting makes the content of actions.yaml.
-func actionsSetting() ([]byte, error) {
+// actionsSetting makes the content of a kind's file.
+func actionsSetting(kind string) ([]byte, error) {
+	actionsFolder := folder(kind) + "/actions"
 	discovery, err := os.ReadFile(filepath.Join(actionsFolder, "discovery.lua"))
 	if err != nil {
 		return nil, err
@@ -58,5 +62,5 @@ func actionsSetting() ([]byte, error) {
 		setting.Definitions = append(setting.Definitions, definition{Name: filepath.Base(filepath.Dir(file)), Lua: string(script)})
 	}
 	content, err := yaml.Marshal(setting)
-	return append([]byte(head), content...), err
+	return append([]byte("# Generated from "+actionsFolder+" by make generate.\n"), content...), err
 }

@@ -5,13 +5,11 @@ import (
 	"path/filepath"
 	"testing"
 
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 
 	daftyv1alpha1 "dafty.ai/dafty-operator/api/v1alpha1"
 )
-
-// customizations is where Argo CD's own tests would look. hack/argocd runs what is there by Argo CD's own code.
-const customizations = "resource_customizations/dafty.ai/DaftyJob"
 
 func read(t *testing.T, path ...string) string {
 	t.Helper()
@@ -31,28 +29,33 @@ func unmarshal(t *testing.T, content string, into any) {
 }
 
 // What argocd-cm gets is what hack/argocd tests: every script, and each as it stands in its file.
-func TestTheSettingHoldsTheActions(t *testing.T) {
-	want, err := actionsSetting()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got, err := os.ReadFile("actions.yaml"); err != nil || string(got) != string(want) {
-		t.Errorf("actions.yaml is behind (%v): make generate", err)
-	}
-	var setting actions
-	unmarshal(t, read(t, "actions.yaml"), &setting)
-	if setting.Discovery != read(t, actionsFolder, "discovery.lua") {
-		t.Error("discovery.lua isn't what its file has")
-	}
-	for _, definition := range setting.Definitions {
-		if definition.Lua != read(t, actionsFolder, definition.Name, "action.lua") {
-			t.Errorf("%s isn't what its file has", definition.Name)
+func TestTheSettingsHoldTheActions(t *testing.T) {
+	for kind, file := range settings {
+		want, err := actionsSetting(kind)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := os.ReadFile(file); err != nil || string(got) != string(want) {
+			t.Errorf("%s is behind (%v): make generate", file, err)
+		}
+		var setting actions
+		unmarshal(t, read(t, file), &setting)
+		if setting.Discovery != read(t, folder(kind), "actions", "discovery.lua") {
+			t.Errorf("%s: discovery.lua isn't what its file has", kind)
+		}
+		if len(setting.Definitions) < 3 {
+			t.Errorf("%s has only %d actions", file, len(setting.Definitions))
+		}
+		for _, definition := range setting.Definitions {
+			if definition.Lua != read(t, folder(kind), "actions", definition.Name, "action.lua") {
+				t.Errorf("%s: %s isn't what its file has", kind, definition.Name)
+			}
 		}
 	}
 }
 
-// testedObjects returns the files that the tests of Argo CD's form read, by their paths below customizations.
-func testedObjects(t *testing.T) map[string]bool {
+// testedObjects returns the files that a kind's tests of Argo CD's form read, by their paths below its folder.
+func testedObjects(t *testing.T, kind string) map[string]bool {
 	t.Helper()
 	var ofHealth struct {
 		Tests []struct {
@@ -70,45 +73,55 @@ func testedObjects(t *testing.T) map[string]bool {
 	}
 	// Not strictly: hack/argocd reads all fields.
 	for file, into := range map[string]any{"health_test.yaml": &ofHealth, "actions/action_test.yaml": &ofActions} {
-		if err := yaml.Unmarshal([]byte(read(t, customizations, file)), into); err != nil {
+		if err := yaml.Unmarshal([]byte(read(t, folder(kind), file)), into); err != nil {
 			t.Fatal(err)
 		}
 	}
 	tested := map[string]bool{}
 	for _, test := range ofHealth.Tests {
-		tested["testdata/"+filepath.Base(test.InputPath)] = true
+		tested[test.InputPath] = true
 	}
 	for _, test := range ofActions.DiscoveryTests {
-		tested["actions/"+test.InputPath] = true
+		tested[filepath.Join("actions", test.InputPath)] = true
 	}
 	for _, test := range ofActions.ActionTests {
-		tested["actions/"+test.InputPath], tested["actions/"+test.ExpectedOutputPath] = true, true
+		tested[filepath.Join("actions", test.InputPath)], tested[filepath.Join("actions", test.ExpectedOutputPath)] = true, true
 	}
 	return tested
 }
 
-// Made-up objects must be such as an API server has, and each has to be in a test.
-func TestEveryObjectIsADaftyJobAndTested(t *testing.T) {
-	tested, found := testedObjects(t), 0
-	for _, folder := range []string{"testdata", "actions/testdata"} {
-		entries, err := os.ReadDir(filepath.Join(customizations, folder))
-		if err != nil {
-			t.Fatal(err)
+// Objects must be such as an API server has, and each has to be in a test.
+func TestEveryObjectIsOfItsKindAndTested(t *testing.T) {
+	for kind := range settings {
+		tested, found := testedObjects(t, kind), 0
+		for _, dir := range []string{"testdata", "actions/testdata"} {
+			entries, err := os.ReadDir(filepath.Join(folder(kind), dir))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, entry := range entries {
+				name := dir + "/" + entry.Name()
+				found++
+				if !tested[name] {
+					t.Errorf("no test of %ss reads %s", kind, name)
+				}
+				checkObject(t, kind, name)
+			}
 		}
-		for _, entry := range entries {
-			name := folder + "/" + entry.Name()
-			found++
-			if !tested[name] {
-				t.Errorf("no test reads %s", name)
-			}
-			job := daftyv1alpha1.DaftyJob{}
-			unmarshal(t, read(t, customizations, name), &job)
-			if job.APIVersion != "dafty.ai/v1alpha1" || job.Kind != "DaftyJob" || job.Name == "" || job.Namespace == "" {
-				t.Errorf("%s is no DaftyJob", name)
-			}
+		if found != len(tested) {
+			t.Errorf("%ss: %d objects, and %d are tested", kind, found, len(tested))
 		}
 	}
-	if found != len(tested) {
-		t.Errorf("%d objects, and %d are tested", found, len(tested))
+}
+
+func checkObject(t *testing.T, kind, name string) {
+	t.Helper()
+	var object client.Object = &daftyv1alpha1.DaftyJob{}
+	if kind == "DaftyAsset" {
+		object = &daftyv1alpha1.DaftyAsset{}
+	}
+	unmarshal(t, read(t, folder(kind), name), object)
+	if object.GetObjectKind().GroupVersionKind() != daftyv1alpha1.GroupVersion.WithKind(kind) || object.GetName() == "" || object.GetNamespace() == "" {
+		t.Errorf("%s is no %s", name, kind)
 	}
 }

@@ -1,11 +1,8 @@
 package prometheus_test
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -16,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 
+	"dafty.ai/dafty-operator/internal/test/installtest"
 	"dafty.ai/dafty-operator/internal/test/kubetest"
 	"dafty.ai/dafty-operator/internal/test/operatortest"
 )
@@ -29,13 +27,13 @@ const (
 // One after the other: they are about the one installation a cluster has.
 func TestInstallation(t *testing.T) {
 	env := kubetest.Start(t)
-	installPrometheusOperatorCRDs(t, env)
+	installtest.PrometheusCRDs(t, env)
 	manifests := overlay(t, "")
 	strictly := []string{"--server-side", "--validate=strict"}
 	if _, stderr, err := env.Apply(t, manifests, strictly...); err != nil || stderr != "" {
 		t.Fatalf("%v\n%s", err, stderr)
 	}
-	env.MustKubectl(t, "wait", "--for=condition=Established", "crd/daftyjobs.dafty.ai", "--timeout=60s")
+	env.MustKubectl(t, "wait", "--for=condition=Established", "crd/daftyjobs.dafty.ai", "crd/daftyassets.dafty.ai", "--timeout=60s")
 	fitsTogether(t, manifests, namespace)
 
 	t.Run("what the CRDs don't have is refused", func(t *testing.T) {
@@ -72,33 +70,10 @@ func TestInstallation(t *testing.T) {
 	t.Run("the commands of the runbooks work", func(t *testing.T) { runbooksRun(t, env) })
 }
 
-// installPrometheusOperatorCRDs takes them from the examples of the Prometheus operator's own module.
-func installPrometheusOperatorCRDs(t *testing.T, env *kubetest.Env) {
-	t.Helper()
-	var module struct{ Dir string }
-	downloaded := mustGo(t, "hack/tools/prometheus-operator", "", "mod", "download", "-json", "github.com/prometheus-operator/prometheus-operator")
-	if err := json.Unmarshal([]byte(downloaded), &module); err != nil {
-		t.Fatal(err)
-	}
-	for _, plural := range []string{"servicemonitors", "prometheusrules"} {
-		env.MustKubectl(t, "apply", "--server-side", "-f", filepath.Join(module.Dir, "example", "prometheus-operator-crd", "monitoring.coreos.com_"+plural+".yaml"))
-		env.MustKubectl(t, "wait", "--for=condition=Established", "crd/"+plural+".monitoring.coreos.com", "--timeout=60s")
-	}
-}
-
 // overlay builds config/default with the two components, as a user's kustomization would.
 func overlay(t *testing.T, more string) string {
 	t.Helper()
-	dir := t.TempDir()
-	config, err := filepath.Rel(dir, filepath.Join(root(t), "config")) // kustomize takes no other paths
-	if err != nil {
-		t.Fatal(err)
-	}
-	kustomization := fmt.Sprintf("%sresources: [%[2]s/default]\ncomponents: [%[2]s/prometheus, %[2]s/grafana]\n", more, config)
-	if err := os.WriteFile(filepath.Join(dir, "kustomization.yaml"), []byte(kustomization), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return mustGo(t, "", "", "tool", "-modfile=hack/tools/go.mod", "kustomize", "build", dir)
+	return installtest.Overlay(t, map[string]string{".": more + "resources: [CONFIG/default]\ncomponents: [CONFIG/prometheus, CONFIG/grafana]\n"})
 }
 
 // fitsTogether follows the names from the ServiceMonitor on, and looks for the dashboard.
@@ -220,12 +195,17 @@ func scrapeNewOperator(t *testing.T, env *kubetest.Env) (fresh, busy series) {
 	}
 	fresh = readSeries(t, body)
 	env.MustApply(t, "apiVersion: dafty.ai/v1alpha1\nkind: DaftyJob\nmetadata: {name: later}\nspec: {desiredState: Suspended, imageGenerate: {prompt: A mountain}}\n")
+	env.MustApply(t, "apiVersion: dafty.ai/v1alpha1\nkind: DaftyAsset\nmetadata: {name: later}\n"+
+		"spec: {suspend: true, template: {spec: {imageGenerate: {prompt: A mountain}}}}\n")
 	g.Eventually(func() string {
 		_, body = operatortest.Get(t, "https://"+address+"/metrics", string(secret.Data[corev1.ServiceAccountTokenKey]))
 		return body
 	}).WithTimeout(patience).Should(And(
 		ContainSubstring(`dafty_jobs_unfinished{reason="Suspended"} 1`),
-		ContainSubstring("controller_runtime_reconcile_time_seconds_bucket"), // known once the first reconcile has returned
+		ContainSubstring(`dafty_assets{reason="Suspended"} 1`),
+		// Known once the first reconcile has returned.
+		ContainSubstring(`controller_runtime_reconcile_time_seconds_bucket{controller="dafty-operator"`),
+		ContainSubstring(`controller_runtime_reconcile_time_seconds_bucket{controller="daftyasset"`),
 	))
 	return fresh, readSeries(t, body)
 }

@@ -121,14 +121,14 @@ func runbooksRun(t *testing.T, env *kubetest.Env) {
 						continue // a restart, say, is refused twice in a second
 					}
 					ran[line] = true
-					job := putJob(t, env, line)
+					job, asset := putJob(t, env, line), putAsset(t, env, line)
 					logs := strings.HasPrefix(line, "kubectl logs ")
 					if logs {
 						line, _, _ = strings.Cut(line, " | grep")
 					}
 					cmd := exec.CommandContext(t.Context(), "bash", "-euo", "pipefail", "-c", line)
 					cmd.Env = append(os.Environ(), "KUBECONFIG="+env.Kubeconfig, "PATH="+dir+":"+os.Getenv("PATH"),
-						"NAMESPACE="+env.Namespace, "JOB="+job, "JOB_ID=5f0c4c3e-8b1d-4e43-9d9c-0d7a3a1c2b4f", "DAFTY_API_KEY=not-a-key")
+						"NAMESPACE="+env.Namespace, "JOB="+job, "ASSET="+asset, "JOB_ID=5f0c4c3e-8b1d-4e43-9d9c-0d7a3a1c2b4f", "DAFTY_API_KEY=not-a-key")
 					out, err := cmd.CombinedOutput()
 					empty := len(strings.TrimSpace(string(out))) == 0 || strings.Contains(string(out), "No resources found")
 					if err != nil || empty && !logs && !mayBeEmpty.MatchString(line) {
@@ -149,6 +149,35 @@ func commands(block string) []string {
 		return []string{block}
 	}
 	return strings.Split(strings.TrimSpace(block), "\n")
+}
+
+// putAsset makes a DaftyAsset that reads as a command expects it, where one speaks of DaftyAssets.
+func putAsset(t *testing.T, env *kubetest.Env, command string) (name string) {
+	t.Helper()
+	if !strings.Contains(command, "daftyasset") {
+		return ""
+	}
+	asset := &v1alpha1.DaftyAsset{ObjectMeta: metav1.ObjectMeta{GenerateName: "runbook-", Namespace: env.Namespace}}
+	asset.Spec.Template.Spec.ImageGenerate = &v1alpha1.ImageGenerate{Prompt: "A mountain"}
+	if err := env.Client.Create(t.Context(), asset); err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(command, "-1") {
+		return asset.Name // as it is created
+	}
+	before, now := asset.DeepCopy(), metav1.Now()
+	asset.Status.ObservedGeneration = 1
+	for _, condition := range []string{v1alpha1.ConditionReady, v1alpha1.ConditionStalled} {
+		is := metav1.Condition{Type: condition, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonGenerationFailed, Message: "as a runbook has it", LastTransitionTime: now}
+		if condition == v1alpha1.ConditionReady {
+			is.Status = metav1.ConditionFalse
+		}
+		asset.Status.Conditions = append(asset.Status.Conditions, is)
+	}
+	if err := env.Client.Status().Patch(t.Context(), asset, client.MergeFrom(before)); err != nil {
+		t.Fatal(err)
+	}
+	return asset.Name
 }
 
 // putJob makes a DaftyJob that reads as a command expects it, and the event that one looks for. No operator is there to

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/argoproj/argo-cd/gitops-engine/v3/pkg/diff"
 	"github.com/argoproj/argo-cd/gitops-engine/v3/pkg/health"
@@ -18,11 +19,28 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-const (
-	config         = "../../config/argocd"
-	customizations = config + "/resource_customizations/dafty.ai/DaftyJob"
-	actions        = customizations + "/actions"
-)
+const config = "../../config/argocd"
+
+// kind is a kind that config/argocd teaches Argo CD.
+type kind struct {
+	name string
+	// setting is the file of its actions.
+	setting string
+}
+
+var kinds = []kind{{"DaftyAsset", config + "/daftyasset_actions.yaml"}, {"DaftyJob", config + "/daftyjob_actions.yaml"}}
+
+func (k kind) customizations() string { return config + "/resource_customizations/dafty.ai/" + k.name }
+
+func (k kind) actions() string { return k.customizations() + "/actions" }
+
+// forEachKind runs a test for each kind.
+func forEachKind(t *testing.T, test func(*testing.T, kind)) {
+	t.Helper()
+	for _, k := range kinds {
+		t.Run(k.name, func(t *testing.T) { test(t, k) })
+	}
+}
 
 func read(t *testing.T, path ...string) string {
 	t.Helper()
@@ -50,26 +68,29 @@ func object(t *testing.T, path ...string) *unstructured.Unstructured {
 // vm knows what argocd-cm says, and opens no library to a script.
 func vm(t *testing.T) lua.VM {
 	t.Helper()
-	return lua.VM{ResourceOverrides: map[string]v1alpha1.ResourceOverride{"dafty.ai/DaftyJob": {
-		HealthLua: read(t, customizations, "health.lua"),
-		Actions:   read(t, config, "actions.yaml"),
-	}}}
+	known := map[string]v1alpha1.ResourceOverride{}
+	for _, k := range kinds {
+		known["dafty.ai/"+k.name] = v1alpha1.ResourceOverride{HealthLua: read(t, k.customizations(), "health.lua"), Actions: read(t, k.setting)}
+	}
+	return lua.VM{ResourceOverrides: known}
 }
 
-func TestHealth(t *testing.T) {
+func TestHealth(t *testing.T) { forEachKind(t, testHealth) }
+
+func testHealth(t *testing.T, k kind) {
 	var file struct {
 		Tests []struct {
 			HealthStatus *health.HealthStatus `json:"healthStatus"`
 			InputPath    string               `json:"inputPath"`
 		} `json:"tests"`
 	}
-	unmarshal(t, read(t, customizations, "health_test.yaml"), &file)
+	unmarshal(t, read(t, k.customizations(), "health_test.yaml"), &file)
 	if len(file.Tests) < 18 {
 		t.Errorf("found only %d tests", len(file.Tests))
 	}
 	for _, test := range file.Tests {
 		t.Run(test.InputPath, func(t *testing.T) {
-			job := object(t, customizations, test.InputPath)
+			job := object(t, k.customizations(), test.InputPath)
 			script, openLibs, err := vm(t).GetHealthScript(job)
 			if err != nil || openLibs {
 				t.Fatal(openLibs, err)
@@ -110,20 +131,22 @@ type actionTests struct {
 	} `json:"actionTests"`
 }
 
-func readActionTests(t *testing.T) actionTests {
+func readActionTests(t *testing.T, k kind) actionTests {
 	t.Helper()
 	var file actionTests
-	unmarshal(t, read(t, actions, "action_test.yaml"), &file)
+	unmarshal(t, read(t, k.actions(), "action_test.yaml"), &file)
 	if len(file.DiscoveryTests) < 10 || len(file.ActionTests) < 4 {
 		t.Errorf("found only %d tests of the discovery and %d of actions", len(file.DiscoveryTests), len(file.ActionTests))
 	}
 	return file
 }
 
-func TestActionsOffered(t *testing.T) {
-	for _, test := range readActionTests(t).DiscoveryTests {
+func TestActionsOffered(t *testing.T) { forEachKind(t, testActionsOffered) }
+
+func testActionsOffered(t *testing.T, k kind) {
+	for _, test := range readActionTests(t, k).DiscoveryTests {
 		t.Run(test.InputPath, func(t *testing.T) {
-			job := object(t, actions, test.InputPath)
+			job := object(t, k.actions(), test.InputPath)
 			scripts, err := vm(t).GetResourceActionDiscovery(job)
 			if err != nil {
 				t.Fatal(err)
@@ -143,10 +166,10 @@ func TestActionsOffered(t *testing.T) {
 }
 
 // definitions returns the names of the actions that argocd-cm has.
-func definitions(t *testing.T) []string {
+func definitions(t *testing.T, k kind) []string {
 	t.Helper()
 	var setting v1alpha1.ResourceActions
-	unmarshal(t, read(t, config, "actions.yaml"), &setting)
+	unmarshal(t, read(t, k.setting), &setting)
 	names := make([]string, len(setting.Definitions))
 	for i, definition := range setting.Definitions {
 		names[i] = definition.Name
@@ -154,10 +177,12 @@ func definitions(t *testing.T) []string {
 	return names
 }
 
-// TestEveryActionIsOffered compares what is offered of a new DaftyJob, disabled or not, with what there is.
-func TestEveryActionIsOffered(t *testing.T) {
+// TestEveryActionIsOffered compares what is offered of a new object, disabled or not, with what there is.
+func TestEveryActionIsOffered(t *testing.T) { forEachKind(t, testEveryActionIsOffered) }
+
+func testEveryActionIsOffered(t *testing.T, k kind) {
 	job := &unstructured.Unstructured{Object: map[string]any{
-		"apiVersion": "dafty.ai/v1alpha1", "kind": "DaftyJob", "metadata": map[string]any{}, "spec": map[string]any{},
+		"apiVersion": "dafty.ai/v1alpha1", "kind": k.name, "metadata": map[string]any{}, "spec": map[string]any{},
 	}}
 	scripts, err := vm(t).GetResourceActionDiscovery(job)
 	if err != nil {
@@ -172,17 +197,19 @@ func TestEveryActionIsOffered(t *testing.T) {
 		offered[i] = offer.Name
 	}
 	slices.Sort(offered)
-	if got := slices.Sorted(slices.Values(definitions(t))); !slices.Equal(got, offered) {
+	if got := slices.Sorted(slices.Values(definitions(t, k))); !slices.Equal(got, offered) {
 		t.Errorf("there are the actions %q, and %q are offered", got, offered)
 	}
 }
 
-func TestActions(t *testing.T) {
+func TestActions(t *testing.T) { forEachKind(t, testActions) }
+
+func testActions(t *testing.T, k kind) {
 	var tested []string
-	for _, test := range readActionTests(t).ActionTests {
+	for _, test := range readActionTests(t, k).ActionTests {
 		tested = append(tested, test.Action)
 		t.Run(test.Action+"/"+test.InputPath, func(t *testing.T) {
-			job, want := object(t, actions, test.InputPath), object(t, actions, test.ExpectedOutputPath)
+			job, want := object(t, k.actions(), test.InputPath), object(t, k.actions(), test.ExpectedOutputPath)
 			action, err := vm(t).GetResourceAction(job, test.Action)
 			if err != nil {
 				t.Fatal(err)
@@ -192,7 +219,10 @@ func TestActions(t *testing.T) {
 				t.Fatal(err)
 			}
 			if len(impacted) != 1 || impacted[0].K8SOperation != lua.PatchOperation {
-				t.Fatalf("it gives %+v; want a patch of the DaftyJob", impacted)
+				t.Fatalf("it gives %+v; want a patch of the object", impacted)
+			}
+			if test.Action == "regenerate" {
+				fixTime(t, impacted[0].UnstructuredObj)
 			}
 			result, err := diff.Diff(t.Context(), want, impacted[0].UnstructuredObj)
 			if err != nil {
@@ -205,14 +235,27 @@ func TestActions(t *testing.T) {
 			if got := impacted[0].UnstructuredObj.Object; !equality.Semantic.DeepEqual(got, want.Object) {
 				t.Errorf("got  %v\nwant %v", got, want.Object)
 			}
-			if unchanged := object(t, actions, test.InputPath); equality.Semantic.DeepEqual(want.Object, unchanged.Object) {
+			if unchanged := object(t, k.actions(), test.InputPath); equality.Semantic.DeepEqual(want.Object, unchanged.Object) {
 				t.Errorf("%s of %s changes nothing", test.Action, test.InputPath)
 			}
 		})
 	}
-	for _, name := range definitions(t) {
+	for _, name := range definitions(t, k) {
 		if !slices.Contains(tested, name) {
 			t.Errorf("no test of the action %s", name)
 		}
+	}
+}
+
+// fixTime puts the time of the expected objects in place of the current one, which regenerate has for a revision.
+func fixTime(t *testing.T, object *unstructured.Unstructured) {
+	t.Helper()
+	revision, _, err := unstructured.NestedString(object.Object, "spec", "revision")
+	at, parseErr := time.Parse(time.RFC3339, revision)
+	if err != nil || parseErr != nil || time.Since(at) > time.Minute {
+		t.Errorf("the revision is %q, not the time: %v, %v", revision, err, parseErr)
+	}
+	if err := unstructured.SetNestedField(object.Object, "2026-05-04T09:30:00Z", "spec", "revision"); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -16,6 +16,7 @@ const (
 type memory struct {
 	resident, peak float64 // as the kernel has it
 	heap, stacks   float64 // in use, as Go's runtime says
+	live           float64 // what the last collection left of the heap
 	goroutines     float64
 }
 
@@ -26,6 +27,8 @@ func (o *operator) memory(ctx context.Context) (m memory, err error) {
 	text, err := o.scrape(ctx)
 	value := func(name string) float64 { return parseMetric(text, name)[""] }
 	m.heap, m.stacks, m.goroutines = value("go_memstats_heap_inuse_bytes"), value("go_memstats_stack_inuse_bytes"), value("go_goroutines")
+	// Go collects next when the heap has grown by GOGC percent, of which main.go makes 50.
+	m.live = value("go_memstats_next_gc_bytes") / 1.5
 	return m, err
 }
 

@@ -37,6 +37,8 @@ var scenarios = []scenario{
 	{"throughput", "1,000 keys, 10,000 short jobs, limits lifted, against a bare client", 20 * time.Minute, throughput},
 	{"held-20000", "1,000 keys, 20,000 jobs in flight that don't end", 30 * time.Minute, heldWaits},
 	{"finished-100000", "10,000 live and 100,000 finished DaftyJobs", 40 * time.Minute, finished},
+	{"assets", "1,000 DaftyAssets with 10 changes each, limits lifted", 40 * time.Minute, assets},
+	{"assets-idle", "10,000 DaftyAssets that nobody changes", 25 * time.Minute, assetsIdle},
 	{"restart", "kill -9 with 2,000 in flight on 100 keys", 10 * time.Minute, restart},
 }
 

@@ -13,8 +13,8 @@ import (
 	"dafty.ai/dafty-operator/internal/test/operatortest"
 )
 
-// patience bounds how long the samples take, which is half a minute on an idle machine.
-const patience = 3 * time.Minute
+// patience bounds how long the samples take, which is a minute and a half on an idle machine.
+const patience = 5 * time.Minute
 
 var errInterrupted = errors.New("interrupted before the samples came to their end")
 

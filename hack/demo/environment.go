@@ -34,6 +34,7 @@ type environment struct {
 	cp        *kubetest.ControlPlane
 	operator  *operatortest.Process
 	jobs      *jobTracker
+	assets    assets
 	downloads *downloads
 	stops     []func() error
 }

@@ -97,6 +97,9 @@ func (e *environment) problems() []string {
 			found = append(found, name+": "+problem)
 		}
 	}
+	ofAssets, chargedForAssets := e.problemsOfAssets()
+	found = append(found, ofAssets...)
+	charged += chargedForAssets
 	if charged != len(ledger) {
 		found = append(found, fmt.Sprintf("Dafty made %d jobs that belong to no sample", len(ledger)-charged))
 	}

@@ -86,7 +86,7 @@ func (b *jobTracker) change(to jobState) {
 	b.changed = make(chan struct{})
 	if !b.screen.live && (before.phase != after.phase || before.reason != after.reason) {
 		b.screen.print(strings.TrimRight(fmt.Sprintf("%s %s %s %s %s %s", b.screen.clock(),
-			pad(after.name, 20), pad(after.jobType, 14), pad(after.phase, 10), pad(after.reason, 20), after.detail), " "))
+			pad(after.name, 22), pad(after.jobType, 14), pad(after.phase, 10), pad(after.reason, 20), after.detail), " "))
 	}
 }
 

@@ -14,6 +14,8 @@ func (e *environment) report(samplesTook time.Duration) (problems int) {
 	s, p := e.screen, e.screen.ansi
 	s.print("")
 	s.print(e.costTable()...)
+	s.print("", "The pictures of "+assetsPath+", which changed with their brand's page and back:")
+	s.print(e.assetCosts()...)
 	s.print("")
 	found := e.problems()
 	for _, problem := range found {
@@ -30,11 +32,12 @@ func (e *environment) report(samplesTook time.Duration) (problems int) {
 		place("ledger", e.ledgerURL())
 		s.print("",
 			p.bold("In another terminal"),
-			"  export KUBECONFIG="+e.kubeconfig()+" PATH="+e.bin()+":$PATH",
-			"  kubectl get daftyjobs -o wide",
+			"  export KUBECONFIG="+e.kubeconfig()+" PATH="+e.bin()+":$PATH LEDGER="+e.ledgerURL(),
+			"  kubectl get daftyassets,daftyjobs -o wide",
 			"  kubectl describe daftyjob competitor-parody",
 			"  kubectl describe daftyjob "+sampleHandedOn,
 			"  kubectl delete -k "+filepath.Join(e.root, campaignPath),
+			"  kubectl delete -k "+filepath.Join(e.root, assetsPath),
 			"  kubectl delete -k "+filepath.Join(e.root, samplesPath),
 		)
 	}
@@ -117,7 +120,8 @@ func (e *environment) costSummary(samplesTook time.Duration) string {
 			cancels++
 		}
 	}
-	return fmt.Sprintf("%d jobs in %s, each charged once: %d CU; %d cancels: %d CU given back, %d CU charged; nothing still runs at Dafty",
+	return fmt.Sprintf("%d jobs in %s, each charged once: %d CU; a revert of a change: 0 CU; "+
+		"%d cancels: %d CU given back, %d CU charged; nothing still runs at Dafty",
 		jobs, took(samplesTook), charges, cancels, refunds, cancelCharges)
 }
 

@@ -36,6 +36,7 @@ const (
 type samples struct {
 	apiKey string
 	jobs   map[string]*v1alpha1.DaftyJob
+	assets []string // names of DaftyAssets, in order
 }
 
 func readSamples(root string) (*samples, error) {
@@ -44,7 +45,7 @@ func readSamples(root string) (*samples, error) {
 		return nil, err
 	}
 	all := &samples{apiKey: secret.StringData[v1alpha1.DefaultSecretKey], jobs: map[string]*v1alpha1.DaftyJob{}}
-	for _, dir := range []string{samplesPath, campaignPath} {
+	for _, dir := range []string{samplesPath, campaignPath, assetsPath} {
 		if err := all.read(filepath.Join(root, dir)); err != nil {
 			return nil, err
 		}
@@ -86,6 +87,12 @@ func (s *samples) read(dir string) error {
 				return fmt.Errorf("%s: there is another DaftyJob %s", file, job.Name)
 			}
 			s.jobs[job.Name] = job
+		case "DaftyAsset":
+			asset := &v1alpha1.DaftyAsset{}
+			if err := readYAML(file, asset); err != nil {
+				return err
+			}
+			s.assets = append(s.assets, asset.Name)
 		default:
 			return fmt.Errorf("%s: a %q is nothing that the demo knows", file, kind.Kind)
 		}

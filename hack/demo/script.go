@@ -19,6 +19,7 @@ func (e *environment) playSamples(ctx context.Context) error {
 		func() error { return e.kubectl(ctx, "apply", "-f", secretPath) },
 		func() error { return e.kubectl(ctx, "apply", "-k", samplesPath) },
 		func() error { return e.kubectl(ctx, "apply", "-k", campaignPath) },
+		func() error { return e.kubectl(ctx, "apply", "-k", assetsPath) },
 		func() error { return e.awaitProcessing(ctx, sampleCancelled) },
 		func() error { return e.patch(ctx, sampleCancelled, v1alpha1.DesiredCancelled) },
 		func() error { return e.awaitProcessing(ctx, sampleDeleted) },
@@ -31,6 +32,7 @@ func (e *environment) playSamples(ctx context.Context) error {
 		func() error {
 			return e.kubectl(ctx, "get", "configmap", e.samples.jobs[sampleHandedOn].Spec.ResultConfigMap, "-o", "jsonpath={.data.video_url}")
 		},
+		func() error { return e.playAssets(ctx) },
 	} {
 		if err := act(); err != nil {
 			return fmt.Errorf("%w%s", err, e.describeUnfinished())

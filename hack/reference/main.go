@@ -1,6 +1,6 @@
-// Reference writes docs/reference.md: every field of a DaftyJob with its type, its default and what the API server asks of
-// it, and every constant that users meet, from the CRD and from the comments of the Go types. Run it from the top of the
-// checkout, after the CRD is generated.
+// Reference writes docs/reference.md: every field of each kind with its type, its default and what the API server asks of
+// it, and every constant that users meet, from the CRDs and from the comments of the Go types. Run it from the top of the
+// checkout, after the CRDs are generated.
 package main
 
 import (

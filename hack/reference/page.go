@@ -10,12 +10,9 @@ import (
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 )
 
-// root is the type of a manifest.
-const root = "DaftyJob"
+const head = `# API reference
 
-const head = `# DaftyJob reference
-
-Every field, condition and reason, as the API server and the operator know them. This page is generated from the Go types and the CRD
+Every field, condition and reason, as the API server and the operator know them. This page is generated from the Go types and the CRDs
 by ` + "`make docs`" + `: change those, not this. [daftyjob.md](daftyjob.md) explains the fields with examples, and
 [troubleshooting.md](troubleshooting.md) what to do about each reason.
 
@@ -28,11 +25,17 @@ func generate(checkout string) (string, error) {
 		return "", err
 	}
 	w := &writer{source: s, met: map[string][]*apiextensionsv1.JSONSchemaProps{}}
-	w.meet(root, s.schema)
-
 	var text strings.Builder
 	text.WriteString(head)
-	fmt.Fprintf(&text, "- Types: %s\n", w.links(w.order))
+	for i, kind := range kinds {
+		before := len(w.order)
+		w.meet(kind, s.schemas[kind])
+		shared := ""
+		if i > 0 {
+			shared = "; those that both have are with the other"
+		}
+		fmt.Fprintf(&text, "- Types of a %s: %s%s\n", kind, w.links(w.order[before:]), shared)
+	}
 	var groups []string
 	for _, group := range s.pkg.Consts {
 		groups = append(groups, title(group.Doc))
@@ -47,7 +50,7 @@ func generate(checkout string) (string, error) {
 	return text.String(), nil
 }
 
-// writer walks through the types from the root, and writes about each type where it is first met.
+// writer walks through the types from each kind, and writes about each type where it is first met.
 type writer struct {
 	*source
 	// order of the types, and the places in the schema where each is met.
@@ -97,8 +100,9 @@ func (w *writer) section(text *strings.Builder, name string) {
 	}
 	schema := w.met[name][0]
 	text.WriteString("\n| field | type | default | bounds | what it is |\n|---|---|---|---|---|\n")
-	if name == root {
-		text.WriteString("| `apiVersion` | string | | `dafty.ai/v1alpha1` | The version of this API. |\n| `kind` | string | | `DaftyJob` | The kind of object. |\n")
+	if slices.Contains(kinds, name) {
+		text.WriteString("| `apiVersion` | string | | `dafty.ai/v1alpha1` | The version of this API. |\n")
+		text.WriteString("| `kind` | string | | `" + name + "` | The kind of object. |\n")
 	}
 	for _, each := range w.structs[name] {
 		property, ok := schema.Properties[each.name]
@@ -120,34 +124,6 @@ func (w *writer) section(text *strings.Builder, name string) {
 	}
 }
 
-// rulesOf returns the messages of the rules that a type has at all its places.
-func (w *writer) rulesOf(name string) []string {
-	var common []string
-	for i, place := range w.met[name] {
-		rules := rulesAt(place)
-		if i == 0 {
-			common = rules
-		}
-		common = slices.DeleteFunc(slices.Clone(common), func(message string) bool { return !slices.Contains(rules, message) })
-	}
-	return common
-}
-
-// rulesAt returns the messages of the CEL rules at one place, without duplicates.
-func rulesAt(schema *apiextensionsv1.JSONSchemaProps) []string {
-	var messages []string
-	for _, rule := range schema.XValidations {
-		message := rule.Message
-		if rule.FieldPath != "" {
-			message = "`" + strings.TrimPrefix(rule.FieldPath, ".") + "`: " + message
-		}
-		if !slices.Contains(messages, message) {
-			messages = append(messages, message)
-		}
-	}
-	return messages
-}
-
 func (w *writer) typeOf(each field, schema *apiextensionsv1.JSONSchemaProps) string {
 	list := ""
 	if schema.Items != nil {
@@ -166,49 +142,6 @@ func (w *writer) typeOf(each field, schema *apiextensionsv1.JSONSchemaProps) str
 	return list + schema.Type
 }
 
-func defaultOf(schema *apiextensionsv1.JSONSchemaProps) string {
-	if schema.Default == nil {
-		return ""
-	}
-	return "`" + strings.Trim(string(schema.Default.Raw), `"`) + "`"
-}
-
-// boundsOf returns the bounds of a value, apart from its CEL rules.
-func boundsOf(schema *apiextensionsv1.JSONSchemaProps) []string {
-	var bounds []string
-	if len(schema.Enum) > 0 {
-		values := make([]string, 0, len(schema.Enum))
-		for _, value := range schema.Enum {
-			values = append(values, "`"+strings.Trim(string(value.Raw), `"`)+"`")
-		}
-		bounds = append(bounds, strings.Join(values, ", "))
-	}
-	between := func(least, most, unit string) {
-		switch {
-		case least != "" && most != "":
-			bounds = append(bounds, least+" to "+most+unit)
-		case least != "":
-			bounds = append(bounds, "at least "+least+unit)
-		case most != "":
-			bounds = append(bounds, "at most "+most+unit)
-		}
-	}
-	between(number(schema.Minimum), number(schema.Maximum), "")
-	between(number(schema.MinLength), number(schema.MaxLength), " characters")
-	between(number(schema.MinItems), number(schema.MaxItems), " items")
-	if schema.Pattern != "" {
-		bounds = append(bounds, "`"+schema.Pattern+"`")
-	}
-	return bounds
-}
-
-func number[N int64 | float64](n *N) string {
-	if n == nil {
-		return ""
-	}
-	return fmt.Sprintf("%.0f", float64(*n))
-}
-
 // group writes a table of constants without a type. Reasons have links to what to do about them.
 func (w *writer) group(text *strings.Builder, comment string, all []constant) {
 	_, rest, _ := strings.Cut(strings.TrimSpace(comment), ".")
@@ -218,6 +151,9 @@ func (w *writer) group(text *strings.Builder, comment string, all []constant) {
 	}
 	text.WriteString("\n| name | what it says |\n|---|---|\n")
 	for _, each := range all {
+		if each.says == "" { // told of with the one before
+			continue
+		}
 		shown := "`" + each.value + "`"
 		if strings.HasPrefix(each.name, "Reason") || strings.HasPrefix(each.name, "Event") {
 			shown = "[" + shown + "](troubleshooting.md#" + anchor(each.value) + ")"

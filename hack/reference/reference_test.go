@@ -62,9 +62,21 @@ func TestThePageTellsAll(t *testing.T) {
 			look(path+"[]", schema.Items.Schema)
 		}
 	}
-	look("", s.schema)
-	if fields < 80 || messages < 30 {
-		t.Errorf("the CRD has only %d fields and %d rules", fields, messages)
+	for _, kind := range kinds {
+		fields, messages = 0, 0
+		look("", s.schemas[kind])
+		if fields < 80 || messages < 30 {
+			t.Errorf("a %s has only %d fields and %d rules", kind, fields, messages)
+		}
+		if heading := "\n## " + kind + "\n"; strings.Count(text, heading) != 1 || !strings.Contains(text, "| `kind` | string | | `"+kind+"` |") {
+			t.Errorf("the page has no section of a %s", kind)
+		}
+	}
+	// What both kinds have is told of once.
+	for line := range strings.Lines(text) {
+		if strings.HasPrefix(line, "## ") && strings.Count(text, "\n"+line) != 1 {
+			t.Errorf("the page tells more than once of %s", line)
+		}
 	}
 	for name := range strings.SplitSeq("Reason Event Condition", " ") {
 		found := 0

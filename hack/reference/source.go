@@ -16,12 +16,15 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// source is what the reference is made of: the Go types, for names and constants, and the schema, for what the API server
-// checks.
+// kinds are the types of manifests.
+var kinds = []string{"DaftyJob", "DaftyAsset"}
+
+// source is what the reference is made of: the Go types, for names and constants, and the schema of each kind, for what the
+// API server checks.
 type source struct {
 	structs map[string][]field
 	pkg     *doc.Package
-	schema  *apiextensionsv1.JSONSchemaProps
+	schemas map[string]*apiextensionsv1.JSONSchemaProps
 }
 
 // field is a field of a struct.
@@ -33,20 +36,13 @@ type field struct {
 
 // read reads the source of a checkout.
 func read(root string) (*source, error) {
-	crd := &apiextensionsv1.CustomResourceDefinition{}
-	path := filepath.Join(root, "config", "crd", "bases", "dafty.ai_daftyjobs.yaml")
-	switch raw, err := os.ReadFile(path); {
-	case err != nil:
-		return nil, err
-	default:
-		if err := yaml.UnmarshalStrict(raw, crd); err != nil {
-			return nil, fmt.Errorf("%s: %w", path, err)
+	s := &source{structs: map[string][]field{}, schemas: map[string]*apiextensionsv1.JSONSchemaProps{}}
+	for _, kind := range kinds {
+		var err error
+		if s.schemas[kind], err = readSchema(root, kind); err != nil {
+			return nil, err
 		}
 	}
-	if len(crd.Spec.Versions) != 1 {
-		return nil, fmt.Errorf("%s has %d versions, where this program knows how to tell of one", path, len(crd.Spec.Versions))
-	}
-
 	files := token.NewFileSet()
 	paths, err := filepath.Glob(filepath.Join(root, "api", "v1alpha1", "*.go"))
 	if err != nil {
@@ -63,7 +59,6 @@ func read(root string) (*source, error) {
 		}
 		parsed = append(parsed, file)
 	}
-	s := &source{structs: map[string][]field{}, schema: crd.Spec.Versions[0].Schema.OpenAPIV3Schema}
 	for _, file := range parsed {
 		for name, object := range structsOf(file) {
 			s.structs[name] = fieldsOf(object)
@@ -71,6 +66,23 @@ func read(root string) (*source, error) {
 	}
 	s.pkg, err = doc.NewFromFiles(files, parsed, "dafty.ai/dafty-operator/api/v1alpha1", doc.PreserveAST)
 	return s, err
+}
+
+// readSchema returns the schema of a kind, from its CRD.
+func readSchema(root, kind string) (*apiextensionsv1.JSONSchemaProps, error) {
+	path := filepath.Join(root, "config", "crd", "bases", "dafty.ai_"+strings.ToLower(kind)+"s.yaml")
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	crd := &apiextensionsv1.CustomResourceDefinition{}
+	if err := yaml.UnmarshalStrict(raw, crd); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	if len(crd.Spec.Versions) != 1 {
+		return nil, fmt.Errorf("%s has %d versions, where this program knows how to tell of one", path, len(crd.Spec.Versions))
+	}
+	return crd.Spec.Versions[0].Schema.OpenAPIV3Schema, nil
 }
 
 func structsOf(file *ast.File) map[string]*ast.StructType {

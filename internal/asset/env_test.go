@@ -24,6 +24,7 @@ type env struct {
 	asset    *v1alpha1.DaftyAsset
 	jobs     []*v1alpha1.DaftyJob
 	upstream map[string]*v1alpha1.DaftyAsset
+	cycle    string
 	known    asset.Known
 	// objects counts the DaftyJobs that were ever created, submissions what was sent to Dafty.
 	objects     int
@@ -72,6 +73,24 @@ func (e *env) prompt(to string) {
 	e.edit(func(spec *v1alpha1.DaftyAssetSpec) { spec.Template.Spec.ImageGenerate.Prompt = v1alpha1.Prompt(to) })
 }
 
+// follows has the asset be in the style that another asset keeps, which Dafty made as a job.
+func (e *env) follows(name, jobID string) {
+	e.edit(func(spec *v1alpha1.DaftyAssetSpec) {
+		spec.Template.Spec.ImageGenerate.Style = &v1alpha1.StyleSource{AssetRef: &v1alpha1.StyleAssetReference{Name: name}}
+	})
+	e.upstream[name] = upstreamOf(name, jobID)
+}
+
+// upstreamOf is an asset that is Ready with the style that a job made.
+func upstreamOf(name, jobID string) *v1alpha1.DaftyAsset {
+	up := &v1alpha1.DaftyAsset{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: name, Generation: 1}}
+	up.Status.ObservedGeneration = 1
+	up.Status.Current = &v1alpha1.AssetResult{JobName: name + "-1", Hash: "1", JobID: jobID,
+		Result: &v1alpha1.JobResult{Primary: "style-" + jobID, Style: &v1alpha1.Style{ID: "style-" + jobID}}}
+	meta.SetStatusCondition(&up.Status.Conditions, metav1.Condition{Type: v1alpha1.ConditionReady, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonCompleted})
+	return up
+}
+
 // reconcile decides and acts until nothing changes any more.
 func (e *env) reconcile() asset.Decision {
 	e.t.Helper()
@@ -91,7 +110,7 @@ func (e *env) once() asset.Decision {
 	e.t.Helper()
 	known := e.known
 	for range 10 {
-		in := asset.Snapshot{Asset: e.asset.DeepCopy(), Upstream: e.upstream, Now: e.now, Known: known}
+		in := asset.Snapshot{Asset: e.asset.DeepCopy(), Upstream: e.upstream, Cycle: e.cycle, Now: e.now, Known: known}
 		for _, job := range e.jobs {
 			if metav1.IsControlledBy(job, e.asset) {
 				in.Jobs = append(in.Jobs, job.DeepCopy())

@@ -66,8 +66,12 @@ func TestRevertIsFree(t *testing.T) {
 	e.run()
 	e.prompt("B")
 	e.run()
+	clear(e.writes)
 	e.prompt("A")
 	e.expect("Completed: current A history B jobs A B")
+	if e.writes["status"] != 1 || e.writes["metadata"] != 1 || len(e.writes) != 2 {
+		t.Errorf("a revert takes these writes: %v", e.writes)
+	}
 	e.prompt("B")
 	e.expect("Completed: current B history A jobs A B")
 	e.expectPaid("A", "B")
@@ -264,8 +268,11 @@ func TestDeletedWhileItIsMade(t *testing.T) {
 	e.run()
 	e.expect("JobDeleted: current A pending B jobs A")
 	command := e.ready().Message
-	revision := command[strings.Index(command, "after-"):]
-	e.edit(func(spec *v1alpha1.DaftyAssetSpec) { spec.Revision = revision[:len("after-")+10] })
+	_, hash, found := strings.Cut(command, "after-")
+	if !found {
+		t.Fatalf("no command has it made: %s", command)
+	}
+	e.edit(func(spec *v1alpha1.DaftyAssetSpec) { spec.Revision = "after-" + hash[:10] })
 	e.run()
 	e.expect("Completed: current B history A jobs A B")
 	e.expectPaid("A", "B", "B")

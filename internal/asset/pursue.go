@@ -16,11 +16,11 @@ func (d *decider) pursue() verdict {
 	case w == nil:
 		return *d.obstacle
 	case c != nil && c.Hash == w.hash && c.Result != nil:
-		return ready(fmt.Sprintf("the result is that of DaftyJob %q", c.JobName))
+		return isReady(c)
 	case d.remembers(w.hash):
 		// Back to what was made before: it costs nothing.
 		d.promote(*d.inHistory(w.hash))
-		return ready(fmt.Sprintf("the result is that of DaftyJob %q again", d.status.Current.JobName))
+		return isReady(d.status.Current)
 	case c != nil && c.Hash == w.hash:
 		return d.fetching()
 	case d.status.Pending != nil && d.status.Pending.Hash == w.hash:

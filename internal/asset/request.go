@@ -100,7 +100,7 @@ func (d *decider) settling() time.Duration {
 func (d *decider) resolve() (*request, *verdict) {
 	spec := &d.Asset.Spec
 	if d.Cycle != "" {
-		return nil, obstacle(stalled(v1alpha1.ReasonDependencyCycle, "these refer to each other: "+d.Cycle+
+		return nil, obstacle(stalled(v1alpha1.ReasonDependencyCycle, d.Cycle+
 			"; change one of them, or delete it. Nothing is made meanwhile"))
 	}
 	sources := lifecycle.AssetSources(&spec.Template.Spec)
@@ -147,7 +147,7 @@ func (d *decider) resolveSource(s lifecycle.AssetSource) (v1alpha1.Input, *verdi
 	case up == nil:
 		return v1alpha1.Input{}, obstacle(inProgress(v1alpha1.ReasonWaitingForDependency,
 			fmt.Sprintf("%s refers to DaftyAsset %q, which isn't there; it goes on once that one is created and Ready", field, s.Name)))
-	case !Ready(up):
+	case !lifecycle.AssetReady(up):
 		return v1alpha1.Input{}, obstacle(inProgress(v1alpha1.ReasonWaitingForDependency,
 			fmt.Sprintf("%s waits for DaftyAsset %q, which isn't Ready%s", field, s.Name, describeReady(up))))
 	}
@@ -157,12 +157,6 @@ func (d *decider) resolveSource(s lifecycle.AssetSource) (v1alpha1.Input, *verdi
 			fmt.Sprintf("%s refers to DaftyAsset %q, but %s; correct one of them", field, s.Name, problem)))
 	}
 	return in, nil
-}
-
-// Ready reports whether an asset has the result of its newest spec.
-func Ready(asset *v1alpha1.DaftyAsset) bool {
-	return asset.Status.ObservedGeneration == asset.Generation && asset.Status.Current != nil && asset.Status.Current.Result != nil &&
-		meta.IsStatusConditionTrue(asset.Status.Conditions, v1alpha1.ConditionReady)
 }
 
 func describeReady(asset *v1alpha1.DaftyAsset) string {

@@ -70,13 +70,6 @@ type Decision struct {
 	Changed bool
 }
 
-// requeueBy has the next decision made after a time at the latest.
-func (d *Decision) requeueBy(after time.Duration) {
-	if after > 0 && (d.After == 0 || d.After > after) {
-		d.After = after
-	}
-}
-
 // Step is something to do. The types below are all there are.
 type Step interface{ step() }
 

@@ -88,7 +88,7 @@ func (d *decider) tidy() {
 			a.CreationTimestamp.Compare(b.CreationTimestamp.Time),
 			cmp.Compare(a.Name, b.Name))
 	})
-	for i := 0; i < len(finished)-d.historyLimit(); i++ {
+	for i := range max(0, len(finished)-d.historyLimit()) {
 		if !d.remembers(hashFrom(finished[i])) {
 			d.steps = append(d.steps, DeleteJob{Job: finished[i]})
 		}

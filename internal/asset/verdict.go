@@ -37,9 +37,9 @@ func heldBack(reason, message string) verdict {
 	return verdict{ready: metav1.ConditionFalse, reason: reason, message: message}
 }
 
-// ready returns the verdict on the result of the newest spec.
-func ready(message string) verdict {
-	return verdict{ready: metav1.ConditionTrue, reason: v1alpha1.ReasonCompleted, message: message}
+// isReady returns the verdict on the result of the newest spec.
+func isReady(current *v1alpha1.AssetResult) verdict {
+	return verdict{ready: metav1.ConditionTrue, reason: v1alpha1.ReasonCompleted, message: fmt.Sprintf("the result is that of DaftyJob %q", current.JobName)}
 }
 
 // quietReasons are the reasons of a DaftyJob that is being made as it should: an asset doesn't follow each with a write.
@@ -55,6 +55,9 @@ var quietReasons = []string{
 	v1alpha1.ReasonCompleted,
 }
 
+// Mirrors reports whether an asset whose DaftyJob waits for this reason says so itself.
+func Mirrors(reason string) bool { return !slices.Contains(quietReasons, reason) }
+
 // warningReasons warn although the asset goes on by itself.
 var warningReasons = []string{v1alpha1.ReasonAPIUnavailable, v1alpha1.ReasonUsageLimitExceeded, v1alpha1.ReasonWaitingForCredentials}
 
@@ -68,7 +71,7 @@ func (d *decider) mirror(job *v1alpha1.DaftyJob) verdict {
 			"kubectl annotate --overwrite -n %s daftyasset %s %s=%s", job.Name, d.Asset.Namespace, d.Asset.Name, v1alpha1.ApprovedAnnotation, hashFrom(job)))
 	case waits:
 		return heldBack(v1alpha1.ReasonSuspended, fmt.Sprintf("DaftyJob %q is suspended; set its spec.desiredState to Completed to submit it", job.Name))
-	case of == nil || slices.Contains(quietReasons, of.Reason):
+	case of == nil || !Mirrors(of.Reason):
 		return inProgress(v1alpha1.ReasonProgressing, fmt.Sprintf("DaftyJob %q is making the result", job.Name))
 	case meta.IsStatusConditionTrue(job.Status.Conditions, v1alpha1.ConditionStalled):
 		return stalled(of.Reason, fmt.Sprintf("DaftyJob %q: %s", job.Name, of.Message))

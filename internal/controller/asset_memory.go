@@ -68,10 +68,12 @@ func (m *assetMemory) of(name types.NamespacedName) *rememberedAsset {
 func (m *assetMemory) known(read *v1alpha1.DaftyAsset, now time.Time) (known asset.Known) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	kept := m.of(client.ObjectKeyFromObject(read))
-	if kept.uid != read.UID {
-		*kept = rememberedAsset{uid: read.UID}
+	name := client.ObjectKeyFromObject(read)
+	kept := m.of(name)
+	if kept.uid != "" && kept.uid != read.UID {
+		*kept = rememberedAsset{}
 	}
+	kept.uid = read.UID
 	if kept.generation != read.Generation {
 		kept.since = time.Time{}
 		if read.Status.ObservedGeneration != read.Generation {
@@ -86,14 +88,25 @@ func (m *assetMemory) known(read *v1alpha1.DaftyAsset, now time.Time) (known ass
 	}
 	// Where status can be written, that it couldn't be isn't true any more.
 	known.SpecSince, known.Annotated, known.Refused = kept.since, kept.annotation, kept.refusals[stepWrite].message
+	if read.Status.ObservedGeneration == read.Generation && kept.idle() {
+		delete(m.assets, name) // as most are, most of the time
+	}
 	return known
+}
+
+// idle reports whether nothing is remembered that status, once it is of the newest spec, doesn't tell.
+func (a *rememberedAsset) idle() bool {
+	return a.since.IsZero() && a.annotation == "" && len(a.refusals)+len(a.made)+len(a.gone) == 0
 }
 
 // correct returns the DaftyJobs of an asset as they are, where the cache may be behind what this process has done.
 func (m *assetMemory) correct(name types.NamespacedName, cached []*v1alpha1.DaftyJob, now time.Time) []*v1alpha1.DaftyJob {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	kept := m.of(name)
+	kept := m.assets[name]
+	if kept == nil {
+		return cached
+	}
 	var jobs []*v1alpha1.DaftyJob
 	for _, job := range cached {
 		delete(kept.made, job.UID)
@@ -116,11 +129,20 @@ func (m *assetMemory) correct(name types.NamespacedName, cached []*v1alpha1.Daft
 	return jobs
 }
 
+// maker returns what is kept of the asset that made a DaftyJob. It is called with the lock held.
+func (m *assetMemory) maker(job *v1alpha1.DaftyJob) *rememberedAsset {
+	owner, uid, _ := lifecycle.MadeBy(job)
+	kept := m.of(types.NamespacedName{Namespace: job.Namespace, Name: owner})
+	if kept.uid == "" {
+		kept.uid = uid
+	}
+	return kept
+}
+
 func (m *assetMemory) created(job *v1alpha1.DaftyJob, now time.Time) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	owner, _, _ := lifecycle.MadeBy(job)
-	kept := m.of(types.NamespacedName{Namespace: job.Namespace, Name: owner})
+	kept := m.maker(job)
 	if kept.made == nil {
 		kept.made = map[types.UID]madeJob{}
 	}
@@ -130,8 +152,7 @@ func (m *assetMemory) created(job *v1alpha1.DaftyJob, now time.Time) {
 func (m *assetMemory) deleted(job *v1alpha1.DaftyJob, now time.Time) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	owner, _, _ := lifecycle.MadeBy(job)
-	kept := m.of(types.NamespacedName{Namespace: job.Namespace, Name: owner})
+	kept := m.maker(job)
 	if kept.gone == nil {
 		kept.gone = map[types.UID]time.Time{}
 	}
@@ -166,7 +187,9 @@ func (m *assetMemory) refused(name types.NamespacedName, kind assetWrite, messag
 func (m *assetMemory) taken(name types.NamespacedName, kind assetWrite) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	delete(m.of(name).refusals, kind)
+	if kept := m.assets[name]; kept != nil {
+		delete(kept.refusals, kind)
+	}
 }
 
 func (m *assetMemory) forget(name types.NamespacedName) {

@@ -144,6 +144,7 @@ func (r *AssetReconciler) resultOwner(of *v1alpha1.DaftyAsset) resultmap.Owner {
 		Kind:          asset.Kind,
 		ConfigMap:     of.Spec.ResultConfigMap,
 		Metadata:      of.Spec.ResultConfigMapMetadata,
+		ManyJobs:      true,
 		StoredIn:      of.Status.ResultConfigMap,
 		StoredVersion: of.Status.ResultConfigMapVersion,
 		Exists: func(ctx context.Context) (bool, error) {

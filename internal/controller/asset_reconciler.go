@@ -83,10 +83,11 @@ func (r *AssetReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl
 			}
 			continue
 		}
+		before := s.Asset.Status
 		if err := r.persistAsset(ctx, s, decision); err != nil {
 			return r.unwrittenAsset(ctx, s, statusWrite, err)
 		}
-		r.tellAsset(ctx, s, decision)
+		r.tellAsset(ctx, s, &before, decision)
 		result := ctrl.Result{RequeueAfter: decision.After}
 		taken := failed == nil
 		for _, step := range decision.Steps {
@@ -188,13 +189,7 @@ func (r *AssetReconciler) takeUp(ctx context.Context, s *asset.Snapshot, name st
 func (r *AssetReconciler) takeAssetStep(ctx context.Context, s *asset.Snapshot, step asset.Step) error {
 	switch step := step.(type) {
 	case asset.CallOff:
-		return r.patchJob(ctx, step.Job, func(job *v1alpha1.DaftyJob) {
-			job.Spec.DesiredState = v1alpha1.DesiredCancelled
-			if job.Annotations == nil {
-				job.Annotations = map[string]string{}
-			}
-			job.Annotations[v1alpha1.OvertakenAnnotation] = v1alpha1.OvertakenValue
-		})
+		return r.callOff(ctx, step.Job)
 	case asset.ReleaseJob:
 		return r.patchJob(ctx, step.Job, func(job *v1alpha1.DaftyJob) { job.Spec.DesiredState = v1alpha1.DesiredCompleted })
 	case asset.UpdateJob:
@@ -207,16 +202,6 @@ func (r *AssetReconciler) takeAssetStep(ctx context.Context, s *asset.Snapshot, 
 	return nil
 }
 
-// patchJob writes a change of a DaftyJob, if that is still as it was read.
-func (r *AssetReconciler) patchJob(ctx context.Context, read *v1alpha1.DaftyJob, change func(*v1alpha1.DaftyJob)) error {
-	job := read.DeepCopy()
-	change(job)
-	if err := r.Patch(ctx, job, client.MergeFromWithOptions(read, client.MergeFromWithOptimisticLock{})); err != nil {
-		return fmt.Errorf("changing DaftyJob %q: %w", job.Name, err)
-	}
-	return nil
-}
-
 // deleteJob deletes a DaftyJob that has finished, if that is still as it was read.
 func (r *AssetReconciler) deleteJob(ctx context.Context, s *asset.Snapshot, job *v1alpha1.DaftyJob) error {
 	err := r.Delete(ctx, job, client.Preconditions{UID: &job.UID, ResourceVersion: &job.ResourceVersion})
@@ -225,24 +210,5 @@ func (r *AssetReconciler) deleteJob(ctx context.Context, s *asset.Snapshot, job 
 	}
 	r.memory.deleted(job, r.Clock.Now())
 	s.Jobs = without(s.Jobs, job.UID)
-	return nil
-}
-
-// annotateAsset writes the annotation that names the current result.
-func (r *AssetReconciler) annotateAsset(ctx context.Context, of *v1alpha1.DaftyAsset, value string) error {
-	base := of.DeepCopy()
-	if value == "" {
-		delete(of.Annotations, v1alpha1.CurrentAnnotation)
-	} else {
-		if of.Annotations == nil {
-			of.Annotations = map[string]string{}
-		}
-		of.Annotations[v1alpha1.CurrentAnnotation] = value
-	}
-	if err := r.Patch(ctx, of, client.MergeFromWithOptions(base, client.MergeFromWithOptimisticLock{})); err != nil {
-		return fmt.Errorf("writing the annotation %s: %w", v1alpha1.CurrentAnnotation, err)
-	}
-	r.writes.record(of, r.Clock.Now())
-	r.memory.annotated(client.ObjectKeyFromObject(of), value)
 	return nil
 }

@@ -3,6 +3,7 @@ package controller
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -14,6 +15,7 @@ import (
 	"dafty.ai/dafty-operator/internal/apierror"
 	"dafty.ai/dafty-operator/internal/asset"
 	"dafty.ai/dafty-operator/internal/lifecycle"
+	"dafty.ai/dafty-operator/internal/metrics"
 )
 
 // persistAsset writes what changed of the status, if the object is still as it was read.
@@ -46,8 +48,16 @@ func (r *AssetReconciler) unwrittenAsset(ctx context.Context, s *asset.Snapshot,
 	return ctrl.Result{}, err
 }
 
-// tellAsset makes a decision's news events and lines of the log.
-func (r *AssetReconciler) tellAsset(ctx context.Context, s *asset.Snapshot, decision asset.Decision) {
+// tellAsset makes a decision's news events and lines of the log, and counts a result that has become current.
+func (r *AssetReconciler) tellAsset(ctx context.Context, s *asset.Snapshot, before *v1alpha1.DaftyAssetStatus, decision asset.Decision) {
+	if decision.Changed {
+		i := slices.IndexFunc(s.Jobs, func(job *v1alpha1.DaftyJob) bool { return job.Name == decision.Status.Current.JobName })
+		var of *v1alpha1.DaftyJob
+		if i >= 0 {
+			of = s.Jobs[i]
+		}
+		metrics.RecordAssetChange(before, &decision.Status, of, s.Now)
+	}
 	for _, event := range decision.Events {
 		r.tellEvent(ctx, s.Asset, event)
 	}
@@ -56,4 +66,48 @@ func (r *AssetReconciler) tellAsset(ctx context.Context, s *asset.Snapshot, deci
 func (r *AssetReconciler) tellEvent(ctx context.Context, of *v1alpha1.DaftyAsset, event lifecycle.Event) {
 	emitEvent(r.Recorder, of, &event, "Reconcile")
 	log.FromContext(ctx).Info(event.Message, "reason", event.Reason)
+}
+
+// callOff has a DaftyJob cancelled, and marks it as called off by the asset.
+func (r *AssetReconciler) callOff(ctx context.Context, job *v1alpha1.DaftyJob) error {
+	err := r.patchJob(ctx, job, func(job *v1alpha1.DaftyJob) {
+		job.Spec.DesiredState = v1alpha1.DesiredCancelled
+		if job.Annotations == nil {
+			job.Annotations = map[string]string{}
+		}
+		job.Annotations[v1alpha1.OvertakenAnnotation] = v1alpha1.OvertakenValue
+	})
+	if err == nil {
+		metrics.RecordOvertaken()
+	}
+	return err
+}
+
+// patchJob writes a change of a DaftyJob, if that is still as it was read.
+func (r *AssetReconciler) patchJob(ctx context.Context, read *v1alpha1.DaftyJob, change func(*v1alpha1.DaftyJob)) error {
+	job := read.DeepCopy()
+	change(job)
+	if err := r.Patch(ctx, job, client.MergeFromWithOptions(read, client.MergeFromWithOptimisticLock{})); err != nil {
+		return fmt.Errorf("changing DaftyJob %q: %w", job.Name, err)
+	}
+	return nil
+}
+
+// annotateAsset writes the annotation that names the current result.
+func (r *AssetReconciler) annotateAsset(ctx context.Context, of *v1alpha1.DaftyAsset, value string) error {
+	base := of.DeepCopy()
+	if value == "" {
+		delete(of.Annotations, v1alpha1.CurrentAnnotation)
+	} else {
+		if of.Annotations == nil {
+			of.Annotations = map[string]string{}
+		}
+		of.Annotations[v1alpha1.CurrentAnnotation] = value
+	}
+	if err := r.Patch(ctx, of, client.MergeFromWithOptions(base, client.MergeFromWithOptimisticLock{})); err != nil {
+		return fmt.Errorf("writing the annotation %s: %w", v1alpha1.CurrentAnnotation, err)
+	}
+	r.writes.record(of, r.Clock.Now())
+	r.memory.annotated(client.ObjectKeyFromObject(of), value)
+	return nil
 }

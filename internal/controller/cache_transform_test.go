@@ -75,6 +75,31 @@ func TestLean(t *testing.T) {
 	}
 }
 
+// So it is of a DaftyAsset, and its spec stays.
+func TestLeanAssets(t *testing.T) {
+	whole := &v1alpha1.DaftyAsset{ObjectMeta: metav1.ObjectMeta{
+		Name: "hero", ResourceVersion: "7", ManagedFields: []metav1.ManagedFieldsEntry{{Manager: "kubectl"}},
+		Annotations: map[string]string{"kubectl.kubernetes.io/last-applied-configuration": "{…}", "mine": "kept"},
+	}}
+	whole.Spec.Template.Spec.ImageGenerate = &v1alpha1.ImageGenerate{Prompt: "A long prompt"}
+	whole.Status.Current = &v1alpha1.AssetResult{JobName: "hero-1"}
+	want := whole.DeepCopy()
+	want.ManagedFields, want.Annotations = nil, map[string]string{"mine": "kept"}
+	for object, options := range controller.ByObject(true) {
+		if _, ok := object.(*v1alpha1.DaftyAsset); !ok {
+			continue
+		}
+		if got, err := options.Transform(whole); err != nil || !equality.Semantic.DeepEqual(got, want) {
+			t.Errorf("kept is %+v, %v", got, err)
+		}
+		if tombstone, err := options.Transform("anything"); err != nil || tombstone != "anything" {
+			t.Errorf("what isn't a DaftyAsset became %v, %v", tombstone, err)
+		}
+		return
+	}
+	t.Error("DaftyAssets are kept whole")
+}
+
 // Of a result's ConfigMap, little more is kept in memory than which it is, in which version, and whose.
 func TestLeanResults(t *testing.T) {
 	for object, options := range controller.ByObject(true) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -23,6 +24,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/resourceversion"
 	apiwatch "k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -78,6 +80,8 @@ type world struct {
 	sim   *daftysim.Server
 	stop  func()
 	extra func(*controller.Reconciler)
+	// assetsByHand has nobody look after DaftyAssets but the test.
+	assetsByHand bool
 	// setBack is set by a test that takes an end back.
 	setBack bool
 	// url is where the operator looks for Dafty.
@@ -105,6 +109,25 @@ func newWorldWithoutSecret(t *testing.T, opts daftysim.Options) *world {
 
 func newWorldIn(t *testing.T, env *kubetest.Env, opts daftysim.Options) *world {
 	t.Helper()
+	w := prepareWorld(t, env, opts)
+	w.startOperator()
+	return w
+}
+
+// newWorldOfAssetsByHand starts a world whose DaftyAssets are looked after by the test.
+func newWorldOfAssetsByHand(t *testing.T, opts daftysim.Options) *world {
+	t.Helper()
+	t.Parallel()
+	w := prepareWorld(t, kubetest.Start(t), opts)
+	w.assetsByHand = true
+	w.startOperator()
+	w.putSecret(apiKey)
+	return w
+}
+
+// prepareWorld makes all but the operator.
+func prepareWorld(t *testing.T, env *kubetest.Env, opts daftysim.Options) *world {
+	t.Helper()
 	opts.Accounts = append(opts.Accounts, daftysim.Account{
 		Name: accountName, APIKeys: []string{apiKey},
 		Images: []daftysim.Image{{ID: knownImage}}, Styles: []daftysim.Style{{ID: knownStyle}},
@@ -121,7 +144,6 @@ func newWorldIn(t *testing.T, env *kubetest.Env, opts daftysim.Options) *world {
 	t.Cleanup(w.sim.Close)
 	t.Cleanup(w.judge)
 	w.watch()
-	w.startOperator()
 	return w
 }
 
@@ -129,11 +151,13 @@ func newWorldIn(t *testing.T, env *kubetest.Env, opts daftysim.Options) *world {
 func (w *world) startOperator() {
 	w.t.Helper()
 	mgr, err := ctrl.NewManager(w.Config, ctrl.Options{
-		Scheme:     kubetest.Scheme,
-		Client:     client.Options{Cache: &client.CacheOptions{DisableFor: controller.ReadLive}},
-		Cache:      cache.Options{DefaultNamespaces: map[string]cache.Config{w.Namespace: {}}, ByObject: controller.ByObject(true)},
-		Metrics:    metricsserver.Options{BindAddress: "0"},
-		Controller: config.Controller{SkipNameValidation: new(true)},
+		Scheme: kubetest.Scheme,
+		// What kinds there are is the same for all operators of the control plane, and asked of it once.
+		MapperProvider: func(*rest.Config, *http.Client) (meta.RESTMapper, error) { return w.Client.RESTMapper(), nil },
+		Client:         client.Options{Cache: &client.CacheOptions{DisableFor: controller.ReadLive}},
+		Cache:          cache.Options{DefaultNamespaces: map[string]cache.Config{w.Namespace: {}}, ByObject: controller.ByObject(true)},
+		Metrics:        metricsserver.Options{BindAddress: "0"},
+		Controller:     config.Controller{SkipNameValidation: new(true)},
 	})
 	w.Expect(err).NotTo(HaveOccurred())
 	ctx, cancel := context.WithCancel(context.Background())
@@ -155,7 +179,7 @@ func (w *world) startOperator() {
 		w.extra(reconciler)
 	}
 	w.Expect(reconciler.SetupWithManager(ctx, mgr, wakeups, 4)).To(Succeed())
-	if reconciler.WithAssets {
+	if reconciler.WithAssets && !w.assetsByHand {
 		assets := &controller.AssetReconciler{Client: reconciler.Client, Live: reconciler.Live, Recorder: reconciler.Recorder, Clock: reconciler.Clock}
 		w.Expect(assets.SetupWithManager(ctx, mgr, 4)).To(Succeed())
 	}
@@ -251,7 +275,7 @@ func (w *world) judge() {
 			}
 		}
 	}
-	if strings.Contains(logged.String(), apiKey) {
+	if logged.Contains(apiKey) {
 		t.Error("the API key is in the log")
 	}
 	for _, event := range w.events() {

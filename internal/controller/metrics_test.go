@@ -137,3 +137,34 @@ func TestMetricsOfACancel(t *testing.T) {
 		HaveKeyWithValue(`dafty_end_to_status_seconds_count`, BeEquivalentTo(1)),
 	))
 }
+
+// A change of an asset, one that is overtaken, and one that is taken back.
+func TestMetricsOfAssets(t *testing.T) {
+	w := newWorldIn(t, kubetest.Start(t), daftysim.Options{PendingFor: daftysim.Fixed(time.Second)})
+	w.putSecret(apiKey)
+	before := metricstest.Read(t, metrics.Registry)
+	w.applyAsset("hero", aHero("a mountain"))
+	w.eventuallyAsset("hero", v1alpha1.ReasonCompleted)
+	w.applyAsset("hero", aHero("a lake"))
+	w.submitted(w.eventuallyAsset("hero", v1alpha1.ReasonProgressing).Status.Pending.JobName)
+	w.applyAsset("hero", aHero("a river"))
+	w.eventuallyAsset("hero", v1alpha1.ReasonCompleted)
+	w.applyAsset("hero", aHero("a mountain"))
+	w.eventuallyAsset("hero", v1alpha1.ReasonCompleted)
+	w.Eventually(func() map[string]float64 { return metricstest.Read(t, metrics.Registry).Since(before) }).WithTimeout(patience).Should(SatisfyAll(
+		HaveKeyWithValue(`dafty_asset_changes_total{how="made"}`, BeEquivalentTo(2)),
+		HaveKeyWithValue(`dafty_asset_changes_total{how="reverted"}`, BeEquivalentTo(1)),
+		HaveKeyWithValue(`dafty_asset_change_seconds_count`, BeEquivalentTo(2)),
+		HaveKeyWithValue(`dafty_asset_jobs_overtaken_total`, BeEquivalentTo(1)),
+	))
+	w.Eventually(func() float64 {
+		return metricstest.Read(t, metrics.Registry).Series[`dafty_assets{reason="Completed"}`]
+	}).
+		WithTimeout(patience).Should(BeEquivalentTo(1))
+
+	w.applyAsset("hero", aHero("a coast "+daftysim.DefaultFailWord))
+	w.eventuallyAsset("hero", v1alpha1.ReasonGenerationFailed)
+	w.Eventually(func() float64 {
+		return metricstest.Read(t, metrics.Registry).Series[`dafty_assets_oldest_age_seconds{condition="Stalled"}`]
+	}).WithTimeout(patience).Should(And(BeNumerically(">", 0), BeNumerically("<", patience.Seconds())))
+}

@@ -86,7 +86,7 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, wak
 			}
 		}
 	}
-	if err := mgr.Add(metrics.NewRunning(mgr.GetCache(), r.Accounts)); err != nil {
+	if err := mgr.Add(metrics.NewRunning(mgr.GetCache(), r.Accounts, r.WithAssets)); err != nil {
 		return err
 	}
 	results := resultmap.NewWatch(mgr.GetCache(), Kind)

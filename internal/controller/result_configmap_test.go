@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
+	"dafty.ai/dafty-operator/internal/controller"
 	"dafty.ai/dafty-operator/internal/test/daftysim"
 )
 
@@ -451,6 +452,7 @@ func TestResultsWithoutTheRightToList(t *testing.T) {
 	plane.Config.Impersonate = rest.ImpersonationConfig{UserName: user, Groups: []string{"system:authenticated"}}
 	env.ControlPlane = &plane
 	w.Env = &env
+	w.extra = func(r *controller.Reconciler) { r.WithAssets = false } // as with a role that doesn't know them
 	w.startOperator()
 
 	w.withResult("hero", "")

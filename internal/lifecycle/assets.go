@@ -75,7 +75,7 @@ func (d *decider) resolveAsset(s source, in *v1alpha1.Input) *obstacle {
 	case asset == nil:
 		return d.waitFor(v1alpha1.ReasonWaitingForDependency,
 			fmt.Sprintf("%s refers to DaftyAsset %q, which isn't there yet; it goes on once that one is created and Ready", s.field, name), false)
-	case !usable(asset):
+	case !AssetReady(asset):
 		if met := d.inCycle(AssetNode(name)); met != nil {
 			return met
 		}
@@ -91,14 +91,14 @@ func (d *decider) resolveAsset(s source, in *v1alpha1.Input) *obstacle {
 	return nil
 }
 
-// usable reports whether a DaftyAsset keeps the result of its newest spec, as far as its status says.
-func usable(asset *v1alpha1.DaftyAsset) bool {
+// AssetReady reports whether a DaftyAsset has the result of its newest spec, as far as its status says.
+func AssetReady(asset *v1alpha1.DaftyAsset) bool {
 	current := asset.Status.Current
 	return meta.IsStatusConditionTrue(asset.Status.Conditions, v1alpha1.ConditionReady) && asset.Status.ObservedGeneration == asset.Generation &&
 		current != nil && current.Result != nil
 }
 
-// describeAsset says why a DaftyAsset isn't usable, and what to do about that.
+// describeAsset says why a DaftyAsset isn't Ready, and what to do about that.
 func describeAsset(asset *v1alpha1.DaftyAsset) string {
 	ready := meta.FindStatusCondition(asset.Status.Conditions, v1alpha1.ConditionReady)
 	switch {

@@ -142,6 +142,23 @@ func upscaling(index int32) change {
 	})
 }
 
+// upscalingAsset is of an image that the DaftyAsset logo keeps.
+func upscalingAsset(index int32) change {
+	return spec(func(s *v1alpha1.DaftyJobSpec) {
+		s.ImageGenerate, s.ImageUpscale = nil, &v1alpha1.ImageUpscale{Image: v1alpha1.ImageTarget{AssetRef: &v1alpha1.AssetReference{Name: "logo", Index: index}}}
+	})
+}
+
+// styledByAsset is by a style that the DaftyAsset logo keeps.
+func styledByAsset(job *v1alpha1.DaftyJob) {
+	job.Spec.ImageGenerate.Style = &v1alpha1.StyleSource{AssetRef: &v1alpha1.StyleAssetReference{Name: "logo"}}
+}
+
+// bothKinds is an image that goes by one of the DaftyAsset logo and one of the DaftyJob base.
+func bothKinds(job *v1alpha1.DaftyJob) {
+	job.Spec.ImageGenerate.References = referring([]string{"@logo", "base"})
+}
+
 // styled is by a style that the DaftyJob base extracts.
 func styled(job *v1alpha1.DaftyJob) {
 	job.Spec.ImageGenerate.Style = &v1alpha1.StyleSource{JobRef: &v1alpha1.StyleJobReference{Name: "base"}}
@@ -208,7 +225,7 @@ func says(phase v1alpha1.Phase, reason string) change {
 // stalling are the reasons that wait for a person.
 var stalling = []string{
 	v1alpha1.ReasonCredentialsRejected, v1alpha1.ReasonInsufficientCredits, v1alpha1.ReasonSubscriptionRequired, v1alpha1.ReasonSubmissionUnknown,
-	v1alpha1.ReasonInvalidRequest, v1alpha1.ReasonDependencyCycle, v1alpha1.ReasonUnusableFile, v1alpha1.ReasonAlreadyAdopted, v1alpha1.ReasonWriteRefused,
+	v1alpha1.ReasonInvalidRequest, v1alpha1.ReasonDependencyCycle, v1alpha1.ReasonInvalidReference, v1alpha1.ReasonUnusableFile, v1alpha1.ReasonAlreadyAdopted, v1alpha1.ReasonWriteRefused,
 }
 
 // withoutTimes has the times of its submission taken out.
@@ -396,11 +413,47 @@ func ofAsset(job *v1alpha1.DaftyJob) {
 	job.OwnerReferences = []metav1.OwnerReference{{APIVersion: v1alpha1.GroupVersion.String(), Kind: "DaftyAsset", Name: "campaign", UID: assetUID, Controller: new(true)}}
 }
 
-// readyAsset has a DaftyAsset keep two images of its newest spec.
-func readyAsset(asset *v1alpha1.DaftyAsset) {
+// newAsset returns a DaftyAsset whose template refers to others (see referring), and whose newest spec isn't looked at yet.
+func newAsset(name string, on ...string) *v1alpha1.DaftyAsset {
+	asset := &v1alpha1.DaftyAsset{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name, UID: assetUID, Generation: 2}}
+	asset.Spec.Template.Spec.ImageGenerate = &v1alpha1.ImageGenerate{Prompt: "a", References: referring(on)}
+	asset.Status.ObservedGeneration = 1
+	return asset
+}
+
+// assetIs has a DaftyAsset say what its Ready condition is.
+func assetIs(asset *v1alpha1.DaftyAsset, ready metav1.ConditionStatus, reason string) *v1alpha1.DaftyAsset {
 	asset.Status.ObservedGeneration = asset.Generation
-	asset.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionReady, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonCompleted}}
-	asset.Status.Current = &v1alpha1.AssetResult{JobName: asset.Name + "-1a2b", Hash: "1a2b", JobID: otherID, Result: madeImages(2).Status.Result}
+	meta.SetStatusCondition(&asset.Status.Conditions, metav1.Condition{Type: v1alpha1.ConditionReady, Status: ready, Reason: reason, Message: "so it was"})
+	return asset
+}
+
+// readyAsset returns a DaftyAsset whose newest result is what a DaftyJob made.
+func readyAsset(made *v1alpha1.DaftyJob, name string, on ...string) *v1alpha1.DaftyAsset {
+	asset := assetIs(newAsset(name, on...), metav1.ConditionTrue, v1alpha1.ReasonAvailable)
+	asset.Status.Current = &v1alpha1.AssetResult{JobName: name + "-1a2b", Hash: "1a2b", JobID: otherID, Result: made.Status.Result}
+	return asset
+}
+
+// keptIn returns references to these DaftyAssets.
+func keptIn(assets ...*v1alpha1.DaftyAsset) lifecycle.References {
+	gathered := lifecycle.References{Assets: map[string]*v1alpha1.DaftyAsset{}}
+	for _, asset := range assets {
+		gathered.Assets[asset.Name] = asset
+	}
+	return gathered
+}
+
+// onRecord returns the references of a DaftyJob that its DaftyAsset has on record, with what its fields stand for.
+func onRecord(inputs ...v1alpha1.Input) lifecycle.References {
+	asset := newAsset("campaign")
+	asset.Status.Pending = &v1alpha1.PendingJob{JobName: name, UID: uid, Hash: "1a2b", Inputs: inputs}
+	return lifecycle.References{Maker: &lifecycle.Maker{Name: "campaign", Asset: asset}}
+}
+
+// recorded is what a field stood for when the change was decided.
+func recorded(field string) v1alpha1.Input {
+	return v1alpha1.Input{Field: field, Source: "DaftyAsset logo, image 0", ID: imageID, URL: imageURL(0), JobID: otherID, SentAs: v1alpha1.ReferenceID}
 }
 
 var (

@@ -5,8 +5,6 @@ import (
 	"strings"
 	"testing"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
 	. "dafty.ai/dafty-operator/api/v1alpha1" //nolint:revive // The tables are made of its words.
 	"dafty.ai/dafty-operator/internal/lifecycle"
 )
@@ -31,19 +29,11 @@ func named(name string, on ...string) *DaftyJob {
 	return job
 }
 
-// asset returns a DaftyAsset whose template refers to others.
-func asset(name string, on ...string) *DaftyAsset {
-	asset := &DaftyAsset{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: name, UID: assetUID, Generation: 1}}
-	asset.Spec.Template.Spec.ImageGenerate = &ImageGenerate{Prompt: "a", References: referring(on)}
-	return asset
-}
-
 func TestCycle(t *testing.T) {
 	ended := func(job *DaftyJob) *DaftyJob { says(PhaseCancelled, ReasonCancelled)(job); return job }
 	running := func(job *DaftyJob) *DaftyJob { job.Status.JobID = jobID; return job }
 	resolved := func(job *DaftyJob) *DaftyJob { input("imageGenerate.references[0]", "", imageID)(job); return job }
 	made := func(job *DaftyJob) *DaftyJob { ofAsset(job); return job }
-	ready := func(asset *DaftyAsset) *DaftyAsset { readyAsset(asset); return asset }
 	for _, row := range []struct {
 		name string
 		// The DaftyJob a is asked about, or the DaftyAsset a where there are no DaftyJobs.
@@ -65,23 +55,23 @@ func TestCycle(t *testing.T) {
 		{name: "one that has what it waited for", jobs: []*DaftyJob{named("a", "b"), resolved(named("b", "a"))}},
 
 		{name: "a DaftyAsset that isn't there", jobs: []*DaftyJob{named("a", "@b")}},
-		{name: "a DaftyAsset that refers to nothing", jobs: []*DaftyJob{named("a", "@b")}, assets: []*DaftyAsset{asset("b")}},
-		{name: "a DaftyJob and a DaftyAsset", jobs: []*DaftyJob{named("a", "@b")}, assets: []*DaftyAsset{asset("b", "a")}, want: "these: DaftyJob a → DaftyAsset b → DaftyJob a"},
-		{name: "of one name", jobs: []*DaftyJob{named("a", "@a")}, assets: []*DaftyAsset{asset("a", "a")}, want: "these: DaftyJob a → DaftyAsset a → DaftyJob a"},
-		{name: "of one name, and no way back", jobs: []*DaftyJob{named("a", "@a")}, assets: []*DaftyAsset{asset("a", "b")}},
+		{name: "a DaftyAsset that refers to nothing", jobs: []*DaftyJob{named("a", "@b")}, assets: []*DaftyAsset{newAsset("b")}},
+		{name: "a DaftyJob and a DaftyAsset", jobs: []*DaftyJob{named("a", "@b")}, assets: []*DaftyAsset{newAsset("b", "a")}, want: "these: DaftyJob a → DaftyAsset b → DaftyJob a"},
+		{name: "of one name", jobs: []*DaftyJob{named("a", "@a")}, assets: []*DaftyAsset{newAsset("a", "a")}, want: "these: DaftyJob a → DaftyAsset a → DaftyJob a"},
+		{name: "of one name, and no way back", jobs: []*DaftyJob{named("a", "@a")}, assets: []*DaftyAsset{newAsset("a", "b")}},
 		{
-			name: "through both kinds", jobs: []*DaftyJob{named("a", "b"), named("b", "@c")}, assets: []*DaftyAsset{asset("c", "x", "@d"), asset("d", "a")},
+			name: "through both kinds", jobs: []*DaftyJob{named("a", "b"), named("b", "@c")}, assets: []*DaftyAsset{newAsset("c", "x", "@d"), newAsset("d", "a")},
 			want: "these: DaftyJob a → DaftyJob b → DaftyAsset c → DaftyAsset d → DaftyJob a",
 		},
-		{name: "waiting for DaftyAssets that wait for each other", jobs: []*DaftyJob{named("a", "@b")}, assets: []*DaftyAsset{asset("b", "@c"), asset("c", "@b")}},
-		{name: "a DaftyAsset that is Ready may wait again", jobs: []*DaftyJob{named("a", "@b")}, assets: []*DaftyAsset{ready(asset("b", "a"))}, want: "these: DaftyJob a → DaftyAsset b → DaftyJob a"},
-		{name: "a DaftyJob that has what it waited for", jobs: []*DaftyJob{named("a", "b"), resolved(named("b", "@c"))}, assets: []*DaftyAsset{asset("c", "a")}},
+		{name: "waiting for DaftyAssets that wait for each other", jobs: []*DaftyJob{named("a", "@b")}, assets: []*DaftyAsset{newAsset("b", "@c"), newAsset("c", "@b")}},
+		{name: "a DaftyAsset that is Ready may wait again", jobs: []*DaftyJob{named("a", "@b")}, assets: []*DaftyAsset{readyAsset(madeImages(1), "b", "a")}, want: "these: DaftyJob a → DaftyAsset b → DaftyJob a"},
+		{name: "a DaftyJob that has what it waited for", jobs: []*DaftyJob{named("a", "b"), resolved(named("b", "@c"))}, assets: []*DaftyAsset{newAsset("c", "a")}},
 		{name: "a DaftyJob of a DaftyAsset waits for nothing", jobs: []*DaftyJob{named("a", "b"), made(named("b", "a"))}},
-		{name: "and isn't in a cycle", jobs: []*DaftyJob{made(named("a", "@b", "b")), named("b", "a")}, assets: []*DaftyAsset{asset("b", "a")}},
+		{name: "and isn't in a cycle", jobs: []*DaftyJob{made(named("a", "@b", "b")), named("b", "a")}, assets: []*DaftyAsset{newAsset("b", "a")}},
 
-		{name: "DaftyAssets", assets: []*DaftyAsset{asset("a", "@b"), asset("b", "@a")}, want: "these DaftyAssets: a → b → a"},
-		{name: "a DaftyAsset first", jobs: nil, assets: []*DaftyAsset{asset("a", "@b"), asset("b", "b", "@c"), asset("c", "@a")}, want: "these DaftyAssets: a → b → c → a"},
-		{name: "a chain of DaftyAssets", assets: []*DaftyAsset{asset("a", "@b"), asset("b", "@c"), asset("c")}},
+		{name: "DaftyAssets", assets: []*DaftyAsset{newAsset("a", "@b"), newAsset("b", "@a")}, want: "these DaftyAssets: a → b → a"},
+		{name: "a DaftyAsset first", jobs: nil, assets: []*DaftyAsset{newAsset("a", "@b"), newAsset("b", "b", "@c"), newAsset("c", "@a")}, want: "these DaftyAssets: a → b → c → a"},
+		{name: "a chain of DaftyAssets", assets: []*DaftyAsset{newAsset("a", "@b"), newAsset("b", "@c"), newAsset("c")}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			jobs, assets := map[string]*DaftyJob{}, map[string]*DaftyAsset{}
@@ -126,7 +116,7 @@ func TestEdges(t *testing.T) {
 	if got, want := lifecycle.JobEdges(job), nodes(b); !slices.Equal(got, want) {
 		t.Errorf("a DaftyJob that has its picture waits for %v, want %v", got, want)
 	}
-	if got, want := lifecycle.AssetEdges(asset("a", "@c", "b", "b")), nodes(c, b); !slices.Equal(got, want) {
+	if got, want := lifecycle.AssetEdges(newAsset("a", "@c", "b", "b")), nodes(c, b); !slices.Equal(got, want) {
 		t.Errorf("a DaftyAsset refers to %v, want %v", got, want)
 	}
 }

@@ -155,31 +155,35 @@ func storesFirst(in lifecycle.Snapshot, got lifecycle.Decision, step lifecycle.S
 	return problems
 }
 
-// reference is a field of a spec that refers to another DaftyJob, or to a file.
+// reference is a field of a spec that refers to another DaftyJob, to a DaftyAsset, or to a file.
 type reference struct {
-	field, job, file string
-	index            int
-	style, target    bool
+	field, job, asset, file string
+	index                   int
+	style, target           bool
 }
+
+// made reports whether it refers to what was made at Dafty.
+func (r reference) made() bool { return r.file == "" }
 
 // references returns all of a spec.
 func references(job *v1alpha1.DaftyJob) (all []reference) {
-	add := func(field string, job *v1alpha1.JobReference, file *v1alpha1.ConfigMapKeyReference) {
+	add := func(target bool, field string, job *v1alpha1.JobReference, asset *v1alpha1.AssetReference, file *v1alpha1.ConfigMapKeyReference) {
 		switch {
 		case job != nil:
-			all = append(all, reference{field: field, job: job.Name, index: int(job.Index)})
+			all = append(all, reference{field: field, job: job.Name, index: int(job.Index), target: target})
+		case asset != nil:
+			all = append(all, reference{field: field, asset: asset.Name, index: int(asset.Index), target: target})
 		case file != nil:
 			all = append(all, reference{field: field, file: file.Name + "/" + file.Key})
 		}
 	}
-	target := func(field string, job *v1alpha1.JobReference) {
-		if job != nil {
-			all = append(all, reference{field: field, job: job.Name, index: int(job.Index), target: true})
-		}
+	target := func(field string, ref v1alpha1.ImageTarget) { add(true, field, ref.JobRef, ref.AssetRef, nil) }
+	one := func(field string, ref v1alpha1.ImageReference) {
+		add(false, field, ref.JobRef, ref.AssetRef, ref.ConfigMapKeyRef)
 	}
 	list := func(field string, refs []v1alpha1.ImageReference) {
 		for i, ref := range refs {
-			add(fmt.Sprintf("%s[%d]", field, i), ref.JobRef, ref.ConfigMapKeyRef)
+			one(fmt.Sprintf("%s[%d]", field, i), ref)
 		}
 	}
 	spec := &job.Spec
@@ -187,26 +191,86 @@ func references(job *v1alpha1.DaftyJob) (all []reference) {
 		if r.Style != nil && r.Style.JobRef != nil {
 			all = append(all, reference{field: "imageGenerate.style", job: r.Style.JobRef.Name, style: true})
 		}
+		if r.Style != nil && r.Style.AssetRef != nil {
+			all = append(all, reference{field: "imageGenerate.style", asset: r.Style.AssetRef.Name, style: true})
+		}
 		list("imageGenerate.references", r.References)
 	}
 	if r := spec.ImageEdit; r != nil {
-		target("imageEdit.image", r.Image.JobRef)
+		target("imageEdit.image", r.Image)
 		list("imageEdit.references", r.References)
 	}
 	if r := spec.ImageResize; r != nil {
-		target("imageResize.image", r.Image.JobRef)
+		target("imageResize.image", r.Image)
 	}
 	if r := spec.ImageUpscale; r != nil {
-		target("imageUpscale.image", r.Image.JobRef)
+		target("imageUpscale.image", r.Image)
 	}
 	if r := spec.ImageToVideo; r != nil {
-		add("imageToVideo.image", r.Image.JobRef, r.Image.ConfigMapKeyRef)
+		one("imageToVideo.image", r.Image)
 	}
 	if r := spec.VideoFrames; r != nil {
-		add("videoFrames.startImage", r.StartImage.JobRef, r.StartImage.ConfigMapKeyRef)
-		add("videoFrames.endImage", r.EndImage.JobRef, r.EndImage.ConfigMapKeyRef)
+		one("videoFrames.startImage", r.StartImage)
+		one("videoFrames.endImage", r.EndImage)
 	}
 	return all
+}
+
+// isOfAsset reports whether a DaftyAsset made the job.
+func isOfAsset(job *v1alpha1.DaftyJob) bool {
+	return slices.ContainsFunc(job.OwnerReferences, func(owner metav1.OwnerReference) bool {
+		return owner.Kind == "DaftyAsset" && owner.Controller != nil && *owner.Controller
+	})
+}
+
+// recordOf returns what the DaftyAsset that made the job has on record of it.
+func recordOf(in lifecycle.Snapshot) (pending v1alpha1.PendingJob, recorded bool) {
+	if maker := in.References.Maker; maker != nil && maker.Asset != nil && maker.Asset.Status.Pending != nil {
+		pending = *maker.Asset.Status.Pending
+	}
+	return pending, pending.UID == in.Job.UID && pending.JobName == in.Job.Name
+}
+
+// heldForRecord reports whether a job may not be submitted, as its DaftyAsset doesn't have it on record.
+func heldForRecord(in lifecycle.Snapshot) bool {
+	_, recorded := recordOf(in)
+	return isOfAsset(in.Job) && !recorded
+}
+
+// standsForAsset returns what is to be sent first for a field that refers to a DaftyAsset, as far as it is known.
+func standsForAsset(in lifecycle.Snapshot, ref reference) string {
+	if isOfAsset(in.Job) {
+		pending, recorded := recordOf(in)
+		for _, input := range pending.Inputs {
+			if recorded && input.Field == ref.field {
+				return sentFor(input)
+			}
+		}
+		return ""
+	}
+	asset := in.References.Assets[ref.asset]
+	if asset == nil || asset.Status.Current == nil || asset.Status.ObservedGeneration != asset.Generation || in.Job.Status.InDoubt() && !forgone(in) {
+		return ""
+	}
+	if ready := meta.FindStatusCondition(asset.Status.Conditions, v1alpha1.ConditionReady); ready == nil || ready.Status != metav1.ConditionTrue {
+		return ""
+	}
+	return sentOf(ref, asset.Status.Current.Result)
+}
+
+// sentOf returns what is to be sent first for a field, by what was made; empty where that isn't what the field is for.
+func sentOf(ref reference, result *v1alpha1.JobResult) (id string) {
+	switch {
+	case result == nil:
+	case ref.style && result.Style != nil:
+		id = result.Style.ID
+	case !ref.style && ref.index < len(result.Images):
+		id = result.Images[ref.index].ID
+		if url := result.Images[ref.index].URL; url != "" && len(url) <= 2048 && !ref.target {
+			id = url
+		}
+	}
+	return id
 }
 
 func inputOf(status *v1alpha1.DaftyJobStatus, field string) v1alpha1.Input {
@@ -236,6 +300,9 @@ func standsFor(in lifecycle.Snapshot, ref reference) (id, lost string) {
 		}
 		return id, ""
 	}
+	if ref.asset != "" {
+		return standsForAsset(in, ref), ""
+	}
 	other := in.References.Jobs[ref.job]
 	switch {
 	case other == nil && known.UID == "":
@@ -247,17 +314,7 @@ func standsFor(in lifecycle.Snapshot, ref reference) (id, lost string) {
 	case other.Status.Phase != v1alpha1.PhaseCompleted:
 		return "", ""
 	}
-	if result := other.Status.Result; result != nil {
-		switch {
-		case ref.style && result.Style != nil:
-			id = result.Style.ID
-		case !ref.style && ref.index < len(result.Images):
-			id = result.Images[ref.index].ID
-			if url := result.Images[ref.index].URL; url != "" && len(url) <= 2048 && !ref.target {
-				id = url
-			}
-		}
-	}
+	id = sentOf(ref, other.Status.Result)
 	if id == "" {
 		return "", v1alpha1.ReasonInvalidReference
 	}
@@ -290,7 +347,7 @@ func inputsStand(in lifecycle.Snapshot, got lifecycle.Decision, must check) {
 		impossible := call != nil && call.Err != nil && (call.Err.Kind == dafty.KindNotFound || call.Err.Kind == dafty.KindInvalid) && disproved(in)
 		sentBefore, sends := sentFor(was), sentFor(is)
 		// Dafty may want another form of it; each is among what was found.
-		otherwise := ref.job != "" && !ref.style && sentBefore != "" && impossible && is.ID == was.ID && is.URL == was.URL && is.JobID == was.JobID &&
+		otherwise := ref.made() && !ref.style && sentBefore != "" && impossible && is.ID == was.ID && is.URL == was.URL && is.JobID == was.JobID &&
 			(sends != is.URL || !ref.target) && (sends != is.JobID || sends == is.ID || ref.index == 0)
 		dropped := ref.file != "" && impossible && was.UploadedAt.Before(&in.Job.CreationTimestamp) && is.ID == "" &&
 			is.UploadedAt.Equal(&in.Job.CreationTimestamp) && before.Submission.StartedAt.Equal(before.Submission.SentAt)
@@ -307,7 +364,7 @@ func inputsStand(in lifecycle.Snapshot, got lifecycle.Decision, must check) {
 	}
 	// What has ended says again why, whatever that was.
 	if readyReason(after) == v1alpha1.ReasonWaitingForDependency && readyReason(before) != v1alpha1.ReasonWaitingForDependency && !after.Phase.Final() {
-		must(waits || in.Known.Block != nil && in.Known.Block.SameKey, "waits for what is there")
+		must(waits || heldForRecord(in) || in.Known.Block != nil && in.Known.Block.SameKey, "waits for what is there")
 	}
 
 	step, uploads := got.Step.(lifecycle.UploadFiles)
@@ -319,6 +376,7 @@ func inputsStand(in lifecycle.Snapshot, got lifecycle.Decision, must check) {
 	must(after.JobID == "" && (after.Phase == v1alpha1.PhasePending || after.InDoubt()), "uploads in phase %s with job id %q", after.Phase, after.JobID)
 	unwanted := in.Job.DeletionTimestamp != nil || calledOff(in.Job) || heldBack(in.Job)
 	must(!unwanted || after.InDoubt(), "uploads what isn't wanted")
+	must(!heldForRecord(in) || after.InDoubt(), "uploads for a job that its DaftyAsset doesn't have on record")
 	must(got.After > 0, "an upload whose end may never be seen")
 	for _, file := range step.Files {
 		upload := in.Known.Uploads[file.Digest]
@@ -326,10 +384,23 @@ func inputsStand(in lifecycle.Snapshot, got lifecycle.Decision, must check) {
 		must(file == in.References.Files["brand/a.png"].File, "uploads what isn't there")
 	}
 	for _, ref := range references(in.Job) {
-		if id, _ := standsFor(in, ref); ref.job != "" {
-			must(id != "", "uploads before %s is there", ref.job)
+		if id, _ := standsFor(in, ref); ref.made() {
+			must(id != "", "uploads before %s is there", ref.job+ref.asset)
 		}
 	}
+}
+
+// recordHolds: what a DaftyAsset made is submitted only once that has it on record, and is told to wait only after a moment.
+func recordHolds(in lifecycle.Snapshot, got lifecycle.Decision, must check) {
+	before, after := &in.Job.Status, &got.Status
+	if step, submits := got.Step.(lifecycle.Submit); submits && heldForRecord(in) {
+		must(before.InDoubt() && (!forgone(in) || before.Submission.IdempotencyKey == after.Submission.IdempotencyKey || step.AtOnce), "submitted, and not on record")
+	}
+	if !heldForRecord(in) || readyReason(after) != v1alpha1.ReasonWaitingForDependency || readyReason(before) == v1alpha1.ReasonWaitingForDependency {
+		return
+	}
+	young := in.Now.Before(in.Job.CreationTimestamp.Add(10 * time.Second))
+	must(!young || readyReason(before) != "", "told to wait within moments of its creation")
 }
 
 // attemptsCount: another attempt follows one that Dafty failed, as often as was asked, and under no other circumstances.

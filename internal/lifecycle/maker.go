@@ -47,7 +47,7 @@ func (d *decider) record() *v1alpha1.PendingJob {
 // crashed between the two and another after it, both may make a DaftyJob of a change, and one has it on record. Only that one is
 // ever submitted, which is what has each change paid for at most once.
 
-// recordedWithin is how long after its creation a DaftyJob is given to come on record. Until then its status isn't written: it
+// recordedWithin is how long after its creation a DaftyJob is given to come on record. Until then nothing is said of it: that
 // would be one write more for each change of each DaftyAsset.
 const recordedWithin = 10 * time.Second
 
@@ -56,7 +56,7 @@ func (d *decider) unrecorded() bool { return d.ofAsset() && d.record() == nil }
 
 // waitForRecord has nothing submitted.
 func (d *decider) waitForRecord() Decision {
-	if left := d.Job.CreationTimestamp.Add(recordedWithin).Sub(d.Now); left > 0 {
+	if left := d.Job.CreationTimestamp.Add(recordedWithin).Sub(d.Now); left > 0 && d.ready() == nil {
 		return d.keepStatus(Rest{}, min(left, recordedWithin)) // whichever clock is wrong
 	}
 	name, _, _ := MadeBy(d.Job)

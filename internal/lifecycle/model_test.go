@@ -9,6 +9,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	kstatus "sigs.k8s.io/cli-utils/pkg/kstatus/status"
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
@@ -144,6 +145,30 @@ func moves() []move {
 		w.refers.Jobs = map[string]*v1alpha1.DaftyJob{"base": base(v1alpha1.PhasePending, v1alpha1.ReasonWaitingForDependency)}
 		w.refers.Cycle = wayOf(name, "base", name)
 	})
+	waitingForAsset := func(w *world) bool { return len(lifecycle.NeedsAssets(w.job)) > 0 }
+	for name, asset := range map[string]*v1alpha1.DaftyAsset{
+		"isn't there": nil, "isn't looked at": newAsset("logo"), "failed": assetIs(newAsset("logo"), metav1.ConditionFalse, v1alpha1.ReasonGenerationFailed),
+		"keeps an image": readyAsset(madeImages(1), "logo"), "keeps a style": readyAsset(made(v1alpha1.JobResult{Style: &v1alpha1.Style{ID: styleID}}), "logo"),
+	} {
+		add("the DaftyAsset "+name, waitingForAsset, func(w *world) {
+			w.refers.Assets, w.refers.Cycle = map[string]*v1alpha1.DaftyAsset{}, nil
+			if asset != nil {
+				w.refers.Assets["logo"] = asset
+			}
+		})
+	}
+	add("the DaftyAsset refers back", waitingForAsset, func(w *world) {
+		w.refers.Assets = map[string]*v1alpha1.DaftyAsset{"logo": newAsset("logo", name)}
+		w.refers.Cycle = []lifecycle.Node{lifecycle.JobNode(name), lifecycle.AssetNode("logo"), lifecycle.JobNode(name)}
+	})
+	ofAnAsset := func(w *world) bool {
+		return isOfAsset(w.job) && w.job.Status.JobID == "" && !w.job.Status.Phase.Final()
+	}
+	for name, maker := range map[string]*lifecycle.Maker{
+		"has it on record": onRecord().Maker, "has it on record no longer": unrecorded.Maker, "is gone": orphaned.Maker,
+	} {
+		add("its DaftyAsset "+name, ofAnAsset, func(w *world) { w.refers.Maker = maker })
+	}
 	reading := func(w *world) bool {
 		_, files := lifecycle.Needs(w.job)
 		return len(files) > 0
@@ -341,7 +366,7 @@ func (w *world) sketch() string {
 		told = ready.Reason != v1alpha1.ReasonSubmitting
 	}
 	spec := w.job.Spec
-	kind := fmt.Sprint(spec.ImageUpscale != nil, spec.ImageToVideo != nil, backoffLimitOf(w.job), spec.ActiveDeadlineSeconds != nil, spec.TTLSecondsAfterFinished != nil, spec.AdoptJobID != "", spec.ResultConfigMap)
+	kind := fmt.Sprint(spec.ImageUpscale != nil && spec.ImageUpscale.Image.JobRef != nil, spec.ImageUpscale != nil, spec.ImageToVideo != nil, backoffLimitOf(w.job), spec.ActiveDeadlineSeconds != nil, spec.TTLSecondsAfterFinished != nil, spec.AdoptJobID != "", spec.ResultConfigMap)
 	if status.Phase == v1alpha1.PhaseCancelled {
 		kind += fmt.Sprint(spec.DesiredState == v1alpha1.DesiredCancelled)
 	}
@@ -369,6 +394,17 @@ func (w *world) sketch() string {
 		kind += fmt.Sprint(" file ", w.refers.Files["brand/a.png"].File != nil, w.refers.Files["brand/a.png"].Missing != "")
 		if upload, ok := w.known.Uploads[digest]; ok {
 			kind += fmt.Sprint(" upload ", upload.Done, upload.ID, upload.Err, w.now.Before(upload.RetryAt))
+		}
+	}
+	if len(lifecycle.NeedsAssets(w.job)) > 0 {
+		if asset := w.refers.Assets["logo"]; asset != nil {
+			kind += fmt.Sprint(" asset ", asset.Status.ObservedGeneration, len(asset.Status.Conditions), asset.Status.Current, len(w.refers.Cycle))
+		}
+	}
+	if isOfAsset(w.job) {
+		kind += " of an asset"
+		if status.JobID == "" {
+			kind += fmt.Sprint(heldForRecord(w.input()), w.refers.Maker.Asset != nil, age(w.job.CreationTimestamp.Time, 10*time.Second))
 		}
 	}
 	if due := due(w.input(), &w.job.Status); !due.IsZero() {
@@ -507,6 +543,8 @@ func explore(t *testing.T) explored {
 	}
 	start(false, lifecycle.References{}, upscaling(0))
 	start(false, there(base(v1alpha1.PhaseFailed, v1alpha1.ReasonGenerationFailed)), upscaling(0))
+	start(false, lifecycle.References{}, upscalingAsset(0))
+	start(false, unrecorded, justMade)
 	start(false, reading(picture), animated, ttl(60), resultIn("hero-result"))
 	start(false, lifecycle.References{}, backoffLimit(1), deadline(300))
 	start(false, lifecycle.References{}, startingDeadline(3660))
@@ -514,6 +552,9 @@ func explore(t *testing.T) explored {
 	for len(queue) > 0 {
 		w := queue[0]
 		queue = queue[1:]
+		if (isOfAsset(w.job) || len(lifecycle.AssetSources(&w.job.Spec)) > 0) && (w.job.Status.InDoubt() || w.job.Status.JobID != "") {
+			continue // from here on it goes as any other
+		}
 		for _, move := range all {
 			if !move.possible(w) {
 				continue

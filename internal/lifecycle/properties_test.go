@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"pgregory.net/rapid"
 	kstatus "sigs.k8s.io/cli-utils/pkg/kstatus/status"
 
@@ -113,7 +114,7 @@ func wrong(in lifecycle.Snapshot, got lifecycle.Decision) (problems []string) {
 		return append(problems, storesFirst(in, got, step)...)
 	}
 
-	for _, hold := range []func(lifecycle.Snapshot, lifecycle.Decision, func(bool, string, ...any)){finality, inputsStand, attemptsCount, deadlineHolds, startingDeadlineHolds, desiredStateStands} {
+	for _, hold := range []func(lifecycle.Snapshot, lifecycle.Decision, func(bool, string, ...any)){finality, inputsStand, recordHolds, attemptsCount, deadlineHolds, startingDeadlineHolds, desiredStateStands} {
 		hold(in, got, must)
 	}
 
@@ -123,7 +124,8 @@ func wrong(in lifecycle.Snapshot, got lifecycle.Decision) (problems []string) {
 	must(lifecycle.Is[lifecycle.AddFinalizer](got.Step) || lifecycle.Is[lifecycle.RemoveFinalizer](got.Step) || after.ObservedGeneration == in.Job.Generation ||
 		after.ObservedGeneration == before.ObservedGeneration && meta.FindStatusCondition(after.Conditions, v1alpha1.ConditionReady) == nil, "observedGeneration is %d", after.ObservedGeneration)
 	if way == unseen {
-		must(lifecycle.Is[lifecycle.AddFinalizer](got.Step) || deleting && (lifecycle.Is[lifecycle.RemoveFinalizer](got.Step) || lifecycle.Is[lifecycle.Rest](got.Step)), "nothing is said before %s", got.Step)
+		young := heldForRecord(in) && got.After > 0 && in.Now.Before(in.Job.CreationTimestamp.Add(10*time.Second)) && lifecycle.Is[lifecycle.Rest](got.Step)
+		must(young || lifecycle.Is[lifecycle.AddFinalizer](got.Step) || deleting && (lifecycle.Is[lifecycle.RemoveFinalizer](got.Step) || lifecycle.Is[lifecycle.Rest](got.Step)), "nothing is said before %s", got.Step)
 	} else {
 		must(slices.Contains(phases, after.Phase), "phase %q", after.Phase)
 	}
@@ -494,8 +496,55 @@ func drawGathered(t *rapid.T, job *v1alpha1.DaftyJob) (gathered lifecycle.Refere
 			gathered.Cycle = wayOf(job.Name, other, job.Name)
 		}
 	}
+	drawAssets(t, job, &gathered)
 	gathered.Files = map[string]lifecycle.FileRead{"brand/a.png": oneOf(t, "file", picture, picture, picture, missing, unusable)}
 	return gathered
+}
+
+// drawAssets draws the DaftyAssets that a spec refers to, and the one that made the job.
+func drawAssets(t *rapid.T, job *v1alpha1.DaftyJob, gathered *lifecycle.References) {
+	gathered.Assets = map[string]*v1alpha1.DaftyAsset{}
+	for _, name := range lifecycle.NeedsAssets(job) {
+		if rapid.IntRange(0, 5).Draw(t, name+" is absent") == 0 {
+			continue
+		}
+		asset := newAsset(name)
+		if result := drawResult(t, name); rapid.Bool().Draw(t, name+" has a result") {
+			asset = readyAsset(&v1alpha1.DaftyJob{Status: v1alpha1.DaftyJobStatus{Result: result}}, name)
+		}
+		if ready := oneOf(t, name+" is Ready", "", metav1.ConditionTrue, metav1.ConditionTrue, metav1.ConditionFalse, metav1.ConditionUnknown); ready != "" {
+			assetIs(asset, ready, oneOf(t, name+" reason", allReasons...))
+		}
+		asset.Generation = oneOf[int64](t, name+" generation", 2, 2, 2, 3)
+		gathered.Assets[name] = asset
+		if rapid.IntRange(0, 3).Draw(t, "circle by "+name) == 0 {
+			gathered.Cycle = []lifecycle.Node{lifecycle.JobNode(job.Name), lifecycle.AssetNode(name), lifecycle.JobNode(job.Name)}
+		}
+	}
+	if _, _, made := lifecycle.MadeBy(job); !made || rapid.IntRange(0, 5).Draw(t, "maker wasn't read") == 0 {
+		return
+	}
+	gathered.Maker = onRecord().Maker
+	switch oneOf(t, "maker", "has it", "has it", "has it", "has another", "has none", "is absent") {
+	case "has it":
+	case "has another":
+		pending := gathered.Maker.Asset.Status.Pending
+		pending.UID, pending.JobName = oneOf[types.UID](t, "pending uid", uid, "", "another"), oneOf(t, "pending name", name, "another")
+	case "has none":
+		gathered.Maker.Asset.Status.Pending = nil
+	case "is absent":
+		gathered.Maker.Asset = nil
+	}
+	if maker := gathered.Maker.Asset; maker != nil && maker.Status.Pending != nil {
+		for _, ref := range references(job) {
+			if in := recorded(ref.field); ref.asset != "" && rapid.IntRange(0, 3).Draw(t, "not recorded") > 0 {
+				if ref.style || !ref.target {
+					in.SentAs = ""
+				}
+				maker.Status.Pending.Inputs = append(maker.Status.Pending.Inputs, in)
+			}
+		}
+	}
 }
 
 func drawResult(t *rapid.T, label string) *v1alpha1.JobResult {
@@ -532,7 +581,7 @@ func oneOf[T any](t *rapid.T, label string, values ...T) T {
 func drawJob(t *rapid.T) *v1alpha1.DaftyJob {
 	job := newJob(
 		desired(oneOf(t, "desired", v1alpha1.DesiredCompleted, v1alpha1.DesiredCompleted, v1alpha1.DesiredSuspended, v1alpha1.DesiredCancelled, "")),
-		oneOf(t, "operation", func(*v1alpha1.DaftyJob) {}, func(*v1alpha1.DaftyJob) {}, style, noOperation, upscaling(0), upscaling(1), styled, framed, animated, edited),
+		oneOf(t, "operation", func(*v1alpha1.DaftyJob) {}, func(*v1alpha1.DaftyJob) {}, style, noOperation, upscaling(0), upscaling(1), styled, framed, animated, edited, upscalingAsset(0), upscalingAsset(1), styledByAsset, bothKinds),
 		oneOf(t, "policy", func(*v1alpha1.DaftyJob) {}, func(*v1alpha1.DaftyJob) {}, orphan),
 	)
 	if value := oneOf(t, "annotation", "", ownNote, ownNote, namespace+"/"+name+":"+otherID, namespace+"/"+name+":", "shop/other:"+otherID, "rubbish"); value != "" {
@@ -542,6 +591,12 @@ func drawJob(t *rapid.T) *v1alpha1.DaftyJob {
 	}
 	if rapid.IntRange(0, 3).Draw(t, "finalizer") == 0 {
 		noFinalizer(job)
+	}
+	if rapid.IntRange(0, 2).Draw(t, "of an asset") == 0 {
+		ofAsset(job)
+		if rapid.Bool().Draw(t, "just made") {
+			job.CreationTimestamp = *at(0)
+		}
 	}
 	if rapid.Bool().Draw(t, "deleted") {
 		deleted(drawTime(t, "deletion").Truncate(time.Second))(job)
@@ -665,7 +720,7 @@ func drawWhole(t *rapid.T, job *v1alpha1.DaftyJob) {
 			in.UID = baseUID
 		}
 		in.ID = oneOf(t, "input", "", "known", "known")
-		if ref.job != "" && !ref.style && in.ID != "" {
+		if ref.made() && !ref.style && in.ID != "" {
 			in.JobID = oneOf(t, "made by", "", otherID, "known")
 			in.URL = oneOf(t, "url", "", imageURL(0))
 			in.SentAs = oneOf(t, "sent as", "", v1alpha1.ReferenceID, v1alpha1.ReferenceJobID, v1alpha1.ReferenceURL)

@@ -439,6 +439,11 @@ var lostInputs = []row{
 		then: then{phase: PhaseCompleted, way: current, reason: ReasonCompleted, step: lifecycle.Rest{}, event: "Normal Completed"},
 	},
 	{
+		name: "inputs lost, a person knows of the job, and its result is kept: it is stored first", given: newJob(animated, sent, note(ownNote), resultIn("hero-result")), known: with(keyA, looked(daftys(dafty.Completed))),
+		gathered: reading(picture), when: time.Minute,
+		then: then{phase: PhaseCompleted, way: current, reason: ReasonCompleted, step: lifecycle.Rest{}, event: "Normal Completed", stores: true},
+	},
+	{
 		name: "inputs lost once Dafty has the job: they aren't needed", given: newJob(upscaling(0), taken(PhaseQueued)), known: with(keyA),
 		then: then{phase: PhaseQueued, way: inProgress, reason: ReasonQueued, step: lifecycle.Follow{}},
 	},

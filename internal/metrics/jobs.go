@@ -8,14 +8,12 @@ import (
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	kubetypes "k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/tools/cache"
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
 	"dafty.ai/dafty-operator/internal/lifecycle"
 )
 
-// jobs counts DaftyJobs from the events of an informer. An event of a change has the previous object too, so no objects are
-// kept, except for when jobs were sent to Dafty.
+// jobs counts DaftyJobs, and keeps when those that Dafty has were sent.
 type jobs struct {
 	mu    sync.Mutex
 	count counts
@@ -71,20 +69,7 @@ func newJobs() *jobs {
 	return &jobs{count: noCounts(), sent: map[kubetypes.UID]sent{}}
 }
 
-// OnAdd implements cache.ResourceEventHandler.
-func (j *jobs) OnAdd(object any, _ bool) { j.move(nil, object) }
-
-// OnUpdate implements cache.ResourceEventHandler.
-func (j *jobs) OnUpdate(before, after any) { j.move(before, after) }
-
-// OnDelete implements cache.ResourceEventHandler.
-func (j *jobs) OnDelete(object any) {
-	if gone, missed := object.(cache.DeletedFinalStateUnknown); missed {
-		object = gone.Obj
-	}
-	j.move(object, nil)
-}
-
+// move is called as moves tells.
 func (j *jobs) move(from, to any) {
 	j.mu.Lock()
 	defer j.mu.Unlock()

@@ -6,12 +6,14 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
+	"dafty.ai/dafty-operator/internal/asset"
 	"dafty.ai/dafty-operator/internal/dafty"
 )
 
@@ -40,6 +42,8 @@ const (
 	refused  = "refused"
 	unknown  = "unknown"
 	failed   = "error"
+	// made, reverted and restored are how a result became an asset's current one.
+	made, reverted, restored = "made", "reverted", "restored"
 	// other stands for all values that this version doesn't know, to bound the number of series.
 	other = "other"
 	// noAnswer and givenUp are the codes of calls without an answer.
@@ -66,7 +70,7 @@ var (
 		v1alpha1.ReasonWaitingForCredentials, v1alpha1.ReasonCredentialsRejected,
 		v1alpha1.ReasonWaitingForRateLimit, v1alpha1.ReasonWaitingForConcurrency,
 		v1alpha1.ReasonInsufficientCredits, v1alpha1.ReasonSubscriptionRequired, v1alpha1.ReasonUsageLimitExceeded,
-		v1alpha1.ReasonAPIUnavailable, v1alpha1.ReasonSubmissionUnknown, v1alpha1.ReasonInvalidRequest,
+		v1alpha1.ReasonAPIUnavailable, v1alpha1.ReasonSubmissionUnknown, v1alpha1.ReasonInvalidRequest, v1alpha1.ReasonInvalidReference,
 		v1alpha1.ReasonWriteRefused, v1alpha1.ReasonWriteFailed,
 	}
 	types = []string{
@@ -98,6 +102,24 @@ var (
 		{string(v1alpha1.PhaseCancelled), v1alpha1.ReasonWriteRefused},
 		{string(v1alpha1.PhaseCancelled), v1alpha1.ReasonWriteFailed},
 	}
+	// assetReasons are those of the Ready condition of a DaftyAsset: its own, and what a DaftyJob of it waits for or has failed of.
+	assetReasons = func() []string {
+		all := []string{
+			noReason, v1alpha1.ReasonCompleted, v1alpha1.ReasonProgressing, v1alpha1.ReasonWaitingForApproval, v1alpha1.ReasonJobDeleted,
+			v1alpha1.ReasonJobNameTaken,
+		}
+		for _, reason := range reasons {
+			if reason != noReason && asset.Mirrors(reason) {
+				all = append(all, reason)
+			}
+		}
+		for _, end := range ends {
+			if end[0] != string(v1alpha1.PhaseCompleted) && !slices.Contains(all, end[1]) {
+				all = append(all, end[1])
+			}
+		}
+		return all
+	}()
 	// submitting are the classes whose calls wait in a queue.
 	submitting = []dafty.Class{dafty.ClassImageCreate, dafty.ClassVideoCreate, dafty.ClassStyleExtract}
 	classes    = []dafty.Class{dafty.ClassImageCreate, dafty.ClassVideoCreate, dafty.ClassStyleExtract, dafty.ClassOther}
@@ -132,6 +154,26 @@ var (
 	endToStatus = histogram("dafty_end_to_status_seconds",
 		"Time until a DaftyJob's final phase was written. Dafty doesn't tell when a job ended: it is measured from the arrival of the answer that said so.",
 		[]float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 15, 60})
+	assetsDesc = gauge("dafty_assets",
+		"DaftyAssets in the cluster by the reason of their Ready condition: Completed, where the result is that of the newest spec; None, where the "+
+			"operator hasn't looked at them yet; other, a reason that this version doesn't know.",
+		"reason")
+	oldestAssetDesc = gauge("dafty_assets_oldest_age_seconds",
+		"For how long the DaftyAsset has had a condition that has had it for longest: Reconciling, while its newest spec is being made, or Stalled, "+
+			"until somebody acts; 0 where none has it. One that waits for another counts where that one does, and one that is suspended, or waits to be "+
+			"approved, has neither.",
+		"condition")
+	assetChanges = counter("dafty_asset_changes_total",
+		"Results that have become the current ones of DaftyAssets. how: made, by a DaftyJob; reverted, as they were in the history, which costs "+
+			"nothing; restored, fetched again after an asset had lost its status.",
+		[]string{"how"}, combinations([]string{made, reverted, restored})...)
+	assetChangeSeconds = histogram("dafty_asset_change_seconds",
+		"Time from the creation of a DaftyAsset's DaftyJob until its result became the current one, of those that were made: with what it waited "+
+			"for, approvals too.",
+		[]float64{1, 2.5, 5, 10, 20, 30, 60, 120, 300, 900, 1800, 3600, 10800, 86400})
+	assetsOvertaken = counter("dafty_asset_jobs_overtaken_total",
+		"DaftyJobs that DaftyAssets have called off, as a newer change has overtaken them.",
+		nil, nil)
 	requests = counter("dafty_api_requests_total",
 		"Calls to Dafty. operation: create, job (one look), wait (a look that Dafty holds until the job's end, up to 55 s), list (one page), cancel, "+
 			"and reserve, put and complete, the steps of an upload, of which put goes to the storage that Dafty names. code: the HTTP status (202 for "+
@@ -169,6 +211,7 @@ func init() {
 		requestDuration.WithLabelValues(operation)
 	}
 	endToStatus.WithLabelValues()
+	assetChangeSeconds.WithLabelValues()
 }
 
 // success is the status of a successful call, by operation, from Dafty's contract.

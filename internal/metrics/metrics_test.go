@@ -42,7 +42,7 @@ func atWork() *Running {
 		load.Classes[class] = ClassLoad{Waiting: i + 1, Oldest: time.Duration(i+1) * time.Minute, InFlight: 10 + i}
 		load.Remaining[Minute{Account: "0f3a5c", Class: class}] = 20 + i
 	}
-	return NewRunning(nil, accounts(load))
+	return NewRunning(nil, accounts(load), true)
 }
 
 // all is a scrape of all metrics, and counts what moves of them alone.
@@ -293,7 +293,31 @@ func TestCounted(t *testing.T) {
 			},
 			map[string]float64{},
 		},
-		"a job was let go": {RecordAbandoned, map[string]float64{`dafty_jobs_abandoned_total`: 1}},
+		"a change of an asset was made": {
+			func() {
+				RecordAssetChange(&v1alpha1.DaftyAssetStatus{}, current("aa"), assetJob("", time.Minute), assetNow)
+			},
+			map[string]float64{`dafty_asset_changes_total{how="made"}`: 1, `dafty_asset_change_seconds_count`: 1},
+		},
+		"an asset went back to what was made before": {
+			func() {
+				before := &v1alpha1.DaftyAssetStatus{History: []v1alpha1.AssetResult{{Hash: "bb"}, {Hash: "aa"}}}
+				RecordAssetChange(before, current("aa"), assetJob("", time.Minute), assetNow)
+			},
+			map[string]float64{`dafty_asset_changes_total{how="reverted"}`: 1},
+		},
+		"an asset has its result again": {
+			func() {
+				RecordAssetChange(&v1alpha1.DaftyAssetStatus{}, current("aa"), assetJob("0d5c6b1e", time.Minute), assetNow)
+			},
+			map[string]float64{`dafty_asset_changes_total{how="restored"}`: 1},
+		},
+		"the DaftyJob of a change is gone": {
+			func() { RecordAssetChange(&v1alpha1.DaftyAssetStatus{}, current("aa"), nil, assetNow) },
+			map[string]float64{`dafty_asset_changes_total{how="made"}`: 1},
+		},
+		"a DaftyJob was overtaken": {RecordOvertaken, map[string]float64{`dafty_asset_jobs_overtaken_total`: 1}},
+		"a job was let go":         {RecordAbandoned, map[string]float64{`dafty_jobs_abandoned_total`: 1}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			before := all(t)
@@ -303,6 +327,18 @@ func TestCounted(t *testing.T) {
 			}
 		})
 	}
+}
+
+var assetNow = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+func current(hash string) *v1alpha1.DaftyAssetStatus {
+	return &v1alpha1.DaftyAssetStatus{Current: &v1alpha1.AssetResult{Hash: hash}}
+}
+
+func assetJob(adopts string, age time.Duration) *v1alpha1.DaftyJob {
+	job := &v1alpha1.DaftyJob{Spec: v1alpha1.DaftyJobSpec{AdoptJobID: adopts}}
+	job.CreationTimestamp = metav1.NewTime(assetNow.Add(-age))
+	return job
 }
 
 func ended(phase v1alpha1.Phase, reason string) *v1alpha1.DaftyJobStatus {
@@ -322,6 +358,9 @@ func TestCountersBeginAtZero(t *testing.T) {
 		`dafty_api_requests_total{code="none",operation="wait"}`,
 		`dafty_api_request_duration_seconds_count{operation="cancel"}`,
 		`dafty_end_to_status_seconds_count`,
+		`dafty_asset_changes_total{how="reverted"}`,
+		`dafty_asset_change_seconds_count`,
+		`dafty_asset_jobs_overtaken_total`,
 	} {
 		if _, there := scrape.Series[series]; !there {
 			t.Errorf("%s isn't there", series)
@@ -392,7 +431,7 @@ func TestJobs(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			counts := newJobs()
-			row.when(counts)
+			row.when(moves(counts.move))
 			got := counts.counted(time.Now()).kinds
 			maps.DeleteFunc(got, func(_ kind, n int) bool { return n == 0 })
 			if diff := cmp.Diff(row.then, got, cmp.AllowUnexported(kind{})); diff != "" {
@@ -484,7 +523,7 @@ func TestUnfinished(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			jobs := newJobs()
-			row.when(jobs)
+			row.when(moves(jobs.move))
 			got := jobs.counted(now)
 			maps.DeleteFunc(got.reasons, func(_ string, n int) bool { return n == 0 })
 			maps.DeleteFunc(got.oldest, func(_ v1alpha1.Phase, age time.Duration) bool { return age == 0 })
@@ -511,6 +550,8 @@ func TestRunning(t *testing.T) {
 		`dafty_jobs_unfinished{reason="CredentialsRejected"}`:               0,
 		`dafty_jobs_unfinished{reason="None"}`:                              0,
 		`dafty_jobs_oldest_age_seconds{phase="Processing"}`:                 0,
+		`dafty_assets{reason="Completed"}`:                                  0,
+		`dafty_assets_oldest_age_seconds{condition="Stalled"}`:              0,
 		`dafty_queue_length{class="video_create"}`:                          2,
 		`dafty_queue_oldest_age_seconds{class="style_extract"}`:             180,
 		`dafty_jobs_in_flight{class="other"}`:                               13,

@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	toolscache "k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
@@ -77,29 +78,59 @@ type Running struct {
 	cache    cache.Cache
 	accounts Accounts
 	jobs     *jobs
+	assets   *assets
+	// counted are the kinds of objects that are counted, with what counts them.
+	counted map[client.Object]moves
 }
 
-// NewRunning returns a Running for the DaftyJobs of a cache and for the accounts.
-func NewRunning(cache cache.Cache, accounts Accounts) *Running {
-	return &Running{cache: cache, accounts: accounts, jobs: newJobs()}
+// NewRunning returns a Running for the DaftyJobs of a cache, its DaftyAssets where they are watched, and for the accounts.
+func NewRunning(cache cache.Cache, accounts Accounts, withAssets bool) *Running {
+	r := &Running{cache: cache, accounts: accounts, jobs: newJobs(), assets: newAssets()}
+	r.counted = map[client.Object]moves{&v1alpha1.DaftyJob{}: r.jobs.move}
+	if withAssets {
+		r.counted[&v1alpha1.DaftyAsset{}] = r.assets.move
+	}
+	return r
 }
 
-// Start implements manager.Runnable. There are no metrics before all DaftyJobs are counted.
+// Start implements manager.Runnable. There are no metrics before all objects are counted.
 func (r *Running) Start(ctx context.Context) error {
-	informer, err := r.cache.GetInformer(ctx, &v1alpha1.DaftyJob{})
-	if err != nil {
-		return fmt.Errorf("counting DaftyJobs: %w", err)
+	var synced []toolscache.InformerSynced
+	for object, count := range r.counted {
+		informer, err := r.cache.GetInformer(ctx, object)
+		if err != nil {
+			return fmt.Errorf("counting %T: %w", object, err)
+		}
+		registration, err := informer.AddEventHandler(count)
+		if err != nil {
+			return fmt.Errorf("counting %T: %w", object, err)
+		}
+		defer func() { _ = informer.RemoveEventHandler(registration) }()
+		synced = append(synced, registration.HasSynced)
 	}
-	registration, err := informer.AddEventHandler(r.jobs)
-	if err != nil {
-		return fmt.Errorf("counting DaftyJobs: %w", err)
-	}
-	defer func() { _ = informer.RemoveEventHandler(registration) }()
-	if toolscache.WaitForCacheSync(ctx.Done(), registration.HasSynced) {
+	if toolscache.WaitForCacheSync(ctx.Done(), synced...) {
 		defer shown.add(r)()
 		<-ctx.Done()
 	}
 	return nil
+}
+
+// moves counts objects from the events of an informer. An event of a change has the previous object too, so no objects need to be
+// kept. The previous is nil for a new one, and the other for one that is gone.
+type moves func(from, to any)
+
+// OnAdd implements cache.ResourceEventHandler.
+func (m moves) OnAdd(object any, _ bool) { m(nil, object) }
+
+// OnUpdate implements cache.ResourceEventHandler.
+func (m moves) OnUpdate(before, after any) { m(before, after) }
+
+// OnDelete implements cache.ResourceEventHandler.
+func (m moves) OnDelete(object any) {
+	if gone, missed := object.(toolscache.DeletedFinalStateUnknown); missed {
+		object = gone.Obj
+	}
+	m(object, nil)
 }
 
 // Describe implements prometheus.Collector.
@@ -149,7 +180,9 @@ func (o *operators) Collect(to chan<- prometheus.Metric) {
 }
 
 func describe(to chan<- *prometheus.Desc) {
-	for _, desc := range []*prometheus.Desc{jobsDesc, unfinishedDesc, oldestJobDesc, remainingDesc, queueDesc, oldestDesc, inFlightDesc, heldDesc} {
+	for _, desc := range []*prometheus.Desc{
+		jobsDesc, unfinishedDesc, oldestJobDesc, assetsDesc, oldestAssetDesc, remainingDesc, queueDesc, oldestDesc, inFlightDesc, heldDesc,
+	} {
 		to <- desc
 	}
 }
@@ -159,10 +192,11 @@ func collect(to chan<- prometheus.Metric, all ...*Running) {
 	show := func(desc *prometheus.Desc, value float64, labels ...string) {
 		to <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value, labels...)
 	}
-	load, count, now := NewLoad(), noCounts(), time.Now()
+	load, count, assets, now := NewLoad(), noCounts(), noAssetCounts(), time.Now()
 	for _, each := range all {
 		load.Add(each.accounts.Load())
 		count.add(each.jobs.counted(now))
+		assets.add(each.assets.counted(now))
 	}
 	for kind, n := range count.kinds {
 		show(jobsDesc, float64(n), kind.phase, kind.jobType)
@@ -172,6 +206,12 @@ func collect(to chan<- prometheus.Metric, all ...*Running) {
 	}
 	for phase, age := range count.oldest {
 		show(oldestJobDesc, age.Seconds(), string(phase))
+	}
+	for reason, n := range assets.reasons {
+		show(assetsDesc, float64(n), reason)
+	}
+	for condition, age := range assets.oldest {
+		show(oldestAssetDesc, age.Seconds(), condition)
 	}
 	for _, class := range submitting {
 		show(queueDesc, float64(load.Classes[class].Waiting), string(class))

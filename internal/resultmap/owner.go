@@ -2,12 +2,14 @@ package resultmap
 
 import (
 	"context"
+	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
+	"dafty.ai/dafty-operator/internal/lifecycle"
 )
 
 // Owner is an object whose result is kept in a ConfigMap.
@@ -19,6 +21,8 @@ type Owner struct {
 	ConfigMap string
 	// Metadata is spec.resultConfigMapMetadata, nil where there is none.
 	Metadata *v1alpha1.ResultConfigMapMetadata
+	// ManyJobs reports that the result goes from one job's to the next, so that a ConfigMap of an earlier one is the owner's too.
+	ManyJobs bool
 	// StoredIn is status.resultConfigMap: the ConfigMap that the result was last written to.
 	StoredIn string
 	// StoredVersion is status.resultConfigMapVersion: what was written to it.
@@ -48,6 +52,11 @@ func (o *Owner) reference() metav1.OwnerReference {
 // is one of a name at a time.
 func (o *Owner) isNamesake(reference *metav1.OwnerReference) bool {
 	return isOfKind(reference, o.Kind) && reference.Name == o.GetName()
+}
+
+// isResult reports whether the annotation of a ConfigMap names a result of the owner that may have come before the wanted one, or is it.
+func (o *Owner) isResult(annotation string, wanted *content) bool {
+	return annotation == wanted.annotations[v1alpha1.ResultOfAnnotation] || o.ManyJobs && strings.HasPrefix(annotation, lifecycle.Annotation(o, ""))
 }
 
 // OwnerOf returns the name of the object of a kind that a ConfigMap belongs to, empty where it belongs to none.

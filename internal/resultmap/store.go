@@ -146,7 +146,7 @@ func (s *Store) restored(owner *Owner, wanted *content, written *corev1.ConfigMa
 
 // belongs reports why a ConfigMap isn't the owner's to write, for the user, empty where it is; and whether it is to be adopted.
 // One without an owner, as a backup brings it back, is the owner's where it has its result, or where the operator wrote it for the
-// very same job at Dafty.
+// very same job at Dafty, or for any that the owner may have had.
 func belongs(stored *corev1.ConfigMap, owner *Owner, wanted *content) (adopted bool, problem string) {
 	current := metav1.GetControllerOfNoCopy(stored)
 	switch {
@@ -158,7 +158,7 @@ func belongs(stored *corev1.ConfigMap, owner *Owner, wanted *content) (adopted b
 			stored.Name, current.Kind, current.Name, owner.Kind)
 	case len(wanted.data) > 0 && wanted.sameData(stored):
 		return true, ""
-	case stored.Labels[v1alpha1.ResultLabel] != "" && stored.Annotations[v1alpha1.ResultOfAnnotation] == wanted.annotations[v1alpha1.ResultOfAnnotation]:
+	case stored.Labels[v1alpha1.ResultLabel] != "" && owner.isResult(stored.Annotations[v1alpha1.ResultOfAnnotation], wanted):
 		return true, ""
 	}
 	return false, fmt.Sprintf("ConfigMap %q is there already and doesn't belong to this %s, so it is left alone; delete it, "+

@@ -88,6 +88,26 @@ var writings = []writing{
 		want:  lifecycle.StoreOutcome{Restored: `ConfigMap "result" had no owner, and belongs to this KIND again`},
 	},
 	{
+		name: "without its owner, and of an earlier job",
+		given: func(c *corev1.ConfigMap, _, _ string) bool {
+			c.OwnerReferences, c.Data = nil, map[string]string{"image_0_url": "earlier"}
+			c.Annotations[v1alpha1.ResultOfAnnotation] = c.Namespace + "/hero:earlier"
+			return true
+		},
+		owner: func(o *resultmap.Owner) { notRecorded(o); o.ManyJobs = true },
+		want:  lifecycle.StoreOutcome{Restored: `ConfigMap "result" had no owner, and belongs to this KIND again`},
+	},
+	{
+		name: "without its owner, and of an earlier job, where there is but one",
+		given: func(c *corev1.ConfigMap, _, _ string) bool {
+			c.OwnerReferences, c.Data = nil, map[string]string{"image_0_url": "earlier"}
+			c.Annotations[v1alpha1.ResultOfAnnotation] = c.Namespace + "/hero:earlier"
+			return true
+		},
+		owner: notRecorded,
+		want:  lifecycle.StoreOutcome{Problem: isThere + "doesn't belong to this KIND" + leftAlone},
+	},
+	{
 		name: "somebody's",
 		given: func(c *corev1.ConfigMap, _, _ string) bool {
 			c.OwnerReferences, c.Labels, c.Data = nil, nil, map[string]string{"mine": "x"}

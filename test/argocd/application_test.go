@@ -36,6 +36,17 @@ const (
 	server   = "server"   // applied and compared by the API server
 )
 
+// The Applications with DaftyAssets.
+const (
+	shop       = "shop"
+	shopServer = "shop-server" // applied and compared by the API server
+	brand      = "brand"       // a campaign of DaftyAssets
+	approvals  = "approvals"
+	reborn     = "reborn" // deleted and created again
+)
+
+var ofAssets = []string{shop, shopServer, brand, approvals, reborn}
+
 // These have a wrong API key at first, so their sync fails. They differ in what starts the next sync.
 const (
 	synced      = "synced"
@@ -45,7 +56,7 @@ const (
 
 var rejected = []string{synced, recommitted, retried}
 
-var applications = append([]string{campaign, early, cancels, stated, fails, pruned, again, fleeting, server, waves, ended}, rejected...)
+var applications = slices.Concat([]string{campaign, early, cancels, stated, fails, pruned, again, fleeting, server, waves, ended}, rejected, ofAssets)
 
 // application has the fields of an Application that the tests check.
 type application struct {
@@ -164,7 +175,7 @@ type node struct {
 	Health     *struct{ Status, Message string }
 }
 
-func (e *env) health(g Gomega, app, job string) string {
+func (e *env) health(g Gomega, app, name string) string {
 	request, err := http.NewRequestWithContext(e.Context(), http.MethodGet, "http://"+e.argoAddress+"/api/v1/applications/"+app+"/resource-tree", http.NoBody)
 	g.Expect(err).NotTo(HaveOccurred())
 	request.Header.Set("Authorization", "Bearer "+e.token())
@@ -174,7 +185,7 @@ func (e *env) health(g Gomega, app, job string) string {
 	var tree struct{ Nodes []node }
 	g.Expect(json.NewDecoder(answer.Body).Decode(&tree)).To(Succeed())
 	for _, n := range tree.Nodes {
-		if n.Kind == "DaftyJob" && n.Name == job && n.Health != nil {
+		if strings.HasPrefix(n.Kind, "Dafty") && n.Name == name && n.Health != nil {
 			return strings.TrimSuffix(n.Health.Status+" "+n.Health.Message, " ")
 		}
 	}
@@ -195,13 +206,13 @@ func (e *env) token() string {
 	return config.Users[0].Token
 }
 
-// waitForHealth waits until Argo CD shows this health of a DaftyJob, and the beginning of its message. A new message without a new health shows at
+// waitForHealth waits until Argo CD shows this health of a DaftyJob or DaftyAsset, and the beginning of its message. A new message without a new health shows at
 // the next refresh: Argo CD is set up to ignore changes of a status that don't change the health.
-func (e *env) waitForHealth(app, job, health string) {
+func (e *env) waitForHealth(app, name, health string) {
 	e.Helper()
-	e.eventually("the health of "+job, func(g Gomega) {
+	e.eventually("the health of "+name, func(g Gomega) {
 		e.refresh(app, "normal")
-		g.Expect(e.health(g, app, job)).To(HavePrefix(health))
+		g.Expect(e.health(g, app, name)).To(HavePrefix(health))
 	})
 }
 

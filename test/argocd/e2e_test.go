@@ -51,7 +51,7 @@ func TestArgoCD(t *testing.T) {
 		for _, app := range applications {
 			switch app {
 			case campaign, early:
-			case server:
+			case server, shopServer:
 				e.create(application, app, serverSide)
 			case fails, retried:
 				e.create(application, app, tries(-1))
@@ -75,6 +75,7 @@ func TestArgoCD(t *testing.T) {
 	step("what is mended outside of Git is synced by a retry, a commit or a person", (*env).credentialsRepaired)
 	step("what is deleted is paid for again, unless it has a key of its own", (*env).deletedJobsRunAgain)
 	step("what has a time to live is paid for again and again", (*env).expiredJobsRunAgain)
+	e.assetSteps(step)
 	step("what is pruned is cancelled, and the Secret goes last", (*env).pruned)
 	step("deleting the Application cancels its jobs, and the Secret goes last", (*env).deleted)
 	step("nothing runs on, and Dafty was asked for nothing that it doesn't know", (*env).checkLedger)
@@ -129,7 +130,7 @@ func (e *env) installHealthCheck() {
 			builtOne = object
 		}
 	}
-	if builtOne == nil || !maps.Equal(builtOne.Data, live.Data) || builtOne.Namespace != argoNamespace || len(live.Data) < 3 {
+	if builtOne == nil || !maps.Equal(builtOne.Data, live.Data) || builtOne.Namespace != argoNamespace || len(live.Data) < 5 {
 		e.Errorf("the component and the command differ:\n%+v\n%+v", builtOne, live)
 	}
 }
@@ -190,6 +191,7 @@ func (e *env) writeManifests() {
 	e.folder(again, short("keyed", "A lake with a key", "idempotencyKey: e2e-lake"), short("unkeyed", "A lake"))
 	e.folder(server, endless("by-action"), short("lake", "A lake"))
 	e.folder(fleeting, short("draft", "A draft", "ttlSecondsAfterFinished: 1"))
+	e.writeAssets()
 }
 
 func (e *env) campaignCompletes() {

@@ -225,7 +225,7 @@ func (e *env) logFailure() {
 		keep = filepath.Join(keep, time.Now().Format("20060102-150405"))
 		e.Logf("all logs are in %s (%v)", keep, os.CopyFS(keep, os.DirFS(filepath.Join(e.dir, "logs"))))
 	}
-	for _, args := range [][]string{{"get", "applications", "--all-namespaces", "--output=yaml"}, {"get", "daftyjobs", "--all-namespaces", "--output=wide"}} {
+	for _, args := range [][]string{{"get", "applications", "--all-namespaces", "--output=yaml"}, {"get", "daftyassets,daftyjobs", "--all-namespaces", "--output=wide"}} {
 		output, err := e.tryKubectl(context.Background(), args...)
 		e.Logf("kubectl %s: %v\n%s", strings.Join(args, " "), err, output)
 	}

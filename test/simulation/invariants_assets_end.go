@@ -166,7 +166,7 @@ func (inv *invariants) problemOfPending(of *v1alpha1.DaftyAsset, job *v1alpha1.D
 // upstreamMissing reports whether something that the template refers to isn't there, or not Ready.
 func (inv *invariants) upstreamMissing(of *v1alpha1.DaftyAsset) bool {
 	for _, name := range lifecycle.DependsOnAssets(&of.Spec.Template.Spec) {
-		if up := inv.env.api.asset(name); up == nil || !asset.Ready(up) {
+		if up := inv.env.api.asset(name); up == nil || !lifecycle.AssetReady(up) {
 			return true
 		}
 	}

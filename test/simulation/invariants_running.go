@@ -9,7 +9,6 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
-	"dafty.ai/dafty-operator/internal/asset"
 	"dafty.ai/dafty-operator/internal/lifecycle"
 	"dafty.ai/dafty-operator/internal/test/daftysim"
 )
@@ -155,7 +154,7 @@ func (inv *invariants) waitsForOther(job *v1alpha1.DaftyJob, depth int) bool {
 	}
 	for _, s := range lifecycle.AssetSources(&job.Spec) {
 		up := inv.env.api.asset(s.Name)
-		if up == nil || !asset.Ready(up) {
+		if up == nil || !lifecycle.AssetReady(up) {
 			return true
 		}
 		if _, problem := s.Pick(up); problem != "" {

@@ -22,11 +22,11 @@ type settling struct {
 	unsettled []string // what never came to its end
 }
 
-// settle waits until every DaftyJob is final, waits for its user, or is gone.
+// settle waits until every DaftyJob is final, waits for its user, or is gone, and every DaftyAsset has what it wants or waits for somebody.
 func (r *run) settle(ctx context.Context) settling {
 	start := time.Now()
 	for {
-		open := r.unsettled()
+		open := append(r.unsettled(), r.unsettledAssets()...)
 		took := time.Since(start)
 		if len(open) == 0 || took > settleWithin || !pause(ctx, 200*time.Millisecond) {
 			return settling{took: took, unsettled: open}
@@ -112,6 +112,7 @@ func (r *run) checkInvariants(end settling) {
 			t.Errorf("the watch of the test missed %s/%s", job.Namespace, job.Name)
 		}
 	}
+	r.checkAssets()
 	r.checkEventsAndLogs()
 }
 
@@ -127,7 +128,8 @@ func (r *run) checkJob(h history, entry daftysim.Entry, made bool) {
 	wrong := func(promise, why string) {
 		r.t.Errorf("%s: %s/%s (%s) is %s: %s; in Dafty's books: %+v", promise, job.Namespace, job.Name, job.UID, describe(job), why, entry)
 	}
-	calledOff := job.Spec.DesiredState == v1alpha1.DesiredCancelled || job.DeletionTimestamp != nil
+	calledOff := job.Spec.DesiredState == v1alpha1.DesiredCancelled || job.DeletionTimestamp != nil ||
+		h.final != nil && h.final.Status.CancelRequestedAt != nil // and wanted again since
 	if made && entry.Cancelled && !calledOff {
 		wrong("false", "nobody has called it off, but it was cancelled")
 	}

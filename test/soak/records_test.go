@@ -118,10 +118,14 @@ func (rs *records) observe(job *v1alpha1.DaftyJob, gone bool, r *run) {
 	}
 }
 
-// ending returns what must not change once a job has ended.
+// ending returns what must not change once a job has ended. That one was cancelled, and is wanted again, is told.
 func ending(job *v1alpha1.DaftyJob) string {
 	status := job.Status.DeepCopy()
 	status.ObservedGeneration = 0
+	if status.Phase == v1alpha1.PhaseCancelled {
+		meta.RemoveStatusCondition(&status.Conditions, v1alpha1.ConditionReady)
+		meta.RemoveStatusCondition(&status.Conditions, v1alpha1.ConditionStalled)
+	}
 	for i := range status.Conditions {
 		status.Conditions[i].ObservedGeneration = 0
 	}

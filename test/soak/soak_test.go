@@ -38,7 +38,7 @@ const (
 	settleWithin = 4 * time.Minute
 )
 
-func TestMain(m *testing.M) { kubetest.Main(m, kubetest.Options{}) }
+func TestMain(m *testing.M) { kubetest.Main(m, kubetest.Options{ControllerManager: true}) } // whose garbage collector deletes what an asset leaves
 
 // run is a soak with its parts.
 type run struct {
@@ -50,6 +50,7 @@ type run struct {
 	dafty    *daftyServer
 	fleet    *fleet
 	records  *records
+	assets   *assetRecords
 }
 
 // random returns random numbers of a part's own, so that none depends on how fast another part is.
@@ -59,6 +60,7 @@ const (
 	randomUsers = iota + 1
 	randomFaults
 	randomKills
+	randomAssets
 )
 
 func TestSoak(t *testing.T) {
@@ -82,7 +84,7 @@ func TestSoak(t *testing.T) {
 	t.Cleanup(r.reportFailure)
 	r.env = newEnv(t)
 	r.dafty = newDafty(t, r.env.tenants)
-	r.records = r.watchRecords()
+	r.records, r.assets = r.watchRecords(), r.watchAssets()
 	r.fleet = newFleet(t, r.timeline, manager, r.env.kubeconfig, r.dafty.url)
 
 	ctx, cancel := context.WithTimeout(t.Context(), r.length+longestExtension)
@@ -91,6 +93,7 @@ func TestSoak(t *testing.T) {
 	defer dismiss()
 	var during, always sync.WaitGroup
 	during.Go(func() { r.playUsers(ctx, r.random(randomUsers)) })
+	during.Go(func() { r.playAssets(ctx, r.random(randomAssets)) })
 	during.Go(func() { r.injectFaults(ctx, r.random(randomFaults)) })
 	during.Go(func() { r.killOperators(ctx, r.random(randomKills)) })
 	during.Go(func() { r.endOnceEnough(ctx, cancel) })
@@ -128,8 +131,9 @@ func (r *run) endOnceEnough(ctx context.Context, end func()) {
 func (r *run) enough() (bool, string) {
 	paid, objects := len(r.dafty.Ledger()), len(r.records.histories())
 	made, uploaded := r.chained()
-	summary := fmt.Sprintf("%d DaftyJobs, %d made of another's image, %d of a picture; %d paid jobs, %s", objects, made, uploaded, paid, r.fleet.summary())
-	return paid >= 10 && objects >= 15 && made > 0 && uploaded > 0 &&
+	summary := fmt.Sprintf("%d DaftyJobs, %d made of another's image, %d of a picture; %d paid jobs, %d changes of DaftyAssets, %s",
+		objects, made, uploaded, paid, r.assets.changed(), r.fleet.summary())
+	return paid >= 10 && objects >= 15 && made > 0 && uploaded > 0 && r.assets.changed() >= 3 &&
 		r.fleet.times(kills)+r.fleet.times(pauses) >= 3 && r.fleet.times(takeovers) > 0, summary
 }
 

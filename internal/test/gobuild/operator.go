@@ -15,14 +15,20 @@ import (
 // OperatorVersion is what an operator that was built by [Operator] says of itself.
 const OperatorVersion = "test"
 
-// Operator builds the operator of the checkout at root into a file that isn't there yet. Go compiles and links only what has changed since
-// the last call for this checkout, whoever made it: a copy is kept in the user's cache folder.
+// Operator builds the operator of the checkout at root into a file that isn't there yet: see [Main].
 func Operator(ctx context.Context, root, file string) error {
+	return Main(ctx, root, "operator", file, "-buildvcs=false", "-ldflags", "-X main.version="+OperatorVersion, ".")
+}
+
+// Main builds a main package into a file that isn't there yet, by go build with the given arguments in the folder of its module. Go
+// compiles and links only what has changed since the last call of this kind for this folder, whoever made it: a copy is kept in the
+// user's cache folder.
+func Main(ctx context.Context, folder, kind, file string, args ...string) error {
 	cache, err := os.UserCacheDir()
 	if err != nil {
-		return fmt.Errorf("no folder to keep the operator in: %w", err)
+		return fmt.Errorf("no folder to keep the %s in: %w", kind, err)
 	}
-	kept := filepath.Join(cache, "dafty-operator", "operator", fmt.Sprintf("%x", sha256.Sum256([]byte(root)))[:16], "manager")
+	kept := filepath.Join(cache, "dafty-operator", kind, fmt.Sprintf("%x", sha256.Sum256([]byte(folder)))[:16], filepath.Base(file))
 	if err := os.MkdirAll(filepath.Dir(kept), 0o755); err != nil {
 		return err
 	}
@@ -31,8 +37,8 @@ func Operator(ctx context.Context, root, file string) error {
 		return err
 	}
 	defer unlock()
-	cmd := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-ldflags", "-X main.version="+OperatorVersion, "-o", kept, ".")
-	cmd.Dir = root
+	cmd := exec.CommandContext(ctx, "go", append([]string{"build", "-o", kept}, args...)...)
+	cmd.Dir = folder
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = interruptedWithin
 	if output, err := cmd.CombinedOutput(); err != nil {

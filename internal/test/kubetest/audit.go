@@ -1,12 +1,15 @@
 package kubetest
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
+	"math"
 	"os"
 	"path/filepath"
+	"slices"
+	"sync"
 
 	auditv1 "k8s.io/apiserver/pkg/apis/audit/v1"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
@@ -35,27 +38,39 @@ func (cp *ControlPlane) configureAudit(flags *envtest.Arguments) error {
 	return nil
 }
 
+// auditLog is what has been read of the audit log so far: it gets long, and some tests look at it again and again.
+type auditLog struct {
+	sync.Mutex
+	events []auditv1.Event
+	read   int64 // bytes
+}
+
 // AuditEvents returns every request answered so far, in the order of the answers. A watch is there twice: when it starts
 // and when it ends.
 func (cp *ControlPlane) AuditEvents() ([]auditv1.Event, error) {
 	if cp.auditFile == "" {
 		return nil, fmt.Errorf("the control plane was started without Options.Audit")
 	}
-	content, err := os.ReadFile(cp.auditFile)
+	cp.audited.Lock()
+	defer cp.audited.Unlock()
+	file, err := os.Open(cp.auditFile)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = file.Close() }()
+	content, err := io.ReadAll(io.NewSectionReader(file, cp.audited.read, math.MaxInt64-cp.audited.read))
 	if err != nil {
 		return nil, err
 	}
 	// A line whose end isn't written yet belongs to a request that isn't answered.
 	content = content[:bytes.LastIndexByte(content, '\n')+1]
-	var events []auditv1.Event
-	lines := bufio.NewScanner(bytes.NewReader(content))
-	lines.Buffer(nil, 64<<20)
-	for lines.Scan() {
+	for line := range bytes.Lines(content) {
 		var event auditv1.Event
-		if err := json.Unmarshal(lines.Bytes(), &event); err != nil {
+		if err := json.Unmarshal(line, &event); err != nil {
 			return nil, fmt.Errorf("audit log: %w", err)
 		}
-		events = append(events, event)
+		cp.audited.events = append(cp.audited.events, event)
+		cp.audited.read += int64(len(line))
 	}
-	return events, lines.Err()
+	return slices.Clip(cp.audited.events), nil
 }

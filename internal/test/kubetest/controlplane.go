@@ -21,14 +21,17 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"time"
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
 	daftyv1alpha1 "dafty.ai/dafty-operator/api/v1alpha1"
@@ -78,6 +81,8 @@ type ControlPlane struct {
 	env       *envtest.Environment
 	watchdog  *watchdog
 	auditFile string
+	audited   *auditLog
+	mapper    func() (meta.RESTMapper, error)
 }
 
 // Scheme has the types that [ControlPlane.Client] and [Env.Client] know.
@@ -112,7 +117,8 @@ func New(ctx context.Context, opts Options) (_ *ControlPlane, err error) {
 	if err != nil {
 		return nil, err
 	}
-	cp := &ControlPlane{dir: dir, assets: assets, LogDir: opts.LogDir, Kubeconfig: filepath.Join(dir, "kubeconfig")}
+	cp := &ControlPlane{dir: dir, assets: assets, LogDir: opts.LogDir, Kubeconfig: filepath.Join(dir, "kubeconfig"), audited: &auditLog{}}
+	cp.mapper = sync.OnceValues(cp.newMapper)
 	if cp.watchdog, err = startWatchdog(dir); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
@@ -234,9 +240,22 @@ func (cp *ControlPlane) Stop() error {
 	return errors.Join(err, os.RemoveAll(cp.dir))
 }
 
-// Client returns a client for the types of [Scheme], without a cache.
+// Client returns a client for the types of [Scheme], without a cache. All clients of a control plane share what they have learnt
+// of its kinds.
 func (cp *ControlPlane) Client() (client.WithWatch, error) {
-	return client.NewWithWatch(cp.Config, client.Options{Scheme: Scheme})
+	mapper, err := cp.mapper()
+	if err != nil {
+		return nil, err
+	}
+	return client.NewWithWatch(cp.Config, client.Options{Scheme: Scheme, Mapper: mapper})
+}
+
+func (cp *ControlPlane) newMapper() (meta.RESTMapper, error) {
+	httpClient, err := rest.HTTPClientFor(cp.Config)
+	if err != nil {
+		return nil, err
+	}
+	return apiutil.NewDynamicRESTMapper(cp.Config, httpClient)
 }
 
 // AddUser makes a user with no rights but those of its groups and of what RBAC gives it.

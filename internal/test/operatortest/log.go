@@ -26,6 +26,13 @@ func (l *Log) String() string {
 	return l.content.String()
 }
 
+// Contains reports whether a text was written so far. It makes no copy of a long log.
+func (l *Log) Contains(text string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return bytes.Contains(l.content.Bytes(), []byte(text))
+}
+
 // Tail returns the last lines.
 func (l *Log) Tail(lines int) string {
 	all := strings.Split(strings.TrimSpace(l.String()), "\n")
