@@ -27,6 +27,9 @@ const (
 	// ConditionOutdated is True when a DaftyAsset that the template names has a newer result than the one that was
 	// taken, and absent otherwise.
 	ConditionOutdated = "Outdated"
+
+	// ConditionCreditsAvailable is False after Dafty refused a create for want of credits or a plan, True after it took one.
+	ConditionCreditsAvailable = "CreditsAvailable"
 )
 
 // Reasons of the conditions and of the events. Each says what the user should do.
@@ -84,6 +87,16 @@ const (
 	// ReasonCredentialsRejected means that Dafty doesn't accept the API key. Put a valid one into the
 	// Secret that the message names.
 	ReasonCredentialsRejected = "CredentialsRejected"
+	// ReasonAccountNotFound means that there is no DaftyAccount of the name under accountRef, or it doesn't select the
+	// namespace, or the operator runs without DaftyAccounts. Ask whoever runs the account, or correct the name; a
+	// DaftyJob with another accountRef must be created under a new name.
+	ReasonAccountNotFound = "AccountNotFound"
+	// ReasonAccountSuspended means that the DaftyAccount is suspended, and nothing new is submitted with it. Nothing to
+	// do; the job continues when the account is resumed.
+	ReasonAccountSuspended = "AccountSuspended"
+	// ReasonBudgetExhausted means that a budget of the DaftyAccount is used up; the message says until when. Nothing to
+	// do; the job continues with the next period, or when the budget is raised.
+	ReasonBudgetExhausted = "BudgetExhausted"
 	// ReasonWaitingForRateLimit means that the API key's calls for this minute are used up: those that
 	// create such jobs, uploads, or all others. Nothing to do; the job continues by itself.
 	ReasonWaitingForRateLimit = "WaitingForRateLimit"
@@ -160,6 +173,19 @@ const (
 	ReasonInputsChanged = "InputsChanged"
 	// EventOvertaken means that a DaftyJob was called off, as a newer change has overtaken it. Nothing to do.
 	EventOvertaken = "Overtaken"
+)
+
+// Reasons of a DaftyAccount's conditions and events, beside those of a DaftyJob's for the same cause.
+const (
+	// ReasonAccepted means that Dafty accepts the API key. Nothing to do.
+	ReasonAccepted = "Accepted"
+	// ReasonChecking means that Dafty hasn't answered yet whether it accepts the API key. Nothing to do.
+	ReasonChecking = "Checking"
+	// ReasonInvalidAccount means that the spec names a time zone that doesn't exist, or selects namespaces in a way that
+	// can't be; the message says which. Nothing new is submitted until it is corrected.
+	ReasonInvalidAccount = "InvalidAccount"
+	// ReasonCreditsAvailable means that Dafty took the newest request for a job; of the CreditsAvailable condition only.
+	ReasonCreditsAvailable = "CreditsAvailable"
 )
 
 // Reasons of the ResultStored condition.

@@ -1,6 +1,8 @@
 package v1alpha1
 
 import (
+	"cmp"
+
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 )
@@ -77,6 +79,7 @@ const (
 // and a DaftyJob's can't be changed.
 //
 // +kubebuilder:validation:XValidation:rule="[has(self.imageGenerate), has(self.imageEdit), has(self.imageResize), has(self.imageUpscale), has(self.imageToVideo), has(self.videoFrames), has(self.styleExtract)].filter(given, given).size() == 1",message="give exactly one operation: imageGenerate, imageEdit, imageResize, imageUpscale, imageToVideo, videoFrames or styleExtract (for several operations, create one object for each)"
+// +kubebuilder:validation:XValidation:rule="!has(self.accountRef) || !has(self.credentialsSecretRef)",message="give at most one of accountRef and credentialsSecretRef: leave out credentialsSecretRef, as the DaftyAccount has the API key"
 // +kubebuilder:validation:XValidation:rule="!has(self.adoptJobID) || !has(self.idempotencyKey)",message="give at most one of adoptJobID and idempotencyKey: leave out idempotencyKey, as an adopted job is never submitted"
 // +kubebuilder:validation:XValidation:rule="!has(self.adoptJobID) || !has(self.backoffLimit) || self.backoffLimit == 0",message="leave out backoffLimit beside adoptJobID: an adopted job is never submitted, nor tried again"
 // +kubebuilder:validation:XValidation:rule="!has(self.adoptJobID) || !has(self.startingDeadlineSeconds)",message="leave out startingDeadlineSeconds beside adoptJobID: an adopted job is never submitted"
@@ -136,12 +139,20 @@ type DaftyJobSpec struct {
 	StyleExtract *StyleExtract `json:"styleExtract,omitempty"`
 
 	// credentialsSecretRef names the Secret that holds the Dafty API key. It is
-	// read from the DaftyJob's own namespace, never from another. The default is
-	// the key apiKey of the Secret dafty-credentials.
+	// read from the DaftyJob's own namespace, never from another. The default,
+	// where accountRef isn't given either, is the key apiKey of the Secret
+	// dafty-credentials.
 	//
-	// +default={}
 	// +optional
 	CredentialsSecretRef SecretKeyReference `json:"credentialsSecretRef,omitzero"`
+
+	// accountRef names the DaftyAccount whose API key is used, in place of a
+	// Secret of the namespace. The account must select the namespace; its budgets
+	// hold, and nothing is submitted while it is suspended. It can't be added,
+	// changed or taken away later.
+	//
+	// +optional
+	AccountRef *AccountReference `json:"accountRef,omitempty"`
 
 	// deletionPolicy is what happens to the job at Dafty when this DaftyJob is
 	// deleted while the job runs.
@@ -245,6 +256,14 @@ type DaftyJobSpec struct {
 	//
 	// +optional
 	ResultConfigMapMetadata *ResultConfigMapMetadata `json:"resultConfigMapMetadata,omitempty"`
+}
+
+// SecretRef returns the key of a Secret that holds the API key, where no accountRef is given.
+func (s *DaftyJobSpec) SecretRef() SecretKeyReference {
+	return SecretKeyReference{
+		Name: cmp.Or(s.CredentialsSecretRef.Name, DefaultSecretName),
+		Key:  cmp.Or(s.CredentialsSecretRef.Key, DefaultSecretKey),
+	}
 }
 
 // ResultConfigMapMetadata is metadata for the ConfigMap of a result.
@@ -548,6 +567,7 @@ type DaftyJob struct {
 	// +kubebuilder:validation:XValidation:rule="has(self.imageGenerate) == has(oldSelf.imageGenerate) && has(self.imageEdit) == has(oldSelf.imageEdit) && has(self.imageResize) == has(oldSelf.imageResize) && has(self.imageUpscale) == has(oldSelf.imageUpscale) && has(self.imageToVideo) == has(oldSelf.imageToVideo) && has(self.videoFrames) == has(oldSelf.videoFrames) && has(self.styleExtract) == has(oldSelf.styleExtract)",message="the operation can't be changed, as it may already be paid for: create another DaftyJob under a new name",reason=FieldValueForbidden
 	// +kubebuilder:validation:XValidation:rule="has(self.adoptJobID) == has(oldSelf.adoptJobID)",message="adoptJobID can't be added or taken away, as a job may already be followed: create another DaftyJob under a new name",reason=FieldValueForbidden
 	// +kubebuilder:validation:XValidation:rule="has(self.idempotencyKey) == has(oldSelf.idempotencyKey)",message="idempotencyKey can't be added or taken away, as a request may already be sent: create another DaftyJob under a new name",reason=FieldValueForbidden
+	// +kubebuilder:validation:XValidation:rule="has(self.accountRef) == has(oldSelf.accountRef)",message="accountRef can't be added or taken away, as a job may already be followed with that API key: create another DaftyJob under a new name",reason=FieldValueForbidden
 	// +kubebuilder:validation:XValidation:rule="!has(self.imageGenerate) || !has(oldSelf.imageGenerate) || self.imageGenerate == oldSelf.imageGenerate",message="the request can't be changed, as it may already be paid for: create another DaftyJob under a new name",reason=FieldValueForbidden,fieldPath=".imageGenerate"
 	// +kubebuilder:validation:XValidation:rule="!has(self.imageEdit) || !has(oldSelf.imageEdit) || self.imageEdit == oldSelf.imageEdit",message="the request can't be changed, as it may already be paid for: create another DaftyJob under a new name",reason=FieldValueForbidden,fieldPath=".imageEdit"
 	// +kubebuilder:validation:XValidation:rule="!has(self.imageResize) || !has(oldSelf.imageResize) || self.imageResize == oldSelf.imageResize",message="the request can't be changed, as it may already be paid for: create another DaftyJob under a new name",reason=FieldValueForbidden,fieldPath=".imageResize"
@@ -555,6 +575,7 @@ type DaftyJob struct {
 	// +kubebuilder:validation:XValidation:rule="!has(self.imageToVideo) || !has(oldSelf.imageToVideo) || self.imageToVideo == oldSelf.imageToVideo",message="the request can't be changed, as it may already be paid for: create another DaftyJob under a new name",reason=FieldValueForbidden,fieldPath=".imageToVideo"
 	// +kubebuilder:validation:XValidation:rule="!has(self.videoFrames) || !has(oldSelf.videoFrames) || self.videoFrames == oldSelf.videoFrames",message="the request can't be changed, as it may already be paid for: create another DaftyJob under a new name",reason=FieldValueForbidden,fieldPath=".videoFrames"
 	// +kubebuilder:validation:XValidation:rule="!has(self.styleExtract) || !has(oldSelf.styleExtract) || self.styleExtract == oldSelf.styleExtract",message="the request can't be changed, as it may already be paid for: create another DaftyJob under a new name",reason=FieldValueForbidden,fieldPath=".styleExtract"
+	// +kubebuilder:validation:XValidation:rule="!has(self.accountRef) || !has(oldSelf.accountRef) || self.accountRef == oldSelf.accountRef",message="accountRef can't be changed, as a job may already be followed with that API key: create another DaftyJob under a new name",reason=FieldValueForbidden,fieldPath=".accountRef"
 	// +kubebuilder:validation:XValidation:rule="!has(self.adoptJobID) || !has(oldSelf.adoptJobID) || self.adoptJobID == oldSelf.adoptJobID",message="adoptJobID can't be changed, as that job is followed: create another DaftyJob under a new name",reason=FieldValueForbidden,fieldPath=".adoptJobID"
 	// +kubebuilder:validation:XValidation:rule="!has(self.idempotencyKey) || !has(oldSelf.idempotencyKey) || self.idempotencyKey == oldSelf.idempotencyKey",message="idempotencyKey can't be changed, as a request may already be sent with it: create another DaftyJob under a new name",reason=FieldValueForbidden,fieldPath=".idempotencyKey"
 	// +required

@@ -1,5 +1,5 @@
-// Package v1alpha1 is the API of the Dafty operator: the DaftyJob and
-// DaftyAsset resources, their phases, conditions and reasons.
+// Package v1alpha1 is the API of the Dafty operator: the DaftyJob,
+// DaftyAsset and DaftyAccount resources, their phases, conditions and reasons.
 //
 // +kubebuilder:object:generate=true
 // +groupName=dafty.ai
@@ -21,7 +21,7 @@ var schemeBuilder = runtime.NewSchemeBuilder(addKnownTypes)
 var AddToScheme = schemeBuilder.AddToScheme
 
 func addKnownTypes(scheme *runtime.Scheme) error {
-	scheme.AddKnownTypes(GroupVersion, &DaftyJob{}, &DaftyJobList{}, &DaftyAsset{}, &DaftyAssetList{})
+	scheme.AddKnownTypes(GroupVersion, &DaftyJob{}, &DaftyJobList{}, &DaftyAsset{}, &DaftyAssetList{}, &DaftyAccount{}, &DaftyAccountList{})
 	metav1.AddToGroupVersion(scheme, GroupVersion)
 	return nil
 }

@@ -26,6 +26,18 @@ type SecretKeyReference struct {
 	Key string `json:"key,omitempty"`
 }
 
+// AccountReference names a DaftyAccount.
+type AccountReference struct {
+	// name of the DaftyAccount. One that isn't there and one that doesn't select
+	// the namespace are told of in the same words.
+	//
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="must be the name of a DaftyAccount: lower-case letters, digits, '-' and '.', beginning and ending with a letter or digit"
+	// +required
+	Name string `json:"name,omitempty"`
+}
+
 // JobReference names an image that another DaftyJob of the namespace generates.
 type JobReference struct {
 	// name of the DaftyJob, in the same namespace. The job waits until that one

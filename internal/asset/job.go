@@ -60,7 +60,9 @@ func Follow(job *v1alpha1.DaftyJob, template *v1alpha1.DaftyJobTemplate) (change
 	before := job.DeepCopy()
 	setMetadata(job, template.Metadata)
 	from := template.Spec.DeepCopy()
-	job.Spec.CredentialsSecretRef = from.CredentialsSecretRef
+	if job.Spec.AccountRef == nil && from.AccountRef == nil {
+		job.Spec.CredentialsSecretRef = from.CredentialsSecretRef
+	}
 	job.Spec.DeletionPolicy = from.DeletionPolicy
 	job.Spec.BackoffLimit = from.BackoffLimit
 	job.Spec.ActiveDeadlineSeconds = from.ActiveDeadlineSeconds

@@ -53,6 +53,7 @@ func hashOf(spec *v1alpha1.DaftyAssetSpec, inputs []v1alpha1.Input) string {
 // clearDirections takes out of a spec what isn't part of the request: how it is made, and not what.
 func clearDirections(spec *v1alpha1.DaftyJobSpec) {
 	spec.CredentialsSecretRef = v1alpha1.SecretKeyReference{}
+	spec.AccountRef = nil
 	spec.DeletionPolicy = ""
 	spec.BackoffLimit = nil
 	spec.ActiveDeadlineSeconds = nil

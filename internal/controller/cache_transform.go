@@ -39,6 +39,7 @@ func TransformForCache(object any) (any, error) {
 			DesiredState:         job.Spec.DesiredState,
 			DeletionPolicy:       job.Spec.DeletionPolicy,
 			CredentialsSecretRef: job.Spec.CredentialsSecretRef,
+			AccountRef:           job.Spec.AccountRef,
 
 			AdoptJobID:              job.Spec.AdoptJobID,
 			ResultConfigMap:         job.Spec.ResultConfigMap,

@@ -62,7 +62,7 @@ func (r *Reconciler) readCredentials(ctx context.Context, job *v1alpha1.DaftyJob
 	if tracker.CredentialsReadWithin(age) {
 		return credentials{}, nil
 	}
-	ref := job.Spec.CredentialsSecretRef
+	ref := job.Spec.SecretRef()
 	var refusal apierrors.APIStatus
 	secret, err := r.secrets.read(ctx, r.Client, types.NamespacedName{Namespace: job.Namespace, Name: ref.Name})
 	switch {

@@ -172,6 +172,6 @@ func (d *decider) submittedKey() string {
 
 // describeSecret names the Secret and the key in it, for a message.
 func (d *decider) describeSecret() string {
-	ref := d.Job.Spec.CredentialsSecretRef
+	ref := d.Job.Spec.SecretRef()
 	return fmt.Sprintf("key %q of Secret %q", ref.Key, ref.Name)
 }
