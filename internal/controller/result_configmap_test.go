@@ -21,8 +21,8 @@ import (
 	"dafty.ai/dafty-operator/internal/test/daftysim"
 )
 
-// soon is what a person who looks after a ConfigMap takes for at once.
-const soon = 15 * time.Second
+// soon is for what takes the operator seconds.
+const soon = time.Minute
 
 // withResult has a DaftyJob complete whose result is in the ConfigMap of the same name and -result.
 func (w *world) withResult(name, more string) *v1alpha1.DaftyJob {
