@@ -1,0 +1,112 @@
+package budget
+
+import "time"
+
+const (
+	// wakeBurst is how many are woken in a wakeInterval: each comes with a look at its DaftyJob and a write of its status.
+	wakeBurst    = 20
+	wakeInterval = time.Second
+	// backstopAfter is how often all who wait are woken, whatever was missed.
+	backstopAfter = 5 * time.Minute
+)
+
+// offer makes those due that there is room for.
+func (p *page) offer(now time.Time) {
+	if p.known == nil || len(p.waiters.byAge) == 0 {
+		return
+	}
+	t := p.tally(now)
+	if t.err != nil {
+		return
+	}
+	granted := map[usageKey]int64{}
+	for _, each := range p.waiters.byAge {
+		if !each.lapsed(now) && t.grant(each.Reservation.Namespace, granted) && each.turn.IsZero() {
+			each.due = true
+		}
+	}
+}
+
+// tick does what is due by the clock.
+func (p *page) tick() {
+	for _, each := range p.takeDue() {
+		each()
+	}
+}
+
+// takeDue starts a write that is due, and returns whom to wake.
+func (p *page) takeDue() (wake []func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return nil
+	}
+	now := p.book.clock.Now()
+	p.timerAt = time.Time{}
+	if len(p.settles) > 0 && !now.Before(p.settleAt) {
+		p.startWrite()
+	}
+	if !now.Before(p.backstopAt) {
+		p.waiters.wakeAll()
+		p.backstopAt = now.Add(backstopAfter)
+	}
+	for _, each := range p.waiters.byAge {
+		if !now.Before(each.until) && each.turn.Before(each.until) {
+			each.due = true
+		}
+	}
+	p.offer(now)
+	if now.Sub(p.woken) >= wakeInterval || now.Before(p.woken) {
+		for _, each := range p.waiters.byAge {
+			if each.due && len(wake) < wakeBurst {
+				each.due, each.turn, p.woken = false, now, now
+				wake = append(wake, each.Wake)
+			}
+		}
+	}
+	p.reschedule()
+	return wake
+}
+
+// reschedule sets the timer for what is due next.
+func (p *page) reschedule() {
+	now := p.book.clock.Now()
+	next := p.nextDue(now)
+	if p.closed || next.IsZero() || p.timerAt.After(now) && !next.Before(p.timerAt) {
+		return
+	}
+	if p.timer != nil {
+		p.timer.Stop()
+	}
+	p.timerAt = next
+	if !next.After(now) {
+		p.book.start(p.tick)
+		return
+	}
+	p.timer = p.book.clock.AfterFunc(next.Sub(now), func() { p.book.start(p.tick) })
+}
+
+// nextDue returns when something is due next, zero where nothing is.
+func (p *page) nextDue(now time.Time) (next time.Time) {
+	earliest := func(at time.Time) {
+		if next.IsZero() || at.Before(next) {
+			next = at
+		}
+	}
+	if len(p.settles) > 0 && !p.writing {
+		earliest(p.settleAt)
+	}
+	for _, each := range p.waiters.byAge {
+		switch {
+		case each.due:
+			earliest(p.woken.Add(wakeInterval))
+		case each.turn.Before(each.until):
+			earliest(each.until)
+		}
+		if !each.turn.IsZero() && !each.lapsed(now) {
+			earliest(each.turn.Add(turnLife)) // what was kept for it is for others then
+		}
+		earliest(p.backstopAt)
+	}
+	return next
+}
