@@ -15,6 +15,7 @@ import (
 	_ "k8s.io/client-go/plugin/pkg/client/auth"
 
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
@@ -28,6 +29,7 @@ import (
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
 	"dafty.ai/dafty-operator/internal/account"
+	"dafty.ai/dafty-operator/internal/budget"
 	"dafty.ai/dafty-operator/internal/controller"
 	"dafty.ai/dafty-operator/internal/dafty"
 	"dafty.ai/dafty-operator/internal/lease"
@@ -77,7 +79,7 @@ func run(o *options) error {
 	if err != nil {
 		return fmt.Errorf("no cluster to connect to; give --kubeconfig or set KUBECONFIG: %w", err)
 	}
-	mgr, withAssets, err := o.newManager(config)
+	mgr, with, err := o.newManager(config)
 	if err != nil {
 		return err
 	}
@@ -86,7 +88,7 @@ func run(o *options) error {
 	signalled := ctrl.SetupSignalHandler()
 	ctx, end := context.WithCancel(context.Background())
 	defer end()
-	accounts, err := o.setUpController(ctx, mgr, limits, withAssets)
+	accounts, err := o.setUpController(ctx, mgr, limits, with)
 	if err != nil {
 		return err
 	}
@@ -113,40 +115,41 @@ func run(o *options) error {
 	return nil
 }
 
-// newManager returns a manager with its leader election, and whether it can watch DaftyAssets.
-func (o *options) newManager(config *rest.Config) (mgr ctrl.Manager, withAssets bool, err error) {
+// newManager returns a manager with its leader election, and which kinds it can watch.
+func (o *options) newManager(config *rest.Config) (mgr ctrl.Manager, with controller.Kinds, err error) {
 	scheme := runtime.NewScheme()
 	utilruntime.Must(clientgoscheme.AddToScheme(scheme))
 	utilruntime.Must(v1alpha1.AddToScheme(scheme))
 
-	withAssets, err = o.assetsWatchable(config, scheme, ctrl.Log)
+	with, err = o.watchable(config, scheme, ctrl.Log)
 	if err != nil {
-		return nil, false, err
+		return nil, with, err
 	}
-	managed := o.manager(scheme, withAssets)
+	managed := o.manager(scheme, with)
 	elected, err := lease.New(config, o.leaderNamespace, o.leaderID, o.leaseTiming)
 	if err != nil {
-		return nil, false, err
+		return nil, with, err
 	}
 	managed.LeaderElectionResourceLockInterface, managed.LeaderElectionID = elected, o.leaderID // the latter for its metric
 	mgr, err = ctrl.NewManager(config, managed)
 	if err != nil {
-		return nil, false, err
+		return nil, with, err
 	}
 	elected.Record(mgr.GetEventRecorderFor(elected.Identity())) //nolint:staticcheck // The leader election knows only the older events.
-	return mgr, withAssets, mgr.AddHealthzCheck("leader-election", elected.Healthy)
+	return mgr, with, mgr.AddHealthzCheck("leader-election", elected.Healthy)
 }
 
 // setUpController adds the controllers and their readiness to the manager, and returns the accounts that make the calls to Dafty until
 // ctx ends.
-func (o *options) setUpController(ctx context.Context, mgr ctrl.Manager, limits account.Limits, withAssets bool) (*account.Registry, error) {
-	wakeups := controller.NewWakeups()
+func (o *options) setUpController(ctx context.Context, mgr ctrl.Manager, limits account.Limits, with controller.Kinds) (*account.Registry, error) {
+	wakeups, accountWakeups := controller.NewWakeups(), controller.NewWakeups()
 	httpClient := tracing.NewClient(dafty.NewHTTPClient(), o.daftyURL)
 	userAgent := "dafty-operator/" + buildVersion()
 	accounts := account.NewRegistry(ctx, account.Config{
-		Client: func(apiKey string) account.Dafty { return dafty.New(o.daftyURL, apiKey, userAgent, httpClient) },
-		Wake:   wakeups.Wake,
-		Limits: limits,
+		Client:      func(apiKey string) account.Dafty { return dafty.New(o.daftyURL, apiKey, userAgent, httpClient) },
+		Wake:        wakeups.Wake,
+		Limits:      limits,
+		WakeAccount: func(name string) { accountWakeups.Wake(types.NamespacedName{Name: name}) },
 	})
 	reconciler := &controller.Reconciler{
 		Client:          mgr.GetClient(),
@@ -155,12 +158,16 @@ func (o *options) setUpController(ctx context.Context, mgr ctrl.Manager, limits 
 		Accounts:        accounts,
 		Clock:           clock.RealClock{},
 		DeletionTimeout: o.deletionTimeout,
-		WithAssets:      withAssets,
+		WithAssets:      with.Assets,
+		WithAccounts:    with.Accounts,
+	}
+	if with.Accounts {
+		reconciler.Budgets = budget.NewBook(mgr.GetClient(), mgr.GetAPIReader(), clock.RealClock{})
 	}
 	if err := reconciler.SetupWithManager(ctx, mgr, wakeups, o.concurrentReconcile); err != nil {
 		return nil, err
 	}
-	if withAssets {
+	if with.Assets {
 		assets := &controller.AssetReconciler{
 			Client:   mgr.GetClient(),
 			Live:     mgr.GetAPIReader(),
@@ -171,11 +178,26 @@ func (o *options) setUpController(ctx context.Context, mgr ctrl.Manager, limits 
 			return nil, err
 		}
 	}
+	if with.Accounts {
+		of := &controller.AccountReconciler{
+			Client:   mgr.GetClient(),
+			Recorder: reconciler.Recorder,
+			Accounts: accounts,
+			Budgets:  reconciler.Budgets,
+			Clock:    reconciler.Clock,
+		}
+		if err := of.SetupWithManager(mgr, accountWakeups, o.concurrentReconcile); err != nil {
+			return nil, err
+		}
+	}
 	tellMissingRights(ctx, mgr.GetClient(), o.namespaces(), ctrl.Log)
 	// Not ready: a takeover would have to wait until all of them are listed. Not healthy: see the check.
 	watched := []client.Object{&v1alpha1.DaftyJob{}}
-	if withAssets {
+	if with.Assets {
 		watched = append(watched, &v1alpha1.DaftyAsset{})
+	}
+	if with.Accounts {
+		watched = append(watched, &v1alpha1.DaftyAccount{}, controller.NamespaceMetadata())
 	}
 	var informers []cache.Informer
 	for _, object := range watched {
@@ -198,13 +220,13 @@ func drain(accounts *account.Registry) {
 	}
 }
 
-// cachesSynced returns a readiness check: whoever is ready has all DaftyJobs and DaftyAssets and their indexes in memory, also
-// while it stands by.
+// cachesSynced returns a readiness check: whoever is ready has all DaftyJobs, DaftyAssets and DaftyAccounts and their indexes in
+// memory, also while it stands by.
 func cachesSynced(informers []cache.Informer) healthz.Checker {
 	return func(*http.Request) error {
 		for _, informer := range informers {
 			if !informer.HasSynced() {
-				return errors.New("the DaftyJobs and DaftyAssets aren't all listed yet")
+				return errors.New("the DaftyJobs, DaftyAssets and DaftyAccounts aren't all listed yet")
 			}
 		}
 		return nil

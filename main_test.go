@@ -8,6 +8,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/runtime"
 
+	"dafty.ai/dafty-operator/internal/controller"
 	"dafty.ai/dafty-operator/internal/dafty"
 	"dafty.ai/dafty-operator/internal/lease"
 )
@@ -49,14 +50,14 @@ func TestRunRefusesBadOptions(t *testing.T) {
 }
 
 func TestManagerOptions(t *testing.T) {
-	m := (&options{watchNamespaces: " team-a, team-b,", metricsSecure: true}).manager(runtime.NewScheme(), true)
+	m := (&options{watchNamespaces: " team-a, team-b,", metricsSecure: true}).manager(runtime.NewScheme(), controller.Kinds{Assets: true, Accounts: true})
 	if len(m.Cache.DefaultNamespaces) != 2 {
 		t.Errorf("namespaces: %v", m.Cache.DefaultNamespaces)
 	}
 	if m.Metrics.FilterProvider == nil {
 		t.Error("metrics that are served securely are guarded")
 	}
-	if all := (&options{}).manager(runtime.NewScheme(), true); all.Cache.DefaultNamespaces != nil {
+	if all := (&options{}).manager(runtime.NewScheme(), controller.Kinds{Assets: true, Accounts: true}); all.Cache.DefaultNamespaces != nil {
 		t.Error("without --watch-namespaces all namespaces are watched")
 	}
 }

@@ -122,11 +122,11 @@ func (o *options) checkMetricsCert() error {
 }
 
 // manager returns the options of the controller manager. assets reports whether DaftyAssets are watched.
-func (o *options) manager(scheme *runtime.Scheme, assets bool) ctrl.Options {
+func (o *options) manager(scheme *runtime.Scheme, with controller.Kinds) ctrl.Options {
 	m := ctrl.Options{
 		Scheme:                        scheme,
 		Client:                        client.Options{Cache: &client.CacheOptions{DisableFor: controller.ReadLive}},
-		Cache:                         cache.Options{NewInformer: controller.NewInformer, ByObject: controller.ByObject(assets), DefaultNamespaces: o.namespaces()},
+		Cache:                         cache.Options{NewInformer: controller.NewInformer, ByObject: controller.ByObject(with), DefaultNamespaces: o.namespaces()},
 		HealthProbeBindAddress:        o.probeAddress,
 		Metrics:                       metricsserver.Options{BindAddress: o.metricsAddress, SecureServing: o.metricsSecure},
 		LeaderElection:                o.leaderElect,

@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
+	"dafty.ai/dafty-operator/internal/controller"
 )
 
 // tellMissingRights logs in which namespaces DaftyJobs can't be listed: one such namespace holds up all others, as nothing
@@ -41,28 +42,52 @@ func tellMissingRights(ctx context.Context, api client.Writer, namespaces map[st
 	}
 }
 
-// assetsWatchable reports whether DaftyAssets can be watched, and logs why where they can't: an upgrade that left out CRDs, or the
+// watchable returns which kinds can be watched beside DaftyJobs, and logs why where one can't: an upgrade that left out CRDs, or the
 // role, must not keep DaftyJobs from being looked after.
-func (o *options) assetsWatchable(config *rest.Config, scheme *runtime.Scheme, log logr.Logger) (bool, error) {
+func (o *options) watchable(config *rest.Config, scheme *runtime.Scheme, log logr.Logger) (with controller.Kinds, err error) {
 	api, err := client.New(config, client.Options{Scheme: scheme})
 	if err != nil {
-		return false, err
+		return with, err
 	}
-	of := v1alpha1.GroupVersion.WithKind("DaftyAsset")
-	switch _, err := api.RESTMapper().RESTMapping(of.GroupKind(), of.Version); {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	kinds := kinds{api: api, rights: rights{api: api, log: log}}
+	if with.Assets, err = kinds.watchable(ctx, "DaftyAsset", "daftyassets", watchedNamespaces(o.namespaces())); err != nil {
+		return with, err
+	}
+	if len(o.namespaces()) > 0 {
+		return with, nil // without the right to what is cluster-scoped
+	}
+	with.Accounts, err = kinds.watchable(ctx, "DaftyAccount", "daftyaccounts", []string{metav1.NamespaceAll})
+	if with.Accounts && !kinds.rights.mayList(ctx, metav1.NamespaceAll, "", "namespaces") {
+		log.Error(nil, "namespaces may not be listed, so DaftyAccounts aren't looked after, and DaftyJobs that refer to one wait: give the operator's "+
+			"service account the ClusterRole of this version, with list and watch of namespaces, and restart it")
+		with.Accounts = false
+	}
+	return with, err
+}
+
+// kinds asks the API server which kinds can be watched.
+type kinds struct {
+	api    client.Client
+	rights rights
+}
+
+// watchable reports whether a kind is installed and can be listed in all namespaces that are watched.
+func (k kinds) watchable(ctx context.Context, kind, resource string, namespaces []string) (bool, error) {
+	of := v1alpha1.GroupVersion.WithKind(kind)
+	switch _, err := k.api.RESTMapper().RESTMapping(of.GroupKind(), of.Version); {
 	case meta.IsNoMatchError(err):
-		log.Error(nil, "the CRD daftyassets.dafty.ai isn't installed, so DaftyAssets aren't looked after, and DaftyJobs that refer to one wait: "+
-			"install the CRDs of this version of the operator, and restart it")
+		k.rights.log.Error(nil, fmt.Sprintf("the CRD %s.%s isn't installed, so %ss aren't looked after, and DaftyJobs that refer to one wait: "+
+			"install the CRDs of this version of the operator, and restart it", resource, of.Group, kind))
 		return false, nil
 	case err != nil:
 		return false, fmt.Errorf("asking the API server which kinds it has: %w", err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	for _, namespace := range watchedNamespaces(o.namespaces()) {
-		if !(rights{api: api, log: log}).mayList(ctx, namespace, v1alpha1.GroupVersion.Group, "daftyassets") {
-			log.Error(nil, "DaftyAssets may not be listed, so they aren't looked after in any namespace, and DaftyJobs that refer to one wait: give the "+
-				"operator's service account the Role or ClusterRole of this version, with list and watch of daftyassets, and restart it",
+	for _, namespace := range namespaces {
+		if !k.rights.mayList(ctx, namespace, of.Group, resource) {
+			k.rights.log.Error(nil, fmt.Sprintf("%ss may not be listed, so they aren't looked after in any namespace, and DaftyJobs that refer to one wait: "+
+				"give the operator's service account the Role or ClusterRole of this version, with list and watch of %s, and restart it", kind, resource),
 				"namespace", namespace)
 			return false, nil
 		}

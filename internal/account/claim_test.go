@@ -542,7 +542,7 @@ func TestQueueMovesUp(t *testing.T) {
 				if block := tracker.Claim(image, s, false); block == nil {
 					tracker.Submit(image, s)
 				} else {
-					time.AfterFunc(until(block), tracker.wake)
+					time.AfterFunc(until(block), tracker.Wake)
 				}
 			}
 			time.Sleep(time.Second)

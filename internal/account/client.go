@@ -2,6 +2,7 @@ package account
 
 import (
 	"context"
+	"encoding/json"
 	"time"
 
 	"sigs.k8s.io/controller-runtime/pkg/log"
@@ -20,6 +21,7 @@ type Dafty interface {
 	Reserve(ctx context.Context, filename, contentType string) (*dafty.Reservation, error)
 	Put(ctx context.Context, to, contentType string, content []byte) error
 	Complete(ctx context.Context, id string) (uploadID string, err error)
+	Account(ctx context.Context) (json.RawMessage, error)
 }
 
 // client makes the calls of an API key. Whoever calls has waited for the call's turn, and hands it over.
@@ -86,6 +88,11 @@ func (c client) Cancel(ctx context.Context, turn *ratelimit.Turn, id string) (*d
 		metrics.RecordCancel(dafty.AsError(err))
 		return job, err
 	})
+}
+
+// Account asks whom the API key belongs to.
+func (c client) Account(ctx context.Context, turn *ratelimit.Turn) (json.RawMessage, *dafty.CallError) {
+	return send(ctx, turn, metrics.OperationAccount, c.dafty.Account)
 }
 
 // Reserve is the first step of an upload.

@@ -11,6 +11,7 @@
 // Its words, beside those of ratelimit and poll:
 //
 //   - Registry: all Accounts and Trackers of this process. shared is what its Trackers have in common.
+//   - Holder: the API key of one DaftyAccount, and what Dafty says of it.
 //   - Account: one API key. Two Secrets with the same key share one.
 //   - Tracker: what this process has heard about one DaftyJob, and the calls that are made for it.
 //   - send: to make a call in a turn that was taken for it. Every call to Dafty leaves there.

@@ -30,7 +30,7 @@ func (r *Registry) wakeAnswered() {
 		answered := t.owes && t.submission != nil && t.submission.Done
 		t.mu.Unlock()
 		if answered {
-			t.wake()
+			t.Wake()
 		}
 	}
 }

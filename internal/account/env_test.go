@@ -2,6 +2,7 @@ package account
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -66,7 +67,8 @@ func inEnvWithLimits(t *testing.T, limits Limits, test func(t *testing.T, w *env
 		// The test's own context would stop what a test has to stop itself.
 		ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 		w := &env{t: t, stop: stop, began: time.Now(), daftys: map[string]*fakeDafty{}}
-		w.registry = NewRegistry(ctx, Config{Limits: limits, Client: func(key string) Dafty { return w.dafty(key) }, Wake: w.wake})
+		w.registry = NewRegistry(ctx, Config{Limits: limits, Client: func(key string) Dafty { return w.dafty(key) }, Wake: w.wake,
+			WakeAccount: func(name string) { w.wake(types.NamespacedName{Name: name}) }})
 		defer func() { w.stop() }()
 		test(t, w)
 	})
@@ -224,9 +226,9 @@ func (f *fakeDafty) lists(under dafty.JobStatus) {
 	defer f.mu.Unlock()
 	f.list = func(status dafty.JobStatus, _ string) (*dafty.JobPage, error) {
 		if status == under {
-			return &dafty.JobPage{IDs: []string{strings.ToUpper(jobID)}}, nil
+			return &dafty.JobPage{Jobs: []dafty.ListedJob{{ID: strings.ToUpper(jobID)}}}, nil
 		}
-		return &dafty.JobPage{IDs: []string{"another"}}, nil
+		return &dafty.JobPage{Jobs: []dafty.ListedJob{{ID: "another"}}}, nil
 	}
 }
 
@@ -345,6 +347,14 @@ func (f *fakeDafty) Complete(ctx context.Context, id string) (string, error) {
 		return "", err
 	}
 	return id + "_done", nil
+}
+
+// Account answers with what step says, else with an empty object.
+func (f *fakeDafty) Account(ctx context.Context) (json.RawMessage, error) {
+	if err := f.step(ctx, "account"); err != nil {
+		return nil, err
+	}
+	return json.RawMessage(`{"plan":"team"}`), nil
 }
 
 // stored returns the contents that were sent, by the upload's id.

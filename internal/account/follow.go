@@ -81,7 +81,7 @@ func (t follower) OnLook(target *poll.Target, look poll.Look) {
 	if look.Err != nil {
 		a.poller.Again(target, time.Now().Add(t.onFailedLook(a, look.Err)), cancelling)
 		t.mu.Unlock()
-		t.wake()
+		t.Wake()
 		return
 	}
 	news, end := t.observe(look.Job)
@@ -101,7 +101,7 @@ func (t follower) OnLook(target *poll.Target, look poll.Look) {
 		a.finished(&t.caller, target.Class)
 	}
 	if news {
-		t.wake()
+		t.Wake()
 	}
 }
 
@@ -125,7 +125,7 @@ func (t follower) OnListed(target *poll.Target, status dafty.JobStatus) {
 	job.Status = status
 	t.job = &job
 	t.mu.Unlock()
-	t.wake()
+	t.Wake()
 }
 
 // onFailedLook keeps what went wrong with a look, and returns when to look again.

@@ -449,7 +449,7 @@ func TestListsThatNeverEnd(t *testing.T) {
 		w.dafty("k").onLook(waits(end))
 		w.dafty("k").list = func(_ dafty.JobStatus, cursor string) (*dafty.JobPage, error) {
 			time.Sleep(20 * time.Millisecond)
-			return &dafty.JobPage{IDs: []string{"another" + cursor}, Next: cursor + "x"}, nil
+			return &dafty.JobPage{Jobs: []dafty.ListedJob{{ID: "another" + cursor}}, Next: cursor + "x"}, nil
 		}
 		w.tracker("a", "k").Follow(jobID, dafty.ClassImageCreate)
 		time.Sleep(10 * time.Minute)

@@ -13,17 +13,19 @@ import (
 	"dafty.ai/dafty-operator/internal/metrics"
 )
 
-// Registry holds an Account for each API key in use, and a Tracker for each DaftyJob that is underway.
+// Registry holds an Account for each API key in use, a Tracker for each DaftyJob that is underway, and a Holder for each
+// DaftyAccount.
 type Registry struct {
 	*shared
 
 	mu       sync.Mutex
 	trackers map[types.NamespacedName]*Tracker
+	holders  map[string]*Holder
 }
 
 // NewRegistry returns an empty registry. Its calls end with ctx.
 func NewRegistry(ctx context.Context, config Config) *Registry {
-	return &Registry{shared: newShared(ctx, config), trackers: map[types.NamespacedName]*Tracker{}}
+	return &Registry{shared: newShared(ctx, config), trackers: map[types.NamespacedName]*Tracker{}, holders: map[string]*Holder{}}
 }
 
 // Recall tells of the submissions that other processes made, before anything else is asked: they count against the minutes of

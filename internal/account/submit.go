@@ -122,7 +122,7 @@ func (t *Tracker) submit(ctx context.Context, a *Account, create dafty.Create, c
 	if closed {
 		a.remove(&t.caller).Wake() // what its answer left there
 	}
-	t.wake()
+	t.Wake()
 }
 
 // create sends a request, if it still may.

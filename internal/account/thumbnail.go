@@ -43,7 +43,7 @@ func (t *Tracker) lookForThumbnail(jobID string) {
 	t.thumbnails = false
 	t.mu.Unlock()
 	if found {
-		t.wake()
+		t.Wake()
 	}
 }
 

@@ -95,12 +95,13 @@ type following struct {
 
 func newTracker(s *shared, name types.NamespacedName, uid types.UID, created time.Time) *Tracker {
 	t := &Tracker{shared: s, name: name, since: time.Now()}
-	t.caller = ratelimit.Caller{UID: uid, Created: created, Wake: t.wake}
+	t.caller = ratelimit.Caller{UID: uid, Created: created, Wake: t.Wake}
 	t.ctx, t.stop = context.WithCancel(s.ctx)
 	return t
 }
 
-func (t *Tracker) wake() { t.shared.config.Wake(t.name) }
+// Wake has the DaftyJob reconciled soon. It doesn't block.
+func (t *Tracker) Wake() { t.shared.config.Wake(t.name) }
 
 // Known returns all that was heard so far.
 func (t *Tracker) Known() lifecycle.Known {

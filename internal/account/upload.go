@@ -29,7 +29,7 @@ func (t *Tracker) Upload(file lifecycle.File) {
 	}
 	t.mu.Unlock()
 	if news && ended {
-		t.wake()
+		t.Wake()
 	}
 }
 

@@ -123,6 +123,9 @@ func (r *Reconciler) release(ctx context.Context, job *v1alpha1.DaftyJob) error 
 		return err
 	}
 	r.forget(client.ObjectKeyFromObject(job))
+	if ref := job.Spec.AccountRef; ref != nil && r.Budgets != nil {
+		r.Budgets.Observe(ref.Name, job)
+	}
 	return nil
 }
 

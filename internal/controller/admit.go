@@ -1,9 +1,13 @@
 package controller
 
 import (
+	"context"
+	"fmt"
 	"time"
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
+	"dafty.ai/dafty-operator/internal/apierror"
+	"dafty.ai/dafty-operator/internal/budget"
 	"dafty.ai/dafty-operator/internal/dafty"
 	"dafty.ai/dafty-operator/internal/lifecycle"
 )
@@ -19,14 +23,15 @@ type plan struct {
 	owes bool
 }
 
-// admit has a submission pass the queue and the rate limit of its API key. Where it must wait, lifecycle decides once more, and
+// admit has a submission pass the queue and the rate limit of its API key, and the budgets of its DaftyAccount. Where it must wait, lifecycle decides once more, and
 // knows why.
-func (r *Reconciler) admit(s *scope, decision lifecycle.Decision) plan {
+func (r *Reconciler) admit(ctx context.Context, s *scope, decision lifecycle.Decision) plan {
 	p := plan{Decision: decision, before: s.Job.Status.Phase}
 	submit, submits := decision.Step.(lifecycle.Submit)
 	if !submits {
 		if s.Job.Status.JobID == "" {
 			s.tracker.Withdraw()
+			r.withdraw(s.Job)
 		}
 		return p
 	}
@@ -42,7 +47,22 @@ func (r *Reconciler) admit(s *scope, decision lifecycle.Decision) plan {
 	}
 	// A spec without a request is for lifecycle to report: it never asks to submit one.
 	p.create, _ = lifecycle.Request(&s.Job.Spec, decision.Status.Inputs)
+	counts := counted(s.Job, decision.Status.Submission, submit)
+	if counts {
+		// What must wait for a budget holds up nobody who waits for the rate limit.
+		if block := s.waitForBudget(r.Budgets.Check(ctx, s.Job.Spec.AccountRef.Name, s.submission(decision.Status.Submission))); block != nil {
+			s.tracker.Withdraw()
+			p.Decision = s.decideBlocked(block)
+			return p
+		}
+	}
 	block := s.tracker.Claim(p.create, decision.Status.Submission, submit.AtOnce)
+	if block == nil && counts {
+		block = s.waitForBudget(r.Budgets.Reserve(ctx, s.Job.Spec.AccountRef.Name, s.submission(decision.Status.Submission)))
+		if block != nil {
+			s.tracker.GiveBack()
+		}
+	}
 	switch {
 	case block != nil && submit.AtOnce:
 		// It keeps its place: that the request before was refused isn't put on record until then.
@@ -57,4 +77,47 @@ func (r *Reconciler) admit(s *scope, decision lifecycle.Decision) plan {
 func (s *scope) decideBlocked(block *lifecycle.Block) lifecycle.Decision {
 	s.Known.Block = block
 	return lifecycle.Next(s.Snapshot)
+}
+
+// reserveAgain is how soon a reservation that failed is tried again.
+const reserveAgain = 15 * time.Second
+
+// counted reports whether a submission is to be counted in the budgets of a DaftyAccount. A repeat, and what follows a refused
+// request at once, is of an attempt that is.
+func counted(job *v1alpha1.DaftyJob, submission *v1alpha1.Submission, submit lifecycle.Submit) bool {
+	return job.Spec.AccountRef != nil && !submit.AtOnce && submission.StartedAt.Equal(submission.SentAt)
+}
+
+// submission returns an attempt as the budgets know it.
+func (s *scope) submission(of *v1alpha1.Submission) budget.Submission {
+	return budget.NewSubmission(s.Job, of.Attempt, s.tracker.Wake)
+}
+
+// waitForBudget returns what a submission waits for by the answer of the budgets, nil where it may go.
+func (s *scope) waitForBudget(exhausted *budget.Exhausted, err error) *lifecycle.Block {
+	name := s.Job.Spec.AccountRef.Name
+	switch {
+	case err != nil:
+		return &lifecycle.Block{Until: s.Now.Add(reserveAgain), Unreserved: fmt.Sprintf(
+			"the submission can't be counted in the budgets of DaftyAccount %q, and isn't sent until it is: %s; it is tried again, and if it lasts, "+
+				"whoever runs the account must act", name, apierror.Describe(err))}
+	case exhausted != nil:
+		return &lifecycle.Block{Until: exhausted.Until, Budget: fmt.Sprintf(
+			"DaftyAccount %q: %s; the job goes on by itself when there is room", name, exhausted)}
+	}
+	return nil
+}
+
+// withdraw tells the budgets that a DaftyJob isn't to be submitted now.
+func (r *Reconciler) withdraw(job *v1alpha1.DaftyJob) {
+	if ref := job.Spec.AccountRef; ref != nil && r.Budgets != nil {
+		r.Budgets.Withdraw(ref.Name, job.UID)
+	}
+}
+
+// settleBudget has the budgets see what is on record of a DaftyJob.
+func (r *Reconciler) settleBudget(job *v1alpha1.DaftyJob) {
+	if ref := job.Spec.AccountRef; ref != nil && r.Budgets != nil {
+		r.Budgets.Observe(ref.Name, job)
+	}
 }

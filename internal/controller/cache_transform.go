@@ -12,15 +12,25 @@ import (
 	"dafty.ai/dafty-operator/internal/resultmap"
 )
 
+// Kinds are those that are looked after beside DaftyJobs. Their CRDs must be installed.
+type Kinds struct {
+	// Assets are DaftyAssets, and Accounts DaftyAccounts, which are cluster-scoped.
+	Assets, Accounts bool
+}
+
 // ByObject returns what the cache is to keep of each kind of object: DaftyJobs as TransformForCache leaves them, the ConfigMaps of
-// results as package resultmap watches them, and with assets also DaftyAssets, whose CRD must be installed then.
-func ByObject(assets bool) map[client.Object]cache.ByObject {
+// results as package resultmap watches them, and with DaftyAccounts the labels of namespaces.
+func ByObject(with Kinds) map[client.Object]cache.ByObject {
 	kinds := map[client.Object]cache.ByObject{
 		&v1alpha1.DaftyJob{}: {Transform: TransformForCache},
 		resultmap.Metadata(): resultmap.ByObject(),
 	}
-	if assets {
+	if with.Assets {
 		kinds[&v1alpha1.DaftyAsset{}] = cache.ByObject{Transform: TransformAssetForCache}
+	}
+	if with.Accounts {
+		kinds[&v1alpha1.DaftyAccount{}] = cache.ByObject{Transform: transformAccountForCache}
+		kinds[NamespaceMetadata()] = cache.ByObject{Transform: transformNamespaceForCache}
 	}
 	return kinds
 }
@@ -54,6 +64,22 @@ func TransformForCache(object any) (any, error) {
 func TransformAssetForCache(object any) (any, error) {
 	if asset, ok := object.(*v1alpha1.DaftyAsset); ok {
 		dropHistory(asset)
+	}
+	return object, nil
+}
+
+// transformAccountForCache takes the same out of a DaftyAccount.
+func transformAccountForCache(object any) (any, error) {
+	if from, ok := object.(*v1alpha1.DaftyAccount); ok {
+		dropHistory(from)
+	}
+	return object, nil
+}
+
+// transformNamespaceForCache takes all out of the metadata of a namespace but its labels.
+func transformNamespaceForCache(object any) (any, error) {
+	if namespace, ok := object.(*metav1.PartialObjectMetadata); ok {
+		namespace.ManagedFields, namespace.Annotations = nil, nil
 	}
 	return object, nil
 }

@@ -85,7 +85,7 @@ func TestLeanAssets(t *testing.T) {
 	whole.Status.Current = &v1alpha1.AssetResult{JobName: "hero-1"}
 	want := whole.DeepCopy()
 	want.ManagedFields, want.Annotations = nil, map[string]string{"mine": "kept"}
-	for object, options := range controller.ByObject(true) {
+	for object, options := range controller.ByObject(controller.Kinds{Assets: true}) {
 		if _, ok := object.(*v1alpha1.DaftyAsset); !ok {
 			continue
 		}
@@ -102,7 +102,7 @@ func TestLeanAssets(t *testing.T) {
 
 // Of a result's ConfigMap, little more is kept in memory than which it is, in which version, and whose.
 func TestLeanResults(t *testing.T) {
-	for object, options := range controller.ByObject(true) {
+	for object, options := range controller.ByObject(controller.Kinds{Assets: true}) {
 		if _, ok := object.(*metav1.PartialObjectMetadata); !ok {
 			continue
 		}

@@ -48,11 +48,18 @@ func (c credentials) tell(tracker *account.Tracker) {
 	}
 }
 
-// readCredentials reads the API key, where the tracker needs it again. The Secret is read from the object's own namespace and
-// from no other.
-func (r *Reconciler) readCredentials(ctx context.Context, job *v1alpha1.DaftyJob, tracker *account.Tracker) (credentials, error) {
+// readCredentials reads the API key, where the tracker needs it again, and the DaftyAccount that the spec names.
+func (r *Reconciler) readCredentials(ctx context.Context, job *v1alpha1.DaftyJob, tracker *account.Tracker) (credentials, *lifecycle.Account, error) {
 	if job.Status.Phase.Final() && !lifecycle.ThumbnailWanted(job, r.Clock.Now()) {
-		return credentials{}, nil
+		return credentials{}, nil, nil
+	}
+	var from *v1alpha1.DaftyAccount
+	var of *lifecycle.Account
+	if ref := job.Spec.AccountRef; ref != nil {
+		var err error
+		if from, of, err = r.readAccount(ctx, job.Namespace, ref.Name); err != nil {
+			return credentials{}, nil, err
+		}
 	}
 	age := keyAge
 	if wanted := job.DeletionTimestamp.IsZero() && !lifecycle.CancelRequested(job); wanted && (job.Status.JobID != "" || job.Status.InDoubt()) &&
@@ -60,8 +67,26 @@ func (r *Reconciler) readCredentials(ctx context.Context, job *v1alpha1.DaftyJob
 		age = followingKeyAge
 	}
 	if tracker.CredentialsReadWithin(age) {
-		return credentials{}, nil
+		return credentials{}, of, nil
 	}
+	var read credentials
+	var err error
+	switch {
+	case of == nil:
+		read, err = r.readSecret(ctx, job)
+	case from == nil:
+		read = credentials{read: true, problem: of.Denied}
+	default:
+		read, err = r.readAccountKey(ctx, job, from)
+		if of.Denied != "" && !sentWith(job, read.apiKey) {
+			read.apiKey, read.problem = "", of.Denied
+		}
+	}
+	return read, of, err
+}
+
+// readSecret reads the API key from the object's own namespace and from no other.
+func (r *Reconciler) readSecret(ctx context.Context, job *v1alpha1.DaftyJob) (credentials, error) {
 	ref := job.Spec.SecretRef()
 	var refusal apierrors.APIStatus
 	secret, err := r.secrets.read(ctx, r.Client, types.NamespacedName{Namespace: job.Namespace, Name: ref.Name})

@@ -23,6 +23,8 @@ const (
 	dependsOn = "dependsOn"
 	// dependsOnAsset is the same of DaftyAssets.
 	dependsOnAsset = "dependsOnAsset"
+	// ofAccount is the field index of the DaftyAccount that a DaftyJob names and hasn't done with.
+	ofAccount = "ofAccount"
 	// followedJob is the field index of the job at Dafty that a DaftyJob follows, by id in lower case.
 	followedJob = "followedJob"
 )
@@ -34,6 +36,13 @@ var Indexes = map[string]client.IndexerFunc{
 		return jobs
 	},
 	dependsOnAsset: func(obj client.Object) []string { return lifecycle.NeedsAssets(obj.(*v1alpha1.DaftyJob)) },
+	ofAccount: func(obj client.Object) []string {
+		job := obj.(*v1alpha1.DaftyJob)
+		if job.Spec.AccountRef == nil || job.Status.Phase.Final() {
+			return nil
+		}
+		return []string{job.Spec.AccountRef.Name}
+	},
 	followedJob: func(obj client.Object) []string {
 		job := obj.(*v1alpha1.DaftyJob)
 		var ids []string
@@ -220,4 +229,27 @@ func olderThan(a, b *v1alpha1.DaftyJob) bool {
 		return a.CreationTimestamp.Before(&b.CreationTimestamp)
 	}
 	return a.UID < b.UID
+}
+
+// ofAccount returns the DaftyJobs that name a DaftyAccount and aren't submitted yet, for the watch to bring them back.
+func (r *Reconciler) ofAccount(ctx context.Context, obj client.Object) []reconcile.Request {
+	return r.unsubmitted(ctx, client.MatchingFields{ofAccount: obj.GetName()})
+}
+
+// ofNamespace returns those of a namespace that name any.
+func (r *Reconciler) ofNamespace(ctx context.Context, obj client.Object) []reconcile.Request {
+	return r.unsubmitted(ctx, client.InNamespace(obj.GetName()))
+}
+
+func (r *Reconciler) unsubmitted(ctx context.Context, of client.ListOption) (requests []reconcile.Request) {
+	jobs := &v1alpha1.DaftyJobList{}
+	if err := r.List(ctx, jobs, of, client.UnsafeDisableDeepCopy); err != nil {
+		log.FromContext(ctx).Error(err, "looking for the DaftyJobs of a DaftyAccount")
+	}
+	for i := range jobs.Items {
+		if job := &jobs.Items[i]; job.Spec.AccountRef != nil && job.Status.JobID == "" && !job.Status.Phase.Final() {
+			requests = append(requests, ctrl.Request{NamespacedName: client.ObjectKeyFromObject(job)})
+		}
+	}
+	return requests
 }

@@ -156,7 +156,7 @@ func (w *world) startOperator() {
 		// What kinds there are is the same for all operators of the control plane, and asked of it once.
 		MapperProvider: func(*rest.Config, *http.Client) (meta.RESTMapper, error) { return w.Client.RESTMapper(), nil },
 		Client:         client.Options{Cache: &client.CacheOptions{DisableFor: controller.ReadLive}},
-		Cache:          cache.Options{DefaultNamespaces: map[string]cache.Config{w.Namespace: {}}, ByObject: controller.ByObject(true)},
+		Cache:          cache.Options{DefaultNamespaces: map[string]cache.Config{w.Namespace: {}}, ByObject: controller.ByObject(controller.Kinds{Assets: true})},
 		Metrics:        metricsserver.Options{BindAddress: "0"},
 		Controller:     config.Controller{SkipNameValidation: new(true)},
 	})

@@ -21,6 +21,7 @@ func (r *Reconciler) persist(ctx context.Context, s *scope, p plan) error {
 	if s.Job.ResourceVersion != version {
 		s.tracker.StatusWritten()
 	}
+	r.settleBudget(s.Job)
 	ctx = withJob(ctx, s.Job)
 	s.tracker.SetCallContext(ctx)
 	logDecision(ctx, s.Job, p.before, p.Decision)

@@ -52,9 +52,11 @@ func (r *Reconciler) read(ctx context.Context, name types.NamespacedName) (s *sc
 	s.tracker.SetCallContext(ctx)
 	s.tracker.SetVersion(versionOf(job))
 	var referencesErr error
-	s.credentials, err = r.readCredentials(ctx, job, s.tracker)
+	var of *lifecycle.Account
+	s.credentials, of, err = r.readCredentials(ctx, job, s.tracker)
 	s.credentials.tell(s.tracker)
 	s.References, referencesErr = r.readReferences(ctx, job)
+	s.References.Account = of
 	r.observe(s)
 	return s, 0, errors.Join(err, referencesErr)
 }

@@ -16,13 +16,16 @@ import (
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
 	"dafty.ai/dafty-operator/internal/account"
+	"dafty.ai/dafty-operator/internal/budget"
 	"dafty.ai/dafty-operator/internal/lifecycle"
 	"dafty.ai/dafty-operator/internal/metrics"
 	"dafty.ai/dafty-operator/internal/resultmap"
@@ -55,12 +58,16 @@ type Reconciler struct {
 	Recorder events.EventRecorder
 	// Accounts make the calls to Dafty.
 	Accounts *account.Registry
+	// Budgets are those of the DaftyAccounts; nil without them.
+	Budgets *budget.Book
 	// Clock tells the time of decisions.
 	Clock clock.PassiveClock
 	// DeletionTimeout is how long a deletion waits for a confirmed cancel.
 	DeletionTimeout time.Duration
 	// WithAssets reports whether DaftyAssets are read and watched. Without them, their CRD isn't installed.
 	WithAssets bool
+	// WithAccounts reports whether DaftyAccounts are read and watched. They are cluster-scoped, and their CRD may be missing.
+	WithAccounts bool
 	// Results tells whether the ConfigMaps of results are as they were written. SetupWithManager sets it.
 	Results resultmap.Versions
 
@@ -101,6 +108,11 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, wak
 	if r.WithAssets {
 		of = of.Watches(&v1alpha1.DaftyAsset{}, handler.EnqueueRequestsFromMapFunc(r.dependents))
 	}
+	if r.WithAccounts {
+		of = of.
+			Watches(&v1alpha1.DaftyAccount{}, handler.EnqueueRequestsFromMapFunc(r.ofAccount), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+			WatchesMetadata(NamespaceMetadata(), handler.EnqueueRequestsFromMapFunc(r.ofNamespace), builder.WithPredicates(predicate.LabelChangedPredicate{}))
+	}
 	return of.Complete(r)
 }
 
@@ -128,7 +140,7 @@ func (r *Reconciler) reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		decision := lifecycle.Next(s.Snapshot)
 
 		// 3. Admit.
-		p := r.admit(s, decision)
+		p := r.admit(ctx, s, decision)
 
 		// 4. Persist. Where that fails, only such steps are taken as need no record.
 		if err := r.persist(ctx, s, p); err != nil {

@@ -8,7 +8,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 )
 
-// Wakeups brings DaftyJobs to be reconciled because Dafty has answered.
+// Wakeups brings objects of one kind to be reconciled because Dafty has answered.
 type Wakeups struct {
 	queue chan workqueue.TypedRateLimitingInterface[reconcile.Request]
 }
@@ -23,7 +23,7 @@ func (w *Wakeups) start(_ context.Context, queue workqueue.TypedRateLimitingInte
 	return nil
 }
 
-// Wake has the DaftyJob of that name reconciled soon. It doesn't block once the controller
+// Wake has the object of that name reconciled soon. It doesn't block once the controller
 // runs, and only a running controller makes the calls that wake.
 func (w *Wakeups) Wake(name types.NamespacedName) {
 	queue := <-w.queue

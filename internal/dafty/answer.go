@@ -32,7 +32,7 @@ func readJob(body []byte) (*Job, error) {
 		}
 		var created string
 		_ = json.Unmarshal(fields.Data["createdAt"], &created)
-		if at, dateErr := time.Parse(withoutSeconds, created); dateErr != nil {
+		if at := readTime(created); at.IsZero() {
 			delete(fields.Data, "createdAt")
 		} else {
 			fields.Data["createdAt"] = json.RawMessage(at.UTC().Format(`"` + time.RFC3339 + `"`))
@@ -49,6 +49,16 @@ func readJob(body []byte) (*Job, error) {
 		failure.Code, failure.Message = JobErrorCode(shortened(string(failure.Code))), shortened(failure.Message)
 	}
 	return &envelope.Data, nil
+}
+
+// readTime reads a date as Dafty writes it, the zero time where it is none.
+func readTime(text string) time.Time {
+	for _, form := range []string{time.RFC3339, withoutSeconds} {
+		if at, err := time.Parse(form, text); err == nil {
+			return at
+		}
+	}
+	return time.Time{}
 }
 
 // answerError returns the error that an answer with another status than 2xx means.

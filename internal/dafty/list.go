@@ -3,14 +3,23 @@ package dafty
 import (
 	"context"
 	"encoding/json"
+	"time"
 )
 
 // JobPage is a page of the jobs that have a status, in no documented order. Jobs that others made may be among them.
 type JobPage struct {
-	// IDs are the ids of the jobs.
-	IDs []string
+	// Jobs are those of the page.
+	Jobs []ListedJob
 	// Next is the cursor of the next page, empty on the last.
 	Next string
+}
+
+// ListedJob is what a list tells of a job.
+type ListedJob struct {
+	ID string
+	// Type is in Dafty's words, and CreatedAt when Dafty made the job; empty and zero where it doesn't say.
+	Type      string
+	CreatedAt time.Time
 }
 
 // PageSize is how many jobs a page has, the most that Dafty allows.
@@ -35,7 +44,9 @@ func (c *Client) List(ctx context.Context, status JobStatus, cursor string) (*Jo
 	page := &JobPage{}
 	var envelope struct {
 		Data *[]struct {
-			ID any `json:"id"`
+			ID        any `json:"id"`
+			Type      any `json:"type"`
+			CreatedAt any `json:"createdAt"`
 		} `json:"data"`
 		NextCursor any `json:"nextCursor"`
 	}
@@ -44,7 +55,8 @@ func (c *Client) List(ctx context.Context, status JobStatus, cursor string) (*Jo
 	}
 	for _, job := range *envelope.Data {
 		if id, ok := job.ID.(string); ok && len(id) <= maxName {
-			page.IDs = append(page.IDs, id)
+			text, _ := job.CreatedAt.(string)
+			page.Jobs = append(page.Jobs, ListedJob{ID: id, Type: textOf(job.Type, maxName), CreatedAt: readTime(text)})
 		}
 	}
 	page.Next, _ = envelope.NextCursor.(string)

@@ -89,10 +89,34 @@ func TestListAnswers(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if !slices.Equal(page.IDs, tt.ids) || page.Next != tt.next {
+			if !slices.Equal(idsOf(page), tt.ids) || page.Next != tt.next {
 				t.Errorf("got %+v", page)
 			}
 		})
+	}
+}
+
+func idsOf(page *dafty.JobPage) (ids []string) {
+	for _, job := range page.Jobs {
+		ids = append(ids, job.ID)
+	}
+	return ids
+}
+
+func TestListedJobs(t *testing.T) {
+	url, _ := always(t, httpAnswer(http.StatusOK, `{"data":[{"id":"a","type":"image.generate","createdAt":"2026-01-02T03:04:05.678Z"},`+
+		`{"id":"b","type":null,"createdAt":"2026-01-02T03:04Z"},{"id":"c","type":7,"createdAt":"yesterday"}]}`))
+	page, err := newClient(t, url).List(t.Context(), dafty.Pending, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []dafty.ListedJob{
+		{ID: "a", Type: "image.generate", CreatedAt: time.Date(2026, 1, 2, 3, 4, 5, 678e6, time.UTC)},
+		{ID: "b", CreatedAt: time.Date(2026, 1, 2, 3, 4, 0, 0, time.UTC)},
+		{ID: "c"},
+	}
+	if !slices.Equal(page.Jobs, want) {
+		t.Errorf("got %+v", page.Jobs)
 	}
 }
 
@@ -187,7 +211,7 @@ func TestListsOfTheSimulator(t *testing.T) {
 						if err != nil {
 							t.Fatal(err)
 						}
-						got, cursor = append(got, page.IDs...), page.Next
+						got, cursor = append(got, idsOf(page)...), page.Next
 					}
 					if order == daftysim.ListNewestFirst {
 						slices.Reverse(got)

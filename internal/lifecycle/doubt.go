@@ -136,7 +136,7 @@ func (d *decider) repeat(err *dafty.CallError, wait time.Duration) Decision {
 		return d.unknown("it is too late to repeat it safely", maxBackoff)
 	case credentials.Secret == submission.CredentialsHash, credentials.LastUsed == submission.CredentialsHash:
 	case credentials.Secret == "":
-		return d.setStatus(inProgress(v1alpha1.PhaseSubmitting, v1alpha1.ReasonWaitingForCredentials,
+		return d.setStatus(inProgress(v1alpha1.PhaseSubmitting, d.keyless(),
 			credentials.Problem+"; a request was sent and its answer isn't known, which the API key it was sent with will tell"), Rest{}, d.credentialsPoll())
 	default:
 		return d.unknown("the API key that it was sent with is no longer in "+d.describeSecret()+", and repeated with another it could be paid for twice",

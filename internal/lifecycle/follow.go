@@ -44,7 +44,7 @@ func (d *decider) follow() Decision {
 		return d.setStatus(now, Annotate{}, 0)
 	}
 	if credentials.Secret == "" {
-		return d.setStatus(inProgress(now.phase, v1alpha1.ReasonWaitingForCredentials,
+		return d.setStatus(inProgress(now.phase, d.keyless(),
 			credentials.Problem+"; job "+d.status.JobID+" goes on at Dafty meanwhile"+d.describeDeletion()), Rest{}, d.credentialsPoll())
 	}
 	if now.stalled {
@@ -172,6 +172,9 @@ func (d *decider) submittedKey() string {
 
 // describeSecret names the Secret and the key in it, for a message.
 func (d *decider) describeSecret() string {
+	if account := d.Job.Spec.AccountRef; account != nil {
+		return fmt.Sprintf("the Secret of DaftyAccount %q", account.Name)
+	}
 	ref := d.Job.Spec.SecretRef()
 	return fmt.Sprintf("key %q of Secret %q", ref.Key, ref.Name)
 }

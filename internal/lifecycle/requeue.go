@@ -29,4 +29,5 @@ var credentialsReasons = []string{
 	v1alpha1.ReasonCredentialsRejected,
 	v1alpha1.ReasonSubmissionUnknown,
 	v1alpha1.ReasonWaitingForCredentials,
+	v1alpha1.ReasonAccountNotFound,
 }

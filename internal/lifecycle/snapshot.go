@@ -30,6 +30,8 @@ type References struct {
 	Assets map[string]*v1alpha1.DaftyAsset
 	// Maker is the DaftyAsset that made the job, nil where none did (see MadeBy).
 	Maker *Maker
+	// Account is the DaftyAccount that the spec names, nil where it names none.
+	Account *Account
 	// Cycle is the way from the job through what it waits for back to itself, nil where there is none (see FindCycle).
 	Cycle []Node
 	// Files are the files, by FileName.
@@ -46,6 +48,16 @@ type Maker struct {
 	Name string
 	// Asset is nil where there is none of that name, or it is another than the one that made the DaftyJob.
 	Asset *v1alpha1.DaftyAsset
+}
+
+// Account is the DaftyAccount that a spec names, as it was read.
+type Account struct {
+	Name string
+	// Denied says why the DaftyJob may not use it, for the user; empty where it may. One that isn't there and one that isn't for
+	// the namespace are the same.
+	Denied string
+	// Suspended reports whether nothing new is to be submitted with it.
+	Suspended bool
 }
 
 // FileName returns the name of a file within its namespace.
@@ -173,6 +185,10 @@ type Block struct {
 	Message string
 	// SameKey reports that nothing was refused: another DaftyJob's request with the same idempotency key is on its way.
 	SameKey bool
+	// Budget says which budget of the DaftyAccount is used up, for the user; empty where none is.
+	Budget string
+	// Unreserved says why the submission can't be counted in the DaftyAccount's budgets, for the user; empty where it can.
+	Unreserved string
 	// Once reports that the API key was refused once, and only to this job: a second try is to show whether it is.
 	Once bool
 	// Until is when to try again.

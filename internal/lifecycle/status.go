@@ -114,6 +114,8 @@ var warningReasons = []string{
 	v1alpha1.ReasonAPIUnavailable,
 	v1alpha1.ReasonUsageLimitExceeded,
 	v1alpha1.ReasonWaitingForCredentials,
+	v1alpha1.ReasonAccountNotFound,
+	v1alpha1.ReasonBudgetExhausted,
 }
 
 // finish writes a final verdict. Nothing follows it.

@@ -42,17 +42,14 @@ func (d *decider) submit() Decision {
 	if instead := d.resolveReferences(); instead != nil {
 		return *instead
 	}
+	if held := d.heldByAccount(); held != nil {
+		return d.setStatus(*held, Rest{}, 0)
+	}
 	if d.Known.Credentials.Secret == "" {
 		return d.setStatus(inProgress(v1alpha1.PhasePending, v1alpha1.ReasonWaitingForCredentials, d.Known.Credentials.Problem), Rest{}, d.credentialsPoll())
 	}
 	if hold := d.Known.Block; hold != nil {
-		if hold.SameKey {
-			return d.setStatus(sameKey(v1alpha1.PhasePending), Rest{}, max(hold.Until.Sub(d.Now), time.Second))
-		}
-		if hold.Once {
-			return d.askAgain(hold.Message, hold.Until.Sub(d.Now))
-		}
-		return d.blocked(hold.Kind, hold.Message, hold.Until.Sub(d.Now))
+		return d.waitForBlock(hold)
 	}
 	if !d.finalizer() {
 		return Decision{Status: d.status, Step: AddFinalizer{}}
@@ -63,6 +60,22 @@ func (d *decider) submit() Decision {
 		refusals = last.Refusals
 	}
 	return d.begin(attempt, refusals, d.idempotencyKey(attempt, refusals), false)
+}
+
+// waitForBlock says what keeps the submissions of the API key back.
+func (d *decider) waitForBlock(hold *Block) Decision {
+	left := max(hold.Until.Sub(d.Now), time.Second)
+	switch {
+	case hold.SameKey:
+		return d.setStatus(sameKey(v1alpha1.PhasePending), Rest{}, left)
+	case hold.Budget != "":
+		return d.setStatus(inProgress(v1alpha1.PhasePending, v1alpha1.ReasonBudgetExhausted, hold.Budget), Rest{}, left+budgetGrace)
+	case hold.Unreserved != "":
+		return d.setStatus(inProgress(v1alpha1.PhasePending, v1alpha1.ReasonWriteFailed, hold.Unreserved), Rest{}, left)
+	case hold.Once:
+		return d.askAgain(hold.Message, left)
+	}
+	return d.blocked(hold.Kind, hold.Message, left)
 }
 
 // begin records the first request of a key, and has it sent.

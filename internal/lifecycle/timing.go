@@ -44,6 +44,9 @@ const (
 	// that has lasted.
 	storePoll    = 10 * time.Second
 	maxStorePoll = 30 * time.Second
+	// budgetGrace is how long after the end of a budget's period a job looks by itself whether it may go: it is told before, in
+	// its turn.
+	budgetGrace = 15 * time.Minute
 	// maxBackoff is the longest time between two tries of anything.
 	maxBackoff = 5 * time.Minute
 )

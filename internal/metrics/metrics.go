@@ -35,6 +35,8 @@ const (
 	OperationPut = "put"
 	// OperationComplete means that Dafty judges the bytes of an upload.
 	OperationComplete = "complete"
+	// OperationAccount means that Dafty is asked whom an API key belongs to.
+	OperationAccount = "account"
 )
 
 const (
@@ -68,6 +70,7 @@ var (
 		v1alpha1.ReasonSuspended, v1alpha1.ReasonWaitingForDependency, v1alpha1.ReasonDependencyCycle,
 		v1alpha1.ReasonUploading, v1alpha1.ReasonUnusableFile, v1alpha1.ReasonBackingOff, v1alpha1.ReasonAlreadyAdopted,
 		v1alpha1.ReasonWaitingForCredentials, v1alpha1.ReasonCredentialsRejected,
+		v1alpha1.ReasonAccountNotFound, v1alpha1.ReasonAccountSuspended, v1alpha1.ReasonBudgetExhausted,
 		v1alpha1.ReasonWaitingForRateLimit, v1alpha1.ReasonWaitingForConcurrency,
 		v1alpha1.ReasonInsufficientCredits, v1alpha1.ReasonSubscriptionRequired, v1alpha1.ReasonUsageLimitExceeded,
 		v1alpha1.ReasonAPIUnavailable, v1alpha1.ReasonSubmissionUnknown, v1alpha1.ReasonInvalidRequest, v1alpha1.ReasonInvalidReference,
@@ -79,7 +82,7 @@ var (
 	}
 	operations = []string{
 		OperationCreate, OperationJob, OperationWait, OperationList, OperationCancel,
-		OperationReserve, OperationPut, OperationComplete,
+		OperationReserve, OperationPut, OperationComplete, OperationAccount,
 	}
 	// ends are how a DaftyJob can end: phase and reason.
 	ends = [][]string{

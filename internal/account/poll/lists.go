@@ -11,7 +11,7 @@ import (
 // begin begins a sweep.
 func (p *Poller) begin(plan plan, now time.Time) {
 	p.swept = now
-	p.sweep = &sweep{lists: plan.lists, members: map[*Target]bool{}, seen: map[string]bool{}, whole: plan.whole}
+	p.sweep = &sweep{lists: plan.lists, members: map[*Target]bool{}, seen: map[string]bool{}, listed: map[dafty.JobStatus][]dafty.ListedJob{}, whole: plan.whole}
 	for t := range p.targets {
 		if !t.busy {
 			p.sweep.members[t] = true
@@ -48,8 +48,11 @@ func (p *Poller) page(turn *ratelimit.Turn) {
 func (p *Poller) read(s *sweep, status dafty.JobStatus, page *dafty.JobPage) []*Target {
 	s.pages++
 	here := map[string]bool{}
-	for _, id := range page.IDs {
-		id = strings.ToLower(id)
+	for _, job := range page.Jobs {
+		id := strings.ToLower(job.ID)
+		if !s.seen[id] {
+			s.listed[status] = append(s.listed[status], job)
+		}
 		here[id], s.seen[id] = true, true
 	}
 	var news []*Target
@@ -67,6 +70,7 @@ func (p *Poller) read(s *sweep, status dafty.JobStatus, page *dafty.JobPage) []*
 	}
 	if page.Next == "" {
 		s.lists = s.lists[1:]
+		p.strangers.listed(status, s.listed[status], p.targets, time.Now())
 	}
 	if len(s.lists) == 0 {
 		p.conclude(s)

@@ -46,6 +46,8 @@ type Poller struct {
 	first    time.Time
 	pages    int
 	failures int
+
+	strangers strangers
 }
 
 // New returns a Poller that follows nothing yet. What it runs ends with ctx.

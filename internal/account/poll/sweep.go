@@ -15,8 +15,9 @@ type sweep struct {
 	lists  []dafty.JobStatus
 	cursor string
 	pages  int
-	// seen are the ids that were listed, in small letters.
-	seen map[string]bool
+	// seen are the ids that were listed, in small letters, and listed what the lists tell of each.
+	seen   map[string]bool
+	listed map[dafty.JobStatus][]dafty.ListedJob
 	// whole is set where the lists tell of the ends, and busy while a page is on its way.
 	whole, busy bool
 }

@@ -16,6 +16,8 @@ type Gate struct {
 	refusals keyRefusals
 	leases   leases
 	cancels  cancelQueue
+	// credits is what creates have shown, nil while none has told.
+	credits *Credits
 }
 
 // New returns the Gate of an API key that may make so many calls a minute, by class. Calls of the process before this one may

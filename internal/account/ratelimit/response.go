@@ -31,6 +31,7 @@ func (g *Gate) onSubmission(t *Turn, rate dafty.Rate, err *dafty.CallError, give
 	now, c := time.Now(), g.classes[t.class]
 	c.limiter.onResponse(t.at, now, rate, err)
 	c.concurrency.onResponse(t.by, err, now)
+	g.learnCredits(err, now)
 	wake := g.releaseProbes(t.by)
 	confirmed := g.refusals.onResponse(t.by, err, g.breaker != nil && g.breaker.kind == dafty.KindUnauthorized, now)
 	switch {

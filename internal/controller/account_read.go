@@ -1,0 +1,123 @@
+package controller
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	"dafty.ai/dafty-operator/api/v1alpha1"
+	"dafty.ai/dafty-operator/internal/account"
+	"dafty.ai/dafty-operator/internal/lifecycle"
+)
+
+// NamespaceMetadata returns an object to watch namespaces by: their labels say which DaftyAccounts they may use.
+func NamespaceMetadata() *metav1.PartialObjectMetadata {
+	object := &metav1.PartialObjectMetadata{}
+	object.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Namespace"))
+	return object
+}
+
+// readAccount reads the DaftyAccount that an object of a namespace names, and what that may do with it. from is nil where there is
+// none.
+func (r *Reconciler) readAccount(ctx context.Context, namespace, name string) (from *v1alpha1.DaftyAccount, of *lifecycle.Account, err error) {
+	of = &lifecycle.Account{Name: name}
+	if !r.WithAccounts {
+		of.Denied = fmt.Sprintf("spec.accountRef names DaftyAccount %q, and this operator runs without DaftyAccounts, as it does with --watch-namespaces; "+
+			"create another DaftyJob under a new name, with credentialsSecretRef", name)
+		return nil, of, nil
+	}
+	// In the same words, whether it isn't there or isn't for the namespace: who may not use it learns nothing of it.
+	denied := fmt.Sprintf("there is no DaftyAccount %q for namespace %q; whoever runs the accounts can create it, or have it select the namespace, "+
+		"and the job goes on by itself", name, namespace)
+	from = &v1alpha1.DaftyAccount{}
+	if err := r.Get(ctx, types.NamespacedName{Name: name}, from); err != nil {
+		if apierrors.IsNotFound(err) {
+			of.Denied = denied
+			return nil, of, nil
+		}
+		return nil, nil, fmt.Errorf("reading DaftyAccount %q: %w", name, err)
+	}
+	selected, err := r.selects(ctx, from, namespace)
+	if err != nil {
+		return nil, nil, err
+	}
+	if !selected {
+		of.Denied = denied
+	}
+	of.Suspended = from.Spec.Suspend
+	return from, of, nil
+}
+
+// selects reports whether a DaftyAccount is for a namespace.
+func (r *Reconciler) selects(ctx context.Context, from *v1alpha1.DaftyAccount, namespace string) (bool, error) {
+	selector, err := metav1.LabelSelectorAsSelector(from.Spec.Namespaces)
+	if err != nil {
+		return false, nil // which the DaftyAccount tells
+	}
+	if selector.Empty() {
+		return true, nil
+	}
+	object := NamespaceMetadata()
+	if err := r.Get(ctx, types.NamespacedName{Name: namespace}, object); err != nil {
+		if apierrors.IsNotFound(err) {
+			return false, nil
+		}
+		return false, fmt.Errorf("reading namespace %q: %w", namespace, err)
+	}
+	return selector.Matches(labels.Set(object.Labels)), nil
+}
+
+// readAccountKey reads the API key of a DaftyAccount for a DaftyJob that uses it.
+func (r *Reconciler) readAccountKey(ctx context.Context, job *v1alpha1.DaftyJob, from *v1alpha1.DaftyAccount) (credentials, error) {
+	read, err := accountKey(ctx, r.Client, &r.secrets, from)
+	if read.problem != "" {
+		log.FromContext(ctx).V(1).Info("the DaftyAccount has no API key", "daftyAccount", from.Name, "problem", read.problem)
+		// The names in it are for whoever runs the account.
+		read.problem = fmt.Sprintf("DaftyAccount %q has no API key that can be read; whoever runs it sees why, and the job goes on by itself then: "+
+			"kubectl describe daftyaccount %s", from.Name, from.Name)
+	}
+	return read, err
+}
+
+// accountKey reads the API key of a DaftyAccount. A problem is for whoever runs the account.
+func accountKey(ctx context.Context, c client.Reader, secrets *secretReads, from *v1alpha1.DaftyAccount) (credentials, error) {
+	ref := from.Spec.APIKeySecretRef
+	of := fmt.Sprintf("Secret %q of namespace %q", ref.Name, ref.Namespace)
+	var refusal apierrors.APIStatus
+	secret, err := secrets.read(ctx, c, types.NamespacedName{Namespace: ref.Namespace, Name: ref.Name})
+	switch {
+	case apierrors.IsNotFound(err):
+		return credentials{read: true, problem: fmt.Sprintf("%s isn't there; create it: kubectl create secret generic -n %s %s --from-literal=%s=YOUR_API_KEY",
+			of, ref.Namespace, ref.Name, ref.Key)}, nil
+	case apierrors.IsForbidden(err):
+		return credentials{read: true, problem: "the operator may not read " + of + "; give its service account the right to get it"}, nil
+	case errors.As(err, &refusal):
+		log.FromContext(ctx).Error(err, "reading the Secret", "secret", ref.Name, "secretNamespace", ref.Namespace)
+		return credentials{problem: fmt.Sprintf("%s can't be read: %s; it is tried again, and if it lasts, a cluster administrator must look at the API server",
+			of, err)}, nil
+	case err != nil:
+		return credentials{}, fmt.Errorf("reading %s: %w", of, err)
+	}
+	key, problem := apiKey(secret, cmp.Or(ref.Key, v1alpha1.DefaultSecretKey))
+	if problem != "" {
+		problem += fmt.Sprintf(" (namespace %q)", ref.Namespace)
+	}
+	return credentials{read: true, apiKey: key, version: string(secret.UID) + "/" + secret.ResourceVersion, problem: problem}, nil
+}
+
+// sentWith reports whether a request of a DaftyJob was sent with an API key: what was submitted is followed and cancelled with it,
+// although the DaftyAccount is no longer for the namespace. No record of it can be made up without the key.
+func sentWith(job *v1alpha1.DaftyJob, apiKey string) bool {
+	sent := job.Status.Submission
+	uid := cmp.Or(lifecycle.RestoredFrom(job), job.UID)
+	return apiKey != "" && sent != nil && sent.CredentialsHash == account.Hash(uid, apiKey)
+}

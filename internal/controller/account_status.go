@@ -1,0 +1,165 @@
+package controller
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+
+	"dafty.ai/dafty-operator/api/v1alpha1"
+	"dafty.ai/dafty-operator/internal/account"
+	"dafty.ai/dafty-operator/internal/dafty"
+	"dafty.ai/dafty-operator/internal/lifecycle"
+)
+
+const (
+	// checkEvery is how often Dafty is asked whom an accepted API key belongs to.
+	checkEvery = time.Hour
+	// checkAgain is how soon it is asked once more after a call that failed, and maxCheckAgain after many.
+	checkAgain    = 5 * time.Second
+	maxCheckAgain = 5 * time.Minute
+	// confirmedBy is how many refusals in a row prove that an API key isn't accepted: one is no verdict.
+	confirmedBy = 2
+	// maxAccountObject bounds what status.account holds, in bytes.
+	maxAccountObject = 16 << 10
+)
+
+// accountRead is all that the status of a DaftyAccount is made of.
+type accountRead struct {
+	account *v1alpha1.DaftyAccount
+	// apiKey is empty where there is none, for a problem that is told.
+	apiKey, problem string
+	// invalid says what is wrong with the spec, empty where nothing is.
+	invalid string
+	holding account.Holding
+	// inFlight and waiting count the DaftyJobs that name the account.
+	inFlight, waiting int32
+	now               time.Time
+}
+
+// checkIn returns when Dafty is to be asked whom the API key belongs to; 0 is now.
+func (in *accountRead) checkIn() time.Duration {
+	answer := in.holding.Answer
+	if answer == nil {
+		return 0
+	}
+	wait := checkEvery
+	if answer.Err != nil {
+		wait = max(dafty.Backoff(checkAgain, answer.Failures, maxCheckAgain), answer.Err.RetryAfter)
+	}
+	return max(0, answer.At.Add(wait).Sub(in.now))
+}
+
+// verdict returns the Ready condition, and whether nothing goes on until a person acts.
+func (in *accountRead) verdict() (ready metav1.Condition, stalled bool) {
+	say := func(status metav1.ConditionStatus, reason, message string) metav1.Condition {
+		return metav1.Condition{Type: v1alpha1.ConditionReady, Status: status, Reason: reason, Message: message}
+	}
+	answer := in.holding.Answer
+	switch {
+	case in.invalid != "":
+		return say(metav1.ConditionFalse, v1alpha1.ReasonInvalidAccount, in.invalid), true
+	case in.apiKey == "" && !in.holding.HasKey:
+		return say(metav1.ConditionUnknown, v1alpha1.ReasonWaitingForCredentials, in.problem), false
+	case answer == nil:
+		return say(metav1.ConditionUnknown, v1alpha1.ReasonChecking, "asking Dafty whom the API key belongs to"), false
+	case answer.Err == nil:
+		return say(metav1.ConditionTrue, v1alpha1.ReasonAccepted, "Dafty accepts the API key"), false
+	case answer.Refusals >= confirmedBy:
+		ref := in.account.Spec.APIKeySecretRef
+		return say(metav1.ConditionFalse, v1alpha1.ReasonCredentialsRejected, fmt.Sprintf(
+			"Dafty doesn't accept the API key; put a valid one into key %q of Secret %q of namespace %q: %s", ref.Key, ref.Name, ref.Namespace, answer.Err.Error())), true
+	}
+	before := meta.FindStatusCondition(in.account.Status.Conditions, v1alpha1.ConditionReady)
+	if before != nil && (answer.Failures < confirmedBy || before.Reason == v1alpha1.ReasonAccepted) {
+		// One call that fails is no news; and that a key was accepted isn't taken back because Dafty is away.
+		return say(before.Status, before.Reason, before.Message), before.Status == metav1.ConditionFalse
+	}
+	return say(metav1.ConditionUnknown, v1alpha1.ReasonAPIUnavailable, answer.Err.Error()+"; it is asked again"), false
+}
+
+// write puts into a status what is known.
+func (in *accountRead) write(status *v1alpha1.DaftyAccountStatus) {
+	status.ObservedGeneration = in.account.Generation
+	ready, stalled := in.verdict()
+	set := func(c metav1.Condition) {
+		c.ObservedGeneration, c.LastTransitionTime = in.account.Generation, metav1.NewTime(in.now)
+		meta.SetStatusCondition(&status.Conditions, c)
+	}
+	mark := func(condition string, is bool) {
+		if !is {
+			meta.RemoveStatusCondition(&status.Conditions, condition)
+			return
+		}
+		set(metav1.Condition{Type: condition, Status: metav1.ConditionTrue, Reason: ready.Reason, Message: ready.Message})
+	}
+	set(ready)
+	mark(v1alpha1.ConditionReconciling, ready.Status == metav1.ConditionUnknown)
+	mark(v1alpha1.ConditionStalled, stalled)
+	if credits := in.credits(); credits != nil {
+		set(*credits)
+	}
+	if answer := in.holding.Answer; answer != nil && answer.Err == nil {
+		status.Account, status.CheckedAt = accountObject(answer.Account, in.apiKey), &metav1.Time{Time: answer.At}
+	}
+	status.Limits = limitsOf(in.holding)
+	status.InFlight, status.Waiting = &in.inFlight, &in.waiting
+	status.Unfollowed = nil
+	for _, job := range in.holding.Unfollowed {
+		one := v1alpha1.UnfollowedJob{JobID: job.ID, Type: job.Type}
+		if year := job.CreatedAt.UTC().Year(); year >= 2000 && year <= 9999 {
+			one.CreatedAt = &metav1.Time{Time: job.CreatedAt}
+		}
+		status.Unfollowed = append(status.Unfollowed, one)
+	}
+}
+
+// credits returns the condition of what creates have shown, nil while none of this process has told.
+func (in *accountRead) credits() *metav1.Condition {
+	shown := in.holding.Credits
+	switch {
+	case shown == nil:
+		return nil
+	case shown.Refusal == nil:
+		return &metav1.Condition{Type: v1alpha1.ConditionCreditsAvailable, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonCreditsAvailable,
+			Message: "Dafty took the newest request for a job"}
+	}
+	return &metav1.Condition{Type: v1alpha1.ConditionCreditsAvailable, Status: metav1.ConditionFalse, Reason: lifecycle.MeaningOf(shown.Refusal.Kind).Reason,
+		Message: "Dafty refused a request for a job: " + shown.Refusal.Error()}
+}
+
+// accountObject returns what Dafty says of an account, without the API key; nil where it is too large.
+func accountObject(raw json.RawMessage, apiKey string) *runtime.RawExtension {
+	if apiKey != "" {
+		quoted, err := json.Marshal(apiKey)
+		if err != nil {
+			return nil
+		}
+		for _, form := range [][]byte{[]byte(apiKey), bytes.Trim(quoted, `"`)} {
+			raw = bytes.ReplaceAll(raw, form, []byte("REDACTED"))
+		}
+	}
+	var compact bytes.Buffer
+	if len(raw) > maxAccountObject || json.Compact(&compact, raw) != nil {
+		return nil
+	}
+	return &runtime.RawExtension{Raw: compact.Bytes()}
+}
+
+func limitsOf(holding account.Holding) (limits []v1alpha1.ClassLimit) {
+	for class, minute := range holding.Minutes {
+		limit := v1alpha1.ClassLimit{Class: string(class), PerMinute: new(int32(minute.Limit))} //nolint:gosec // a number of calls a minute
+		if minute.Remaining != nil {
+			limit.Remaining, limit.ResetsAt = new(int32(*minute.Remaining)), &metav1.Time{Time: minute.ResetsAt.Round(time.Second)} //nolint:gosec // the same
+		}
+		limits = append(limits, limit)
+	}
+	slices.SortFunc(limits, func(a, b v1alpha1.ClassLimit) int { return strings.Compare(a.Class, b.Class) })
+	return limits
+}

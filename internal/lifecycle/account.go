@@ -1,0 +1,38 @@
+package lifecycle
+
+import (
+	"fmt"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"dafty.ai/dafty-operator/api/v1alpha1"
+)
+
+// heldByAccount says why the DaftyAccount lets nothing new be submitted, nil where it does. What a request in doubt came to is found
+// out all the same: it may run.
+func (d *decider) heldByAccount() *verdict {
+	switch account := d.References.Account; {
+	case account == nil:
+		return nil
+	case account.Denied != "":
+		v := inProgress(v1alpha1.PhasePending, v1alpha1.ReasonAccountNotFound, account.Denied)
+		return &v
+	case account.Suspended:
+		return &verdict{phase: v1alpha1.PhasePending, ready: metav1.ConditionFalse, reason: v1alpha1.ReasonAccountSuspended, message: fmt.Sprintf(
+			"DaftyAccount %q is suspended, and nothing new is submitted with it; the job goes on by itself when the account is resumed", account.Name)}
+	}
+	return nil
+}
+
+// denied reports whether the DaftyAccount isn't for this DaftyJob.
+func (d *decider) denied() bool {
+	return d.References.Account != nil && d.References.Account.Denied != ""
+}
+
+// keyless returns the reason of a job that there is no API key for.
+func (d *decider) keyless() string {
+	if d.denied() {
+		return v1alpha1.ReasonAccountNotFound
+	}
+	return v1alpha1.ReasonWaitingForCredentials
+}
