@@ -29,6 +29,18 @@ func (d *decider) denied() bool {
 	return d.References.Account != nil && d.References.Account.Denied != ""
 }
 
+// leaveAlone says that a job isn't followed, as the DaftyAccount isn't for this DaftyJob.
+func (d *decider) leaveAlone(id string) Decision {
+	switch {
+	case d.cancelWanted():
+		return d.finish(current(v1alpha1.PhaseCancelled, v1alpha1.ReasonCancelledBeforeSubmission,
+			fmt.Sprintf("called off before it followed anything; job %s is left as it is: %s", id, d.References.Account.Denied)))
+	case d.overdue():
+		return d.tooLate()
+	}
+	return d.setStatus(*d.heldByAccount(), Rest{}, maxBackoff)
+}
+
 // keyless returns the reason of a job that there is no API key for.
 func (d *decider) keyless() string {
 	if d.denied() {

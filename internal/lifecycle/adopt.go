@@ -80,7 +80,7 @@ func (d *decider) adopt() Decision {
 			"job %s is followed by DaftyJob %q of this namespace; delete this one, or that one", id, d.References.Adopter)), Rest{}, maxCredentialsPoll)
 	}
 	if d.denied() {
-		return d.setStatus(*d.heldByAccount(), Rest{}, 0)
+		return d.leaveAlone(id)
 	}
 	if !d.finalizer() && !d.stopWanted() {
 		return Decision{Status: d.status, Step: AddFinalizer{}} // or a deletion would leave it running
@@ -95,10 +95,10 @@ func (d *decider) adopt() Decision {
 
 // pickUp takes the job of the annotation as this object's own instead of paying for another.
 func (d *decider) pickUp() Decision {
-	if d.denied() && d.status.JobID == "" {
-		return d.setStatus(*d.heldByAccount(), Rest{}, 0) // anybody can write an id there
-	}
 	id := d.annotated()
+	if d.denied() && d.status.JobID == "" {
+		return d.leaveAlone(id) // anybody can write an id there
+	}
 	if d.status.JobID != "" {
 		d.Known.Trouble, d.Known.Cancel = nil, nil // which are of the wrong one
 	}

@@ -233,6 +233,8 @@ func wrong(in lifecycle.Snapshot, got lifecycle.Decision) (problems []string) {
 			must(!step.AtOnce || in.Job.Spec.IdempotencyKey != "" && in.Known.Block == nil, "at once, without a cause")
 			must(!unwanted && !heldBack(in.Job), "submitted although it isn't wanted")
 			must(!tooLateToStart(in), "submitted too late")
+			of := in.References.Account
+			must(of == nil || of.Denied == "" && !of.Suspended, "submitted with an account that lets nothing be submitted")
 			must(ownAnnotation(in.Job) == "", "submitted although the annotation names a job")
 			must(in.Job.Spec.AdoptJobID == "", "submitted beside a job that is to be adopted")
 			must(!pastDeadline(in, before) || before.InDoubt(), "submitted past the deadline")
@@ -497,6 +499,10 @@ func drawGathered(t *rapid.T, job *v1alpha1.DaftyJob) (gathered lifecycle.Refere
 		}
 	}
 	drawAssets(t, job, &gathered)
+	if rapid.IntRange(0, 3).Draw(t, "of an account") == 0 {
+		ofAgency(job)
+		gathered.Account = oneOf(t, "account", shared, shared, onHold, notShared).Account
+	}
 	gathered.Files = map[string]lifecycle.FileRead{"brand/a.png": oneOf(t, "file", picture, picture, picture, missing, unusable)}
 	return gathered
 }

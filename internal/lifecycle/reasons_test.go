@@ -24,7 +24,7 @@ func reasonConstants(t *testing.T) map[string]*ast.ValueSpec {
 	constants := map[string]*ast.ValueSpec{}
 	for _, decl := range file.Decls {
 		group, ok := decl.(*ast.GenDecl)
-		if !ok || strings.HasPrefix(group.Doc.Text(), "Reasons of a DaftyAsset") { // which are tested in package asset
+		if !ok || strings.HasPrefix(group.Doc.Text(), "Reasons of a DaftyA") { // which are tested in packages asset and controller
 			continue
 		}
 		for _, spec := range group.Specs {
@@ -108,7 +108,7 @@ var allReasons = []string{
 	v1alpha1.ReasonSubmitting, v1alpha1.ReasonQueued, v1alpha1.ReasonProcessing, v1alpha1.ReasonCancelling, v1alpha1.ReasonCompleted,
 	v1alpha1.ReasonCancelled, v1alpha1.ReasonCancelledBeforeSubmission, v1alpha1.ReasonCompletedBeforeCancel, v1alpha1.ReasonAlreadyCancelled, v1alpha1.ReasonSuspended,
 	v1alpha1.ReasonWaitingForCredentials, v1alpha1.ReasonCredentialsRejected, v1alpha1.ReasonWaitingForRateLimit,
-	v1alpha1.ReasonWaitingForConcurrency, v1alpha1.ReasonInsufficientCredits, v1alpha1.ReasonSubscriptionRequired,
+	v1alpha1.ReasonAccountNotFound, v1alpha1.ReasonAccountSuspended, v1alpha1.ReasonBudgetExhausted, v1alpha1.ReasonWaitingForConcurrency, v1alpha1.ReasonInsufficientCredits, v1alpha1.ReasonSubscriptionRequired,
 	v1alpha1.ReasonUsageLimitExceeded, v1alpha1.ReasonAPIUnavailable, v1alpha1.ReasonSubmissionUnknown, v1alpha1.ReasonInvalidRequest,
 	v1alpha1.ReasonGenerationFailed, v1alpha1.ReasonExtractionFailed, v1alpha1.ReasonJobNotFound,
 	v1alpha1.ReasonWaitingForDependency, v1alpha1.ReasonDependencyCycle, v1alpha1.ReasonUploading, v1alpha1.ReasonUnusableFile,

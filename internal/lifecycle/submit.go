@@ -43,7 +43,7 @@ func (d *decider) submit() Decision {
 		return *instead
 	}
 	if held := d.heldByAccount(); held != nil {
-		return d.setStatus(*held, Rest{}, 0)
+		return d.setStatus(*held, Rest{}, maxBackoff)
 	}
 	if d.Known.Credentials.Secret == "" {
 		return d.setStatus(inProgress(v1alpha1.PhasePending, v1alpha1.ReasonWaitingForCredentials, d.Known.Credentials.Problem), Rest{}, d.credentialsPoll())
@@ -164,6 +164,9 @@ func (d *decider) clear(err *dafty.CallError) Decision {
 func (d *decider) followUp(last *v1alpha1.Submission, err *dafty.CallError) Decision {
 	if d.annotated() != "" {
 		return d.pickUp()
+	}
+	if held := d.heldByAccount(); held != nil {
+		return d.setStatus(*held, Rest{}, maxBackoff)
 	}
 	if !d.mayFollowAtOnce(last) {
 		return d.blocked(err.Kind, err.Error(), 0)
