@@ -88,6 +88,7 @@ func TestTally(t *testing.T) {
 		{"given back twice", day2, []line{{r: reservationOf("a", 1, "5")}, {r: reservationOf("b", 1, "5")}, {settle: "back", r: reservationOf("a", 1, "5")}, {settle: "back", r: reservationOf("a", 1, "5"), unchanged: true}}, []string{used + "1"}, []string{"b-1@5"}},
 		{"given back, but somebody has reserved it for another version", day2, []line{{r: reservationOf("a", 1, "5")}, {r: reservationOf("a", 1, "6")}, {settle: "back", r: reservationOf("a", 1, "5"), unchanged: true}}, []string{used + "1"}, []string{"a-1@6"}},
 		{"given back, but another attempt is there", day2, []line{{r: reservationOf("a", 1, "5")}, {r: reservationOf("a", 2, "7")}, {settle: "back", r: reservationOf("a", 1, "5"), unchanged: true}}, []string{used + "2"}, []string{"a-2@7"}},
+		{"given back, but it is of another attempt", day2, []line{{r: reservationOf("a", 1, "5")}, {settle: "back", r: reservationOf("a", 2, "5"), unchanged: true}}, []string{used + "1"}, []string{"a-1@5"}},
 		{"settled, and never reserved", day2, []line{{settle: "back", r: reservationOf("a", 1, "5"), unchanged: true}}, nil, nil},
 		{"given back in the next period: where it was counted", day2, []line{{r: reservationOf("a", 1, "5")}, {at: noon.AddDate(0, 0, 1), r: reservationOf("b", 1, "5")}, {at: noon.AddDate(0, 0, 1), settle: "back", r: reservationOf("a", 1, "5")}},
 			[]string{used + "0", "Account/Day/Etc/UTC  2026-12-04: 1"}, []string{"b-1@5"}},

@@ -59,7 +59,8 @@ func jobOfAttempt(r *v1alpha1.Reservation, job *v1alpha1.DaftyJob) bool {
 // annotatedByAttempt reports whether the annotation has a job that status doesn't know, as where status was lost.
 func annotatedByAttempt(job *v1alpha1.DaftyJob) bool {
 	id := lifecycle.Annotated(job)
-	return id != "" && !strings.EqualFold(id, job.Status.JobID) && job.Spec.AdoptJobID == "" && !slices.ContainsFunc(job.Status.FailedJobIDs, func(failed string) bool { return strings.EqualFold(failed, id) })
+	known := append([]string{job.Status.JobID, job.Spec.AdoptJobID, ""}, job.Status.FailedJobIDs...)
+	return !slices.ContainsFunc(known, func(each string) bool { return strings.EqualFold(each, id) })
 }
 
 // refusedOnRecord reports whether the record says that Dafty refused the attempt: it has no idempotency key any more.

@@ -137,6 +137,22 @@ func TestNoStampede(t *testing.T) {
 	}
 }
 
+// So many wait that not all are reached until the backstop: it doesn't begin anew with the oldest.
+func TestTheYoungestIsReached(t *testing.T) {
+	e := newEnv(t, daily(0))
+	n := wakeBurst*int(backstopAfter/wakeInterval) + 100
+	for i := range n {
+		e.wait(fmt.Sprintf("uid-%05d", i))
+	}
+	e.edit(func(a *v1alpha1.DaftyAccount) { a.Spec.Budgets[0].Submissions = new(int64(-1)) })
+	for range n / wakeBurst {
+		e.step(wakeInterval)
+	}
+	if len(e.woken) != n {
+		t.Errorf("%d of %d are woken", len(e.woken), n)
+	}
+}
+
 // Room that the oldest can't use, as it waits for another budget too, is for others.
 func TestTheOldestKeepsNothingThatItCannotUse(t *testing.T) {
 	e := newEnv(t, daily(2), budgetOf(v1alpha1.PerNamespace, v1alpha1.PeriodMonth, 1))

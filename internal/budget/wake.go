@@ -56,15 +56,27 @@ func (p *page) takeDue() (wake []func()) {
 		}
 	}
 	p.offer(now)
-	if now.Sub(p.woken) >= wakeInterval || now.Before(p.woken) {
-		for _, each := range p.waiters.byAge {
-			if each.due && len(wake) < wakeBurst {
-				each.due, each.turn, p.woken = false, now, now
-				wake = append(wake, each.Wake)
-			}
+	wake = p.takeBurst(now)
+	p.reschedule()
+	return wake
+}
+
+// takeBurst returns those to wake of those that are due, the oldest first.
+func (p *page) takeBurst(now time.Time) (wake []func()) {
+	if !now.Before(p.woken) && now.Sub(p.woken) < wakeInterval {
+		return nil
+	}
+	for _, each := range p.waiters.byAge {
+		switch {
+		case !each.due:
+		case len(wake) == wakeBurst:
+			p.backstopAt = now.Add(backstopAfter) // or the youngest would never be reached
+			return wake
+		default:
+			each.due, each.turn, p.woken = false, now, now
+			wake = append(wake, each.Wake)
 		}
 	}
-	p.reschedule()
 	return wake
 }
 
