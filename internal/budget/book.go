@@ -123,6 +123,22 @@ func (b *Book) Observe(account string, job *v1alpha1.DaftyJob) {
 	}
 }
 
+// Released settles the reservation of a DaftyJob whose finalizer was taken off: nothing of it goes on record any more, as that needs
+// the version from before.
+func (b *Book) Released(account string, job *v1alpha1.DaftyJob) {
+	r := b.page(account).reservation(job.UID)
+	if r == nil {
+		return
+	}
+	last := job.DeepCopy()
+	last.ResourceVersion = r.ResourceVersion + "0" // the API server need not give a deleted object a newer one
+	verdict := Judge(r, last)
+	if verdict == Keep {
+		verdict = Taken
+	}
+	b.Settle(account, *r, verdict)
+}
+
 // Withdraw forgets that a DaftyJob waits for an account: it is gone, or isn't to be submitted at present.
 func (b *Book) Withdraw(account string, uid types.UID) { b.page(account).withdraw(uid) }
 

@@ -124,7 +124,7 @@ func (r *Reconciler) release(ctx context.Context, job *v1alpha1.DaftyJob) error 
 	}
 	r.forget(client.ObjectKeyFromObject(job))
 	if ref := job.Spec.AccountRef; ref != nil && r.Budgets != nil {
-		r.Budgets.Observe(ref.Name, job)
+		r.Budgets.Released(ref.Name, job)
 	}
 	return nil
 }

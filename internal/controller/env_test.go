@@ -21,6 +21,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/resourceversion"
 	apiwatch "k8s.io/apimachinery/pkg/watch"
@@ -37,6 +38,7 @@ import (
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
 	"dafty.ai/dafty-operator/internal/account"
+	"dafty.ai/dafty-operator/internal/budget"
 	"dafty.ai/dafty-operator/internal/controller"
 	"dafty.ai/dafty-operator/internal/dafty"
 	"dafty.ai/dafty-operator/internal/lifecycle"
@@ -83,6 +85,8 @@ type world struct {
 	extra func(*controller.Reconciler)
 	// assetsByHand has nobody look after DaftyAssets but the test.
 	assetsByHand bool
+	// account is the DaftyAccount that the operator looks after, empty for none.
+	account string
 	// setBack is set by a test that takes an end back.
 	setBack bool
 	// url is where the operator looks for Dafty.
@@ -156,13 +160,13 @@ func (w *world) startOperator() {
 		// What kinds there are is the same for all operators of the control plane, and asked of it once.
 		MapperProvider: func(*rest.Config, *http.Client) (meta.RESTMapper, error) { return w.Client.RESTMapper(), nil },
 		Client:         client.Options{Cache: &client.CacheOptions{DisableFor: controller.ReadLive}},
-		Cache:          cache.Options{DefaultNamespaces: map[string]cache.Config{w.Namespace: {}}, ByObject: controller.ByObject(controller.Kinds{Assets: true})},
+		Cache:          cache.Options{DefaultNamespaces: map[string]cache.Config{w.Namespace: {}}, ByObject: w.cached()},
 		Metrics:        metricsserver.Options{BindAddress: "0"},
 		Controller:     config.Controller{SkipNameValidation: new(true)},
 	})
 	w.Expect(err).NotTo(HaveOccurred())
 	ctx, cancel := context.WithCancel(context.Background())
-	wakeups := controller.NewWakeups()
+	wakeups, accountWakeups := controller.NewWakeups(), controller.NewWakeups()
 	httpClient := dafty.NewHTTPClient()
 	reconciler := &controller.Reconciler{
 		Client:   mgr.GetClient(),
@@ -171,10 +175,19 @@ func (w *world) startOperator() {
 		Accounts: account.NewRegistry(ctx, account.Config{
 			Client: func(key string) account.Dafty { return dafty.New(w.url, key, "dafty-operator/test", httpClient) },
 			Wake:   wakeups.Wake,
+
+			WakeAccount: func(name string) { accountWakeups.Wake(types.NamespacedName{Name: name}) },
 		}),
 		Clock:           clock.RealClock{},
 		DeletionTimeout: 5 * time.Minute,
 		WithAssets:      true,
+		WithAccounts:    w.account != "",
+	}
+	if reconciler.WithAccounts {
+		reconciler.Budgets = budget.NewBook(reconciler.Client, reconciler.Live, clock.RealClock{})
+		accounts := &controller.AccountReconciler{Client: reconciler.Client, Recorder: reconciler.Recorder, Accounts: reconciler.Accounts,
+			Budgets: reconciler.Budgets, Clock: reconciler.Clock}
+		w.Expect(accounts.SetupWithManager(mgr, accountWakeups, 2)).To(Succeed())
 	}
 	if w.extra != nil {
 		w.extra(reconciler)
@@ -193,6 +206,18 @@ func (w *world) startOperator() {
 		}
 	})
 	w.t.Cleanup(w.stop)
+}
+
+// cached returns what the operator's cache keeps. DaftyAccounts are cluster-scoped, and those of other tests aren't its business.
+func (w *world) cached() map[client.Object]cache.ByObject {
+	kinds := controller.ByObject(controller.Kinds{Assets: true, Accounts: w.account != ""})
+	for object, options := range kinds {
+		if _, is := object.(*v1alpha1.DaftyAccount); is {
+			options.Field = fields.OneTermEqualSelector("metadata.name", w.account)
+			kinds[object] = options
+		}
+	}
+	return kinds
 }
 
 // restartOperator leaves what a crash leaves: an operator that knows nothing.
