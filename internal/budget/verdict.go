@@ -29,8 +29,8 @@ func Judge(r *v1alpha1.Reservation, job *v1alpha1.DaftyJob) Verdict {
 		return Taken // it may have been sent, and its record is gone
 	}
 	status := &job.Status
-	before := r.Attempt - 1 // attempts on record when it was reserved, and after it was refused
-	recorded := max(status.Attempts, int32(len(status.FailedJobIDs)))
+	before := int(r.Attempt) - 1 // attempts on record when it was reserved, and after it was refused
+	recorded := max(int(status.Attempts), len(status.FailedJobIDs))
 	switch {
 	case status.InDoubt() && status.Submission.Attempt == r.Attempt && !status.Phase.Final():
 		return Keep
