@@ -256,7 +256,7 @@ type BudgetUsage struct {
 	//
 	// +default=""
 	// +optional
-	Namespace string `json:"namespace"`
+	Namespace string `json:"namespace,omitempty"`
 
 	// period is its first day in the budget's time zone, such as 2026-12-03.
 	//
