@@ -42,13 +42,19 @@ var stages = []struct {
 		e.run()
 		e.prompt("B")
 		e.reconcile()
-		e.tell(v1alpha1.ReasonWaitingForCredentials, `there is no Secret "dafty-credentials"`, false)
+		e.tell(metav1.ConditionUnknown, v1alpha1.ReasonWaitingForCredentials, `there is no Secret "dafty-credentials"`, false)
+	}},
+	{"account-suspended", "its DaftyJob waits until its DaftyAccount is resumed", func(e *env) {
+		e.run()
+		e.prompt("B")
+		e.reconcile()
+		e.tell(metav1.ConditionFalse, v1alpha1.ReasonAccountSuspended, `DaftyAccount "agency" is suspended`, false)
 	}},
 	{"credentials-rejected", "its DaftyJob waits for somebody", func(e *env) {
 		e.run()
 		e.prompt("B")
 		e.reconcile()
-		e.tell(v1alpha1.ReasonCredentialsRejected, `Dafty rejects the API key of Secret "dafty-credentials"`, true)
+		e.tell(metav1.ConditionFalse, v1alpha1.ReasonCredentialsRejected, `Dafty rejects the API key of Secret "dafty-credentials"`, true)
 	}},
 	{"failed", "a change has failed", func(e *env) {
 		e.run()
@@ -155,9 +161,9 @@ func (e *env) setUpstream(jobID string) {
 }
 
 // tell has the DaftyJob that is pending wait for a reason.
-func (e *env) tell(reason, message string, stalled bool) {
+func (e *env) tell(ready metav1.ConditionStatus, reason, message string, stalled bool) {
 	job := e.made("B")
-	condition(job, metav1.ConditionFalse, reason, message)
+	condition(job, ready, reason, message)
 	if stalled {
 		meta.SetStatusCondition(&job.Status.Conditions, metav1.Condition{
 			Type: v1alpha1.ConditionStalled, Status: metav1.ConditionTrue, Reason: reason, Message: message,

@@ -58,9 +58,6 @@ var quietReasons = []string{
 // Mirrors reports whether an asset whose DaftyJob waits for this reason says so itself.
 func Mirrors(reason string) bool { return !slices.Contains(quietReasons, reason) }
 
-// warningReasons warn although the asset goes on by itself.
-var warningReasons = []string{v1alpha1.ReasonAPIUnavailable, v1alpha1.ReasonUsageLimitExceeded, v1alpha1.ReasonWaitingForCredentials}
-
 // mirror returns the verdict on a DaftyJob that hasn't ended: its own, where that is of interest.
 func (d *decider) mirror(job *v1alpha1.DaftyJob) verdict {
 	of := meta.FindStatusCondition(job.Status.Conditions, v1alpha1.ConditionReady)
@@ -75,6 +72,8 @@ func (d *decider) mirror(job *v1alpha1.DaftyJob) verdict {
 		return inProgress(v1alpha1.ReasonProgressing, fmt.Sprintf("DaftyJob %q is making the result", job.Name))
 	case meta.IsStatusConditionTrue(job.Status.Conditions, v1alpha1.ConditionStalled):
 		return stalled(of.Reason, fmt.Sprintf("DaftyJob %q: %s", job.Name, of.Message))
+	case of.Status == metav1.ConditionFalse:
+		return heldBack(of.Reason, fmt.Sprintf("DaftyJob %q: %s", job.Name, of.Message))
 	default:
 		return inProgress(of.Reason, fmt.Sprintf("DaftyJob %q: %s", job.Name, of.Message))
 	}
@@ -104,7 +103,7 @@ func (d *decider) tell(v verdict) (events []lifecycle.Event) {
 		news := before == nil || before.Reason != v.reason || d.changed && v.ready == metav1.ConditionTrue
 		if news && v.reason != v1alpha1.ReasonProgressing {
 			events = append(events, lifecycle.Event{
-				Warning: v.stalled || slices.Contains(warningReasons, v.reason), Reason: v.reason, Message: v.message,
+				Warning: v.stalled || lifecycle.Warns(v.reason), Reason: v.reason, Message: v.message,
 			})
 		}
 	}

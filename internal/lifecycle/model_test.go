@@ -568,5 +568,14 @@ func explore(t *testing.T) explored {
 		}
 	}
 	t.Logf("%d worlds", len(been))
+
+	// With a DaftyAccount all goes as with a Secret, but for what the account holds back.
+	for _, row := range accounts {
+		mark(row.input(), lifecycle.Next(row.input()))
+	}
+	for _, stands := range []change{sent, taken(v1alpha1.PhaseQueued), taken(v1alpha1.PhaseProcessing), taken(v1alpha1.PhaseCancelling)} {
+		in := lifecycle.Snapshot{Job: newJob(ofAgency, stands), Known: with(""), References: notShared, Now: t0.Add(time.Hour), DeletionTimeout: deletionTimeout}
+		mark(in, lifecycle.Next(in))
+	}
 	return seen
 }

@@ -95,7 +95,7 @@ func (d *decider) tell(v verdict) *Event {
 	if before := d.ready(); before != nil && before.Reason == v.reason {
 		return nil
 	}
-	return &Event{Warning: v.stalled || slices.Contains(warningReasons, v.reason), Reason: v.reason, Message: v.message}
+	return &Event{Warning: v.stalled || Warns(v.reason), Reason: v.reason, Message: v.message}
 }
 
 // observe has each condition speak of the generation that status is about: one that isn't written again still holds, and
@@ -108,6 +108,9 @@ func observe(status *v1alpha1.DaftyJobStatus) {
 		status.Conditions[i].ObservedGeneration = status.ObservedGeneration
 	}
 }
+
+// Warns reports whether a reason is worth a warning although what it is told of goes on by itself.
+func Warns(reason string) bool { return slices.Contains(warningReasons, reason) }
 
 // warningReasons warn although the job goes on by itself.
 var warningReasons = []string{

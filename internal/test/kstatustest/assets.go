@@ -39,7 +39,7 @@ func WantAsset(asset *v1alpha1.DaftyAsset) status.Status {
 		return status.InProgressStatus
 	case ready.Status == metav1.ConditionTrue:
 		return status.CurrentStatus
-	case ready.Reason == v1alpha1.ReasonSuspended, ready.Reason == v1alpha1.ReasonWaitingForApproval:
+	case ready.Reason == v1alpha1.ReasonSuspended, ready.Reason == v1alpha1.ReasonWaitingForApproval, ready.Reason == v1alpha1.ReasonAccountSuspended:
 		return status.InProgressStatus // it is as it was asked to be
 	}
 	return status.FailedStatus

@@ -41,7 +41,7 @@ if ready.status == "True" then
   end
   return health("Healthy", words(ready, "The result is there"))
 end
-if ready.reason == "Suspended" or ready.reason == "WaitingForApproval" then
+if ready.reason == "Suspended" or ready.reason == "WaitingForApproval" or ready.reason == "AccountSuspended" then
   return health("Suspended", words(ready, "Suspended"))
 end
 return health("Progressing", words(ready, "The result is being made"))

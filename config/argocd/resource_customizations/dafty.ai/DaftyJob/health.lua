@@ -43,7 +43,7 @@ end
 if status.phase == "Cancelled" then
   return health("Healthy", words(ready, "The job is cancelled, as asked"))
 end
-if ready.reason == "Suspended" then
+if ready.reason == "Suspended" or ready.reason == "AccountSuspended" then
   return health("Suspended", words(ready, "Suspended"))
 end
 return health("Progressing", words(ready, "The job is on its way"))
