@@ -308,6 +308,12 @@ type ExtractStyleParams struct {
 	IdempotencyKey *IdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
+// SearchStyleAssetsJSONBody defines parameters for SearchStyleAssets.
+type SearchStyleAssetsJSONBody struct {
+	Limit *int   `json:"limit,omitempty"`
+	Query string `json:"query"`
+}
+
 // CreateUploadJSONBody defines parameters for CreateUpload.
 type CreateUploadJSONBody struct {
 	ContentType CreateUploadJSONBodyContentType `json:"contentType"`
@@ -344,6 +350,9 @@ type UpscaleImageJSONRequestBody = UpscaleImageRequest
 // ExtractStyleJSONRequestBody defines body for ExtractStyle for application/json ContentType.
 type ExtractStyleJSONRequestBody = ExtractStyleRequest
 
+// SearchStyleAssetsJSONRequestBody defines body for SearchStyleAssets for application/json ContentType.
+type SearchStyleAssetsJSONRequestBody SearchStyleAssetsJSONBody
+
 // CreateUploadJSONRequestBody defines body for CreateUpload for application/json ContentType.
 type CreateUploadJSONRequestBody CreateUploadJSONBody
 
@@ -352,6 +361,11 @@ type VideoFramesJSONRequestBody = VideoFramesRequest
 
 // ImageToVideoJSONRequestBody defines body for ImageToVideo for application/json ContentType.
 type ImageToVideoJSONRequestBody = ImageToVideoRequest
+
+// newGetAccountRequest returns the request GET /account.
+func newGetAccountRequest(ctx context.Context, server string) (*http.Request, error) {
+	return newRequest(ctx, http.MethodGet, server, "/account", nil, nil)
+}
 
 // newEditImageRequest returns the request POST /images/edit.
 func newEditImageRequest(ctx context.Context, server string, params EditImageParams, body EditImageJSONRequestBody) (*http.Request, error) {
@@ -440,6 +454,11 @@ func newExtractStyleRequest(ctx context.Context, server string, params ExtractSt
 		req.Header.Set("Idempotency-Key", *params.IdempotencyKey)
 	}
 	return req, nil
+}
+
+// newSearchStyleAssetsRequest returns the request POST /styles/{id}/search.
+func newSearchStyleAssetsRequest(ctx context.Context, server string, id string, body SearchStyleAssetsJSONRequestBody) (*http.Request, error) {
+	return newRequest(ctx, http.MethodPost, server, fmt.Sprintf("/styles/%s/search", url.PathEscape(id)), nil, body)
 }
 
 // newCreateUploadRequest returns the request POST /uploads.

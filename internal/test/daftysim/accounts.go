@@ -16,7 +16,7 @@ type account struct {
 	unsubscribed bool
 	jobs         []*job // in the order they were made
 	pictures     map[string]*picture
-	styles       map[string]string // by id: the name, or the page it is of
+	styles       map[string]*style // by id
 	uploads      map[string]*upload
 }
 
@@ -45,7 +45,7 @@ func (s *Simulator) addAccount(a Account) *account {
 	}
 	acc := s.accounts[a.Name]
 	if acc == nil {
-		acc = &account{name: a.Name, pictures: map[string]*picture{}, styles: map[string]string{}, uploads: map[string]*upload{}}
+		acc = &account{name: a.Name, pictures: map[string]*picture{}, styles: map[string]*style{}, uploads: map[string]*upload{}}
 		s.accounts[a.Name] = acc
 	}
 	acc.credits = orDefault(a.Credits, DefaultCredits)

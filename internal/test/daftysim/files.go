@@ -56,8 +56,8 @@ func (s *Simulator) file(name string) (contentType string, paint func() []byte) 
 		}
 	case "json":
 		for _, a := range s.accounts {
-			if source, ok := a.styles[id]; ok {
-				return "application/json", func() []byte { return styleFile(id, source) }
+			if st := a.styles[id]; st != nil {
+				return "application/json", func() []byte { return styleFile(id, st.source) }
 			}
 		}
 	}

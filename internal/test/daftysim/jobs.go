@@ -141,7 +141,7 @@ func (s *Simulator) end(j *job, completed bool, at time.Time) {
 		}
 	case ClassStyles:
 		j.styleID = s.uuid()
-		j.account.styles[j.styleID] = j.spec.prompt
+		j.account.styles[j.styleID] = newStyle(j.styleID, j.spec.prompt, nil)
 	}
 }
 

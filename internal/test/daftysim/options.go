@@ -124,6 +124,8 @@ type Image struct {
 type Style struct {
 	ID   string // a UUID; "": drawn
 	Name string
+	// Assets are what a search in it can find; nil: some that are named for the style.
+	Assets []StyleAsset
 }
 
 const (

@@ -68,7 +68,7 @@ func (s *Simulator) addStyle(a *account, style Style) string {
 		style.ID = s.uuid()
 	}
 	id := canonical(style.ID)
-	a.styles[id] = style.Name
+	a.styles[id] = newStyle(id, style.Name, style.Assets)
 	return id
 }
 

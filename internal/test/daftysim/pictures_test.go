@@ -111,12 +111,6 @@ func TestStyleOfAJobCanBeUsed(t *testing.T) {
 		h.wantStatus(h.create("/images/generate", fields{"prompt": "A cat", "styleId": id}), 202)
 		r := h.do("POST", "/styles/"+id+"/search", fields{"query": "logo", "limit": 5})
 		h.wantStatus(r, 200)
-		assets := decode[[]asset](t, r)
-		equal(t, "assets", len(assets), 5)
-		for i := range assets[1:] {
-			if assets[i].Similarity < assets[i+1].Similarity {
-				t.Errorf("asset %d is less similar than the next", i)
-			}
-		}
+		equal(t, "assets", len(decode[[]foundAsset](t, r)), 5)
 	}
 }

@@ -58,6 +58,8 @@ func (s *Simulator) resolveURL(c *call, field, reference string, u *url.URL) (*p
 	switch {
 	case u.Scheme != "https" || u.Hostname() == "":
 		return nil, noReference(field)
+	case u.Hostname() == assetsHost && !acc.hasAsset(reference):
+		return nil, notFound("There is no image at %s", reference)
 	case !public(u.Hostname()):
 		return nil, invalid(fieldErrors{field: "must have a public address"})
 	}

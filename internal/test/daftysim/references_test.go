@@ -128,7 +128,7 @@ func TestUUIDs(t *testing.T) {
 	for _, id := range []string{h.generate(), h.AddImage("acme", Image{}), h.AddStyle("acme", Style{})} {
 		equal(t, id, uuidPattern.MatchString(id), true)
 	}
-	for _, a := range decode[[]asset](t, h.do("POST", "/styles/"+fixedStyle+"/search", fields{"query": "logo"})) {
+	for _, a := range decode[[]foundAsset](t, h.do("POST", "/styles/"+fixedStyle+"/search", fields{"query": "logo"})) {
 		equal(t, "asset "+a.ID, uuidPattern.MatchString(a.ID), true)
 	}
 	for id, status := range map[string]int{

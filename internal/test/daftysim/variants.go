@@ -70,6 +70,14 @@ type (
 	ResultURL string
 	// CreatedAt is how a job's date is written.
 	CreatedAt string
+	// Similarity is how a search shows the similarity of an asset.
+	Similarity string
+	// AssetName is whether a search shows the names of assets.
+	AssetName string
+	// SearchFinds is how much a search finds of what it asks for.
+	SearchFinds string
+	// AccountObject is what GET /account says of an account.
+	AccountObject string
 )
 
 // The readings, see the types.
@@ -165,6 +173,22 @@ const (
 	CreatedAtMilliseconds CreatedAt = "milliseconds"
 	CreatedAtMinutes      CreatedAt = "minutes"     // without seconds
 	CreatedAtPicoseconds  CreatedAt = "picoseconds" // twelve digits of fraction
+
+	SimilarityFraction Similarity = "fraction" // 0 to 1
+	SimilarityPercent  Similarity = "percent"  // 0 to 100
+	SimilarityAbsent   Similarity = "absent"
+	SimilarityNull     Similarity = "null"
+
+	AssetNamePresent AssetName = "present"
+	AssetNameAbsent  AssetName = "absent"
+
+	SearchFindsAll     SearchFinds = "all"
+	SearchFindsFewer   SearchFinds = "fewer" // one less
+	SearchFindsNothing SearchFinds = "nothing"
+
+	AccountObjectFlat   AccountObject = "flat"
+	AccountObjectNested AccountObject = "nested" // objects, lists and nulls within
+	AccountObjectEmpty  AccountObject = "empty"
 )
 
 const (
@@ -207,6 +231,11 @@ type Variants struct {
 	ErrorBody    ErrorBody    `variant:"error-body" readings:"full,message-only" question:"only an error's message is certain" beyond:"true"`
 	ResultURL    ResultURL    `variant:"result-url" readings:"accepted,refused" question:"can Dafty fetch the url of its own result as a reference" beyond:"true"`
 	CreatedAt    CreatedAt    `variant:"created-at" readings:"milliseconds,minutes,picoseconds" question:"createdAt without seconds, or with many digits" beyond:"true"`
+
+	Similarity    Similarity    `variant:"similarity" readings:"fraction,percent,absent,null" question:"scale and presence of an asset's similarity" beyond:"true"`
+	AssetName     AssetName     `variant:"asset-name" readings:"present,absent" question:"does each asset that a search finds have a name" beyond:"true"`
+	SearchFinds   SearchFinds   `variant:"search-finds" readings:"all,fewer,nothing" question:"does a search find as many assets as it asks for" beyond:"true"`
+	AccountObject AccountObject `variant:"account-object" readings:"flat,nested,empty" question:"the fields of GET /account" beyond:"true"`
 }
 
 // VariantField describes one field of [Variants].
