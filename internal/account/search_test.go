@@ -239,6 +239,7 @@ func TestSearchMetrics(t *testing.T) {
 		before := counted(t)
 		tracker := w.tracker("a", "k")
 		tracker.Search(logos(1))
+		synctest.Wait()
 		w.dafty("k").onSearch(func(context.Context, string, int) ([]dafty.StyleAsset, error) {
 			return nil, &dafty.CallError{Kind: dafty.KindNotFound, Status: 404}
 		})

@@ -27,6 +27,9 @@ func describeStyle(style *v1alpha1.StyleSource) string {
 	return "style " + style.ID
 }
 
+// searchReasons are the reasons of a job whose search has found nothing to use.
+var searchReasons = []string{v1alpha1.ReasonStyleAssetNotFound}
+
 // resolveSearch finds an asset of a style.
 func (d *decider) resolveSearch(s source, in *v1alpha1.Input) *obstacle {
 	styleID := s.search.Style.ID
@@ -87,7 +90,8 @@ func (d *decider) searchOutcome(s source, search Search, in *v1alpha1.Input) (me
 	}
 	message := fmt.Sprintf("%s: %s; nothing was submitted. Mend that at Dafty, and it goes on by itself, as it is searched again, at least every hour; or %s",
 		what, problem, mend)
-	return &obstacle{verdict: stalled(v1alpha1.PhasePending, v1alpha1.ReasonStyleAssetNotFound, message), after: left}, left <= 0
+	return &obstacle{verdict: stalled(v1alpha1.PhasePending, v1alpha1.ReasonStyleAssetNotFound, message),
+		after: min(left, d.poll(searchReasons))}, left <= 0 // the Secret may change, of which no watch tells
 }
 
 // searchAgainIn returns when a search is made again that has found nothing to use: each time after as long as it had done so before,
