@@ -74,6 +74,12 @@ const (
 	// accepts, or the upload of the image is refused again and again; the message says which. Fix the
 	// cause; the job continues by itself.
 	ReasonUnusableFile = "UnusableFile"
+	// ReasonSearching means that an image is being searched for in a brand style at Dafty. Nothing to do.
+	ReasonSearching = "Searching"
+	// ReasonStyleAssetNotFound means that a search in a brand style has found no image to use: the style isn't there, it
+	// has too few assets, or none that is similar enough; the message says which. Add the image to the style at Dafty,
+	// and the job continues by itself, within an hour; or create a DaftyJob with another query under a new name.
+	ReasonStyleAssetNotFound = "StyleAssetNotFound"
 	// ReasonBackingOff means that the job failed at Dafty, and is retried at status.nextAttemptAt. Nothing
 	// to do; cancel the job to prevent the retry.
 	ReasonBackingOff = "BackingOff"

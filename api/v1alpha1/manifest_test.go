@@ -65,18 +65,24 @@ func chained(operation string) []fields {
 	hero := fields{"jobRef": fields{"name": "spring-hero", "index": int64(1)}}
 	kept := fields{"assetRef": fields{"name": "hero.2026", "index": int64(1)}}
 	logo := fields{"configMapKeyRef": fields{"name": "brand.2026", "key": "Logo_dark-2.png"}}
+	found := fields{"styleSearch": fields{"style": fields{"id": styleID}, "query": strings.Repeat("é", 500), "minSimilarity": int64(100), "index": int64(49)}}
+	made := fields{"styleSearch": fields{"style": fields{"jobRef": fields{"name": "brand-style"}}, "query": "logo on white", "minSimilarity": int64(0), "index": int64(0)}}
+	brands := fields{"styleSearch": fields{"style": fields{"assetRef": fields{"name": "brand"}}, "query": "x", "index": int64(1)}}
 	return map[string][]fields{
 		"imageGenerate": {
 			{"prompt": "a lake", "style": fields{"jobRef": fields{"name": "brand-style"}}, "references": list(hero, logo)},
 			{"prompt": "a lake", "style": fields{"assetRef": fields{"name": "brand"}}, "references": list(logo, kept)},
+			{"prompt": "a lake", "references": list(found, made, brands, logo)},
 		},
-		"imageEdit":    {{"prompt": "more snow", "image": hero, "references": list(hero, logo)}, {"prompt": "more snow", "image": kept, "references": list(kept, hero)}},
+		"imageEdit":    {{"prompt": "more snow", "image": hero, "references": list(hero, logo)}, {"prompt": "more snow", "image": kept, "references": list(kept, hero)}, {"prompt": "more snow", "image": hero, "references": list(found, made, brands)}},
 		"imageResize":  {{"aspectRatio": "21:9", "image": hero}, {"aspectRatio": "21:9", "image": kept}},
 		"imageUpscale": {{"image": hero}, {"image": kept}},
-		"imageToVideo": {{"prompt": "clouds drift", "image": hero}, {"prompt": "clouds drift", "image": logo}, {"prompt": "clouds drift", "image": kept}},
+		"imageToVideo": {{"prompt": "clouds drift", "image": hero}, {"prompt": "clouds drift", "image": logo}, {"prompt": "clouds drift", "image": kept}, {"prompt": "clouds drift", "image": found}, {"prompt": "clouds drift", "image": made}, {"prompt": "clouds drift", "image": brands}},
 		"videoFrames": {
 			{"prompt": "the sun rises", "startImage": hero, "endImage": logo}, {"prompt": "the sun sets", "startImage": logo, "endImage": hero},
 			{"prompt": "the sun stays", "startImage": kept, "endImage": kept},
+			{"prompt": "the sun moves", "startImage": made, "endImage": brands}, {"prompt": "the sun turns", "startImage": brands, "endImage": found},
+			{"prompt": "the sun is gone", "startImage": found, "endImage": made},
 		},
 	}[operation]
 }

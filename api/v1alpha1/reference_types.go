@@ -154,7 +154,7 @@ type ImageTarget struct {
 
 // ImageReference names a reference image. Exactly one field is given.
 //
-// +kubebuilder:validation:XValidation:rule="[has(self.url), has(self.id), has(self.jobRef), has(self.assetRef), has(self.configMapKeyRef)].filter(given, given).size() == 1",message="give exactly one of url (an https URL), id (of an upload or of the job that made an image), jobRef (the DaftyJob that makes the image), assetRef (the DaftyAsset that keeps it) or configMapKeyRef (a picture in a ConfigMap)"
+// +kubebuilder:validation:XValidation:rule="[has(self.url), has(self.id), has(self.jobRef), has(self.assetRef), has(self.configMapKeyRef), has(self.styleSearch)].filter(given, given).size() == 1",message="give exactly one of url (an https URL), id (of an upload or of the job that made an image), jobRef (the DaftyJob that makes the image), assetRef (the DaftyAsset that keeps it), configMapKeyRef (a picture in a ConfigMap) or styleSearch (a search for it in a brand style)"
 type ImageReference struct {
 	// url of the image, https: at most 2048 characters. Dafty fetches it, and
 	// only from a public address: one within a cluster or a private network never
@@ -195,6 +195,52 @@ type ImageReference struct {
 	//
 	// +optional
 	ConfigMapKeyRef *ConfigMapKeyReference `json:"configMapKeyRef,omitempty"`
+
+	// styleSearch is an image among the assets of a brand style at Dafty, found
+	// by a search before the job is first submitted. status.inputs shows which;
+	// each attempt is sent with that one.
+	//
+	// +optional
+	StyleSearch *StyleSearch `json:"styleSearch,omitempty"`
+}
+
+// StyleSearch finds an image among the assets of a brand style.
+type StyleSearch struct {
+	// style is the brand style to search in.
+	//
+	// +required
+	Style StyleSource `json:"style,omitzero"`
+
+	// query says in words what to look for: 1 to 500 characters. Dafty compares
+	// by meaning, so that one asset is always the most similar, however little
+	// that is; minSimilarity bounds it.
+	//
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=500
+	// +kubebuilder:validation:XValidation:rule="self.trim().size() > 0",message="must say in words what to look for, in 1 to 500 characters"
+	// +required
+	Query string `json:"query,omitempty"`
+
+	// minSimilarity is how similar to the query the asset must be at least, in
+	// percent: 0 to 100. Where it is less similar, or Dafty doesn't say how
+	// similar it is, nothing is submitted; the reason is StyleAssetNotFound, and
+	// the search is repeated after 5 minutes, and less often later, up to an
+	// hour. Unset: any asset is taken.
+	//
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=100
+	// +optional
+	MinSimilarity *int32 `json:"minSimilarity,omitempty"`
+
+	// index says which of the assets that are found to take, from 0, the most
+	// similar: 0 to 49. The default is 0. Where fewer are found, nothing is
+	// submitted, as with minSimilarity.
+	//
+	// +default=0
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=49
+	// +optional
+	Index int32 `json:"index,omitempty"`
 }
 
 // StyleSource names a brand style: exactly one field is given.
@@ -222,14 +268,16 @@ type StyleSource struct {
 
 // Input is what one reference in the spec was resolved to.
 type Input struct {
-	// field of the spec, such as imageUpscale.image or
-	// imageGenerate.references[0].
+	// field of the spec, such as imageUpscale.image,
+	// imageGenerate.references[0], or, for the style that is searched,
+	// imageGenerate.references[0].styleSearch.style.
 	//
 	// +required
 	Field string `json:"field"`
 
 	// source is what the field refers to, such as "DaftyJob spring-hero, image
-	// 0", "DaftyAsset brand" or "ConfigMap brand, key logo.png".
+	// 0", "DaftyAsset brand", "ConfigMap brand, key logo.png" or "the style of
+	// DaftyJob brand, asset 0 of a search for "logo on white"".
 	//
 	// +optional
 	Source string `json:"source,omitempty"`
@@ -240,13 +288,13 @@ type Input struct {
 	// +optional
 	UID types.UID `json:"uid,omitempty"`
 
-	// id at Dafty of the image, upload or style, once it is known: of an image it
-	// names this variation.
+	// id at Dafty of the image, upload, style or asset of a style, once it is
+	// known: of an image it names this variation.
 	//
 	// +optional
 	ID string `json:"id,omitempty"`
 
-	// url of the image in the result of the job that made it.
+	// url of the image in the result of the job that made it, or of the asset.
 	//
 	// +optional
 	URL string `json:"url,omitempty"`
@@ -256,11 +304,24 @@ type Input struct {
 	// +optional
 	JobID string `json:"jobID,omitempty"`
 
+	// name of the asset that the search in a style has found; empty where Dafty
+	// gives it none.
+	//
+	// +optional
+	Name string `json:"name,omitempty"`
+
+	// similarity of that asset to the query, in whole percent: 0 to 100, rounded
+	// down. Unset where Dafty doesn't say it.
+	//
+	// +optional
+	Similarity *int32 `json:"similarity,omitempty"`
+
 	// sentAs says which of url, id and jobID the request holds: URL, ID or JobID.
-	// Empty: the id. An image that another DaftyJob made is referred to by its
-	// url, and an image to edit, resize or upscale is named by its id. Where
-	// Dafty refuses that, the next form is sent, each once, under an idempotency
-	// key of its own; jobID only for the image with the index 0.
+	// Empty: the id. An asset of a style is referred to by its url alone. An
+	// image that another DaftyJob made is referred to by its url, and an image to
+	// edit, resize or upscale is named by its id. Where Dafty refuses that, the
+	// next form is sent, each once, under an idempotency key of its own; jobID
+	// only for the image with the index 0.
 	//
 	// +optional
 	SentAs ReferenceForm `json:"sentAs,omitempty"`

@@ -87,6 +87,12 @@ func goodPolicies() []goodManifest {
 			given: daftyJobOf(fields{"imageUpscale": fields{"image": fields{"jobRef": fields{"name": "spring.hero-2"}}}}),
 			want:  fields{"imageUpscale": fields{"image": fields{"jobRef": fields{"name": "spring.hero-2", "index": int64(0)}}}},
 		},
+		{
+			name:  "the first asset of a style, which needs no index",
+			given: generate.with("spec.imageGenerate.references", list(fields{"styleSearch": fields{"style": fields{"id": styleID}, "query": "logo"}})),
+			want: fields{"imageGenerate": fields{"prompt": "a mountain at sunrise",
+				"references": list(fields{"styleSearch": fields{"style": fields{"id": styleID}, "query": "logo", "index": int64(0)}})}},
+		},
 		{name: "the first image by its index", given: daftyJobOf(fields{"imageUpscale": fields{"image": fields{"jobRef": fields{"name": "hero", "index": int64(0)}}}})},
 		{
 			name:  "longest names",

@@ -26,7 +26,8 @@ const (
 	wantsTarget   = "give exactly one of id (see status.result.images[].id of the job that made the image), jobRef (the DaftyJob that makes it) or assetRef (the DaftyAsset that keeps it)"
 	wantsStyle    = "give exactly one of id (see status.result.style.id of the job that extracted the style), jobRef (the DaftyJob that extracts it) or assetRef (the DaftyAsset that keeps it)"
 	wantsUUID     = "must be a UUID of version 1 to 8, such as 5f0c4c3e-8b1d-4e43-9d9c-0d7a3a1c2b4f: see status.result."
-	wantsImage    = "give exactly one of url (an https URL), id (of an upload or of the job that made an image), jobRef (the DaftyJob that makes the image), assetRef (the DaftyAsset that keeps it) or configMapKeyRef (a picture in a ConfigMap)"
+	wantsImage    = "give exactly one of url (an https URL), id (of an upload or of the job that made an image), jobRef (the DaftyJob that makes the image), assetRef (the DaftyAsset that keeps it), configMapKeyRef (a picture in a ConfigMap) or styleSearch (a search for it in a brand style)"
+	wantsQuery    = "must say in words what to look for, in 1 to 500 characters"
 	wantsHTTPS    = "must be an https URL, such as https://example.com/logo.png, with any blank written as %20"
 	wantsWebPage  = "must be the full http or https address of a web page, such as https://example.com/brand, with any blank written as %20"
 	wantsUploadID = "must be the id of an upload or of a job, without '/' or blanks; a URL goes under url"
@@ -294,6 +295,7 @@ func badTarget(operation string) []badManifest {
 		created(field+" missing", job.without(field), at(field, required)),
 		created(field+" empty", job.with(field, fields{}), at(field, wantsTarget)),
 		created(field+" by url alone", job.with(field, fields{"url": imageURL}), at(field, wantsTarget)),
+		created(field+" by styleSearch alone", job.with(field, fields{"styleSearch": fields{"style": fields{"id": styleID}, "query": "logo"}}), at(field, wantsTarget)),
 		created(field+" by configMapKeyRef alone", job.with(field, fields{"configMapKeyRef": fields{"name": "brand", "key": "logo.png"}}), at(field, wantsTarget)),
 		created(field+" by both id and jobRef", job.with(field, fields{"id": imageID, "jobRef": fields{"name": "hero"}}), at(field, wantsTarget)),
 		created(field+" by both jobRef and assetRef", job.with(field, fields{"jobRef": fields{"name": "hero"}, "assetRef": fields{"name": "hero"}}), at(field, wantsTarget)),
@@ -314,7 +316,8 @@ func badReference(field string, job func(fields) manifest) []badManifest {
 	bad := []badManifest{
 		created(field+" empty", job(fields{}), at(field, wantsImage)),
 		created(field+" by both url and id", job(fields{"url": imageURL, "id": imageID}), at(field, wantsImage)),
-		created(field+" by all five", job(fields{"url": imageURL, "id": imageID, "jobRef": fields{"name": "hero"}, "assetRef": fields{"name": "hero"}, "configMapKeyRef": fields{"name": "brand", "key": "logo.png"}}), at(field, wantsImage)),
+		created(field+" by all six", job(fields{"url": imageURL, "id": imageID, "jobRef": fields{"name": "hero"}, "assetRef": fields{"name": "hero"}, "configMapKeyRef": fields{"name": "brand", "key": "logo.png"}, "styleSearch": fields{"style": fields{"id": styleID}, "query": "logo"}}), at(field, wantsImage)),
+		created(field+" by both styleSearch and url", job(fields{"url": imageURL, "styleSearch": fields{"style": fields{"id": styleID}, "query": "logo"}}), at(field, wantsImage)),
 		created(field+" by both jobRef and configMapKeyRef", job(fields{"jobRef": fields{"name": "hero"}, "configMapKeyRef": fields{"name": "brand", "key": "logo.png"}}), at(field, wantsImage)),
 		created(field+" by both jobRef and assetRef", job(fields{"jobRef": fields{"name": "hero"}, "assetRef": fields{"name": "hero"}}), at(field, wantsImage)),
 		created(field+" by plain http", job(fields{"url": "http://example.com/logo.png"}), at(field+".url", wantsHTTPS)),
@@ -331,6 +334,7 @@ func badReference(field string, job func(fields) manifest) []badManifest {
 		created(field+" by an id too long", job(fields{"id": strings.Repeat("x", 2049)}), at(field+".id", "may not be more than 2048")),
 	}
 	bad = append(bad, badRefs(field, true, job)...)
+	bad = append(bad, badSearch(field+".styleSearch", func(search fields) manifest { return job(fields{"styleSearch": search}) })...)
 	file := field + ".configMapKeyRef"
 	bad = append(bad, badName(file+".name", "the name of a ConfigMap", func(name any) manifest {
 		return job(fields{"configMapKeyRef": fields{"name": name, "key": "logo.png"}})
@@ -343,6 +347,32 @@ func badReference(field string, job func(fields) manifest) []badManifest {
 		created(file+" at a path", fileAt("logos/logo.png"), at(file+".key", wantsFileKey)),
 		created(file+" at a key too long", fileAt(strings.Repeat("x", 254)), at(file+".key", "may not be more than 253")),
 	)
+}
+
+// badSearch holds what is wrong with a search in a style at field, where job makes a DaftyJob with it.
+func badSearch(field string, job func(fields) manifest) []badManifest {
+	with := func(key string, value any) manifest {
+		search := fields{"style": fields{"id": styleID}, "query": "logo on white"}
+		search[key] = value
+		return job(search)
+	}
+	bad := []badManifest{
+		created(field+" of nothing", job(fields{}), at(field+".style", required), at(field+".query", required)),
+		created(field+" without a query", job(fields{"style": fields{"id": styleID}}), at(field+".query", required)),
+		created(field+" in no style", with("style", fields{}), at(field+".style", wantsStyle)),
+		created(field+" in two styles", with("style", fields{"id": styleID, "jobRef": fields{"name": "brand-style"}}), at(field+".style", wantsStyle)),
+		created(field+" in a style by its name", with("style", fields{"id": "brand"}), at(field+".style.id", wantsUUID+"style.id")),
+		created(field+" in a style whose id is too long", with("style", fields{"id": strings.Repeat("7", 2049)}), at(field+".style.id", "may not be more than 2048")),
+		created(field+" for an empty text", with("query", ""), at(field+".query", tooShort), at(field+".query", wantsQuery)),
+		created(field+" for blanks", with("query", " \t\n"), at(field+".query", wantsQuery)),
+		created(field+" for too long a text", with("query", strings.Repeat("é", 501)), at(field+".query", "may not be more than 500")),
+		created(field+" with a similarity below 0", with("minSimilarity", int64(-1)), at(field+".minSimilarity", "greater than or equal to 0")),
+		created(field+" with a similarity above 100", with("minSimilarity", int64(101)), at(field+".minSimilarity", "less than or equal to 100")),
+		created(field+" with a similarity as a fraction", with("minSimilarity", 0.8), at(field+".minSimilarity", "must be of type int32")),
+		created(field+" with an index below 0", with("index", int64(-1)), at(field+".index", "greater than or equal to 0")),
+		created(field+" with an index past what Dafty answers", with("index", int64(50)), at(field+".index", "less than or equal to 49")),
+	}
+	return append(bad, badRefs(field+".style", false, func(style fields) manifest { return with("style", style) })...)
 }
 
 // badName holds what is wrong with the name of an object at field, where job makes a DaftyJob with it.
@@ -404,13 +434,18 @@ func toItself(key, says string, object func(operation string) manifest) []badMan
 	}{
 		{"imageGenerate.style", "style or the image", nil},
 		{"imageGenerate.references", "style or the image", second},
-		{"imageEdit.image", "image", nil},
-		{"imageEdit.references", "image", second},
+		{"imageGenerate.references", "style or the image", secondSearch},
+		{"imageEdit.image", "style or the image", nil},
+		{"imageEdit.references", "style or the image", second},
+		{"imageEdit.references", "style or the image", secondSearch},
 		{"imageResize.image", "image", nil},
 		{"imageUpscale.image", "image", nil},
-		{"imageToVideo.image", "image", nil},
-		{"videoFrames.startImage", "image", nil},
-		{"videoFrames.endImage", "image", nil},
+		{"imageToVideo.image", "style or the image", nil},
+		{"imageToVideo.image", "style or the image", search},
+		{"videoFrames.startImage", "style or the image", nil},
+		{"videoFrames.startImage", "style or the image", search},
+		{"videoFrames.endImage", "style or the image", nil},
+		{"videoFrames.endImage", "style or the image", search},
 	} {
 		operation, _, _ := strings.Cut(way.field, ".")
 		var value any = fields{key: fields{"name": "snake"}}
@@ -426,6 +461,11 @@ func toItself(key, says string, object func(operation string) manifest) []badMan
 
 // second puts a reference behind a good one.
 func second(ref fields) any { return list(fields{"url": imageURL}, ref) }
+
+// search has an image searched for in a style.
+func search(style fields) any { return fields{"styleSearch": fields{"style": style, "query": "logo"}} }
+
+func secondSearch(style fields) any { return second(search(style).(fields)) }
 
 func TestBadManifestsAreRefused(t *testing.T) {
 	env := kubetest.Start(t)

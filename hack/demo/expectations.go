@@ -29,6 +29,7 @@ var expectations = map[string]expectation{
 	"spring-shop-window": completed(1),
 	"spring-teaser":      completed(1),
 	"spring-opener":      completed(1),
+	"spring-tote":        completed(1),
 	"summer-hero":        completed(1), // suspended, and released
 	"competitor-parody":  {phase: v1alpha1.PhaseFailed, reason: v1alpha1.ReasonGenerationFailed},
 	"autumn-clip":        {phase: v1alpha1.PhaseCancelled, reason: v1alpha1.ReasonCancelled, cancelled: true},

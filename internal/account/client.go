@@ -9,6 +9,7 @@ import (
 
 	"dafty.ai/dafty-operator/internal/account/ratelimit"
 	"dafty.ai/dafty-operator/internal/dafty"
+	"dafty.ai/dafty-operator/internal/lifecycle"
 	"dafty.ai/dafty-operator/internal/metrics"
 )
 
@@ -18,6 +19,7 @@ type Dafty interface {
 	Job(ctx context.Context, id string, wait bool) (*dafty.Job, error)
 	List(ctx context.Context, status dafty.JobStatus, cursor string) (*dafty.JobPage, error)
 	Cancel(ctx context.Context, id string) (*dafty.Job, error)
+	Search(ctx context.Context, styleID, query string, limit int) ([]dafty.StyleAsset, error)
 	Reserve(ctx context.Context, filename, contentType string) (*dafty.Reservation, error)
 	Put(ctx context.Context, to, contentType string, content []byte) error
 	Complete(ctx context.Context, id string) (uploadID string, err error)
@@ -87,6 +89,13 @@ func (c client) Cancel(ctx context.Context, turn *ratelimit.Turn, id string) (*d
 		job, err := c.dafty.Cancel(ctx, id)
 		metrics.RecordCancel(dafty.AsError(err))
 		return job, err
+	})
+}
+
+// Search searches in a style.
+func (c client) Search(ctx context.Context, turn *ratelimit.Turn, query lifecycle.StyleQuery) ([]dafty.StyleAsset, *dafty.CallError) {
+	return send(ctx, turn, metrics.OperationSearch, func(ctx context.Context) ([]dafty.StyleAsset, error) {
+		return c.dafty.Search(ctx, query.StyleID, query.Query, query.Limit)
 	})
 }
 

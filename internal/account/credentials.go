@@ -33,7 +33,7 @@ func (t *Tracker) SetAPIKey(apiKey string) {
 		t.secret = t.shared.accounts.acquire(apiKey)
 		t.trouble, t.missed, t.lookRefusals, t.cancel, t.rejected, t.doubted = nil, 0, 0, nil, nil, nil
 	}
-	t.asked = nil
+	t.asked, t.searches = nil, nil
 	var wake ratelimit.Callers
 	if before != nil {
 		wake = before.remove(&t.caller)

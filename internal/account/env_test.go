@@ -171,6 +171,8 @@ type fakeDafty struct {
 	look   func(ctx context.Context, wait bool) (*dafty.Job, error)
 	cancel func(ctx context.Context) (*dafty.Job, error)
 	list   func(status dafty.JobStatus, cursor string) (*dafty.JobPage, error)
+	// search answers a search.
+	search func(ctx context.Context, query string, limit int) ([]dafty.StyleAsset, error)
 	// upload answers a step of an upload.
 	upload func(ctx context.Context, step string) error
 	// uploads are the files as they were reserved and sent, in order.
@@ -178,7 +180,7 @@ type fakeDafty struct {
 }
 
 type call struct {
-	what string // create, look, hold, list, cancel, reserve, put, complete
+	what string // create, look, hold, list, cancel, search, reserve, put, complete
 	at   time.Duration
 }
 
@@ -296,6 +298,27 @@ func (f *fakeDafty) Cancel(ctx context.Context, id string) (*dafty.Job, error) {
 		return job(dafty.Failed), nil
 	}
 	return answer(ctx)
+}
+
+func (f *fakeDafty) onSearch(search func(ctx context.Context, query string, limit int) ([]dafty.StyleAsset, error)) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.search = search
+}
+
+// Search finds one asset where it isn't told, which is named for the query.
+func (f *fakeDafty) Search(ctx context.Context, styleID, query string, limit int) ([]dafty.StyleAsset, error) {
+	if styleID != searchedStyle {
+		return nil, errors.New("another style was searched: " + styleID)
+	}
+	f.note("search")
+	f.mu.Lock()
+	answer := f.search
+	f.mu.Unlock()
+	if answer == nil {
+		return []dafty.StyleAsset{{ID: "asset", Name: query}}, nil
+	}
+	return answer(ctx, query, limit)
 }
 
 func (f *fakeDafty) onUpload(upload func(ctx context.Context, step string) error) {

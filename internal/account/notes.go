@@ -16,6 +16,7 @@ func (t *Tracker) SetVersion(version string) {
 	isNew := t.version == "" && t.shared.config.Now().Sub(t.caller.Created) < youngFor
 	if isNew || t.version != "" && t.version != version {
 		t.changed = time.Now()
+		t.forgetSearches()
 	}
 	t.version = version
 }
@@ -26,6 +27,7 @@ func (t *Tracker) SetSecretVersion(version string) {
 	defer t.mu.Unlock()
 	if t.secretVersion != "" && t.secretVersion != version {
 		t.changed = time.Now()
+		t.forgetSearches()
 	}
 	t.secretVersion = version
 }

@@ -87,6 +87,7 @@ func (t *Tracker) Submit(create dafty.Create, submission *v1alpha1.Submission) {
 	claimed := t.claimed.at
 	t.claimed = claim{}
 	t.class = create.Class()
+	t.searches = nil // what they found is in the request, and on record
 	call := &lifecycle.SubmissionCall{Record: *submission.DeepCopy()}
 	t.submission = call
 	go t.submit(t.callContext.into(t.ctx), t.shared.accounts.retain(a), create, call, claimed)

@@ -43,6 +43,8 @@ type Tracker struct {
 	rejected, doubted *Account
 	// asked are the contents that the secret's account was asked to upload, by digest.
 	asked []string
+	// searches are those that were made with the secret's account since a person last changed anything.
+	searches map[lifecycle.StyleQuery]*search
 	// statusWrittenAt is when the status was last written, by the clock of status, and annotated the id that was last written
 	// into the annotation.
 	statusWrittenAt time.Time
@@ -114,6 +116,7 @@ func (t *Tracker) Known() lifecycle.Known {
 	if t.secret != nil {
 		known.Credentials.Secret = t.hash(t.secret)
 		t.asked, known.Uploads = t.secret.uploads.known(t.asked)
+		known.Searches = t.knownSearches()
 	}
 	if t.job != nil {
 		if by, cancelled := t.shared.cancels.get(t.job.Id); cancelled && by.uid == t.caller.UID {

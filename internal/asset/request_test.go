@@ -17,11 +17,13 @@ func TestHashesStay(t *testing.T) {
 		`template: {spec: {imageGenerate: {prompt: a mountain}}}`: "96ab1a64db",
 		`template: {spec: {imageGenerate: {prompt: a mountain, aspectRatio: "16:9", quality: high, resolution: 4K, variations: 2,
 		  style: {id: 5f0c4c3e-8b1d-4e43-9d9c-0d7a3a1c2b4f}, references: [{url: "https://example.com/a.png"}, {configMapKeyRef: {name: brand, key: logo.png}}]}}}`: "aca96ed187",
-		`{revision: "2", template: {spec: {imageGenerate: {prompt: a mountain}, idempotencyKey: spring}}}`:                            "1c4038eabc",
-		`template: {spec: {imageGenerate: {prompt: a mountain, style: {assetRef: {name: brand}}}}}`:                                   "965155e0f6",
-		`template: {spec: {imageToVideo: {image: {jobRef: {name: hero, index: 1}}, prompt: zoom, audio: false, negativePrompt: ""}}}`: "7b8fd87a7f",
-		`template: {spec: {videoFrames: {startImage: {id: up_1}, endImage: {id: up_2}, prompt: night, duration: 4}}}`:                 "dcc28b20f3",
-		`template: {spec: {styleExtract: {url: "https://example.com/brand"}}}`:                                                        "189b8b372e",
+		`{revision: "2", template: {spec: {imageGenerate: {prompt: a mountain}, idempotencyKey: spring}}}`:                                                                   "1c4038eabc",
+		`template: {spec: {imageGenerate: {prompt: a mountain, style: {assetRef: {name: brand}}}}}`:                                                                          "965155e0f6",
+		`template: {spec: {imageToVideo: {image: {jobRef: {name: hero, index: 1}}, prompt: zoom, audio: false, negativePrompt: ""}}}`:                                        "7b8fd87a7f",
+		`template: {spec: {videoFrames: {startImage: {id: up_1}, endImage: {id: up_2}, prompt: night, duration: 4}}}`:                                                        "dcc28b20f3",
+		`template: {spec: {styleExtract: {url: "https://example.com/brand"}}}`:                                                                                               "189b8b372e",
+		`template: {spec: {imageGenerate: {prompt: a mountain, references: [{styleSearch: {style: {assetRef: {name: brand}}, query: logo, minSimilarity: 60, index: 1}}]}}}`: "bc3413613e",
+		`template: {spec: {imageGenerate: {prompt: a mountain, references: [{styleSearch: {style: {id: 5f0c4c3e-8b1d-4e43-9d9c-0d7a3a1c2b4f}, query: logo}}]}}}`:             "2f33c1ebcc",
 	} {
 		e := newEnv(t)
 		e.asset.Spec = v1alpha1.DaftyAssetSpec{}

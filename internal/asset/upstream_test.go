@@ -42,6 +42,31 @@ func TestUpstreamIsResolvedOnce(t *testing.T) {
 	e.expectPaid("A", "A", "A")
 }
 
+// The style that a search is made in is taken as any other: what the template stands for is on record before anything is made.
+func TestUpstreamOfASearch(t *testing.T) {
+	t.Parallel()
+	e := newEnv(t)
+	e.upstream["brand"] = upstreamOf("brand", "job-1")
+	e.edit(func(spec *v1alpha1.DaftyAssetSpec) {
+		spec.FollowInputs = true
+		spec.Template.Spec.ImageGenerate.References = []v1alpha1.ImageReference{{StyleSearch: &v1alpha1.StyleSearch{
+			Style: v1alpha1.StyleSource{AssetRef: &v1alpha1.StyleAssetReference{Name: "brand"}}, Query: "logo",
+		}}}
+	})
+	e.run()
+	e.expectPaid("A")
+	const field = "imageGenerate.references[0].styleSearch.style"
+	if in := e.asset.Status.Current.Inputs; len(in) != 1 || in[0].Field != field || in[0].JobID != "job-1" || in[0].ID != "style-job-1" {
+		t.Errorf("the inputs on record are %v", in)
+	}
+	e.upstream["brand"] = upstreamOf("brand", "job-2")
+	e.run()
+	e.expectPaid("A", "A")
+	if in := e.asset.Status.Current.Inputs; len(in) != 1 || in[0].ID != "style-job-2" {
+		t.Errorf("the inputs on record are %v", in)
+	}
+}
+
 func TestUpstreamIsWaitedFor(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {

@@ -50,6 +50,7 @@ var quietReasons = []string{
 	v1alpha1.ReasonProcessing,
 	v1alpha1.ReasonCancelling,
 	v1alpha1.ReasonUploading,
+	v1alpha1.ReasonSearching,
 	v1alpha1.ReasonWaitingForRateLimit,
 	v1alpha1.ReasonWaitingForConcurrency,
 	v1alpha1.ReasonCompleted,

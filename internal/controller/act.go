@@ -46,6 +46,10 @@ func (r *Reconciler) takeStep(ctx context.Context, s *scope, step lifecycle.Step
 		for _, file := range step.Files {
 			tracker.Upload(*file)
 		}
+	case lifecycle.SearchStyle:
+		for _, query := range step.Queries {
+			tracker.Search(query)
+		}
 	case lifecycle.Submit:
 		tracker.Submit(create, job.Status.Submission)
 	case lifecycle.Follow:

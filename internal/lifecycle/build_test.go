@@ -180,6 +180,32 @@ func animated(job *v1alpha1.DaftyJob) {
 	}
 }
 
+// logoQuery is the search of searching(0, …).
+var logoQuery = lifecycle.StyleQuery{StyleID: searchID, Query: "logo on white", Limit: 1}
+
+const searchID = "7a9e2c40-5b1d-4f3e-8c6a-2b4d6f8091a3"
+
+// searching is an image that goes by one that is found in a style of the account.
+func searching(index int32, least *int32) change {
+	return func(job *v1alpha1.DaftyJob) {
+		job.Spec.ImageGenerate.References = []v1alpha1.ImageReference{{StyleSearch: &v1alpha1.StyleSearch{
+			Style: v1alpha1.StyleSource{ID: searchID}, Query: "logo on white", Index: index, MinSimilarity: least,
+		}}}
+	}
+}
+
+// searchingOf is one that is found in the style of a DaftyJob, or of a DaftyAsset where its name begins with @.
+func searchingOf(maker string) change {
+	return func(job *v1alpha1.DaftyJob) {
+		searching(0, nil)(job)
+		of := &job.Spec.ImageGenerate.References[0].StyleSearch.Style
+		*of = v1alpha1.StyleSource{JobRef: &v1alpha1.StyleJobReference{Name: maker}}
+		if name, ok := strings.CutPrefix(maker, "@"); ok {
+			*of = v1alpha1.StyleSource{AssetRef: &v1alpha1.StyleAssetReference{Name: name}}
+		}
+	}
+}
+
 // Changes of status: where a job stands.
 
 // says has status tell a phase and a reason, as a decision would have written it.
@@ -225,7 +251,7 @@ func says(phase v1alpha1.Phase, reason string) change {
 // stalling are the reasons that wait for a person.
 var stalling = []string{
 	v1alpha1.ReasonCredentialsRejected, v1alpha1.ReasonInsufficientCredits, v1alpha1.ReasonSubscriptionRequired, v1alpha1.ReasonSubmissionUnknown,
-	v1alpha1.ReasonInvalidRequest, v1alpha1.ReasonDependencyCycle, v1alpha1.ReasonInvalidReference, v1alpha1.ReasonUnusableFile, v1alpha1.ReasonAlreadyAdopted, v1alpha1.ReasonWriteRefused,
+	v1alpha1.ReasonInvalidRequest, v1alpha1.ReasonDependencyCycle, v1alpha1.ReasonInvalidReference, v1alpha1.ReasonUnusableFile, v1alpha1.ReasonStyleAssetNotFound, v1alpha1.ReasonAlreadyAdopted, v1alpha1.ReasonWriteRefused,
 }
 
 // withoutTimes has the times of its submission taken out.

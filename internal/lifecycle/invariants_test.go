@@ -155,15 +155,16 @@ func storesFirst(in lifecycle.Snapshot, got lifecycle.Decision, step lifecycle.S
 	return problems
 }
 
-// reference is a field of a spec that refers to another DaftyJob, to a DaftyAsset, or to a file.
+// reference is a field of a spec that refers to another DaftyJob, to a DaftyAsset, to a file, or to what a search finds.
 type reference struct {
 	field, job, asset, file string
+	search                  *v1alpha1.StyleSearch
 	index                   int
 	style, target           bool
 }
 
 // made reports whether it refers to what was made at Dafty.
-func (r reference) made() bool { return r.file == "" }
+func (r reference) made() bool { return r.file == "" && r.search == nil }
 
 // references returns all of a spec.
 func references(job *v1alpha1.DaftyJob) (all []reference) {
@@ -178,7 +179,21 @@ func references(job *v1alpha1.DaftyJob) (all []reference) {
 		}
 	}
 	target := func(field string, ref v1alpha1.ImageTarget) { add(true, field, ref.JobRef, ref.AssetRef, nil) }
+	style := func(field string, of v1alpha1.StyleSource) {
+		if of.JobRef != nil {
+			all = append(all, reference{field: field, job: of.JobRef.Name, style: true})
+		}
+		if of.AssetRef != nil {
+			all = append(all, reference{field: field, asset: of.AssetRef.Name, style: true})
+		}
+	}
 	one := func(field string, ref v1alpha1.ImageReference) {
+		if search := ref.StyleSearch; search != nil {
+			if sentFor(inputOf(&job.Status, field)) == "" { // else the style isn't needed any more
+				style(field+".styleSearch.style", search.Style)
+			}
+			all = append(all, reference{field: field, search: search})
+		}
 		add(false, field, ref.JobRef, ref.AssetRef, ref.ConfigMapKeyRef)
 	}
 	list := func(field string, refs []v1alpha1.ImageReference) {
@@ -188,11 +203,8 @@ func references(job *v1alpha1.DaftyJob) (all []reference) {
 	}
 	spec := &job.Spec
 	if r := spec.ImageGenerate; r != nil {
-		if r.Style != nil && r.Style.JobRef != nil {
-			all = append(all, reference{field: "imageGenerate.style", job: r.Style.JobRef.Name, style: true})
-		}
-		if r.Style != nil && r.Style.AssetRef != nil {
-			all = append(all, reference{field: "imageGenerate.style", asset: r.Style.AssetRef.Name, style: true})
+		if r.Style != nil {
+			style("imageGenerate.style", *r.Style)
 		}
 		list("imageGenerate.references", r.References)
 	}
@@ -294,6 +306,9 @@ func standsFor(in lifecycle.Snapshot, ref reference) (id, lost string) {
 	if value := sentFor(known); value != "" && !uploadedElsewhere(in, ref) {
 		return value, ""
 	}
+	if ref.search != nil {
+		return searchFinds(in, ref), ""
+	}
 	if ref.file != "" {
 		if file := in.References.Files[ref.file].File; file != nil {
 			id = in.Known.Uploads[file.Digest].ID
@@ -319,6 +334,70 @@ func standsFor(in lifecycle.Snapshot, ref reference) (id, lost string) {
 		return "", v1alpha1.ReasonInvalidReference
 	}
 	return id, ""
+}
+
+// styleOf returns the style that a search is made in, empty while it isn't known.
+func styleOf(in lifecycle.Snapshot, ref reference) (id string) {
+	id = ref.search.Style.ID
+	for _, style := range references(in.Job) {
+		if style.field == ref.field+".styleSearch.style" {
+			id, _ = standsFor(in, style)
+		}
+	}
+	return id
+}
+
+// searchFinds returns the URL of the asset that a search has found, empty where there is none to use.
+func searchFinds(in lifecycle.Snapshot, ref reference) string {
+	if in.Job.Status.InDoubt() && !forgone(in) && !disproved(in) {
+		return "" // what was found then isn't known
+	}
+	search := in.Known.Searches[lifecycle.StyleQuery{StyleID: styleOf(in, ref), Query: ref.search.Query, Limit: int(ref.search.Index) + 1}]
+	if !search.Answered || search.Err != nil || int(ref.search.Index) >= len(search.Assets) {
+		return ""
+	}
+	asset := search.Assets[ref.search.Index]
+	if least := ref.search.MinSimilarity; least != nil && (asset.Similarity == nil || *asset.Similarity*100+1e-6 < float64(*least)) {
+		return ""
+	}
+	if len(asset.URL) > 2048 {
+		return ""
+	}
+	return asset.URL
+}
+
+// searchesStand: a search is made when all is known that others make, and not while one is on its way or was just made.
+func searchesStand(in lifecycle.Snapshot, got lifecycle.Decision, must check) {
+	after := &got.Status
+	for _, ref := range references(in.Job) {
+		if is := inputOf(after, ref.field); ref.search != nil && sentFor(is) != "" {
+			must(is.SentAs == v1alpha1.ReferenceURL && is.URL != "", "%s is sent as %s", ref.field, asJSON(is))
+		}
+	}
+	if reason := readyReason(after); reason == v1alpha1.ReasonStyleAssetNotFound && !after.Phase.Final() && reason != readyReason(&in.Job.Status) {
+		must(slices.ContainsFunc(references(in.Job), func(ref reference) bool { return ref.search != nil && searchFinds(in, ref) == "" }), "nothing is found, and nothing is searched for")
+	}
+	step, searches := got.Step.(lifecycle.SearchStyle)
+	if !searches {
+		return
+	}
+	must(len(step.Queries) > 0, "searches for nothing")
+	must(in.Known.Credentials.Secret != "", "searches without a key")
+	must(after.JobID == "" && !after.InDoubt() && after.Phase == v1alpha1.PhasePending, "searches in phase %s with job id %q", after.Phase, after.JobID)
+	must(in.Job.DeletionTimestamp == nil && !calledOff(in.Job) && !heldBack(in.Job) && !heldForRecord(in), "searches for what isn't wanted")
+	must(got.After > 0, "a search whose end may never be seen")
+	for _, query := range step.Queries {
+		search := in.Known.Searches[query]
+		must(!search.Underway, "searches beside a search")
+		must(!search.Answered || search.Err == nil || search.RetryIn <= 0, "searches before it may")
+		lasting := search.Err != nil && (search.Err.Kind == dafty.KindNotFound || search.Err.Kind == dafty.KindInvalid || search.Err.Kind == dafty.KindConflict) && search.Failures > 1
+		must(!search.Answered || search.Err != nil && !lasting || search.Age >= 5*time.Minute, "searches again after %s", search.Age)
+	}
+	for _, ref := range references(in.Job) {
+		if id, _ := standsFor(in, ref); ref.made() {
+			must(id != "", "searches before %s is there", ref.job+ref.asset)
+		}
+	}
 }
 
 // lostReference returns the reason of the first reference that will never stand for anything, empty where there is none.

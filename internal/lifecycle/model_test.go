@@ -45,6 +45,7 @@ type move struct {
 func (w world) copy() *world {
 	w.job = w.job.DeepCopy()
 	w.known.Submission, w.known.Trouble, w.known.Cancel = copied(w.known.Submission), copied(w.known.Trouble), copied(w.known.Cancel)
+	w.known.Searches = maps.Clone(w.known.Searches)
 	w.known.Uploads, w.refers.Jobs, w.refers.Files = maps.Clone(w.known.Uploads), maps.Clone(w.refers.Jobs), maps.Clone(w.refers.Files)
 	return &w
 }
@@ -85,7 +86,15 @@ func moves() []move {
 	}
 
 	// Time.
-	add("the time that was asked for passes", func(w *world) bool { return w.after > 0 }, func(w *world) { w.now = w.now.Add(w.after) })
+	add("the time that was asked for passes", func(w *world) bool { return w.after > 0 }, func(w *world) {
+		w.now = w.now.Add(w.after)
+		for query, search := range w.known.Searches {
+			if search.Answered {
+				search.Age, search.RetryIn = search.Age+w.after, max(search.RetryIn-w.after, 0)
+				w.known.Searches[query] = search
+			}
+		}
+	})
 	add("a day passes", func(w *world) bool { return w.job.Status.InDoubt() || w.deleting() }, func(w *world) { w.now = w.now.Add(24 * time.Hour) })
 
 	// The user.
@@ -109,7 +118,7 @@ func moves() []move {
 	for _, secret := range []string{keyA, keyB, ""} {
 		add("Secret "+secret, func(w *world) bool { return w.known.Credentials.Secret != secret && (w.plain || secret != keyB) }, func(w *world) {
 			w.known.Credentials.Secret, w.known.Credentials.Problem = secret, "no Secret"
-			w.known.Uploads = nil // which were of another key
+			w.known.Uploads, w.known.Searches = nil, nil // which were of another key
 			if secret != "" {
 				w.known.Trouble, w.known.Cancel = nil, nil
 			}
@@ -184,6 +193,18 @@ func moves() []move {
 	for _, err := range failures {
 		meet("the upload meets ", err, uploading, func(w *world) {
 			w.known.Uploads[digest] = lifecycle.Upload{Done: true, Err: err, Failures: 2, RetryAt: w.now.Add(time.Minute)}
+		})
+	}
+	searching := func(w *world) bool { return w.known.Searches[logoQuery].Underway }
+	for name, similarity := range map[string]*float64{"is similar": new(0.9), "isn't similar": new(0.1), "isn't said to be similar": nil} {
+		add("the search finds what "+name, searching, func(w *world) {
+			w.known.Searches[logoQuery] = lifecycle.Search{Answered: true, Assets: []dafty.StyleAsset{{ID: otherID, Name: "logo", URL: imageURL(0), Similarity: similarity}}}
+		})
+	}
+	add("the search finds nothing", searching, func(w *world) { w.known.Searches[logoQuery] = lifecycle.Search{Answered: true} })
+	for _, err := range failures {
+		meet("the search meets ", err, searching, func(w *world) {
+			w.known.Searches[logoQuery] = lifecycle.Search{Answered: true, Err: err, Failures: 2, RetryIn: 2 * time.Second}
 		})
 	}
 	add("another DaftyJob follows the job", func(w *world) bool { return w.job.Spec.AdoptJobID != "" && !w.job.Status.Phase.Final() }, func(w *world) { w.refers.Adopter = "older" })
@@ -315,7 +336,7 @@ func (w *world) reconcile(t *testing.T, saw func(in lifecycle.Snapshot, got life
 		before := w.copy()
 		w.after = got.After
 		w.job.Status = got.Status
-		switch got.Step.(type) {
+		switch step := got.Step.(type) {
 		case lifecycle.AddFinalizer:
 			w.job.Finalizers = []string{v1alpha1.CancelFinalizer}
 		case lifecycle.Annotate:
@@ -326,6 +347,16 @@ func (w *world) reconcile(t *testing.T, saw func(in lifecycle.Snapshot, got life
 			w.known.Credentials.LastUsed = submission.CredentialsHash
 		case lifecycle.Cancel:
 			w.known.Cancel = &lifecycle.CancelCall{}
+		case lifecycle.SearchStyle:
+			w.known.Searches = maps.Clone(w.known.Searches)
+			if w.known.Searches == nil {
+				w.known.Searches = map[lifecycle.StyleQuery]lifecycle.Search{}
+			}
+			for _, query := range step.Queries {
+				search := w.known.Searches[query]
+				search.Underway = true
+				w.known.Searches[query] = search
+			}
 		case lifecycle.UploadFiles:
 			if upload, ok := w.known.Uploads[digest]; !ok || upload.Done && !w.now.Before(upload.RetryAt) {
 				upload.Done = false
@@ -395,6 +426,10 @@ func (w *world) sketch() string {
 		if upload, ok := w.known.Uploads[digest]; ok {
 			kind += fmt.Sprint(" upload ", upload.Done, upload.ID, upload.Err, w.now.Before(upload.RetryAt))
 		}
+	}
+	if search, ok := w.known.Searches[logoQuery]; ok && status.JobID == "" && !status.InDoubt() {
+		kind += fmt.Sprint(" search ", search.Underway, search.Answered, search.Assets, search.Err, search.RetryIn > 0, told,
+			search.Age >= 5*time.Minute, search.Age >= time.Hour)
 	}
 	if len(lifecycle.NeedsAssets(w.job)) > 0 {
 		if asset := w.refers.Assets["logo"]; asset != nil {
@@ -544,6 +579,7 @@ func explore(t *testing.T) explored {
 	start(false, lifecycle.References{}, upscaling(0))
 	start(false, there(base(v1alpha1.PhaseFailed, v1alpha1.ReasonGenerationFailed)), upscaling(0))
 	start(false, lifecycle.References{}, upscalingAsset(0))
+	start(false, lifecycle.References{}, searching(0, new(int32(60))))
 	start(false, unrecorded, justMade)
 	start(false, reading(picture), animated, ttl(60), resultIn("hero-result"))
 	start(false, lifecycle.References{}, backoffLimit(1), deadline(300))
@@ -552,7 +588,8 @@ func explore(t *testing.T) explored {
 	for len(queue) > 0 {
 		w := queue[0]
 		queue = queue[1:]
-		if (isOfAsset(w.job) || len(lifecycle.AssetSources(&w.job.Spec)) > 0) && (w.job.Status.InDoubt() || w.job.Status.JobID != "") {
+		searches := w.job.Spec.ImageGenerate != nil && len(w.job.Spec.ImageGenerate.References) > 0
+		if (isOfAsset(w.job) || searches || len(lifecycle.AssetSources(&w.job.Spec)) > 0) && (w.job.Status.InDoubt() || w.job.Status.JobID != "") {
 			continue // from here on it goes as any other
 		}
 		for _, move := range all {

@@ -114,7 +114,7 @@ func wrong(in lifecycle.Snapshot, got lifecycle.Decision) (problems []string) {
 		return append(problems, storesFirst(in, got, step)...)
 	}
 
-	for _, hold := range []func(lifecycle.Snapshot, lifecycle.Decision, func(bool, string, ...any)){finality, inputsStand, recordHolds, attemptsCount, deadlineHolds, startingDeadlineHolds, desiredStateStands} {
+	for _, hold := range []func(lifecycle.Snapshot, lifecycle.Decision, func(bool, string, ...any)){finality, inputsStand, searchesStand, recordHolds, attemptsCount, deadlineHolds, startingDeadlineHolds, desiredStateStands} {
 		hold(in, got, must)
 	}
 
@@ -256,8 +256,8 @@ func wrong(in lifecycle.Snapshot, got lifecycle.Decision) (problems []string) {
 		orphaned := in.Job.Spec.DeletionPolicy == v1alpha1.DeletionOrphan && !calledOff(in.Job) && !pastDeadline(in, after) && !cancelOnItsWay(in)
 		must(before.Phase.Final() || untouched || disproved(in) || forgone(in) || timeout || orphaned, "let go too early")
 		must(!step.Abandoned || timeout && got.Event != nil && got.Event.Warning, "abandoned too early or in silence")
-	case lifecycle.UploadFiles, lifecycle.LookForThumbnail, lifecycle.Delete:
-		// See inputsStand and finality.
+	case lifecycle.SearchStyle, lifecycle.UploadFiles, lifecycle.LookForThumbnail, lifecycle.Delete:
+		// See searchesStand, inputsStand and finality.
 	case lifecycle.Rest:
 		must(!(way == inProgress && !deleting) || got.After > 0, "on the way, and nothing goes on")
 	}
@@ -421,6 +421,16 @@ func TestDecisionsComeToRest(t *testing.T) {
 						in.Known.Uploads[file.Digest] = upload
 					}
 				}
+			case lifecycle.SearchStyle:
+				in.Known.Searches = maps.Clone(in.Known.Searches)
+				for _, query := range step.Queries {
+					search := in.Known.Searches[query]
+					search.Underway = true
+					if in.Known.Searches == nil {
+						in.Known.Searches = map[lifecycle.StyleQuery]lifecycle.Search{}
+					}
+					in.Known.Searches[query] = search
+				}
 			case lifecycle.LookForThumbnail, lifecycle.Follow, lifecycle.Rest:
 				// What comes of them is news.
 			case lifecycle.AddFinalizer:
@@ -471,6 +481,7 @@ func drawInput(t *rapid.T) lifecycle.Snapshot {
 	in.References = drawGathered(t, in.Job)
 	if in.Known.Credentials.Secret != "" { // whose they are
 		in.Known.Uploads = drawUploads(t)
+		in.Known.Searches = drawSearches(t, in)
 	}
 	return in
 }
@@ -572,6 +583,36 @@ func drawUploads(t *rapid.T) map[string]lifecycle.Upload {
 	return nil
 }
 
+// drawSearches draws what is known of a spec's searches.
+func drawSearches(t *rapid.T, in lifecycle.Snapshot) map[lifecycle.StyleQuery]lifecycle.Search {
+	known := map[lifecycle.StyleQuery]lifecycle.Search{}
+	for _, ref := range references(in.Job) {
+		if ref.search == nil {
+			continue
+		}
+		query := lifecycle.StyleQuery{StyleID: styleOf(in, ref), Query: ref.search.Query, Limit: int(ref.search.Index) + 1}
+		search := lifecycle.Search{Underway: rapid.Bool().Draw(t, "searching")}
+		switch oneOf(t, "search", "none", "begun", "found", "found", "failed") {
+		case "none":
+			continue
+		case "found":
+			search.Answered, search.Age = true, time.Duration(rapid.IntRange(0, 5000).Draw(t, "search age"))*time.Second
+			for i := range rapid.IntRange(0, query.Limit).Draw(t, "assets") {
+				asset := dafty.StyleAsset{ID: otherID, Name: oneOf(t, "asset name", "logo", ""), URL: oneOf(t, "asset url", imageURL(i), imageURL(i), "")}
+				if rapid.IntRange(0, 4).Draw(t, "no similarity") > 0 {
+					asset.Similarity = new(oneOf(t, "similarity", 1, 0.9, 0.6, 0.58, 0.1, 0, -0.2, 1.00001))
+				}
+				search.Assets = append(search.Assets, asset)
+			}
+		case "failed":
+			search.Answered, search.Err, search.Failures = true, drawError(t, "search error"), rapid.IntRange(1, 4).Draw(t, "searches")
+			search.Age, search.RetryIn = time.Duration(rapid.IntRange(0, 5000).Draw(t, "search age"))*time.Second, oneOf(t, "search again", 0, 0, time.Second, time.Minute)
+		}
+		known[query] = search
+	}
+	return known
+}
+
 // drawTime returns a time that is mostly near t0, and now and then far off, as clocks are.
 func drawTime(t *rapid.T, label string) time.Duration {
 	near := rapid.Int64Range(-100, 400)
@@ -587,7 +628,7 @@ func oneOf[T any](t *rapid.T, label string, values ...T) T {
 func drawJob(t *rapid.T) *v1alpha1.DaftyJob {
 	job := newJob(
 		desired(oneOf(t, "desired", v1alpha1.DesiredCompleted, v1alpha1.DesiredCompleted, v1alpha1.DesiredSuspended, v1alpha1.DesiredCancelled, "")),
-		oneOf(t, "operation", func(*v1alpha1.DaftyJob) {}, func(*v1alpha1.DaftyJob) {}, style, noOperation, upscaling(0), upscaling(1), styled, framed, animated, edited, upscalingAsset(0), upscalingAsset(1), styledByAsset, bothKinds),
+		oneOf(t, "operation", func(*v1alpha1.DaftyJob) {}, func(*v1alpha1.DaftyJob) {}, style, noOperation, upscaling(0), upscaling(1), styled, framed, animated, edited, searching(0, nil), searching(2, new(int32(60))), searchingOf("base"), searchingOf("@logo"), upscalingAsset(0), upscalingAsset(1), styledByAsset, bothKinds),
 		oneOf(t, "policy", func(*v1alpha1.DaftyJob) {}, func(*v1alpha1.DaftyJob) {}, orphan),
 	)
 	if value := oneOf(t, "annotation", "", ownNote, ownNote, namespace+"/"+name+":"+otherID, namespace+"/"+name+":", "shop/other:"+otherID, "rubbish"); value != "" {
@@ -733,6 +774,9 @@ func drawWhole(t *rapid.T, job *v1alpha1.DaftyJob) {
 			if in.SentAs == v1alpha1.ReferenceURL && (in.URL == "" || strings.HasSuffix(ref.field, ".image") && ref.field != "imageToVideo.image") || in.SentAs == v1alpha1.ReferenceJobID && in.JobID == "" {
 				in.SentAs = ""
 			}
+		}
+		if ref.search != nil && in.ID != "" {
+			in.Name, in.URL, in.Similarity, in.SentAs = "logo", imageURL(0), new(int32(97)), v1alpha1.ReferenceURL
 		}
 		if ref.file != "" && in.ID != "" {
 			in.CredentialsHash = oneOf(t, "uploaded with", keyA, keyA, keyB, "")

@@ -111,7 +111,7 @@ var allReasons = []string{
 	v1alpha1.ReasonAccountNotFound, v1alpha1.ReasonAccountSuspended, v1alpha1.ReasonBudgetExhausted, v1alpha1.ReasonWaitingForConcurrency, v1alpha1.ReasonInsufficientCredits, v1alpha1.ReasonSubscriptionRequired,
 	v1alpha1.ReasonUsageLimitExceeded, v1alpha1.ReasonAPIUnavailable, v1alpha1.ReasonSubmissionUnknown, v1alpha1.ReasonInvalidRequest,
 	v1alpha1.ReasonGenerationFailed, v1alpha1.ReasonExtractionFailed, v1alpha1.ReasonJobNotFound,
-	v1alpha1.ReasonWaitingForDependency, v1alpha1.ReasonDependencyCycle, v1alpha1.ReasonUploading, v1alpha1.ReasonUnusableFile,
+	v1alpha1.ReasonWaitingForDependency, v1alpha1.ReasonDependencyCycle, v1alpha1.ReasonUploading, v1alpha1.ReasonUnusableFile, v1alpha1.ReasonSearching, v1alpha1.ReasonStyleAssetNotFound,
 	v1alpha1.ReasonBackingOff, v1alpha1.ReasonAlreadyAdopted, v1alpha1.ReasonDependencyFailed, v1alpha1.ReasonInvalidReference,
 	v1alpha1.ReasonDeadlineExceeded, v1alpha1.ReasonWriteRefused, v1alpha1.ReasonWriteFailed,
 }

@@ -18,24 +18,43 @@ type obstacle struct {
 	after   time.Duration
 	// file is to be uploaded.
 	file *File
+	// search is set where a search in a style has yet to find something, and query where it is to be made now.
+	search bool
+	query  *StyleQuery
+}
+
+// goesBefore reports whether an obstacle is told rather than another. Pictures are uploaded once all else is there; what a person
+// must mend is told before what only takes time, and what others make before what Dafty has already.
+func (o *obstacle) goesBefore(other *obstacle) bool {
+	switch {
+	case other == nil:
+		return true
+	case o.file != nil || other.file != nil:
+		return o.file == nil
+	case o.verdict.stalled != other.verdict.stalled:
+		return o.verdict.stalled
+	}
+	return other.search && !o.search
 }
 
 // resolveReferences records what the spec's references stand for, as far as that is known, and returns the decision that comes
 // instead of a submission while they don't all.
 func (d *decider) resolveReferences() *Decision {
 	var first *obstacle
-	var files []*File
+	var all []*obstacle
 	for _, s := range sources(&d.Job.Spec) {
+		if resolved(d.status.Inputs, s) && !d.uploadedElsewhere(s, findInput(d.status.Inputs, s)) {
+			continue
+		}
 		in := findInput(d.status.Inputs, s)
 		if in == nil {
 			d.status.Inputs = append(d.status.Inputs, v1alpha1.Input{Field: s.field, Source: s.String()})
 			in = &d.status.Inputs[len(d.status.Inputs)-1]
 		}
-		if sent(in) != "" && !d.uploadedElsewhere(s, in) {
-			continue
-		}
 		var met *obstacle
 		switch {
+		case s.search != nil:
+			met = d.resolveSearch(s, in)
 		case s.file != nil:
 			met = d.resolveFile(s, in)
 		case s.asset != nil:
@@ -49,23 +68,47 @@ func (d *decider) resolveReferences() *Decision {
 		case met.final:
 			decision := d.finish(met.verdict) // nothing can come of it
 			return &decision
-		case met.file != nil:
-			files = append(files, met.file)
 		}
-		// Pictures are uploaded once all else is there, and what a person must mend is told before what only takes time.
-		if first == nil || met.file == nil && (first.file != nil || met.verdict.stalled && !first.verdict.stalled) {
+		all = append(all, met)
+		if met.goesBefore(first) {
 			first = met
 		}
 	}
 	if first == nil {
 		return nil
 	}
-	var step Step = Rest{}
-	if first.file != nil {
-		step = UploadFiles{Files: files}
-	}
-	decision := d.setStatus(first.verdict, step, first.after)
+	step, after := meet(all, first)
+	decision := d.setStatus(first.verdict, step, after)
 	return &decision
+}
+
+// meet returns the step against obstacles of which one is told, and when to decide again. Searches are made once all is there that
+// others make, and pictures are uploaded after that.
+func meet(all []*obstacle, told *obstacle) (step Step, after time.Duration) {
+	var search SearchStyle
+	var upload UploadFiles
+	made := true
+	after = told.after
+	for _, met := range all {
+		switch {
+		case met.search:
+			after = min(after, met.after)
+			if met.query != nil {
+				search.Queries = append(search.Queries, *met.query)
+			}
+		case met.file != nil:
+			upload.Files = append(upload.Files, met.file)
+		default:
+			made = false
+		}
+	}
+	switch {
+	case made && len(search.Queries) > 0:
+		return search, after
+	case told.file != nil:
+		return upload, after
+	}
+	return Rest{}, after
 }
 
 // resolveJob finds what another DaftyJob made.
@@ -106,53 +149,6 @@ func describeReady(job *v1alpha1.DaftyJob) string {
 		return " (" + ready.Reason + ")"
 	}
 	return ""
-}
-
-// pick records what s refers to in the result of a job that has completed, and returns what is wrong with that, if anything.
-func pick(s source, result *v1alpha1.JobResult, jobID string, in *v1alpha1.Input) (problem string) {
-	found := v1alpha1.Input{JobID: jobID}
-	_, index := s.made()
-	switch made := describeMade(result); {
-	case s.style && (result == nil || result.Style == nil):
-		return "that one made " + made + ", and no style"
-	case s.style:
-		found.ID = result.Style.ID
-	case result == nil || len(result.Images) == 0:
-		return "that one made " + made + ", and no image"
-	case int(index) >= len(result.Images):
-		return fmt.Sprintf("that one made %s, and counting begins at 0", made)
-	default:
-		image := result.Images[index]
-		found.ID = image.ID
-		if fitsReference(image.URL) {
-			found.URL = image.URL
-		}
-		if forms := formsOf(s, &found); len(forms) > 0 {
-			found.SentAs = forms[0]
-		}
-	}
-	if sent(&found) == "" {
-		return "Dafty gave it no id"
-	}
-	in.ID, in.URL, in.JobID, in.SentAs = found.ID, found.URL, found.JobID, found.SentAs
-	return ""
-}
-
-func describeMade(result *v1alpha1.JobResult) string {
-	switch {
-	case result == nil:
-		return "nothing that is on record"
-	case len(result.Images) == 1:
-		return "1 image"
-	case len(result.Images) > 1:
-		return fmt.Sprintf("%d images", len(result.Images))
-	case result.Video != nil:
-		return "a video"
-	case result.Style != nil:
-		return "a style"
-	default:
-		return "nothing that this version of the operator knows"
-	}
 }
 
 // uploadedElsewhere reports whether a picture was uploaded with another API key, perhaps of another account.

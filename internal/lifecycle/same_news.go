@@ -64,6 +64,9 @@ func (d *decider) foreignTexts() (texts []string) {
 	for _, upload := range known.Uploads {
 		add(upload.Err)
 	}
+	for _, search := range known.Searches {
+		add(search.Err)
+	}
 	if known.Block != nil && known.Block.Message != "" {
 		texts = append(texts, known.Block.Message)
 	}

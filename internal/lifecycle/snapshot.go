@@ -105,6 +105,8 @@ type Known struct {
 	Block *Block
 	// Uploads are the uploads with this API key that the job asked for, by the file's digest.
 	Uploads map[string]Upload
+	// Searches are the searches in styles with this API key that the job asked for.
+	Searches map[StyleQuery]Search
 	// CancelSent reports whether this process has sent a cancel of the job, whatever came of it.
 	CancelSent bool
 	// Refusals are the writes that the API server refuses at present.
@@ -217,4 +219,26 @@ type Upload struct {
 	Failures int
 	Refusals int
 	RetryAt  time.Time
+}
+
+// StyleQuery is a search for the assets of a style that are most similar to a text.
+type StyleQuery struct {
+	StyleID, Query string
+	// Limit is how many assets are asked for.
+	Limit int
+}
+
+// Search is what came of a search in a style, the last time that it was answered.
+type Search struct {
+	// Underway reports whether it is being made, for the first time or again.
+	Underway bool
+	// Assets are what it has found, the most similar first.
+	Assets []dafty.StyleAsset
+	// Err is the failure, nil where it was answered, and Failures how many there were in a row.
+	Err      *dafty.CallError
+	Failures int
+	// Age is how long ago it ended, and RetryIn how soon it may be made again after a failure. Answered reports whether it has
+	// ended at all.
+	Answered     bool
+	Age, RetryIn time.Duration
 }

@@ -9,14 +9,17 @@ import (
 	"dafty.ai/dafty-operator/api/v1alpha1"
 )
 
-// source is a field of a spec that refers to another object of the namespace.
+// source is a field of a spec whose value is known only when the job is to be submitted.
 type source struct {
 	field string
-	// One of the three is set. A style has no index.
-	job   *v1alpha1.JobReference
-	asset *v1alpha1.AssetReference
-	file  *v1alpha1.ConfigMapKeyReference
-	style bool
+	// One of the four is set: another object of the namespace, or a search. A style has no index.
+	job    *v1alpha1.JobReference
+	asset  *v1alpha1.AssetReference
+	file   *v1alpha1.ConfigMapKeyReference
+	search *v1alpha1.StyleSearch
+	style  bool
+	// within is the field of the search that is made in a style, empty where the style is for the request itself.
+	within string
 	// target reports whether the field names an image that is to be worked on, not one to go by.
 	target bool
 	// set puts what the reference stands for into the field, in the reference's place.
@@ -24,8 +27,11 @@ type source struct {
 }
 
 func (s source) String() string {
-	if s.file != nil {
+	switch {
+	case s.file != nil:
 		return fmt.Sprintf("ConfigMap %s, key %s", s.file.Name, s.file.Key)
+	case s.search != nil:
+		return fmt.Sprintf("%s, asset %d of a search for %q", describeStyle(&s.search.Style), s.search.Index, s.search.Query)
 	}
 	maker := JobNode
 	if s.asset != nil {
@@ -38,7 +44,7 @@ func (s source) String() string {
 	return fmt.Sprintf("%s, image %d", maker(name), index)
 }
 
-// made returns the name of the DaftyJob or DaftyAsset that s refers to, empty where it is a file, and the index of the image.
+// made returns the name of the DaftyJob or DaftyAsset that s refers to, empty where it is none, and the index of the image.
 func (s source) made() (name string, index int32) {
 	switch {
 	case s.job != nil:
@@ -58,7 +64,23 @@ func sources(spec *v1alpha1.DaftyJobSpec) []source {
 				set: func(in *v1alpha1.Input) { *to = v1alpha1.ImageTarget{ID: sent(in)} }})
 		}
 	}
+	style := func(field, within string, of *v1alpha1.StyleSource) {
+		s := source{field: field, within: within, style: true, set: func(in *v1alpha1.Input) { *of = v1alpha1.StyleSource{ID: sent(in)} }}
+		switch {
+		case of.JobRef != nil:
+			s.job = &v1alpha1.JobReference{Name: of.JobRef.Name}
+		case of.AssetRef != nil:
+			s.asset = &v1alpha1.AssetReference{Name: of.AssetRef.Name}
+		default:
+			return
+		}
+		all = append(all, s)
+	}
 	reference := func(field string, to *v1alpha1.ImageReference) {
+		if search := to.StyleSearch; search != nil {
+			style(styleField(field), field, &search.Style)
+			all = append(all, source{field: field, search: search, set: func(in *v1alpha1.Input) { *to = v1alpha1.ImageReference{URL: sent(in)} }})
+		}
 		if to.JobRef != nil || to.AssetRef != nil || to.ConfigMapKeyRef != nil {
 			all = append(all, source{field: field, job: to.JobRef, asset: to.AssetRef, file: to.ConfigMapKeyRef,
 				set: func(in *v1alpha1.Input) { *to = v1alpha1.ImageReference{ID: sent(in)} }})
@@ -70,14 +92,8 @@ func sources(spec *v1alpha1.DaftyJobSpec) []source {
 		}
 	}
 	if r := spec.ImageGenerate; r != nil {
-		if style := r.Style; style != nil && (style.JobRef != nil || style.AssetRef != nil) {
-			s := source{field: "imageGenerate.style", style: true, set: func(in *v1alpha1.Input) { *style = v1alpha1.StyleSource{ID: sent(in)} }}
-			if style.JobRef != nil {
-				s.job = &v1alpha1.JobReference{Name: style.JobRef.Name}
-			} else {
-				s.asset = &v1alpha1.AssetReference{Name: style.AssetRef.Name}
-			}
-			all = append(all, s)
+		if r.Style != nil {
+			style("imageGenerate.style", "", r.Style)
 		}
 		references("imageGenerate.references", r.References)
 	}
@@ -132,7 +148,7 @@ func needed(job *v1alpha1.DaftyJob) []source {
 		return nil
 	}
 	return slices.DeleteFunc(sources(&job.Spec), func(s source) bool {
-		return sent(findInput(job.Status.Inputs, s)) != "" && (s.file == nil || job.Status.InDoubt())
+		return resolved(job.Status.Inputs, s) && (s.file == nil || job.Status.InDoubt())
 	})
 }
 
@@ -152,13 +168,20 @@ func SeenUID(job *v1alpha1.DaftyJob, name string) types.UID {
 	return ""
 }
 
-func findInput(inputs []v1alpha1.Input, s source) *v1alpha1.Input {
+func findInput(inputs []v1alpha1.Input, s source) *v1alpha1.Input { return findField(inputs, s.field) }
+
+func findField(inputs []v1alpha1.Input, field string) *v1alpha1.Input {
 	for i := range inputs {
-		if inputs[i].Field == s.field {
+		if inputs[i].Field == field {
 			return &inputs[i]
 		}
 	}
 	return nil
+}
+
+// resolved reports whether what s stands for is on record, or isn't needed any more, as what was found by it is.
+func resolved(inputs []v1alpha1.Input, s source) bool {
+	return sent(findInput(inputs, s)) != "" || s.within != "" && sent(findField(inputs, s.within)) != ""
 }
 
 // withReferences returns the spec with what its references stand for. It fails where that isn't known yet.
@@ -168,11 +191,10 @@ func withReferences(spec *v1alpha1.DaftyJobSpec, inputs []v1alpha1.Input) (*v1al
 	}
 	spec = spec.DeepCopy()
 	for _, s := range sources(spec) {
-		in := findInput(inputs, s)
-		if sent(in) == "" {
+		if !resolved(inputs, s) {
 			return nil, fmt.Errorf("what %s stands for (%s) isn't known yet", s.field, s)
 		}
-		s.set(in)
+		s.set(findInput(inputs, s))
 	}
 	return spec, nil
 }

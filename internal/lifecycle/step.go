@@ -19,6 +19,11 @@ type (
 		step
 		Files []*File
 	}
+	// SearchStyle has the queries made at Dafty.
+	SearchStyle struct {
+		step
+		Queries []StyleQuery
+	}
 	// Submit the request under status.submission.idempotencyKey.
 	Submit struct {
 		step
@@ -66,6 +71,9 @@ func (AddFinalizer) String() string { return "AddFinalizer" }
 func (UploadFiles) String() string { return "UploadFiles" }
 
 // String implements Step.
+func (SearchStyle) String() string { return "SearchStyle" }
+
+// String implements Step.
 func (Submit) String() string { return "Submit" }
 
 // String implements Step.
@@ -91,7 +99,7 @@ func (RemoveFinalizer) String() string { return "RemoveFinalizer" }
 
 // Steps are one of each.
 var Steps = []Step{
-	Rest{}, AddFinalizer{}, UploadFiles{}, Submit{}, Annotate{}, Follow{}, Cancel{}, StoreResult{}, LookForThumbnail{}, Delete{}, RemoveFinalizer{},
+	Rest{}, AddFinalizer{}, SearchStyle{}, UploadFiles{}, Submit{}, Annotate{}, Follow{}, Cancel{}, StoreResult{}, LookForThumbnail{}, Delete{}, RemoveFinalizer{},
 }
 
 // Is reports whether a step is an S, whatever its arguments.

@@ -33,6 +33,12 @@ const (
 	lastingRefusals = 6
 	// uploadAsk is how soon a job that waits for an upload is decided about again, should the end of the upload not wake it.
 	uploadAsk = time.Minute
+	// searchAsk is the same for a search in a style.
+	searchAsk = time.Minute
+	// searchAgain is how soon a search that found nothing to use is made again at first, and maxSearchAgain once it has done so for
+	// long: only a person who adds to the style at Dafty can change that, and each time is a call.
+	searchAgain    = 5 * time.Minute
+	maxSearchAgain = time.Hour
 	// retryAfter is how long after its first failure a job is tried again, and maxRetryAfter after many: as a batch/v1 Job.
 	retryAfter    = 10 * time.Second
 	maxRetryAfter = 6 * time.Minute

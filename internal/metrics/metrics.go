@@ -29,6 +29,8 @@ const (
 	OperationList = "list"
 	// OperationCancel means that a job is cancelled.
 	OperationCancel = "cancel"
+	// OperationSearch means that an image is searched for in a style.
+	OperationSearch = "search"
 	// OperationReserve means that a place for an upload is asked for.
 	OperationReserve = "reserve"
 	// OperationPut means that the bytes of an upload are sent to the storage, which isn't Dafty itself.
@@ -68,7 +70,8 @@ var (
 		noReason,
 		v1alpha1.ReasonSubmitting, v1alpha1.ReasonQueued, v1alpha1.ReasonProcessing, v1alpha1.ReasonCancelling,
 		v1alpha1.ReasonSuspended, v1alpha1.ReasonWaitingForDependency, v1alpha1.ReasonDependencyCycle,
-		v1alpha1.ReasonUploading, v1alpha1.ReasonUnusableFile, v1alpha1.ReasonBackingOff, v1alpha1.ReasonAlreadyAdopted,
+		v1alpha1.ReasonUploading, v1alpha1.ReasonUnusableFile, v1alpha1.ReasonSearching, v1alpha1.ReasonStyleAssetNotFound,
+		v1alpha1.ReasonBackingOff, v1alpha1.ReasonAlreadyAdopted,
 		v1alpha1.ReasonWaitingForCredentials, v1alpha1.ReasonCredentialsRejected,
 		v1alpha1.ReasonAccountNotFound, v1alpha1.ReasonAccountSuspended, v1alpha1.ReasonBudgetExhausted,
 		v1alpha1.ReasonWaitingForRateLimit, v1alpha1.ReasonWaitingForConcurrency,
@@ -81,7 +84,7 @@ var (
 		string(dafty.VideoGenerate), string(dafty.StyleExtract),
 	}
 	operations = []string{
-		OperationCreate, OperationJob, OperationWait, OperationList, OperationCancel,
+		OperationCreate, OperationJob, OperationWait, OperationList, OperationCancel, OperationSearch,
 		OperationReserve, OperationPut, OperationComplete, OperationAccount,
 	}
 	// ends are how a DaftyJob can end: phase and reason.
@@ -179,8 +182,8 @@ var (
 		nil, nil)
 	requests = counter("dafty_api_requests_total",
 		"Calls to Dafty. operation: create, job (one look), wait (a look that Dafty holds until the job's end, up to 55 s), list (one page), cancel, "+
-			"and reserve, put and complete, the steps of an upload, of which put goes to the storage that Dafty names. code: the HTTP status (202 for "+
-			"each create that succeeded and 200 for any other call); none, where no answer came; given_up, where the operator ended the call itself, as "+
+			"search (in a style), and reserve, put and complete, the steps of an upload, of which put goes to the storage that Dafty names. code: the HTTP status "+
+			"(202 for each create that succeeded and 200 for any other call); none, where no answer came; given_up, where the operator ended the call itself, as "+
 			"it does with a held one when the job is cancelled; other, a status that isn't HTTP's.",
 		[]string{"operation", "code"}, combinations(operations, []string{"401", "429", "500", "502", "503", "504", noAnswer, givenUp})...)
 	requestDuration = histogram("dafty_api_request_duration_seconds",

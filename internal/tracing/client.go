@@ -92,6 +92,10 @@ func (c *Client) route(u *url.URL) (route, jobID string) {
 			parts[1] = "{id}"
 		case "uploads":
 			parts[1] = "{id}"
+		case "styles":
+			if len(parts) > 2 { // and not /styles/extract
+				parts[1] = "{id}"
+			}
 		}
 	}
 	return "/" + strings.Join(parts, "/"), jobID

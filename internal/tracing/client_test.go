@@ -56,6 +56,8 @@ func TestClientSpans(t *testing.T) {
 		{"GET", "/api/v1/jobs?cursor=" + secret, "GET /jobs", "", ""},
 		{"POST", "/api/v1/jobs/limited/cancel", "POST /jobs/{id}/cancel", "limited", "429"},
 		{"POST", "/api/v1/uploads/up_1/complete", "POST /uploads/{id}/complete", "", ""},
+		{"POST", "/api/v1/styles/22222222-2222-4222-8222-222222222222/search", "POST /styles/{id}/search", "", ""},
+		{"POST", "/api/v1/styles/extract", "POST /styles/extract", "", ""},
 		{"PUT", "/bucket/" + secret + "?signature=" + secret, "PUT", "", ""},
 		{"PUT", "/api/v1/" + secret, "PUT", "", ""},
 		{"GET", "/elsewhere/" + secret, "GET", "", ""},

@@ -115,7 +115,10 @@ var concerned = map[string][]string{
 	"created-at":        {"submit a video", "past its deadline"},
 	"unknown-job":       {"submit a video", "cancel while processing"},
 	"error-body":        {"submit what Dafty refuses", "submit meets no allowance", "submit meets a revoked key"},
-	"extra-fields":      {"submit a video"},
+	"extra-fields":      {"submit a video", "an image is found in a style"},
+	"similarity":        {"an image is found in a style"},
+	"asset-name":        {"an image is found in a style"},
+	"search-finds":      {"an image is found in a style"},
 }
 
 // TestConcerned checks that what concerned names is there: a reading or scenario of another name is played under nothing.

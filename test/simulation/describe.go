@@ -2,6 +2,7 @@ package simulation
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 
@@ -57,6 +58,12 @@ func describeRequest(req *http.Request) string {
 		parts[i] = shortID(parts[i])
 	}
 	path = strings.Join(parts, "/")
+	if strings.HasSuffix(path, "/search") && req.GetBody != nil {
+		if body, err := req.GetBody(); err == nil {
+			asked, _ := io.ReadAll(body) // from memory
+			path += " " + string(asked)
+		}
+	}
 	if req.URL.RawQuery != "" {
 		path += "?" + req.URL.RawQuery
 	}

@@ -45,6 +45,8 @@ type options struct {
 	manual bool
 	// creating is how long Dafty works on a create before it is made.
 	creating time.Duration
+	// searches has some jobs search in a style.
+	searches bool
 	mutation mutation
 }
 
@@ -122,7 +124,7 @@ func newEnv(o options) *env {
 	e.sim = daftysim.New(daftysim.Options{
 		Seed: o.seed | 1,
 		Accounts: []daftysim.Account{
-			{Name: acme, APIKeys: []string{keyOne, keyTwo}},
+			{Name: acme, APIKeys: []string{keyOne, keyTwo}, Styles: []daftysim.Style{newStyle()}},
 			{Name: other, APIKeys: []string{keyOther}},
 		},
 		// Not its own manual mode, where a cancel that settles later waits for a hand too.

@@ -83,6 +83,7 @@ var (
 func draw(seed uint64) history {
 	r := rand.New(rand.NewPCG(seed, 0x5eed)) //nolint:gosec // Chance, not secrecy.
 	h := history{options: drawOptions(r, seed)}
+	h.drawSearches(seed)
 	h.events = append(h.events, event{gap: time.Second, kind: "create", choice: r.Uint64()})
 	h.drawEvents(r, eventKinds, 2+r.IntN(14))
 	return h
@@ -143,6 +144,9 @@ func (h history) play(e *env) {
 		for _, kind := range slices.Concat(eventKinds, assetEventKinds) {
 			if kind.name == event.kind {
 				e.do(func() { kind.play(e, picker{event.choice}) })
+				if e.searches && event.choice>>32%3 == 0 {
+					e.do(e.addToStyle)
+				}
 			}
 		}
 	}
@@ -159,6 +163,9 @@ func (h history) String() string {
 		if standard[name] != reading {
 			fmt.Fprintf(&b, " %s=%s", name, reading)
 		}
+	}
+	if h.options.searches {
+		b.WriteString("; with searches")
 	}
 	b.WriteString("\n")
 	for _, event := range h.events {

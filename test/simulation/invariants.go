@@ -57,6 +57,8 @@ type invariants struct {
 	mu       sync.Mutex
 	problems []string
 	bodies   map[string][]byte // of creates, see checkBody
+	// searched are the assets of styles that the creates of objects went by, see checkSearched.
+	searched map[string]string
 }
 
 func newInvariants(e *env) *invariants {
@@ -66,7 +68,7 @@ func newInvariants(e *env) *invariants {
 		inheritedJobs: map[types.UID]string{}, inheritedKeys: map[string]types.UID{}, restored: map[types.UID]*v1alpha1.DaftyJob{},
 		refusedSince: map[refusedWrite]refusedSince{}, reportedRefusals: map[refusedWrite]bool{},
 		cancels: map[string]cancelSent{}, cancelRecorded: map[types.UID]bool{}, sentKeys: map[string]bool{},
-		resultData: map[types.UID]map[string]string{}, assets: newAssetRecords(), bodies: map[string][]byte{},
+		resultData: map[types.UID]map[string]string{}, assets: newAssetRecords(), bodies: map[string][]byte{}, searched: map[string]string{},
 	}
 }
 
@@ -200,6 +202,7 @@ func (inv *invariants) checkBody(req *http.Request, body []byte) {
 	was, again := inv.bodies[of]
 	inv.bodies[of] = body
 	inv.mu.Unlock()
+	inv.checkSearched(key, body)
 	if again && !bytes.Equal(was, body) {
 		inv.violated("contract: %s is sent with another body: %s, and before %s", describeRequest(req), body, was)
 	}

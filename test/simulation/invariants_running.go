@@ -119,7 +119,7 @@ func (inv *invariants) unfinished() []string {
 		reason := readyOf(job).Reason
 		suspended := isSuspended(job) && reason == v1alpha1.ReasonSuspended
 		// Users who are asked to look at Dafty do. The key of another account isn't put back.
-		waits := reason != v1alpha1.ReasonSubmissionUnknown && inv.waitsForUser(job) || inv.waitsForOther(job, 0) || inv.waitsForAsset(job)
+		waits := reason != v1alpha1.ReasonSubmissionUnknown && inv.waitsForUser(job) || inv.waitsForOther(job, 0) || inv.waitsForAsset(job) || inv.lacksAsset(job)
 		if !job.Status.Phase.Final() && (!suspended && !waits || inv.shouldHaveStarted(job)) {
 			found = append(found, fmt.Sprintf("%s: %s", job.Name, describe(job)))
 		}
@@ -166,7 +166,7 @@ func (inv *invariants) waitsForOther(job *v1alpha1.DaftyJob, depth int) bool {
 		if other == nil {
 			return true
 		}
-		return readyOf(other).Reason == v1alpha1.ReasonSuspended || inv.waitsForUser(other) || inv.waitsForOther(other, depth+1) ||
+		return readyOf(other).Reason == v1alpha1.ReasonSuspended || inv.waitsForUser(other) || inv.waitsForOther(other, depth+1) || inv.lacksAsset(other) ||
 			readyOf(other).Reason == v1alpha1.ReasonDependencyCycle
 	})
 }

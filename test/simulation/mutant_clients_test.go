@@ -2,6 +2,7 @@ package simulation
 
 import (
 	"context"
+	"strings"
 
 	"dafty.ai/dafty-operator/internal/account"
 	"dafty.ai/dafty-operator/internal/dafty"
@@ -23,6 +24,20 @@ func (c createRepeated) Create(ctx context.Context, create dafty.Create, key str
 		return c.Dafty.Create(ctx, create, key)
 	}
 	return job, err
+}
+
+// searchedAnew has what a request goes by searched again before each time that it is sent.
+type searchedAnew struct{ account.Dafty }
+
+func (c searchedAnew) Create(ctx context.Context, create dafty.Create, key string) (*dafty.Job, error) {
+	request, images := create.(dafty.GenerateImageRequest)
+	if images && request.References != nil && strings.HasPrefix((*request.References)[0], assetsAt) {
+		if found, err := c.Search(ctx, searchedStyle, searchedFor, 1); err == nil {
+			request.References = &dafty.References{found[0].URL}
+			create = request
+		}
+	}
+	return c.Dafty.Create(ctx, create, key)
 }
 
 // keyInErrors returns errors with the API key in them.

@@ -196,6 +196,14 @@ var mutants = []mutant{
 			req.Header.Set("Idempotency-Key", key)
 		}
 	}, play: formRefused}, finds: "contract", where: "a url that Dafty can't fetch"},
+	{name: "a search is made again for a repeat", mutation: mutation{
+		dafty: func(calls account.Dafty, _ string) account.Dafty { return searchedAnew{calls} }, play: searchedInDoubt,
+	}, finds: "contract", where: "a style that changes in doubt"},
+	{name: "a search is made again for another attempt", mutation: mutation{read: func(job *v1alpha1.DaftyJob) {
+		if !job.Status.InDoubt() {
+			job.Status.Inputs = nil
+		}
+	}, play: searchedBeforeRetry}, finds: "contract", where: "a style that changes before the next attempt"},
 	{name: "the API key is in the User-Agent", mutation: mutation{request: func(req *http.Request) {
 		req.Header.Set("User-Agent", "dafty-operator "+req.Header.Get("X-Api-Key"))
 	}}, finds: "leaked"},

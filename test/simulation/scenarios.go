@@ -97,6 +97,7 @@ func scenarios() []scenario { //nolint:funlen // It is a list.
 	list = append(list, takenBackScenarios()...)
 	list = append(list, restoredScenarios()...)
 	list = append(list, campaignScenarios()...)
+	list = append(list, searchScenarios()...)
 	for _, moment := range []struct {
 		name  string
 		after time.Duration

@@ -22,7 +22,9 @@ func createJob(e *env, p picker) {
 	}
 	job := &v1alpha1.DaftyJob{}
 	job.Name = name
+	searches := picker{p.bits ^ 0x5ea4c4}
 	what := drawOperation(e, &p, job)
+	what += drawSearch(e, searches, job)
 	drawLimits(e, &p, job)
 	e.trace.add("user", "creates %s: %s, %q %s%s", name, what, job.Spec.DesiredState, job.Spec.DeletionPolicy, describeLimits(job))
 	if len(e.api.history) == 0 && p.n(8) != 0 {

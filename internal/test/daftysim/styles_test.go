@@ -31,10 +31,10 @@ func TestSearchOrder(t *testing.T) {
 		query, names, similarities string
 		limit                      int
 	}{
-		{"logo", "Logo; Dark logo; Logo on white; Team portrait", "1 0.6325 0.5547 0.0546", 0},
-		{"  LOGO   on white ", "Logo on white; Logo", "1 0.5547", 2},
+		{"logo", "Logo; Logo on white; Dark logo; Team portrait", "1 0.5976 0.5657 0", 0},
+		{"  LOGO   on white ", "Logo on white; Logo", "1 0.5976", 2},
 		{"dark logo", "Dark logo", "1", 1},
-		{"portrait of the team", "Team portrait", "0.6417", 1},
+		{"portrait of the team", "Team portrait", "0.6999", 1},
 		{"xyz", "Team portrait; Logo on white; Dark logo; Logo", "0 0 0 0", 50}, // as they were added
 	} {
 		found, names := h.search(style, tt.query, tt.limit)

@@ -78,5 +78,6 @@ var needsPerson = map[string]bool{
 	v1alpha1.ReasonSubmissionUnknown:    true,
 	v1alpha1.ReasonSubscriptionRequired: true,
 	v1alpha1.ReasonUnusableFile:         true,
+	v1alpha1.ReasonStyleAssetNotFound:   true,
 	v1alpha1.ReasonWriteRefused:         true,
 }
