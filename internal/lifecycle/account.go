@@ -24,7 +24,8 @@ func (d *decider) heldByAccount() *verdict {
 	return nil
 }
 
-// denied reports whether the DaftyAccount isn't for this DaftyJob.
+// denied reports whether the DaftyAccount isn't for this DaftyJob. Nothing is followed then that this object has no record of having
+// submitted: anybody can write an id into its annotation.
 func (d *decider) denied() bool {
 	return d.References.Account != nil && d.References.Account.Denied != ""
 }

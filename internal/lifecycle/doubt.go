@@ -28,7 +28,7 @@ func (d *decider) confirmSubmission() Decision {
 		call = nil
 	}
 	switch {
-	case call == nil && d.stopWanted() && d.annotated() != "" && d.refusal(WriteStatus) != nil:
+	case call == nil && d.stopWanted() && d.annotated() != "" && !d.denied() && d.refusal(WriteStatus) != nil:
 		// A repeat can't be put on record. The annotation could, by a process that had the answer.
 		return d.pickUp()
 	case call == nil:
@@ -119,7 +119,7 @@ func (d *decider) repeat(err *dafty.CallError, wait time.Duration) Decision {
 	passed := submission.SentAt.Add(RepeatAfter)
 	resubmit := d.refusedAgain(err) && d.resubmitWanted()
 	switch {
-	case d.refusedAgain(err) && d.annotated() != "":
+	case d.refusedAgain(err) && d.annotated() != "" && !d.denied():
 		return d.pickUp()
 	case resubmit && !d.Now.Before(passed):
 		return d.resubmit()

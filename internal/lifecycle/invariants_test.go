@@ -267,11 +267,12 @@ func standsForAsset(in lifecycle.Snapshot, ref reference) string {
 	if ready := meta.FindStatusCondition(asset.Status.Conditions, v1alpha1.ConditionReady); ready == nil || ready.Status != metav1.ConditionTrue {
 		return ""
 	}
-	return sentOf(ref, asset.Status.Current.Result)
+	return sentOf(ref, asset.Status.Current.Result, asset.Status.Current.JobID)
 }
 
-// sentOf returns what is to be sent first for a field, by what was made; empty where that isn't what the field is for.
-func sentOf(ref reference, result *v1alpha1.JobResult) (id string) {
+// sentOf returns what is to be sent first for a field, by what was made, and by which job; empty where that isn't what the field is
+// for. A job's id stands for its first image.
+func sentOf(ref reference, result *v1alpha1.JobResult, jobID string) (id string) {
 	switch {
 	case result == nil:
 	case ref.style && result.Style != nil:
@@ -280,6 +281,9 @@ func sentOf(ref reference, result *v1alpha1.JobResult) (id string) {
 		id = result.Images[ref.index].ID
 		if url := result.Images[ref.index].URL; url != "" && len(url) <= 2048 && !ref.target {
 			id = url
+		}
+		if id == "" && ref.index == 0 {
+			id = jobID
 		}
 	}
 	return id
@@ -329,7 +333,7 @@ func standsFor(in lifecycle.Snapshot, ref reference) (id, lost string) {
 	case other.Status.Phase != v1alpha1.PhaseCompleted:
 		return "", ""
 	}
-	id = sentOf(ref, other.Status.Result)
+	id = sentOf(ref, other.Status.Result, other.Status.JobID)
 	if id == "" {
 		return "", v1alpha1.ReasonInvalidReference
 	}

@@ -76,7 +76,7 @@ func (d *decider) next() Decision {
 		return d.finished()
 	case d.yieldsAdoption():
 		return d.adopt()
-	case d.unverifiedID() && d.annotated() != "" && d.annotated() != d.status.JobID:
+	case d.unverifiedID() && d.annotated() != "" && d.annotated() != d.status.JobID && !d.denied():
 		return d.pickUp() // what was there before was wrong
 	case d.status.JobID != "":
 		return d.follow()

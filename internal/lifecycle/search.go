@@ -101,7 +101,11 @@ func (d *decider) searchAgainIn(search Search) time.Duration {
 	if ready := d.ready(); ready != nil && ready.Reason == v1alpha1.ReasonStyleAssetNotFound {
 		waited = d.Now.Sub(ready.LastTransitionTime.Time) - search.Age
 	}
-	return min(max(waited, searchAgain), maxSearchAgain) - search.Age
+	left := min(max(waited, searchAgain), maxSearchAgain) - search.Age
+	if search.Err != nil {
+		left = max(left, search.RetryIn) // Dafty may have said for how long
+	}
+	return left
 }
 
 // refusesSearch reports whether Dafty's answer is a lasting refusal of the search: one alone is no verdict (see once.go).

@@ -14,7 +14,7 @@ import (
 func (d *decider) unknown(why string, after time.Duration) Decision {
 	submission := d.status.Submission
 	switch {
-	case d.annotated() != "":
+	case d.annotated() != "" && !d.denied():
 		return d.pickUp()
 	case d.resubmitWanted():
 		return d.resubmit()
