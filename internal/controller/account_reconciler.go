@@ -136,7 +136,8 @@ func (r *AccountReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ct
 	if equality.Semantic.DeepEqual(from.Status, *status) {
 		return ctrl.Result{RequeueAfter: after}, nil
 	}
-	if left := seen.written.Add(accountWriteEvery).Sub(in.now); left > 0 {
+	// More is left only where the clock was set back.
+	if left := seen.written.Add(accountWriteEvery).Sub(in.now); left > 0 && left <= accountWriteEvery {
 		return ctrl.Result{RequeueAfter: min(after, left)}, nil
 	}
 	if err := r.Budgets.Update(ctx, from.Name, in.write); err != nil {

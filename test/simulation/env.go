@@ -45,6 +45,8 @@ type options struct {
 	manual bool
 	// creating is how long Dafty works on a create before it is made.
 	creating time.Duration
+	// accounts has the objects be in several namespaces, by their names, for histories with DaftyAccounts.
+	accounts bool
 	mutation mutation
 }
 
