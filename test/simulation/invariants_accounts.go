@@ -46,13 +46,15 @@ type accountRecords struct {
 	charged map[attempt][]charge
 	// reserved are all charges that an attempt was ever reserved with.
 	reserved map[attempt]map[charge]bool
+	// resubmitted are the attempts that a user has said to have made no job. What a person says is no proof: they stay counted.
+	resubmitted map[attempt]bool
 	// denied is how a namespace was told that an account isn't for it.
 	denied map[accountUse]string
 }
 
 func newAccountRecords() accountRecords {
 	return accountRecords{
-		largest: map[sized]int64{}, charged: map[attempt][]charge{}, reserved: map[attempt]map[charge]bool{}, denied: map[accountUse]string{},
+		largest: map[sized]int64{}, charged: map[attempt][]charge{}, reserved: map[attempt]map[charge]bool{}, resubmitted: map[attempt]bool{}, denied: map[accountUse]string{},
 	}
 }
 

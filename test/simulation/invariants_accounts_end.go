@@ -33,6 +33,9 @@ func (inv *invariants) isSelected(job *v1alpha1.DaftyJob) bool {
 // checkAccountTold checks what a namespace that may not use an account is told: the same words, whatever the cause.
 func (inv *invariants) checkAccountTold(job *v1alpha1.DaftyJob) {
 	ref, ready := job.Spec.AccountRef, readyOf(job)
+	if s := job.Status.Submission; job.Status.InDoubt() && job.Annotations[v1alpha1.ResubmitAnnotation] == s.IdempotencyKey {
+		inv.accounts.resubmitted[attempt{job.UID, s.Attempt}] = true
+	}
 	if ref == nil || inv.userWrites {
 		return
 	}
@@ -100,7 +103,7 @@ func (inv *invariants) isExhausted(account *v1alpha1.DaftyAccount, namespace str
 }
 
 // lost counts the attempts that were reserved and may count for good though nothing was made: those of DaftyJobs that are gone, or whose
-// status was lost.
+// status was lost, and those that a user gave up.
 func (inv *invariants) lost() map[charge]int {
 	counts, made := map[charge]int{}, map[attempt]bool{}
 	for _, entry := range inv.env.sim.Ledger() {
@@ -109,7 +112,7 @@ func (inv *invariants) lost() map[charge]int {
 	for of, charges := range inv.accounts.reserved {
 		job := inv.latest[of.job]
 		certain := made[of] && len(charges) == len(inv.accounts.charged[of])
-		if certain || job != nil && !inv.gone(job) && !inv.lostStatus[job.UID] {
+		if certain || job != nil && !inv.gone(job) && !inv.lostStatus[job.UID] && !inv.accounts.resubmitted[of] {
 			continue
 		}
 		for each := range charges {
