@@ -39,7 +39,11 @@ func (c apiClient) Get(ctx context.Context, key client.ObjectKey, obj client.Obj
 			return apierrors.NewNotFound(jobResource, key.Name)
 		}
 		job.DeepCopyInto(obj)
-		if mutate := e.mutation.read; mutate != nil {
+		mutate := e.mutation.read
+		if c.kind == ofBudgets {
+			mutate = e.mutation.readToSettle
+		}
+		if mutate != nil {
 			mutate(obj)
 		}
 		return nil

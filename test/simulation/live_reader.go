@@ -57,6 +57,9 @@ func (l liveReader) Get(_ context.Context, key client.ObjectKey, obj client.Obje
 			return apierrors.NewNotFound(jobResource, key.Name)
 		}
 		job.DeepCopyInto(obj)
+		if mutate := e.mutation.readToSettle; mutate != nil {
+			mutate(obj)
+		}
 	case *v1alpha1.DaftyAccount:
 		account := e.api.account(key.Name)
 		if account == nil || e.mutation.noLiveReads {

@@ -146,7 +146,12 @@ func (c apiClient) patchAccount(of *v1alpha1.DaftyAccount, patch client.Patch) e
 	}
 	if mutate := e.mutation.patchAccount; mutate != nil {
 		var dropped bool
-		if data, dropped = mutated(data, of, mutate); dropped {
+		with := func(of *v1alpha1.DaftyAccount, patch map[string]any) bool {
+			e.mu.Lock()
+			defer e.mu.Unlock()
+			return mutate(e, of, patch)
+		}
+		if data, dropped = mutated(data, of, with); dropped {
 			return nil
 		}
 	}
@@ -167,5 +172,8 @@ func (c apiClient) patchAccount(of *v1alpha1.DaftyAccount, patch client.Patch) e
 		return err
 	}
 	stored.DeepCopyInto(of)
+	if mutate := e.mutation.readAccount; mutate != nil {
+		mutate(of)
+	}
 	return nil
 }

@@ -171,7 +171,11 @@ func deleteAccount(e *env, p picker) {
 	e.trace.add("user", "deletes DaftyAccount %s", name)
 	e.api.deleteAccount(name)
 	if back := pick(&p, time.Second, 20*time.Second, 0); back > 0 {
-		e.afterFunc(back, func() { createAccount(e, p) })
+		e.afterFunc(back, func() {
+			if !e.healed {
+				createAccount(e, p)
+			}
+		})
 	}
 }
 
@@ -237,7 +241,7 @@ func accountWatchBreaks(e *env, p picker) {
 
 // healAccounts has each DaftyAccount that is referred to be there, with an API key.
 func (e *env) healAccounts() {
-	if !e.options.accounts {
+	if len(e.api.accountHistory) == 0 {
 		return
 	}
 	for _, job := range e.invariants.objects() {
