@@ -89,15 +89,15 @@ test-unraced:
 	go test -timeout $(TEST_TIMEOUT) $(UNRACED)
 
 # The histories, and two leaders, are played under the race detector; all else goes the same ways, and is played without.
-RACED_SIMULATION = ^(Test(Asset)?Histories|TestTwoLeaders)$$
+RACED_SIMULATION = ^(Test(Asset|Account)?Histories|TestTwoLeaders)$$
 test-simulation:
 	go test $(RACE) -timeout $(TEST_TIMEOUT) -run '$(RACED_SIMULATION)' ./test/simulation
 	go test -timeout $(TEST_TIMEOUT) -skip '$(RACED_SIMULATION)$(if $(SKIP),|$(SKIP))' ./test/simulation
 
 .PHONY: simulate
-simulate: ## Play N histories from SEED on, nearly half as many with DaftyAssets, and all crash points; SEED alone prints one history's trace, of DaftyAssets with ASSETS=1.
-	SIMULATE_SEED=$(SEED) SIMULATE_N=$(N) go test ./test/simulation -run '^Test$(if $(N),(Histories|(Asset)?CrashPoints),$(if $(ASSETS),Asset)Histories)$$' -count 1 -timeout 0 -v
-	$(if $(N),SIMULATE_SEED=$(SEED) SIMULATE_N=$$(($(N) * 9 / 20)) go test ./test/simulation -run '^TestAssetHistories$$' -count 1 -timeout 0 -v)
+simulate: ## Play N histories from SEED on, nearly half as many with DaftyAssets and DaftyAccounts each, and all crash points; SEED alone prints one history's trace, with ASSETS=1 or ACCOUNTS=1 of those.
+	SIMULATE_SEED=$(SEED) SIMULATE_N=$(N) go test ./test/simulation -run '^Test$(if $(N),(Histories|(Asset|Account)?CrashPoints),$(if $(ASSETS),Asset)$(if $(ACCOUNTS),Account)Histories)$$' -count 1 -timeout 0 -v
+	$(if $(N),SIMULATE_SEED=$(SEED) SIMULATE_N=$$(($(N) * 9 / 20)) go test ./test/simulation -run '^Test(Asset|Account)Histories$$' -count 1 -timeout 0 -v)
 
 .PHONY: soak
 soak: ## Kill the built operator at random moments, FOR 5m or longer; SEED repeats a schedule.

@@ -265,6 +265,19 @@ func TestSettlesShareAWrite(t *testing.T) {
 	e.wantPatches(0)
 }
 
+// What is to be settled isn't held up by a clock that is set back, as timers go by another.
+func TestSettlesOnAClockThatIsSetBack(t *testing.T) {
+	e := newEnv(t, daily(9))
+	e.mustReserve("a")
+	e.wantPatches(1)
+	e.settle("a", Taken)
+	e.clock.SetTime(noon.Add(-5 * time.Minute))
+	e.book.page(agency).tick()
+	e.running.Wait()
+	e.wantPatches(1)
+	e.want(1)
+}
+
 // While a write is under way, all that comes goes into the next, and each is told its own result: the oldest have what is left.
 func TestABurstSharesWrites(t *testing.T) {
 	e := newEnv(t, daily(600))

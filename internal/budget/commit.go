@@ -89,6 +89,11 @@ func (p *page) settle(r v1alpha1.Reservation, taken bool) {
 	p.reschedule()
 }
 
+// settleDue reports whether what is only settled is to be written, as it is where the clock was set back.
+func (p *page) settleDue(now time.Time) bool {
+	return len(p.settles) > 0 && (!now.Before(p.settleAt) || p.settleAt.Sub(now) > maxSettleAfter)
+}
+
 // startWrite starts to write what waits, unless that is under way.
 func (p *page) startWrite() {
 	if !p.writing {
@@ -115,8 +120,7 @@ func (p *page) writeAll() {
 func (p *page) takeBatch() (*batch, *v1alpha1.DaftyAccount) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	due := len(p.settles) > 0 && !p.book.clock.Now().Before(p.settleAt)
-	if p.closed || len(p.reserves) == 0 && !due {
+	if p.closed || len(p.reserves) == 0 && !p.settleDue(p.book.clock.Now()) {
 		p.writing = false
 		p.reschedule()
 		return nil, nil

@@ -43,7 +43,7 @@ func (p *page) takeDue() (wake []func()) {
 	}
 	now := p.book.clock.Now()
 	p.timerAt = time.Time{}
-	if len(p.settles) > 0 && !now.Before(p.settleAt) {
+	if p.settleDue(now) {
 		p.startWrite()
 	}
 	if !now.Before(p.backstopAt) {

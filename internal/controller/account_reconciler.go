@@ -72,6 +72,14 @@ type accountSeen struct {
 	written time.Time
 }
 
+// left returns how long the status isn't to be written again, and 0 where the clock was set back.
+func (s accountSeen) left(now time.Time) time.Duration {
+	if s.written.After(now) {
+		return 0
+	}
+	return max(0, s.written.Add(accountWriteEvery).Sub(now))
+}
+
 // SetupWithManager has mgr run the reconciler for DaftyAccounts, for those whose DaftyJobs change, and for those that wakeups tells of.
 func (r *AccountReconciler) SetupWithManager(mgr ctrl.Manager, wakeups *Wakeups, workers int) error {
 	return ctrl.NewControllerManagedBy(mgr).
@@ -136,7 +144,7 @@ func (r *AccountReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ct
 	if equality.Semantic.DeepEqual(from.Status, *status) {
 		return ctrl.Result{RequeueAfter: after}, nil
 	}
-	if left := seen.written.Add(accountWriteEvery).Sub(in.now); left > 0 {
+	if left := seen.left(in.now); left > 0 {
 		return ctrl.Result{RequeueAfter: min(after, left)}, nil
 	}
 	if err := r.Budgets.Update(ctx, from.Name, in.write); err != nil {

@@ -46,7 +46,7 @@ type accountRead struct {
 // checkIn returns when Dafty is to be asked whom the API key belongs to; 0 is now.
 func (in *accountRead) checkIn() time.Duration {
 	answer := in.holding.Answer
-	if answer == nil {
+	if answer == nil || answer.At.After(in.now) { // the clock was set back
 		return 0
 	}
 	wait := checkEvery

@@ -57,13 +57,15 @@ func (r *Reconciler) admit(ctx context.Context, s *scope, decision lifecycle.Dec
 		}
 	}
 	block := s.tracker.Claim(p.create, decision.Status.Submission, submit.AtOnce)
+	old := false
 	if block == nil && counts {
-		block = s.waitForBudget(r.Budgets.Reserve(ctx, s.Job.Spec.AccountRef.Name, s.submission(decision.Status.Submission)))
-		if block != nil {
+		if old, block = r.reserve(ctx, s, decision.Status.Submission); old || block != nil {
 			s.tracker.GiveBack()
 		}
 	}
 	switch {
+	case old:
+		p.Decision = lifecycle.Postpone(s.Snapshot, conflictRetry)
 	case block != nil && submit.AtOnce:
 		// It keeps its place: that the request before was refused isn't put on record until then.
 		p.Decision, p.owes = lifecycle.Postpone(s.Snapshot, max(block.Until.Sub(s.Now), time.Second)), true
@@ -71,6 +73,21 @@ func (r *Reconciler) admit(ctx context.Context, s *scope, decision lifecycle.Dec
 		p.Decision = s.decideBlocked(block)
 	}
 	return p
+}
+
+// reserve has an attempt counted. old reports whether the DaftyJob is older than the API server has it, as where a cache was filled from a server
+// that is behind: an attempt that was sent and settled long ago would be counted again, and nobody could tell.
+func (r *Reconciler) reserve(ctx context.Context, s *scope, submission *v1alpha1.Submission) (old bool, block *lifecycle.Block) {
+	if !s.finalized { // else it was written this moment
+		fresh, err := r.live(ctx, s.Job)
+		if err != nil {
+			return false, s.waitForBudget(nil, err)
+		}
+		if fresh == nil || fresh.ResourceVersion != s.Job.ResourceVersion {
+			return true, nil
+		}
+	}
+	return false, s.waitForBudget(r.Budgets.Reserve(ctx, s.Job.Spec.AccountRef.Name, s.submission(submission)))
 }
 
 // decideBlocked decides once more, with a block of submissions in the snapshot.

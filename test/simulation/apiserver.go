@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"time"
 
@@ -20,7 +19,7 @@ import (
 	"dafty.ai/dafty-operator/api/v1alpha1"
 )
 
-// namespace holds all objects of a history.
+// namespace holds all objects of a history, but for some of those with DaftyAccounts.
 const namespace = "ns"
 
 var (
@@ -29,44 +28,36 @@ var (
 	configMapResource = schema.GroupResource{Resource: "configmaps"}
 )
 
-// version is one state of an object. It is never changed.
-type version[T any] struct {
-	revision int64
-	name     string
-	object   *T // nil: it is gone
-	raw      []byte
-}
-
-type (
-	jobVersion   = version[v1alpha1.DaftyJob]
-	assetVersion = version[v1alpha1.DaftyAsset]
-)
-
 // apiServer is the API server, as far as the operator knows it: resourceVersions, merge patches
 // that fail where the object has changed, the status subresource, finalizers, and a watch.
 // All of it is guarded by env.mu.
 type apiServer struct {
-	env      *env
-	revision int64
-	jobs     map[string]jobVersion
-	assets   map[string]assetVersion
-	// history and assetHistory are all versions there ever were, for those who read an old one.
-	history      []jobVersion
-	assetHistory []assetVersion
-	secrets      map[string]*corev1.Secret
+	env        *env
+	revision   int64
+	jobs       map[string]jobVersion
+	assets     map[string]assetVersion
+	accounts   map[string]accountVersion
+	namespaces map[string]namespaceVersion
+	// These are all versions there ever were, for those who read an old one.
+	history          []jobVersion
+	assetHistory     []assetVersion
+	accountHistory   []accountVersion
+	namespaceHistory []namespaceVersion
+	secrets          map[string]*corev1.Secret
 	// configMaps hold images, or results.
 	configMaps map[string]*corev1.ConfigMap
 	// terminating is set once the namespace is deleted: nothing new is taken.
 	terminating bool
 	created     int
-	// names and assetNames are the names of all objects there ever were.
-	names, assetNames map[string]bool
+	// names, assetNames and accountNames are the names of all objects there ever were.
+	names, assetNames, accountNames map[string]bool
 }
 
 func newAPIServer(e *env) *apiServer {
 	return &apiServer{
 		env: e, jobs: map[string]jobVersion{}, assets: map[string]assetVersion{}, secrets: map[string]*corev1.Secret{},
 		configMaps: map[string]*corev1.ConfigMap{}, names: map[string]bool{}, assetNames: map[string]bool{},
+		accounts: map[string]accountVersion{}, namespaces: map[string]namespaceVersion{}, accountNames: map[string]bool{},
 	}
 }
 
@@ -74,7 +65,7 @@ func newAPIServer(e *env) *apiServer {
 func (a *apiServer) create(job *v1alpha1.DaftyJob) {
 	a.created++
 	a.names[job.Name] = true
-	job.Namespace = namespace
+	job.Namespace = a.env.namespaceOf(job.Name)
 	job.UID = uid(a.created)
 	job.Generation = 1
 	job.CreationTimestamp = metav1.NewTime(time.Now())
@@ -82,7 +73,9 @@ func (a *apiServer) create(job *v1alpha1.DaftyJob) {
 	if job.Spec.DeletionPolicy == "" {
 		job.Spec.DeletionPolicy = v1alpha1.DeletionCancel
 	}
-	job.Spec.CredentialsSecretRef = v1alpha1.SecretKeyReference{Name: v1alpha1.DefaultSecretName, Key: v1alpha1.DefaultSecretKey}
+	if job.Spec.AccountRef == nil {
+		job.Spec.CredentialsSecretRef = v1alpha1.SecretKeyReference{Name: v1alpha1.DefaultSecretName, Key: v1alpha1.DefaultSecretKey}
+	}
 	a.store(job)
 }
 
@@ -218,29 +211,6 @@ func (a *apiServer) storeRead(job *v1alpha1.DaftyJob) *v1alpha1.DaftyJob {
 		p.jobs.notify(v)
 	}
 	return job
-}
-
-// lastOf is the last version of an object that had this name, nil where there was none.
-func (a *apiServer) lastOf(name string) *v1alpha1.DaftyJob {
-	for _, v := range slices.Backward(a.history) {
-		if v.name == name && v.object != nil {
-			return v.object
-		}
-	}
-	return nil
-}
-
-// snapshot is what the cluster held of a kind so many versions ago.
-func snapshot[T any](history []version[T], ago int) map[string]version[T] {
-	objects := map[string]version[T]{}
-	for _, v := range history[:max(0, len(history)-ago)] {
-		if v.object == nil {
-			delete(objects, v.name)
-		} else {
-			objects[v.name] = v
-		}
-	}
-	return objects
 }
 
 const (

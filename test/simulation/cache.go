@@ -26,7 +26,7 @@ type objectCache[T any] struct {
 	// connection counts the watches; an event of a broken one never arrives.
 	connection int
 	broken     bool
-	// queue is the one of the kind's controller.
+	// queue is the one of the kind's controller, nil where it has none.
 	queue *queue
 	// wake brings those back that a change of an object concerns.
 	wake func(changed *T)
@@ -79,7 +79,7 @@ func (c *objectCache[T]) arrive(revision int64, connection int) {
 			c.objects[changed.name] = changed
 		}
 		c.tell(changed.name, cmp.Or(changed.object, before))
-		if c.p.env.random.oneIn(16, c.p.id+" event again"+c.kind+" "+changed.name) {
+		if c.queue != nil && c.p.env.random.oneIn(16, c.p.id+" event again"+c.kind+" "+changed.name) {
 			c.queue.add(changed.name, c.p.env.random.between(0, time.Second, c.p.id+" event again"+c.kind+" when"))
 		}
 	}
@@ -87,7 +87,9 @@ func (c *objectCache[T]) arrive(revision int64, connection int) {
 
 // tell queues an object that has changed, and those that it concerns.
 func (c *objectCache[T]) tell(name string, changed *T) {
-	c.queue.add(name, 0)
+	if c.queue != nil {
+		c.queue.add(name, 0)
+	}
 	if changed != nil { // else it came and went unseen
 		c.wake(changed)
 	}
@@ -180,6 +182,7 @@ func (p *process) jobChanged(job *v1alpha1.DaftyJob) {
 	p.queue.addAll(names)
 	assets, _ := p.index().AssetsOfJob(job)
 	p.assetQueue.addAll(assets)
+	p.countSoon(job)
 }
 
 // assetChanged brings those back that a change of a DaftyAsset concerns.

@@ -9,6 +9,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -38,7 +39,11 @@ func (c apiClient) Get(ctx context.Context, key client.ObjectKey, obj client.Obj
 			return apierrors.NewNotFound(jobResource, key.Name)
 		}
 		job.DeepCopyInto(obj)
-		if mutate := e.mutation.read; mutate != nil {
+		mutate := e.mutation.read
+		if c.kind == ofBudgets {
+			mutate = e.mutation.readToSettle
+		}
+		if mutate != nil {
 			mutate(obj)
 		}
 		return nil
@@ -56,6 +61,19 @@ func (c apiClient) Get(ctx context.Context, key client.ObjectKey, obj client.Obj
 		if mutate := e.mutation.readAsset; mutate != nil && c.kind != "" {
 			mutate(e, obj)
 		}
+		return nil
+	case *v1alpha1.DaftyAccount:
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		return c.p.cachedAccount(key.Name, obj)
+	case *metav1.PartialObjectMetadata:
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		labelled := c.p.namespaces.get(key.Name)
+		if labelled == nil {
+			return apierrors.NewNotFound(schema.GroupResource{Resource: "namespaces"}, key.Name)
+		}
+		labelled.DeepCopyInto(obj)
 		return nil
 	case *corev1.Secret:
 		if err := c.read("get secret " + key.Name); err != nil {
@@ -170,39 +188,6 @@ func (c apiClient) travel(what string) error {
 	p := c.p
 	if !p.sleep(p.env.random.between(time.Millisecond, 20*time.Millisecond, p.id+" "+what+c.kind)) || !p.gate(what) {
 		return context.Canceled
-	}
-	return nil
-}
-
-// liveReader reads past a process's cache.
-type liveReader struct {
-	client.Reader
-	p    *process
-	kind string
-}
-
-// List implements client.Reader.
-func (l liveReader) List(_ context.Context, list client.ObjectList, opts ...client.ListOption) error {
-	o := (&client.ListOptions{}).ApplyOptions(opts)
-	name, _ := o.FieldSelector.RequiresExactMatch("metadata.name")
-	if err := (apiClient{p: l.p, kind: l.kind}).read("list " + name); err != nil {
-		return err
-	}
-	e := l.p.env
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.mutation.noLiveReads {
-		return nil
-	}
-	switch list := list.(type) {
-	case *v1alpha1.DaftyJobList:
-		if job := e.api.get(name); job != nil {
-			list.Items = append(list.Items, *job.DeepCopy())
-		}
-	case *v1alpha1.DaftyAssetList:
-		if asset := e.api.asset(name); asset != nil {
-			list.Items = append(list.Items, *asset.DeepCopy())
-		}
 	}
 	return nil
 }

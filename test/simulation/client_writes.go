@@ -93,6 +93,9 @@ func (c apiClient) patch(obj client.Object, patch client.Patch, status bool) err
 	if asset, ok := obj.(*v1alpha1.DaftyAsset); ok {
 		return c.patchAsset(asset, patch, status)
 	}
+	if of, ok := obj.(*v1alpha1.DaftyAccount); ok {
+		return c.patchAccount(of, patch)
+	}
 	job, e := obj.(*v1alpha1.DaftyJob), c.p.env
 	data, err := patch.Data(obj)
 	if err != nil {
@@ -126,6 +129,8 @@ func (c apiClient) patchStored(name, what string, status bool, data []byte) (sto
 	before := (*v1alpha1.DaftyJob)(nil)
 	err = c.apply(what, func() (shown string, err error) {
 		before = c.p.env.api.get(name)
+		c.p.env.invariants.writer = c.p
+		defer func() { c.p.env.invariants.writer = nil }()
 		switch stored, err = c.p.env.api.patch(name, status, data); {
 		case err != nil:
 			return "", err

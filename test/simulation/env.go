@@ -47,6 +47,8 @@ type options struct {
 	creating time.Duration
 	// searches has some jobs search in a style.
 	searches bool
+	// accounts has the objects be in several namespaces, by their names, for histories with DaftyAccounts.
+	accounts bool
 	mutation mutation
 }
 

@@ -75,8 +75,11 @@ func report(t *testing.T, h history, r result) string {
 	small := shrink(h, invariantOf(r.problems[0]), 200, func(h history) result { return run(t, h.options, h.play) })
 	again := run(t, small.options, small.play)
 	with := ""
-	if h.events[0].kind != eventKinds[0].name {
+	if h.events[0].kind == assetEventKinds[0].name {
 		with = " ASSETS=1"
+	}
+	if h.options.accounts {
+		with = " ACCOUNTS=1"
 	}
 	return fmt.Sprintf("seed %d breaks an invariant: %q\nShrunk, it is: %q\n\n%s\n%s\nReplay it whole: make simulate SEED=%d%s",
 		h.options.seed, r.problems, again.problems, small, again.trace, h.options.seed, with)

@@ -141,9 +141,9 @@ func drawGap(r *rand.Rand) time.Duration {
 func (h history) play(e *env) {
 	for _, event := range h.events {
 		e.advance(event.gap)
-		for _, kind := range slices.Concat(eventKinds, assetEventKinds) {
+		for _, kind := range slices.Concat(eventKinds, assetEventKinds, accountEventKinds) {
 			if kind.name == event.kind {
-				e.do(func() { kind.play(e, picker{event.choice}) })
+				e.do(func() { kind.play(e, picker{bits: event.choice, accounts: h.options.accounts}) })
 				if e.searches && event.choice>>32%3 == 0 {
 					e.do(e.addToStyle)
 				}
@@ -175,7 +175,11 @@ func (h history) String() string {
 }
 
 // picker makes an event's choices, each from other bits.
-type picker struct{ bits uint64 }
+type picker struct {
+	bits uint64
+	// accounts has it pick among the names of histories with DaftyAccounts.
+	accounts bool
+}
 
 func (p *picker) n(n int) int {
 	got := int(p.bits % uint64(n)) //nolint:gosec // Small.
@@ -184,6 +188,12 @@ func (p *picker) n(n int) int {
 	return got
 }
 
-func (p *picker) job() string { return jobNames[p.n(len(jobNames))] }
+func (p *picker) job() string {
+	names := jobNames
+	if p.accounts {
+		names = placedNames
+	}
+	return names[p.n(len(names))]
+}
 
 func pick[T any](p *picker, from ...T) T { return from[p.n(len(from))] }

@@ -51,8 +51,11 @@ type invariants struct {
 	resultData map[types.UID]map[string]string
 	// userWrites is set while a user writes what is the operator's.
 	userWrites bool
-	// assets is what is known of DaftyAssets.
-	assets assetRecords
+	// writer is the process whose write is checked.
+	writer *process
+	// assets is what is known of DaftyAssets, and accounts of DaftyAccounts.
+	assets   assetRecords
+	accounts accountRecords
 
 	mu       sync.Mutex
 	problems []string
@@ -68,7 +71,7 @@ func newInvariants(e *env) *invariants {
 		inheritedJobs: map[types.UID]string{}, inheritedKeys: map[string]types.UID{}, restored: map[types.UID]*v1alpha1.DaftyJob{},
 		refusedSince: map[refusedWrite]refusedSince{}, reportedRefusals: map[refusedWrite]bool{},
 		cancels: map[string]cancelSent{}, cancelRecorded: map[types.UID]bool{}, sentKeys: map[string]bool{},
-		resultData: map[types.UID]map[string]string{}, assets: newAssetRecords(), bodies: map[string][]byte{}, searched: map[string]string{},
+		resultData: map[types.UID]map[string]string{}, assets: newAssetRecords(), accounts: newAccountRecords(), bodies: map[string][]byte{}, searched: map[string]string{},
 	}
 }
 
@@ -139,11 +142,13 @@ func (inv *invariants) checkVersion(before, after jobVersion) {
 			inv.violated("false: %s: %s", problem, describe(job))
 		}
 	}
+	inv.checkAccountTold(job)
 	was := before.object
 	if was == nil || was.UID != job.UID || inv.userWrites {
 		return
 	}
 	inv.checkDesiredState(was, job)
+	inv.checkBudgets(was, job)
 	if !was.Status.Phase.Final() {
 		if job.Status.Phase.Final() {
 			inv.checkReason(job)

@@ -43,6 +43,7 @@ func (inv *invariants) checkEnd() {
 	}
 	inv.checkResults()
 	inv.checkAssetsEnd()
+	inv.checkAccountsEnd()
 	inv.checkAlreadyCancelled()
 	for _, violation := range inv.env.sim.Violations() {
 		inv.violated("contract: %s", violation)

@@ -37,7 +37,7 @@ func (inv *invariants) unwantedJobs() []string {
 			if !inv.abandoned[job.UID] && !inv.forced[job.UID] && !inv.rightlyOrphaned(job) {
 				found = append(found, fmt.Sprintf("job %s of %s, which is gone", shortID(entry.JobID), job.Name))
 			}
-		case inv.waitsForUser(job):
+		case inv.waitsForUser(job), inv.leftByAccount(job):
 		case job.Status.Phase.Final():
 			found = append(found, fmt.Sprintf("job %s of %s, which is %s", shortID(entry.JobID), job.Name, describe(job)))
 		case cancelRequested(job), job.DeletionTimestamp != nil:
@@ -119,7 +119,7 @@ func (inv *invariants) unfinished() []string {
 		reason := readyOf(job).Reason
 		suspended := isSuspended(job) && reason == v1alpha1.ReasonSuspended
 		// Users who are asked to look at Dafty do. The key of another account isn't put back.
-		waits := reason != v1alpha1.ReasonSubmissionUnknown && inv.waitsForUser(job) || inv.waitsForOther(job, 0) || inv.waitsForAsset(job) || inv.lacksAsset(job)
+		waits := reason != v1alpha1.ReasonSubmissionUnknown && inv.waitsForUser(job) || inv.waitsForOther(job, 0) || inv.waitsForAsset(job) || inv.lacksAsset(job) || inv.waitsForAccount(job)
 		if !job.Status.Phase.Final() && (!suspended && !waits || inv.shouldHaveStarted(job)) {
 			found = append(found, fmt.Sprintf("%s: %s", job.Name, describe(job)))
 		}
@@ -183,11 +183,7 @@ func (inv *invariants) unrepeatable(job *v1alpha1.DaftyJob) bool {
 	if submission == nil || submission.StartedAt == nil {
 		return false
 	}
-	var key string
-	if secret := inv.env.api.secrets[v1alpha1.DefaultSecretName]; secret != nil {
-		key = string(secret.Data[v1alpha1.DefaultSecretKey])
-	}
-	return !inv.sentWith(job, key) || time.Since(submission.StartedAt.Time) > 22*time.Hour
+	return !inv.sentWith(job, inv.apiKeyOf(job)) || time.Since(submission.StartedAt.Time) > 22*time.Hour
 }
 
 // objects are all there are, in order.

@@ -24,6 +24,9 @@ func (e *env) acquireLease(p *process) {
 	for name := range e.api.assetNames {
 		p.assetQueue.add(name, 0)
 	}
+	for name := range e.api.accountNames {
+		p.accountQueue.add(name, 0)
+	}
 }
 
 // stopRenewing follows the end or a pause of a process: if it led, and doesn't renew its lease in

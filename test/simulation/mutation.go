@@ -46,6 +46,12 @@ type mutation struct {
 	readMaker func(job *v1alpha1.DaftyJob, asset *v1alpha1.DaftyAsset)
 	// create changes the DaftyJobs that the operator creates.
 	create func(*v1alpha1.DaftyJob)
+	// patchAccount changes or drops what the operator writes of a DaftyAccount.
+	patchAccount func(e *env, account *v1alpha1.DaftyAccount, patch map[string]any) (drop bool)
+	// readAccount changes what the operator reads of a DaftyAccount.
+	readAccount func(*v1alpha1.DaftyAccount)
+	// readToSettle changes what the budgets read of a DaftyJob.
+	readToSettle func(*v1alpha1.DaftyJob)
 	// keepResults leaves the ConfigMaps of DaftyAssets as they are first written.
 	keepResults bool
 	// play finds it, where that is rare in random histories.

@@ -214,7 +214,7 @@ var mutants = []mutant{
 
 // TestMutations checks that an invariant finds each mutant, and that docs/reliability.md has the history that did.
 func TestMutations(t *testing.T) {
-	mutants := slices.Concat(mutants, refusalMutants, assetMutants)
+	mutants := slices.Concat(mutants, refusalMutants, assetMutants, accountMutants)
 	const page, head = "../../docs/reliability.md", "| broken on purpose | found as | by |"
 	raw, err := os.ReadFile(page)
 	if err != nil {
@@ -257,6 +257,9 @@ func (m mutant) row(invariant string, seed uint64) string {
 	if m.assets() {
 		where = "assets, " + where
 	}
+	if m.accounts() {
+		where = "accounts, " + where
+	}
 	if m.mutation.play != nil {
 		where = m.where + ", " + where
 	}
@@ -266,6 +269,11 @@ func (m mutant) row(invariant string, seed uint64) string {
 // assets reports whether a mutant is looked for in histories with DaftyAssets.
 func (m mutant) assets() bool {
 	return slices.ContainsFunc(assetMutants, func(other mutant) bool { return other.name == m.name })
+}
+
+// accounts reports whether a mutant is looked for in histories with DaftyAccounts.
+func (m mutant) accounts() bool {
+	return slices.ContainsFunc(accountMutants, func(other mutant) bool { return other.name == m.name })
 }
 
 // documentedSeed is the seed that the table has for the mutant, none where it has no row.
@@ -287,6 +295,9 @@ func (m mutant) find(t *testing.T, seed uint64) (invariant, problem string) {
 	h := draw(seed)
 	if m.assets() {
 		h = drawWithAssets(seed)
+	}
+	if m.accounts() {
+		h = drawWithAccounts(seed)
 	}
 	h.options.mutation = m.mutation
 	play := h.play

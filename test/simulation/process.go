@@ -7,14 +7,14 @@ import (
 	"slices"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/runtime"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
 	"dafty.ai/dafty-operator/internal/account"
 	"dafty.ai/dafty-operator/internal/asset"
+	"dafty.ai/dafty-operator/internal/budget"
 	"dafty.ai/dafty-operator/internal/controller"
 	"dafty.ai/dafty-operator/internal/dafty"
 )
@@ -43,10 +43,23 @@ type process struct {
 	assets       *objectCache[v1alpha1.DaftyAsset]
 	assetResults *resultCache
 	assetQueue   *queue
+
+	accounts     *objectCache[v1alpha1.DaftyAccount]
+	namespaces   *objectCache[metav1.PartialObjectMetadata]
+	accountQueue *queue
+	// generations are those of the specs that it last saw.
+	generations map[string]string
+	// held is since when it can know that nothing is to be submitted with an account from a namespace.
+	held map[accountUse]time.Time
+	// unbudgeted is when it last had an account without budgets in its cache.
+	unbudgeted map[string]time.Time
 }
 
 // ofAssets is in the names of what is drawn for what concerns DaftyAssets.
 const ofAssets = " of assets"
+
+// ofAccounts and ofBudgets are in the names of what is drawn for what concerns DaftyAccounts.
+const ofAccounts, ofBudgets = " of accounts", " of budgets"
 
 // start runs a new process in a slot. Like any that starts, it knows nothing.
 func (e *env) start(slot string) {
@@ -57,7 +70,8 @@ func (e *env) start(slot string) {
 		p.skew += e.mutation.skew
 	}
 	p.ctx, p.stop = context.WithCancel(log.IntoContext(context.Background(), newLogger(p)))
-	p.queue, p.assetQueue = newQueue(p, ""), newQueue(p, ofAssets)
+	p.queue, p.assetQueue, p.accountQueue = newQueue(p, ""), newQueue(p, ofAssets), newQueue(p, ofAccounts)
+	p.generations, p.held, p.unbudgeted = map[string]string{}, map[accountUse]time.Time{}, map[string]time.Time{}
 	p.results, p.assetResults = newResultCache(p, controller.Kind, p.queue), newResultCache(p, asset.Kind, p.assetQueue)
 	client := func(apiKey string) account.Dafty {
 		var calls account.Dafty = dafty.New(daftyURL, apiKey, "dafty-operator/simulation", network{p})
@@ -66,17 +80,25 @@ func (e *env) start(slot string) {
 		}
 		return calls
 	}
-	registry := account.NewRegistry(p.ctx, account.Config{Client: client, Wake: p.wake, Sender: p.id, Now: processClock{p}.Now})
+	registry := account.NewRegistry(p.ctx, account.Config{Client: client, Wake: p.wake, Sender: p.id, Now: processClock{p}.Now, WakeAccount: p.wakeAccount})
+	budgets := budget.NewBook(apiClient{p: p, kind: ofBudgets}, liveReader{p: p, kind: ofBudgets}, bookClock{processClock: processClock{p}})
 	p.queue.reconcile = (&controller.Reconciler{
 		Client: apiClient{p: p}, Live: liveReader{p: p}, Recorder: recorder{p}, Accounts: registry, Clock: processClock{p},
 		DeletionTimeout: cmp.Or(e.mutation.deletionTimeout, deletionTimeout), Results: p.results, WithAssets: true,
+		WithAccounts: true, Budgets: budgets,
 	}).Reconcile
 	p.assetQueue.reconcile = (&controller.AssetReconciler{
 		Client: apiClient{p: p, kind: ofAssets}, Live: liveReader{p: p, kind: ofAssets}, Recorder: recorder{p}, Clock: processClock{p}, Results: p.assetResults,
 	}).Reconcile
+	p.accountQueue.reconcile = (&controller.AccountReconciler{
+		Client: apiClient{p: p, kind: ofAccounts}, Recorder: recorder{p}, Accounts: registry, Budgets: budgets, Clock: processClock{p},
+	}).Reconcile
 	e.trace.add(p.id, "starts")
 	p.jobs = newCache(p, "", e.api.history, p.queue, p.jobChanged)
 	p.assets = newCache(p, ofAssets, e.api.assetHistory, p.assetQueue, p.assetChanged)
+	p.namespaces = newCache(p, " of namespaces", e.api.namespaceHistory, nil, p.namespaceChanged)
+	p.accounts = newCache(p, ofAccounts, e.api.accountHistory, p.accountQueue, p.accountChanged)
+	p.noteHeld()
 	e.processes = append(e.processes, p)
 	slices.SortFunc(e.processes, func(a, b *process) int { return int(a.slot[0]) - int(b.slot[0]) })
 	e.acquireFreeLease(p)
@@ -217,31 +239,3 @@ func (c processClock) Now() time.Time {
 }
 
 func (c processClock) Since(t time.Time) time.Duration { return c.Now().Sub(t) }
-
-// recorder takes a process's events.
-type recorder struct{ p *process }
-
-// Eventf implements events.EventRecorder.
-func (r recorder) Eventf(regarding, _ runtime.Object, kind, reason, _, note string, args ...any) {
-	e := r.p.env
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if r.p.dead {
-		return
-	}
-	message := fmt.Sprintf(note, args...)
-	if of, is := regarding.(*v1alpha1.DaftyAsset); is {
-		e.trace.add(r.p.id, "tells of DaftyAsset %s: %s", of.Name, reason)
-		e.invariants.noAPIKey("an event", message)
-		return
-	}
-	job := regarding.(*v1alpha1.DaftyJob)
-	if kind == corev1.EventTypeWarning {
-		e.trace.add(r.p.id, "warns of %s: %s", job.Name, reason)
-	}
-	if slices.Contains(e.mutation.muted, reason) {
-		return
-	}
-	e.invariants.noteRefusalEvent(r.p, job, reason, message)
-	e.invariants.checkEvent(job, reason, message)
-}

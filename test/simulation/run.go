@@ -52,8 +52,10 @@ func (e *env) heal() {
 		e.api.putSecret(keyOne)
 		e.api.putImage(logo)
 	}
+	e.healAccounts()
 	for _, p := range e.processes {
 		p.resume()
+		p.relistAccounts()
 		p.relistJobs()
 		p.relistAssets()
 	}
@@ -96,6 +98,8 @@ func (e *env) conclude() {
 			break
 		}
 	}
+	// Whom an API key belongs to is asked again 5 min after many failures.
+	e.advanceUntil(10*time.Minute, func() bool { return len(e.invariants.untoldAccounts()) == 0 })
 	e.do(e.invariants.checkEnd)
 	e.expectRest()
 

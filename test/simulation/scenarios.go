@@ -80,7 +80,7 @@ func scenarios() []scenario { //nolint:funlen // It is a list.
 		{"the namespace goes", true, func(e *env) {
 			e.create(image)
 			e.advance(queued)
-			e.do(func() { deleteNamespace(e, picker{0}) })
+			e.do(func() { deleteNamespace(e, picker{}) })
 		}},
 		{"the Secret goes, then the object", true, func(e *env) {
 			e.create(image)

@@ -70,7 +70,7 @@ func putSecret(e *env, p picker) {
 
 func deleteSecret(e *env, _ picker) {
 	e.trace.add("user", "deletes the Secret")
-	clear(e.api.secrets)
+	delete(e.api.secrets, v1alpha1.DefaultSecretName)
 }
 
 func loseStatus(e *env, p picker) {

@@ -22,7 +22,7 @@ func createJob(e *env, p picker) {
 	}
 	job := &v1alpha1.DaftyJob{}
 	job.Name = name
-	searches := picker{p.bits ^ 0x5ea4c4}
+	searches := picker{bits: p.bits ^ 0x5ea4c4}
 	what := drawOperation(e, &p, job)
 	what += drawSearch(e, searches, job)
 	drawLimits(e, &p, job)

@@ -86,17 +86,20 @@ func (q *queue) work(name string) {
 	}
 	switch {
 	case err != nil:
-		q.add(name, q.retries.When(request(name)))
+		q.add(name, q.retries.When(q.request(name)))
 	default:
-		q.retries.Forget(request(name))
+		q.retries.Forget(q.request(name))
 		if result.RequeueAfter > 0 {
 			q.add(name, result.RequeueAfter)
 		}
 	}
 }
 
-func request(name string) ctrl.Request {
-	return ctrl.Request{NamespacedName: types.NamespacedName{Namespace: namespace, Name: name}}
+func (q *queue) request(name string) ctrl.Request {
+	if q.kind == ofAccounts {
+		return ctrl.Request{NamespacedName: types.NamespacedName{Name: name}}
+	}
+	return ctrl.Request{NamespacedName: types.NamespacedName{Namespace: q.p.env.namespaceOf(name), Name: name}}
 }
 
 // reconciledKey is the key of the name that a context is of.
@@ -109,5 +112,5 @@ func (q *queue) try(name string) (result ctrl.Result, err error) {
 			q.p.env.invariants.violated("panic in a reconcile: %v\n%s", r, debug.Stack())
 		}
 	}()
-	return q.reconcile(context.WithValue(q.p.ctx, reconciledKey{}, name), request(name))
+	return q.reconcile(context.WithValue(q.p.ctx, reconciledKey{}, name), q.request(name))
 }
