@@ -21,9 +21,11 @@ func TestKubectlExplainsEveryField(t *testing.T) {
 	env := kubetest.Start(t)
 	for kind, paths := range map[string][]string{
 		"DaftyJob": {"", "spec", "spec.imageGenerate", "spec.videoFrames", "spec.imageEdit.references", "spec.imageEdit.image.jobRef", "spec.imageEdit.image.assetRef",
-			"spec.imageGenerate.style", "spec.imageToVideo.image.configMapKeyRef", "spec.credentialsSecretRef", "status", "status.inputs", "status.result.images"},
+			"spec.imageGenerate.style", "spec.imageToVideo.image.configMapKeyRef", "spec.credentialsSecretRef", "spec.accountRef", "status", "status.inputs", "status.result.images"},
 		"DaftyAsset": {"", "spec", "spec.template", "spec.template.metadata", "spec.template.spec", "spec.template.spec.imageGenerate.style.assetRef",
 			"spec.resultConfigMapMetadata", "status", "status.current", "status.pending", "status.history", "status.history.inputs"},
+		"DaftyAccount": {"", "spec", "spec.apiKeySecretRef", "spec.budgets", "status", "status.limits", "status.usage", "status.reservations", "status.reservations.charges",
+			"status.unfollowed"},
 	} {
 		t.Run(kind, func(t *testing.T) { explains(t, env, kind, paths) })
 	}

@@ -32,9 +32,10 @@ import (
 // AccountName is the name of the controller of DaftyAccounts, in logs and metrics.
 const AccountName = "daftyaccount"
 
-// +kubebuilder:rbac:groups=dafty.ai,resources=daftyaccounts,verbs=list;watch
-// +kubebuilder:rbac:groups=dafty.ai,resources=daftyaccounts/status,verbs=patch
-// +kubebuilder:rbac:groups="",resources=namespaces,verbs=list;watch
+// What is cluster-scoped is in a role of its own, which an operator that watches some namespaces only doesn't have.
+// +kubebuilder:rbac:roleName=manager-cluster-role,groups=dafty.ai,resources=daftyaccounts,verbs=list;watch
+// +kubebuilder:rbac:roleName=manager-cluster-role,groups=dafty.ai,resources=daftyaccounts/status,verbs=patch
+// +kubebuilder:rbac:roleName=manager-cluster-role,groups="",resources=namespaces,verbs=list;watch
 
 const (
 	// accountWriteEvery is the least time between two writes of a DaftyAccount's status, reservations apart.
