@@ -156,8 +156,8 @@ chart: ## Copy the CRDs, the rules, the alerts and such from config into the Hel
 .PHONY: docs
 docs: ## Generate docs/reference.md from the API's types and the CRDs, and the tables of other pages from what they tell of.
 	go run ./hack/reference
-	UPDATE_DOCS=1 go test -count 1 . ./charts ./internal/asset ./internal/lifecycle ./internal/metrics ./test/simulation \
-		-run '^(TestFlags|TestChartReadmeHasEveryValue|TestLifecyclePage|TestPage|TestMutations|TestStages|TestObjectsOfActions)$$'
+	UPDATE_DOCS=1 go test -count 1 . ./charts ./internal/asset ./internal/controller ./internal/lifecycle ./internal/metrics ./test/simulation \
+		-run '^(TestFlags|TestChartReadmeHasEveryValue|TestLifecyclePage|TestPage|TestMutations|TestStages|TestAccountStages|TestObjectsOfActions)$$'
 
 .PHONY: check-generated
 check-generated: ## Fail if a generated file isn't what generating it makes.

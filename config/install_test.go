@@ -447,10 +447,11 @@ func TestArgoCDSetting(t *testing.T) {
 	}
 	want := map[string]string{"url": "https://argocd.example.com"}
 	for key, file := range map[string]string{
-		"resource.customizations.health.dafty.ai_DaftyAsset":  "resource_customizations/dafty.ai/DaftyAsset/health.lua",
-		"resource.customizations.actions.dafty.ai_DaftyAsset": "daftyasset_actions.yaml",
-		"resource.customizations.health.dafty.ai_DaftyJob":    "resource_customizations/dafty.ai/DaftyJob/health.lua",
-		"resource.customizations.actions.dafty.ai_DaftyJob":   "daftyjob_actions.yaml",
+		"resource.customizations.health.dafty.ai_DaftyAccount": "resource_customizations/dafty.ai/DaftyAccount/health.lua",
+		"resource.customizations.health.dafty.ai_DaftyAsset":   "resource_customizations/dafty.ai/DaftyAsset/health.lua",
+		"resource.customizations.actions.dafty.ai_DaftyAsset":  "daftyasset_actions.yaml",
+		"resource.customizations.health.dafty.ai_DaftyJob":     "resource_customizations/dafty.ai/DaftyJob/health.lua",
+		"resource.customizations.actions.dafty.ai_DaftyJob":    "daftyjob_actions.yaml",
 	} {
 		content, err := os.ReadFile(filepath.Join("argocd", file))
 		if err != nil {
