@@ -94,6 +94,7 @@ func TestInstallationOnAnOlderKubernetes(t *testing.T) {
 	}
 	install(t, env, installtest.Overlay(t, map[string]string{".": "resources: [CONFIG/default]\ncomponents: [CONFIG/network-policy, CONFIG/admission-policy]\n"}))
 	installtest.Apply(t, env, samples(t, "."))
+	installtest.Apply(t, env, samples(t, "accounts"))
 	installtest.Apply(t, env, samples(t, "campaign"))
 	installtest.Apply(t, env, samples(t, "campaign-assets"))
 	_, stderr, err := env.Apply(t, "apiVersion: dafty.ai/v1alpha1\nkind: DaftyJob\nmetadata: {name: itself}\n"+

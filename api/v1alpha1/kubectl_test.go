@@ -266,7 +266,8 @@ func TestTwoManagersOfOneJob(t *testing.T) {
 
 func TestTheSamplesApply(t *testing.T) {
 	used := map[string]bool{}
-	for _, folder := range []string{samples, samples + "/assets"} {
+	kubetest.Start(t).MustKubectl(t, "create", "namespace", "dafty-operator-system") // of the Secret of an account
+	for _, folder := range []string{samples, samples + "/assets", samples + "/accounts"} {
 		t.Run(filepath.Base(folder), func(t *testing.T) { samplesApply(t, folder, used) })
 	}
 	for _, operation := range operations {
