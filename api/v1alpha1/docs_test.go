@@ -17,7 +17,9 @@ import (
 )
 
 // fieldsPages are the pages that tell of every field, by kind.
-var fieldsPages = map[string]string{"DaftyAsset": "../../docs/assets.md", "DaftyJob": "../../docs/daftyjob.md"}
+var fieldsPages = map[string]string{
+	"DaftyAccount": "../../docs/accounts.md", "DaftyAsset": "../../docs/assets.md", "DaftyJob": "../../docs/daftyjob.md",
+}
 
 var yamlBlock = regexp.MustCompile("(?ms)^```yaml\n(.*?)^```$")
 
