@@ -23,13 +23,13 @@ func TestAccountsPage(t *testing.T) {
 	})
 	printed, compared := "", 0
 	for _, b := range anyBlock.FindAllStringSubmatch(read(t, accountsPage), -1) {
-		switch kind, text := b[1], b[2]; {
-		case kind == "text":
+		switch text := b[2]; b[1] {
+		case "text":
 			compared++
 			if got, want := shown(moment.ReplaceAllString(printed, "THEN")), shown(moment.ReplaceAllString(text, "THEN")); got != want {
 				t.Errorf("the page shows\n%s\nand it prints\n%s", text, printed)
 			}
-		case kind == "yaml":
+		case "yaml":
 			e.save(t, text)
 			e.MustKubectl(t, "apply", "--dry-run=server", "--validate=strict", "-f", e.dir+"/"+nameIn(text)+".yaml")
 		default:

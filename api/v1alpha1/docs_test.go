@@ -38,6 +38,7 @@ func TestTheExamplesInTheDocsApply(t *testing.T) {
 
 func testExample(t *testing.T, example string) {
 	env := kubetest.Start(t)
+	defer env.MustKubectl(t, "delete", "daftyaccounts", "--all") // which are in no namespace
 	applied := env.MustApply(t, example, "--server-side", "--validate=strict")
 	if got, want := strings.Count(applied, " serverside-applied\n"), strings.Count(example, "apiVersion: "); got != want {
 		t.Errorf("%d of %d objects are applied:\n%s\n%s", got, want, applied, example)

@@ -18,32 +18,31 @@ type ListReader struct {
 // Get implements client.Reader.
 func (r ListReader) Get(ctx context.Context, key client.ObjectKey, into client.Object, _ ...client.GetOption) error {
 	which := []client.ListOption{client.InNamespace(key.Namespace), client.MatchingFields{"metadata.name": key.Name}}
-	found := false
-	resource := ""
 	switch into := into.(type) {
 	case *v1alpha1.DaftyAccount:
 		list := &v1alpha1.DaftyAccountList{}
 		if err := r.List(ctx, list, which...); err != nil {
 			return err
 		}
-		resource = "daftyaccounts"
-		if found = len(list.Items) == 1; found {
-			*into = list.Items[0]
+		if len(list.Items) == 0 {
+			return notFound("daftyaccounts", key.Name)
 		}
+		*into = list.Items[0]
 	case *v1alpha1.DaftyJob:
 		list := &v1alpha1.DaftyJobList{}
 		if err := r.List(ctx, list, which...); err != nil {
 			return err
 		}
-		resource = "daftyjobs"
-		if found = len(list.Items) == 1; found {
-			*into = list.Items[0]
+		if len(list.Items) == 0 {
+			return notFound("daftyjobs", key.Name)
 		}
+		*into = list.Items[0]
 	default:
 		return fmt.Errorf("no list of %T is read", into)
 	}
-	if !found {
-		return apierrors.NewNotFound(v1alpha1.GroupVersion.WithResource(resource).GroupResource(), key.Name)
-	}
 	return nil
+}
+
+func notFound(resource, name string) error {
+	return apierrors.NewNotFound(v1alpha1.GroupVersion.WithResource(resource).GroupResource(), name)
 }

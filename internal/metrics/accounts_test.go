@@ -9,10 +9,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/cache"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
 	"dafty.ai/dafty-operator/internal/test/metricstest"
-	"sigs.k8s.io/controller-runtime/pkg/metrics"
 )
 
 // someAccount returns a DaftyAccount that is Ready, with a budget for each namespace and one for all.

@@ -191,15 +191,16 @@ var (
 		"Jobs at Dafty that have not ended, of DaftyJobs that name the DaftyAccount, as its status says.",
 		"account")
 	budgetLimitDesc = gauge("dafty_account_budget_limit",
-		"Submissions that a budget of the DaftyAccount has room for in a period. budget: whose, how long and in which time zone, such as Account/Month/Europe/Berlin. "+
-			"other has the budget that is nearest to its end.",
+		"Submissions that a budget of the DaftyAccount has room for in a period. budget: whose, how long and in which time zone, such as "+
+			"Account/Month/Europe/Berlin. other has the budget that is nearest to its end.",
 		"account", "budget")
 	budgetUsedDesc = gauge("dafty_account_budget_used",
 		"Submissions of the present period that count in a budget of the DaftyAccount; of a budget for each namespace, those of the namespace that has used most.",
 		"account", "budget")
 	requests = counter("dafty_api_requests_total",
 		"Calls to Dafty. operation: create, job (one look), wait (a look that Dafty holds until the job's end, up to 55 s), list (one page), cancel, "+
-			"account (whom an API key belongs to), and reserve, put and complete, the steps of an upload, of which put goes to the storage that Dafty names. code: the HTTP status (202 for "+
+			"account (whom an API key belongs to), and reserve, put and complete, the steps of an upload, of which put goes to the storage that Dafty names. code: the HTTP "+
+			"status (202 for "+
 			"each create that succeeded and 200 for any other call); none, where no answer came; given_up, where the operator ended the call itself, as "+
 			"it does with a held one when the job is cancelled; other, a status that isn't HTTP's.",
 		[]string{"operation", "code"}, combinations(operations, []string{"401", "429", "500", "502", "503", "504", noAnswer, givenUp})...)
