@@ -199,8 +199,8 @@ var (
 		"account", "budget")
 	requests = counter("dafty_api_requests_total",
 		"Calls to Dafty. operation: create, job (one look), wait (a look that Dafty holds until the job's end, up to 55 s), list (one page), cancel, "+
-			"account (whom an API key belongs to), and reserve, put and complete, the steps of an upload, of which put goes to the storage that Dafty names. code: the HTTP "+
-			"status (202 for "+
+			"account (whom an API key belongs to), and reserve, put and complete, the steps of an upload, of which put goes to the storage that Dafty names. "+
+			"code: the HTTP status (202 for "+
 			"each create that succeeded and 200 for any other call); none, where no answer came; given_up, where the operator ended the call itself, as "+
 			"it does with a held one when the job is cancelled; other, a status that isn't HTTP's.",
 		[]string{"operation", "code"}, combinations(operations, []string{"401", "429", "500", "502", "503", "504", noAnswer, givenUp})...)
