@@ -156,8 +156,8 @@ chart: ## Copy the CRDs, the rules, the alerts and such from config into the Hel
 .PHONY: docs
 docs: ## Generate docs/reference.md from the API's types and the CRDs, and the tables of other pages from what they tell of.
 	go run ./hack/reference
-	UPDATE_DOCS=1 go test -count 1 . ./charts ./internal/asset ./internal/lifecycle ./internal/metrics ./test/simulation \
-		-run '^(TestFlags|TestChartReadmeHasEveryValue|TestLifecyclePage|TestPage|TestMutations|TestStages|TestObjectsOfActions)$$'
+	UPDATE_DOCS=1 go test -count 1 . ./charts ./internal/asset ./internal/controller ./internal/lifecycle ./internal/metrics ./test/simulation \
+		-run '^(TestFlags|TestChartReadmeHasEveryValue|TestLifecyclePage|TestPage|TestMutations|TestStages|TestAccountStages|TestObjectsOfActions)$$'
 
 .PHONY: check-generated
 check-generated: ## Fail if a generated file isn't what generating it makes.
@@ -215,7 +215,8 @@ install: ## Install the CRDs.
 	$(KUSTOMIZE) build config/crd | $(KUBECTL) apply --server-side -f -
 
 .PHONY: uninstall
-uninstall: ## Delete the CRDs, and with them every DaftyAsset and DaftyJob: while the operator runs, their jobs are cancelled.
+uninstall: ## Delete the CRDs, and with them every object of these: while the operator runs, what runs at Dafty is cancelled.
+	$(KUBECTL) delete crd --ignore-not-found --timeout=10m daftyassets.dafty.ai daftyjobs.dafty.ai
 	$(KUSTOMIZE) build config/crd | $(KUBECTL) delete --ignore-not-found --timeout=10m -f -
 
 .PHONY: deploy
@@ -224,6 +225,7 @@ deploy: build-installer ## Install the CRDs and the operator. IMG is its image.
 
 .PHONY: undeploy
 undeploy: build-installer ## Delete the operator and the CRDs, what they hold first, so that running jobs are cancelled.
+	$(KUBECTL) delete crd --ignore-not-found --timeout=10m daftyassets.dafty.ai daftyjobs.dafty.ai
 	$(KUSTOMIZE) build config/crd | $(KUBECTL) delete --ignore-not-found --timeout=10m -f -
 	$(KUBECTL) delete --ignore-not-found --timeout=10m -f dist/install.yaml
 

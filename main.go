@@ -162,7 +162,7 @@ func (o *options) setUpController(ctx context.Context, mgr ctrl.Manager, limits 
 		WithAccounts:    with.Accounts,
 	}
 	if with.Accounts {
-		reconciler.Budgets = budget.NewBook(mgr.GetClient(), mgr.GetAPIReader(), clock.RealClock{})
+		reconciler.Budgets = budget.NewBook(mgr.GetClient(), controller.ListReader{Reader: mgr.GetAPIReader()}, clock.RealClock{})
 	}
 	if err := reconciler.SetupWithManager(ctx, mgr, wakeups, o.concurrentReconcile); err != nil {
 		return nil, err

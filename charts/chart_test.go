@@ -88,7 +88,7 @@ func TestSpreadConstraintsGetTheirSelector(t *testing.T) {
 	}
 }
 
-// helm itself installs, upgrades and uninstalls it; the CRDs are upgraded with it, and outlive it with all DaftyAssets and DaftyJobs.
+// helm itself installs, upgrades and uninstalls it; the CRDs are upgraded with it, and outlive it with all objects of them.
 func TestRelease(t *testing.T) {
 	env := kubetest.Start(t)
 	helm := func(args ...string) (string, error) {
@@ -109,16 +109,17 @@ func TestRelease(t *testing.T) {
 		"\n\nWARNING: dafty-operator is an image without a registry",
 		"kubectl create secret generic dafty-credentials",
 		"set metrics.serviceMonitor.enabled",
-		"To delete these too, begin with them, so that the operator\nstill cancels what runs at Dafty:\n  kubectl delete daftyassets,daftyjobs --all --all-namespaces\n  helm uninstall " + release + " --namespace " + env.Namespace + "\n  kubectl delete crd daftyassets.dafty.ai daftyjobs.dafty.ai",
+		"To delete these too, begin with them, so that the operator\nstill cancels what runs at Dafty:\n  kubectl delete daftyassets,daftyjobs --all --all-namespaces\n  helm uninstall " + release + " --namespace " + env.Namespace + "\n  kubectl delete crd daftyaccounts.dafty.ai daftyassets.dafty.ai daftyjobs.dafty.ai",
 	} {
 		if !strings.Contains(notes, next) {
 			t.Errorf("the notes don't say %q:\n%s", next, notes)
 		}
 	}
-	crds := []string{"crd/daftyassets.dafty.ai", "crd/daftyjobs.dafty.ai"}
+	crds := []string{"crd/daftyaccounts.dafty.ai", "crd/daftyassets.dafty.ai", "crd/daftyjobs.dafty.ai"}
 	env.MustKubectl(t, append([]string{"wait", "--for=condition=Established", "--timeout=30s"}, crds...)...)
 	env.MustApply(t, "apiVersion: dafty.ai/v1alpha1\nkind: DaftyJob\nmetadata: {name: kept}\nspec: {imageGenerate: {prompt: A logo}}\n"+
-		"---\napiVersion: dafty.ai/v1alpha1\nkind: DaftyAsset\nmetadata: {name: kept}\nspec: {template: {spec: {imageGenerate: {prompt: A logo}}}}\n")
+		"---\napiVersion: dafty.ai/v1alpha1\nkind: DaftyAsset\nmetadata: {name: kept}\nspec: {template: {spec: {imageGenerate: {prompt: A logo}}}}\n"+
+		"---\napiVersion: dafty.ai/v1alpha1\nkind: DaftyAccount\nmetadata: {name: kept}\nspec: {apiKeySecretRef: {namespace: default, name: agency}}\n")
 
 	newer := newerChart(t)
 	if notes := must("upgrade", release, newer, "--set", "replicas=1,image.repository=registry.example.com/dafty-operator"); strings.Contains(notes, "WARNING") {
@@ -137,14 +138,14 @@ func TestRelease(t *testing.T) {
 	}
 
 	must("uninstall", release)
-	env.MustKubectl(t, "get", "daftyjob/kept", "daftyasset/kept")
+	env.MustKubectl(t, "get", "daftyjob/kept", "daftyasset/kept", "daftyaccount/kept")
 	if stdout, _, err := env.Kubectl(t, "get", "deployment", release); err == nil {
 		t.Errorf("the Deployment stays: %s", stdout)
 	}
 
 	// Back again, with the CRDs that stayed, and without any that it could keep.
 	must("install", release, chart, "--set", "crds.keep=false")
-	env.MustKubectl(t, "get", "daftyjob/kept", "daftyasset/kept")
+	env.MustKubectl(t, "get", "daftyjob/kept", "daftyasset/kept", "daftyaccount/kept")
 	env.MustKubectl(t, "delete", "daftyassets,daftyjobs", "--all")
 	must("uninstall", release)
 	env.MustKubectl(t, append([]string{"wait", "--for=delete", "--timeout=60s"}, crds...)...)

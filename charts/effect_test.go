@@ -68,7 +68,7 @@ func TestAlertsAskForTheJobOfTheMonitors(t *testing.T) {
 						t.Errorf("%s asks for %s", alert.Alert, alert.Expr)
 					}
 				}
-				if strings.Contains(alert.Expr, "controller=") && !strings.Contains(alert.Expr, `controller=~"dafty-operator|daftyasset"`) {
+				if strings.Contains(alert.Expr, "controller=") && !strings.Contains(alert.Expr, `controller=~"dafty-operator|daftyasset|daftyaccount"`) {
 					t.Errorf("%s: the controllers' names are in the program: %s", alert.Alert, alert.Expr)
 				}
 			}

@@ -117,6 +117,7 @@ func exerciseOperator(t *testing.T, env *kubetest.Env, sim *daftysim.Server, ns 
 	sim.ClearFaults()
 
 	exerciseAssets(t, env, sim, ns, wait)
+	exerciseAccounts(t, env, ns, wait)
 
 	// As before an uninstall.
 	apply("running", running)

@@ -85,7 +85,7 @@ func TestInstallPage(t *testing.T) {
 			}
 			gone := title == "Uninstall" && !strings.Contains(script, "delete daftyassets,daftyjobs")
 			if !gone {
-				_, _, _ = env.Kubectl(t, "delete", "namespace/"+namespace, "namespace/team-a", "namespace/team-b", "crd/daftyassets.dafty.ai", "crd/daftyjobs.dafty.ai", "--ignore-not-found", "--timeout=90s")
+				_, _, _ = env.Kubectl(t, "delete", "namespace/"+namespace, "namespace/team-a", "namespace/team-b", "crd/daftyaccounts.dafty.ai", "crd/daftyassets.dafty.ai", "crd/daftyjobs.dafty.ai", "--ignore-not-found", "--timeout=90s")
 			}
 			for _, kind := range []string{"clusterrole", "clusterrolebinding"} {
 				left := env.MustKubectl(t, "get", kind, "-l", "app.kubernetes.io/name=dafty-operator", "-o", "name")
@@ -94,7 +94,7 @@ func TestInstallPage(t *testing.T) {
 				}
 				env.MustKubectl(t, "delete", kind, "-l", "app.kubernetes.io/name=dafty-operator")
 			}
-			_, _, _ = env.Kubectl(t, "delete", "namespace/"+namespace, "crd/daftyassets.dafty.ai", "crd/daftyjobs.dafty.ai", "--ignore-not-found", "--timeout=90s")
+			_, _, _ = env.Kubectl(t, "delete", "namespace/"+namespace, "crd/daftyaccounts.dafty.ai", "crd/daftyassets.dafty.ai", "crd/daftyjobs.dafty.ai", "--ignore-not-found", "--timeout=90s")
 			if _, _, err := env.Kubectl(t, "get", "namespace", namespace); err == nil {
 				t.Errorf("the namespace is left behind")
 			}

@@ -91,6 +91,7 @@ func TestInstallation(t *testing.T) {
 	t.Run("its Pods are let in where only restricted ones are", func(t *testing.T) { podsAreRestricted(t, env, manifests) })
 	t.Run("it may do what it needs and no more", func(t *testing.T) { operatorRights(t, env) })
 	t.Run("people's roles have DaftyJobs in them", func(t *testing.T) { peoplesRights(t, env) })
+	t.Run("DaftyAccounts are in no role of a namespace", func(t *testing.T) { accountRights(t, env) })
 	t.Run("it runs with these flags, and uses all of these rights", func(t *testing.T) { operatorHasTheRightsItUses(t, env, env.Namespace) })
 	t.Run("it goes again", func(t *testing.T) { uninstall(t, env, manifests) })
 }
@@ -114,6 +115,7 @@ func TestInstallationForSomeNamespaces(t *testing.T) {
 			"list daftyjobs.dafty.ai -n team-a": true, "get secrets -n team-b": true,
 			"list daftyjobs.dafty.ai --all-namespaces": false, "list daftyjobs.dafty.ai -n default": false,
 			"get secrets -n default": false, "get secrets -n " + namespace: false,
+			"list daftyaccounts.dafty.ai --all-namespaces": false, "list namespaces --all-namespaces": false,
 		} {
 			if can(t, env, as, args) != may {
 				t.Errorf("it may %s: %v, want %v", args, !may, may)
@@ -273,7 +275,7 @@ func selectorsFit(t *testing.T, manifests string) {
 func install(t *testing.T, env *kubetest.Env, manifests string) {
 	t.Helper()
 	installtest.Apply(t, env, manifests)
-	env.MustKubectl(t, "wait", "--for=condition=Established", "crd/daftyassets.dafty.ai", "crd/daftyjobs.dafty.ai", "--timeout=30s")
+	env.MustKubectl(t, "wait", "--for=condition=Established", "crd/daftyaccounts.dafty.ai", "crd/daftyassets.dafty.ai", "crd/daftyjobs.dafty.ai", "--timeout=30s")
 }
 
 func uninstall(t *testing.T, env *kubetest.Env, manifests string) {
@@ -321,6 +323,9 @@ func operatorRights(t *testing.T, env *kubetest.Env) {
 		{true, "list daftyassets.dafty.ai --all-namespaces"},
 		{true, "patch daftyassets.dafty.ai --all-namespaces"},
 		{true, "patch daftyassets.dafty.ai --subresource=status --all-namespaces"},
+		{true, "list daftyaccounts.dafty.ai --all-namespaces"},
+		{true, "patch daftyaccounts.dafty.ai --subresource=status --all-namespaces"},
+		{true, "list namespaces --all-namespaces"},
 		{true, "get secrets --all-namespaces"},
 		{true, "get configmaps --all-namespaces"},
 		{true, "list configmaps --all-namespaces"},
@@ -334,6 +339,8 @@ func operatorRights(t *testing.T, env *kubetest.Env) {
 		{false, "watch secrets --all-namespaces"},
 		{false, "create secrets --all-namespaces"},
 		{false, "update secrets --all-namespaces"},
+		{false, "create daftyaccounts.dafty.ai --all-namespaces"},
+		{false, "patch daftyaccounts.dafty.ai --all-namespaces"},
 		{false, "create daftyassets.dafty.ai --all-namespaces"},
 		{false, "delete daftyassets.dafty.ai --all-namespaces"},
 		{false, "deletecollection daftyjobs.dafty.ai --all-namespaces"},
@@ -363,6 +370,37 @@ func peoplesRights(t *testing.T, env *kubetest.Env) {
 					t.Errorf("who has the role %s may %s: %v, want %v", role, args, !may, may)
 				}
 			}
+		}
+	}
+}
+
+// accountRights checks that who has a role of a namespace sees nothing of DaftyAccounts, and what the roles for these give.
+func accountRights(t *testing.T, env *kubetest.Env) {
+	for _, role := range []string{"view", "edit", "admin"} {
+		user := role + "-everywhere"
+		env.MustKubectl(t, "create", "clusterrolebinding", user, "--clusterrole", role, "--user", user)
+		defer env.MustKubectl(t, "delete", "clusterrolebinding", user)
+		// The roles are aggregated by now: each had its turn in peoplesRights.
+		for _, verb := range []string{"get", "list", "create", "patch", "delete"} {
+			if can(t, env, user, verb+" daftyaccounts.dafty.ai --all-namespaces") {
+				t.Errorf("who has the role %s everywhere may %s DaftyAccounts", role, verb)
+			}
+		}
+	}
+	for role, rights := range map[string]map[string]bool{
+		"viewer": {"list": true, "create": false, "patch": false, "delete": false},
+		"editor": {"list": true, "create": true, "patch": true, "delete": true},
+	} {
+		user := "account-" + role
+		env.MustKubectl(t, "create", "clusterrolebinding", user, "--clusterrole", "dafty-operator-daftyaccount-"+role+"-role", "--user", user)
+		defer env.MustKubectl(t, "delete", "clusterrolebinding", user)
+		for verb, may := range rights {
+			if can(t, env, user, verb+" daftyaccounts.dafty.ai --all-namespaces") != may {
+				t.Errorf("a DaftyAccount's %s may %s it: %v, want %v", role, verb, !may, may)
+			}
+		}
+		if can(t, env, user, "patch daftyaccounts.dafty.ai --subresource=status --all-namespaces") {
+			t.Errorf("a DaftyAccount's %s may write its status", role)
 		}
 	}
 }
@@ -409,10 +447,11 @@ func TestArgoCDSetting(t *testing.T) {
 	}
 	want := map[string]string{"url": "https://argocd.example.com"}
 	for key, file := range map[string]string{
-		"resource.customizations.health.dafty.ai_DaftyAsset":  "resource_customizations/dafty.ai/DaftyAsset/health.lua",
-		"resource.customizations.actions.dafty.ai_DaftyAsset": "daftyasset_actions.yaml",
-		"resource.customizations.health.dafty.ai_DaftyJob":    "resource_customizations/dafty.ai/DaftyJob/health.lua",
-		"resource.customizations.actions.dafty.ai_DaftyJob":   "daftyjob_actions.yaml",
+		"resource.customizations.health.dafty.ai_DaftyAccount": "resource_customizations/dafty.ai/DaftyAccount/health.lua",
+		"resource.customizations.health.dafty.ai_DaftyAsset":   "resource_customizations/dafty.ai/DaftyAsset/health.lua",
+		"resource.customizations.actions.dafty.ai_DaftyAsset":  "daftyasset_actions.yaml",
+		"resource.customizations.health.dafty.ai_DaftyJob":     "resource_customizations/dafty.ai/DaftyJob/health.lua",
+		"resource.customizations.actions.dafty.ai_DaftyJob":    "daftyjob_actions.yaml",
 	} {
 		content, err := os.ReadFile(filepath.Join("argocd", file))
 		if err != nil {

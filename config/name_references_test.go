@@ -27,6 +27,7 @@ var named = map[reflect.Type]string{
 	reflect.TypeFor[v1alpha1.StyleAssetReference]():   "DaftyAsset",
 	reflect.TypeFor[v1alpha1.ConfigMapKeyReference](): "ConfigMap",
 	reflect.TypeFor[v1alpha1.SecretKeyReference]():    "Secret",
+	reflect.TypeFor[v1alpha1.AccountReference]():      "DaftyAccount",
 }
 
 // specs are those of the kinds that name other objects.
@@ -54,6 +55,9 @@ func referencesOf(t *testing.T, kind string, of reflect.Type, at string) []refer
 	}
 	if target, is := named[of]; is {
 		return []reference{{kind, at + "/name", target}}
+	}
+	if of == reflect.TypeFor[v1alpha1.NamespacedSecretKeyReference]() {
+		return []reference{{kind, at, "Secret"}} // kustomize sets its name and its namespace
 	}
 	if strings.HasSuffix(of.Name(), "Reference") {
 		if _, has := of.FieldByName("Name"); has {
@@ -151,7 +155,8 @@ func TestReferencesFollowNames(t *testing.T) {
 	}
 	files := map[string]string{
 		"kustomization.yaml": "namePrefix: spring-\nnameSuffix: -x\nresources: [base]\n",
-		"base/target.yaml": "apiVersion: dafty.ai/v1alpha1\nkind: DaftyJob\nmetadata: {name: target}\nspec: {styleExtract: {url: https://example.com}}\n" +
+		"base/target.yaml": "apiVersion: dafty.ai/v1alpha1\nkind: DaftyAccount\nmetadata: {name: target}\nspec: {apiKeySecretRef: {namespace: shop, name: none}}\n---\n" +
+			"apiVersion: dafty.ai/v1alpha1\nkind: DaftyJob\nmetadata: {name: target}\nspec: {styleExtract: {url: https://example.com}}\n" +
 			"---\napiVersion: dafty.ai/v1alpha1\nkind: DaftyAsset\nmetadata: {name: target}\nspec: {template: {spec: {styleExtract: {url: https://example.com}}}}\n",
 	}
 	resources := []string{"target.yaml"}
@@ -172,7 +177,7 @@ func TestReferencesFollowNames(t *testing.T) {
 			names[object.GetKind()] = object.GetName()
 		}
 	}
-	if names["DaftyJob"] != "spring-target-x" || names["DaftyAsset"] != "spring-target-x" || len(names["ConfigMap"]) != len("spring-target-x-0123456789") || len(names["Secret"]) != len(names["ConfigMap"]) {
+	if names["DaftyJob"] != "spring-target-x" || names["DaftyAsset"] != "spring-target-x" || names["DaftyAccount"] != "spring-target-x" || len(names["ConfigMap"]) != len("spring-target-x-0123456789") || len(names["Secret"]) != len(names["ConfigMap"]) {
 		t.Fatalf("the objects that are referred to have the names %v", names)
 	}
 	for _, r := range references {
@@ -203,10 +208,38 @@ func TestReferencesFollowNames(t *testing.T) {
 	}
 	for _, kind := range listed.NameReference {
 		for _, field := range kind.FieldSpecs {
-			if specs[field.Kind] != nil && field.Path != "spec/resultConfigMap" && !slices.Contains(references, reference{field.Kind, field.Path, kind.Kind}) {
+			of := reference{field.Kind, field.Path, kind.Kind}
+			if field.Kind == "DaftyAccount" {
+				if of != (referencesOf(t, "DaftyAccount", reflect.TypeFor[v1alpha1.DaftyAccountSpec](), "spec"))[0] {
+					t.Errorf("%s is listed of a DaftyAccount, and is no field", field.Path)
+				}
+				continue
+			}
+			if specs[field.Kind] != nil && field.Path != "spec/resultConfigMap" && !slices.Contains(references, of) {
 				t.Errorf("%s is listed for the kind %s, and is no field", field.Path, kind.Kind)
 			}
 		}
+	}
+}
+
+// A DaftyAccount follows its Secret, by name and by namespace, where both are built in one namespace: kustomize takes an account for an object of one,
+// and sets its namespace, which the API server drops.
+func TestAccountsFollowTheirSecret(t *testing.T) {
+	t.Parallel()
+	found := false
+	for _, object := range builtBoth(t, map[string]string{
+		"kustomization.yaml": "namespace: keys\nresources: [account.yaml]\ncomponents: [CONFIG/name-references]\nsecretGenerator: [{name: agency, literals: [apiKey=b]}]\n",
+		"account.yaml":       "apiVersion: dafty.ai/v1alpha1\nkind: DaftyAccount\nmetadata: {name: agency}\nspec: {apiKeySecretRef: {namespace: keys, name: agency}}\n",
+	}) {
+		if object.GetKind() == "DaftyAccount" {
+			found = true
+			if name, in := at(object, "spec/apiKeySecretRef/name"), at(object, "spec/apiKeySecretRef/namespace"); len(name) != len("agency-0123456789") || in != "keys" {
+				t.Errorf("its Secret is %s of %s", name, in)
+			}
+		}
+	}
+	if !found {
+		t.Error("no account is built")
 	}
 }
 

@@ -41,6 +41,7 @@ var pagesRun = map[string]func(e *env, t *testing.T){
 
 // pagesRunElsewhere has the pages that another test runs, or that none can run, with the reason.
 var pagesRunElsewhere = map[string]string{
+	"accounts.md":  "TestAccountsPage, which compares what is shown too",
 	"assets.md":    "TestAssetsPage, which compares what is shown too",
 	"argocd.md":    "make e2e-argocd, with a real Argo CD",
 	"install.md":   "TestInstallPage in config, with kustomize and Helm",
@@ -64,6 +65,8 @@ const (
 	imageID = "0d5c6b1e-3f2a-4b7c-9a10-1c2d3e4f5a6b"
 	// assetName is the DaftyAsset that the pages' commands name by $ASSET.
 	assetName = "asset"
+	// accountName is the DaftyAccount that they name by $ACCOUNT.
+	accountName = "account"
 	// patience is for what takes the operator moments, on a slow machine.
 	patience = 2 * time.Minute
 )
@@ -258,6 +261,10 @@ func (e *env) run(t *testing.T, script string) {
 			"spec: {template: {spec: {imageGenerate: {prompt: A logo that changes}}}}\n")
 		e.MustKubectl(t, "wait", "--for=condition=Ready", "daftyasset/"+assetName, "--timeout="+patience.String())
 	}
+	if strings.Contains(script, "$ACCOUNT") {
+		e.MustApply(t, "apiVersion: dafty.ai/v1alpha1\nkind: DaftyAccount\nmetadata: {name: "+accountName+"}\n"+
+			"spec: {apiKeySecretRef: {namespace: "+e.Namespace+", name: dafty-credentials}, namespaces: {}}\n")
+	}
 	out, err := e.output(t, script, job)
 	if err != nil {
 		t.Errorf("%v:\n%s\n%s", err, script, out)
@@ -276,7 +283,7 @@ func (e *env) output(t *testing.T, script, job string) (string, error) {
 	cmd.Dir = e.dir
 	cmd.Env = e.KubectlCommand(ctx).Env
 	cmd.Env = append(cmd.Env, "KUBECONFIG="+e.Kubeconfig, "PATH="+e.path+":"+os.Getenv("PATH"), "LEDGER="+e.ledger,
-		"NAMESPACE="+e.Namespace, "JOB="+job, "ASSET="+assetName, "DAFTY_API_KEY="+apiKey)
+		"NAMESPACE="+e.Namespace, "JOB="+job, "ASSET="+assetName, "ACCOUNT="+accountName, "DAFTY_API_KEY="+apiKey)
 	out, err := cmd.CombinedOutput()
 	return string(out), err
 }

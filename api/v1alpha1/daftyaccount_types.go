@@ -33,9 +33,9 @@ type DaftyAccountSpec struct {
 	Suspend bool `json:"suspend,omitempty"`
 
 	// budgets bound how much is submitted: at most 16 of them, and all hold. What
-	// is beyond one waits until its period ends. Dafty publishes no prices, so they
-	// are in submissions: an attempt counts where Dafty took it, or may have taken
-	// it; what it refused, and a job that is adopted, doesn't.
+	// is beyond one waits until its period ends. Dafty publishes no prices, so
+	// they are in submissions: an attempt counts where Dafty took it, or may have
+	// taken it; what it refused, and a job that is adopted, doesn't.
 	//
 	// +listType=map
 	// +listMapKey=per
@@ -147,8 +147,8 @@ type DaftyAccountStatus struct {
 	// Ready is True when Dafty accepts the API key, Unknown until it was asked,
 	// and False when somebody must act; its reason and message say who.
 	// CreditsAvailable says what the answers to creates have shown: False after
-	// Dafty refused one for want of credits or a plan, True after it took one, and
-	// absent before. Reconciling is True while Ready is Unknown and absent
+	// Dafty refused one for want of credits or a plan, True after it took one,
+	// and absent before. Reconciling is True while Ready is Unknown and absent
 	// otherwise. Stalled is True when nothing goes on until somebody acts.
 	//
 	// +listType=map
@@ -336,12 +336,12 @@ type UnfollowedJob struct {
 	CreatedAt *metav1.Time `json:"createdAt,omitempty"`
 }
 
-// DaftyAccount is one account at Dafty, by an API key, that many namespaces may
-// use, and how much they may spend.
+// DaftyAccount is one account at Dafty, by an API key, that many namespaces
+// may use, and how much they may spend.
 //
-// Creating one costs nothing. Deleting it cancels nothing: its jobs are followed
-// on with the API key that the operator has in memory, until it restarts, and
-// nothing new is submitted.
+// Creating one costs nothing. Deleting it cancels nothing: its jobs are
+// followed on with the API key that the operator has in memory, until it
+// restarts, and nothing new is submitted.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status

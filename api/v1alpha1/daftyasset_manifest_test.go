@@ -198,11 +198,14 @@ func withDefaults(kind string, spec fields) fields {
 			}
 		}
 	}
+	if kind == "DaftyAccount" {
+		return accountDefaults(stored)
+	}
 	job := stored
 	if kind == "DaftyAsset" {
 		add(stored, fields{"changePolicy": "Automatic", "followInputs": false, "suspend": false, "historyLimit": int64(3)})
 		job = stored["template"].(fields)["spec"].(fields)
 	}
-	add(job, fields{"deletionPolicy": "Cancel", "credentialsSecretRef": fields{"name": "dafty-credentials", "key": "apiKey"}})
+	add(job, fields{"deletionPolicy": "Cancel"})
 	return stored
 }

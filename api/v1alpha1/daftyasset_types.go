@@ -127,8 +127,8 @@ type DaftyJobTemplate struct {
 	// idempotencyKey is another request, and paid for. A change of
 	// credentialsSecretRef, deletionPolicy, backoffLimit, activeDeadlineSeconds
 	// or startingDeadlineSeconds isn't: it applies to the DaftyJob that is being
-	// made too. A change of accountRef isn't either, and applies to those that are
-	// made from then on. desiredState, adoptJobID, ttlSecondsAfterFinished,
+	// made too. A change of accountRef isn't either, and applies to those that
+	// are made from then on. desiredState, adoptJobID, ttlSecondsAfterFinished,
 	// resultConfigMap and resultConfigMapMetadata can't be given.
 	//
 	// With idempotencyKey, of at most 160 characters, the key of each DaftyJob is

@@ -17,7 +17,9 @@ import (
 )
 
 // fieldsPages are the pages that tell of every field, by kind.
-var fieldsPages = map[string]string{"DaftyAsset": "../../docs/assets.md", "DaftyJob": "../../docs/daftyjob.md"}
+var fieldsPages = map[string]string{
+	"DaftyAccount": "../../docs/accounts.md", "DaftyAsset": "../../docs/assets.md", "DaftyJob": "../../docs/daftyjob.md",
+}
 
 var yamlBlock = regexp.MustCompile("(?ms)^```yaml\n(.*?)^```$")
 
@@ -36,6 +38,7 @@ func TestTheExamplesInTheDocsApply(t *testing.T) {
 
 func testExample(t *testing.T, example string) {
 	env := kubetest.Start(t)
+	defer env.MustKubectl(t, "delete", "daftyaccounts", "--all") // which are in no namespace
 	applied := env.MustApply(t, example, "--server-side", "--validate=strict")
 	if got, want := strings.Count(applied, " serverside-applied\n"), strings.Count(example, "apiVersion: "); got != want {
 		t.Errorf("%d of %d objects are applied:\n%s\n%s", got, want, applied, example)

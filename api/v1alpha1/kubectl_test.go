@@ -21,9 +21,11 @@ func TestKubectlExplainsEveryField(t *testing.T) {
 	env := kubetest.Start(t)
 	for kind, paths := range map[string][]string{
 		"DaftyJob": {"", "spec", "spec.imageGenerate", "spec.videoFrames", "spec.imageEdit.references", "spec.imageEdit.image.jobRef", "spec.imageEdit.image.assetRef",
-			"spec.imageGenerate.style", "spec.imageToVideo.image.configMapKeyRef", "spec.credentialsSecretRef", "status", "status.inputs", "status.result.images"},
+			"spec.imageGenerate.style", "spec.imageToVideo.image.configMapKeyRef", "spec.credentialsSecretRef", "spec.accountRef", "status", "status.inputs", "status.result.images"},
 		"DaftyAsset": {"", "spec", "spec.template", "spec.template.metadata", "spec.template.spec", "spec.template.spec.imageGenerate.style.assetRef",
 			"spec.resultConfigMapMetadata", "status", "status.current", "status.pending", "status.history", "status.history.inputs"},
+		"DaftyAccount": {"", "spec", "spec.apiKeySecretRef", "spec.budgets", "status", "status.limits", "status.usage", "status.reservations", "status.reservations.charges",
+			"status.unfollowed"},
 	} {
 		t.Run(kind, func(t *testing.T) { explains(t, env, kind, paths) })
 	}
@@ -264,7 +266,8 @@ func TestTwoManagersOfOneJob(t *testing.T) {
 
 func TestTheSamplesApply(t *testing.T) {
 	used := map[string]bool{}
-	for _, folder := range []string{samples, samples + "/assets"} {
+	kubetest.Start(t).MustKubectl(t, "create", "namespace", "dafty-operator-system") // of the Secret of an account
+	for _, folder := range []string{samples, samples + "/assets", samples + "/accounts"} {
 		t.Run(filepath.Base(folder), func(t *testing.T) { samplesApply(t, folder, used) })
 	}
 	for _, operation := range operations {

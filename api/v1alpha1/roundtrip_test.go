@@ -31,6 +31,9 @@ func TestTypesRoundTrip(t *testing.T) {
 			func(j *apiextensionsv1.JSON, c randfill.Continue) {
 				j.Raw = fmt.Appendf(nil, `{"prompt":"%d"}`, c.Uint64())
 			},
+			func(j *runtime.RawExtension, c randfill.Continue) {
+				j.Raw = fmt.Appendf(nil, `{"credits":"%d"}`, c.Uint64())
+			},
 		}
 	})
 
@@ -39,7 +42,7 @@ func TestTypesRoundTrip(t *testing.T) {
 	fill := fuzzer.FuzzerFor(funcs, rand.NewSource(seed), codecs)
 	ours, others := sets.New[schema.GroupVersionKind](), sets.New[schema.GroupVersionKind]()
 	for kind := range scheme.AllKnownTypes() {
-		if kind.Group == v1alpha1.GroupVersion.Group && (strings.HasPrefix(kind.Kind, "DaftyJob") || strings.HasPrefix(kind.Kind, "DaftyAsset")) {
+		if kind.Group == v1alpha1.GroupVersion.Group && strings.HasPrefix(kind.Kind, "Dafty") {
 			ours.Insert(kind)
 			t.Run(kind.Kind, func(t *testing.T) {
 				roundtrip.RoundTripSpecificKindWithoutProtobuf(t, kind, scheme, codecs, fill, nil)

@@ -25,7 +25,7 @@ type goodManifest struct {
 }
 
 func goodManifests() map[string][]goodManifest {
-	return map[string][]goodManifest{"DaftyJob": goodDaftyJobs(), "DaftyAsset": goodDaftyAssets()}
+	return map[string][]goodManifest{"DaftyJob": goodDaftyJobs(), "DaftyAsset": goodDaftyAssets(), "DaftyAccount": goodDaftyAccounts()}
 }
 
 func goodDaftyJobs() []goodManifest {
@@ -63,6 +63,8 @@ func goodDaftyJobs() []goodManifest {
 			given: generate.with("spec.credentialsSecretRef", fields{"key": "DAFTY_api-key.txt"}),
 			want:  fields{"imageGenerate": least("imageGenerate"), "credentialsSecretRef": fields{"name": "dafty-credentials", "key": "DAFTY_api-key.txt"}},
 		},
+		{name: "an account in place of a Secret", given: generate.with("spec.accountRef", fields{"name": "agency.2026"})},
+		{name: "the longest name of an account", given: generate.with("spec.accountRef", fields{"name": strings.Repeat("x", 253)})},
 		{name: "suspended, to be orphaned", given: generate.with("spec.desiredState", "Suspended").with("spec.deletionPolicy", "Orphan")},
 		{name: "cancelled from the first", given: generate.with("spec.desiredState", "Cancelled")},
 	}
@@ -173,10 +175,7 @@ func TestGoClientsLeaveTheRequestAsItIs(t *testing.T) {
 		for _, good := range all {
 			t.Run(kind+"/"+good.name, func(t *testing.T) {
 				before := create(t, env, good.given)
-				var object client.Object = &v1alpha1.DaftyJob{}
-				if kind == "DaftyAsset" {
-					object = &v1alpha1.DaftyAsset{}
-				}
+				object := map[string]client.Object{"DaftyJob": &v1alpha1.DaftyJob{}, "DaftyAsset": &v1alpha1.DaftyAsset{}, "DaftyAccount": &v1alpha1.DaftyAccount{}}[kind]
 				if err := env.Client.Get(t.Context(), client.ObjectKeyFromObject(before), object); err != nil {
 					t.Fatal(err)
 				}
@@ -210,6 +209,8 @@ func TestWhatCanBeChanged(t *testing.T) {
 		{"say nothing of what is cancelled", job.with("spec.desiredState", "Cancelled"), job},
 		{"keep what runs", job, job.with("spec.deletionPolicy", "Orphan")},
 		{"keep what is cancelled", job.with("spec.desiredState", "Cancelled"), job.with("spec.desiredState", "Cancelled").with("spec.deletionPolicy", "Orphan")},
+		{"cancel what has an account", job.with("spec.accountRef", fields{"name": "agency"}), job.with("spec.accountRef", fields{"name": "agency"}).with("spec.desiredState", "Cancelled")},
+		{"the usual Secret after another", job.with("spec.credentialsSecretRef", fields{"name": "other"}), job},
 		{"another Secret", job, job.with("spec.credentialsSecretRef", fields{"name": "other"})},
 		{"try again after all", job, job.with("spec.backoffLimit", int64(3))},
 		{"try less often", job.with("spec.backoffLimit", int64(3)), job.with("spec.backoffLimit", int64(0))},
@@ -344,12 +345,20 @@ func olderObject(t *testing.T, env *kubetest.Env, kind string) *unstructured.Uns
 
 func create(t testing.TB, env *kubetest.Env, given manifest) *unstructured.Unstructured {
 	t.Helper()
-	stored := given.DeepCopy()
-	stored.SetNamespace(env.Namespace)
+	stored := inNamespace(given, env)
 	if err := env.Client.Create(t.Context(), stored); err != nil {
 		t.Fatal(err)
 	}
 	return get(t, env, stored)
+}
+
+// inNamespace returns a copy in the test's namespace, but of a DaftyAccount, which is in none.
+func inNamespace(given manifest, env *kubetest.Env) *unstructured.Unstructured {
+	object := given.DeepCopy()
+	if object.GetKind() != "DaftyAccount" {
+		object.SetNamespace(env.Namespace)
+	}
+	return object
 }
 
 func get(t testing.TB, env *kubetest.Env, stored *unstructured.Unstructured) *unstructured.Unstructured {

@@ -164,6 +164,9 @@ func fitsTogether(t *testing.T, manifests, namespace string) {
 // looked at a DaftyJob.
 func scrapeNewOperator(t *testing.T, env *kubetest.Env) (fresh, busy series) {
 	g := NewWithT(t)
+	// Without a Secret, so that nobody is asked about it.
+	env.MustApply(t, "apiVersion: dafty.ai/v1alpha1\nkind: DaftyAccount\nmetadata: {name: agency}\n"+
+		"spec: {apiKeySecretRef: {namespace: default, name: agency}, budgets: [{per: Account, period: Day, submissions: 1}]}\n")
 	address := operatortest.FreeAddress(t)
 	operator := operatortest.Run(t, operatortest.Config{
 		Program: operatortest.Program(t),
@@ -206,6 +209,7 @@ func scrapeNewOperator(t *testing.T, env *kubetest.Env) (fresh, busy series) {
 		// Known once the first reconcile has returned.
 		ContainSubstring(`controller_runtime_reconcile_time_seconds_bucket{controller="dafty-operator"`),
 		ContainSubstring(`controller_runtime_reconcile_time_seconds_bucket{controller="daftyasset"`),
+		ContainSubstring(`controller_runtime_reconcile_time_seconds_bucket{controller="daftyaccount"`),
 	))
 	return fresh, readSeries(t, body)
 }

@@ -121,14 +121,14 @@ func runbooksRun(t *testing.T, env *kubetest.Env) {
 						continue // a restart, say, is refused twice in a second
 					}
 					ran[line] = true
-					job, asset := putJob(t, env, line), putAsset(t, env, line)
+					job, asset, account := putJob(t, env, line), putAsset(t, env, line), putAccount(t, env, line)
 					logs := strings.HasPrefix(line, "kubectl logs ")
 					if logs {
 						line, _, _ = strings.Cut(line, " | grep")
 					}
 					cmd := exec.CommandContext(t.Context(), "bash", "-euo", "pipefail", "-c", line)
 					cmd.Env = append(os.Environ(), "KUBECONFIG="+env.Kubeconfig, "PATH="+dir+":"+os.Getenv("PATH"),
-						"NAMESPACE="+env.Namespace, "JOB="+job, "ASSET="+asset, "JOB_ID=5f0c4c3e-8b1d-4e43-9d9c-0d7a3a1c2b4f", "DAFTY_API_KEY=not-a-key")
+						"NAMESPACE="+env.Namespace, "JOB="+job, "ASSET="+asset, "ACCOUNT="+account, "JOB_ID=5f0c4c3e-8b1d-4e43-9d9c-0d7a3a1c2b4f", "DAFTY_API_KEY=not-a-key")
 					out, err := cmd.CombinedOutput()
 					empty := len(strings.TrimSpace(string(out))) == 0 || strings.Contains(string(out), "No resources found")
 					if err != nil || empty && !logs && !mayBeEmpty.MatchString(line) {
@@ -178,6 +178,33 @@ func putAsset(t *testing.T, env *kubetest.Env, command string) (name string) {
 		t.Fatal(err)
 	}
 	return asset.Name
+}
+
+// putAccount makes a DaftyAccount that reads as a command expects it, and a DaftyJob that uses it, where one speaks of DaftyAccounts.
+func putAccount(t *testing.T, env *kubetest.Env, command string) (name string) {
+	t.Helper()
+	if !strings.Contains(command, "daftyaccount") && !strings.Contains(command, "$ACCOUNT") {
+		return ""
+	}
+	account := &v1alpha1.DaftyAccount{ObjectMeta: metav1.ObjectMeta{GenerateName: "runbook-"}}
+	account.Spec.APIKeySecretRef = v1alpha1.NamespacedSecretKeyReference{Namespace: env.Namespace, Name: "agency"}
+	if err := env.Client.Create(t.Context(), account); err != nil {
+		t.Fatal(err)
+	}
+	before := account.DeepCopy()
+	account.Status.Conditions = []metav1.Condition{{
+		Type: v1alpha1.ConditionReady, Status: metav1.ConditionFalse, Reason: v1alpha1.ReasonCredentialsRejected, Message: "as a runbook has it", LastTransitionTime: metav1.Now(),
+	}}
+	account.Status.Usage = []v1alpha1.BudgetUsage{{Budget: "Namespace/Day/Etc/UTC", Namespace: env.Namespace, Period: "2026-12-03", Submissions: new(int64(90))}}
+	if err := env.Client.Status().Patch(t.Context(), account, client.MergeFrom(before)); err != nil {
+		t.Fatal(err)
+	}
+	job := &v1alpha1.DaftyJob{ObjectMeta: metav1.ObjectMeta{GenerateName: "runbook-", Namespace: env.Namespace}}
+	job.Spec.ImageGenerate, job.Spec.AccountRef = &v1alpha1.ImageGenerate{Prompt: "A mountain"}, &v1alpha1.AccountReference{Name: account.Name}
+	if err := env.Client.Create(t.Context(), job); err != nil {
+		t.Fatal(err)
+	}
+	return account.Name
 }
 
 // putJob makes a DaftyJob that reads as a command expects it, and the event that one looks for. No operator is there to

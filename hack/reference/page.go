@@ -32,7 +32,7 @@ func generate(checkout string) (string, error) {
 		w.meet(kind, s.schemas[kind])
 		shared := ""
 		if i > 0 {
-			shared = "; those that both have are with the other"
+			shared = "; those of a kind before it are there"
 		}
 		fmt.Fprintf(&text, "- Types of a %s: %s%s\n", kind, w.links(w.order[before:]), shared)
 	}
@@ -134,6 +134,8 @@ func (w *writer) typeOf(each field, schema *apiextensionsv1.JSONSchemaProps) str
 		return list + "[" + each.of + "](#" + anchor(each.of) + ")"
 	case each.name == "metadata":
 		return "[ObjectMeta](https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/object-meta/)"
+	case each.name == "namespaces":
+		return "[LabelSelector](https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/label-selector/)"
 	case each.name == "conditions":
 		return list + "Condition"
 	case schema.Format == "date-time":

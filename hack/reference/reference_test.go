@@ -56,23 +56,25 @@ func TestThePageTellsAll(t *testing.T) {
 			if path != "" && property.Description != "" && !strings.Contains(text, cell(property.Description)) && !strings.Contains(path, "conditions") {
 				t.Errorf("the page doesn't describe %s.%s", path, name)
 			}
-			look(path+"."+name, &property)
+			if name != "namespaces" { // whose type is Kubernetes' own
+				look(path+"."+name, &property)
+			}
 		}
 		if schema.Items != nil && !strings.HasSuffix(path, ".conditions") { // which is Kubernetes' own type
 			look(path+"[]", schema.Items.Schema)
 		}
 	}
-	for _, kind := range kinds {
+	for kind, least := range map[string]struct{ fields, messages int }{"DaftyJob": {80, 30}, "DaftyAsset": {80, 30}, "DaftyAccount": {45, 4}} {
 		fields, messages = 0, 0
 		look("", s.schemas[kind])
-		if fields < 80 || messages < 30 {
+		if fields < least.fields || messages < least.messages {
 			t.Errorf("a %s has only %d fields and %d rules", kind, fields, messages)
 		}
 		if heading := "\n## " + kind + "\n"; strings.Count(text, heading) != 1 || !strings.Contains(text, "| `kind` | string | | `"+kind+"` |") {
 			t.Errorf("the page has no section of a %s", kind)
 		}
 	}
-	// What both kinds have is told of once.
+	// What several kinds have is told of once.
 	for line := range strings.Lines(text) {
 		if strings.HasPrefix(line, "## ") && strings.Count(text, "\n"+line) != 1 {
 			t.Errorf("the page tells more than once of %s", line)

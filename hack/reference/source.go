@@ -17,7 +17,7 @@ import (
 )
 
 // kinds are the types of manifests.
-var kinds = []string{"DaftyJob", "DaftyAsset"}
+var kinds = []string{"DaftyJob", "DaftyAsset", "DaftyAccount"}
 
 // source is what the reference is made of: the Go types, for names and constants, and the schema of each kind, for what the
 // API server checks.

@@ -30,7 +30,7 @@ func shown(t *testing.T, r *Registry) metricstest.Scrape {
 	t.Helper()
 	synctest.Wait()
 	registry := prometheus.NewPedanticRegistry()
-	registry.MustRegister(metrics.NewRunning(nil, r, false))
+	registry.MustRegister(metrics.NewRunning(nil, r, metrics.Kinds{}))
 	return metricstest.Read(t, registry)
 }
 

@@ -32,12 +32,14 @@ import (
 // AccountName is the name of the controller of DaftyAccounts, in logs and metrics.
 const AccountName = "daftyaccount"
 
-// +kubebuilder:rbac:groups=dafty.ai,resources=daftyaccounts,verbs=list;watch
-// +kubebuilder:rbac:groups=dafty.ai,resources=daftyaccounts/status,verbs=patch
-// +kubebuilder:rbac:groups="",resources=namespaces,verbs=list;watch
+// What is cluster-scoped is in a role of its own, which an operator that watches some namespaces only doesn't have.
+// +kubebuilder:rbac:roleName=manager-cluster-role,groups=dafty.ai,resources=daftyaccounts,verbs=list;watch
+// +kubebuilder:rbac:roleName=manager-cluster-role,groups=dafty.ai,resources=daftyaccounts/status,verbs=patch
+// +kubebuilder:rbac:roleName=manager-cluster-role,groups="",resources=namespaces,verbs=list;watch
 
 const (
-	// accountWriteEvery is the least time between two writes of a DaftyAccount's status, reservations apart.
+	// accountWriteEvery is the least time between two writes of a DaftyAccount's status, reservations and another reason of Ready
+	// apart.
 	accountWriteEvery = 30 * time.Second
 	// countAfter is how soon after a change of a DaftyJob those of its account are counted: many change at once.
 	countAfter = 5 * time.Second
@@ -144,7 +146,7 @@ func (r *AccountReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ct
 	if equality.Semantic.DeepEqual(from.Status, *status) {
 		return ctrl.Result{RequeueAfter: after}, nil
 	}
-	if left := seen.left(in.now); left > 0 {
+	if left := seen.left(in.now); left > 0 && !turned(&from.Status, status) {
 		return ctrl.Result{RequeueAfter: min(after, left)}, nil
 	}
 	if err := r.Budgets.Update(ctx, from.Name, in.write); err != nil {
@@ -153,6 +155,12 @@ func (r *AccountReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ct
 	r.wrote(from.Name, in.now)
 	r.tell(from, status)
 	return ctrl.Result{RequeueAfter: after}, nil
+}
+
+// turned reports whether Ready has another reason than on record, which is written at once.
+func turned(from, to *v1alpha1.DaftyAccountStatus) bool {
+	was, is := meta.FindStatusCondition(from.Conditions, v1alpha1.ConditionReady), meta.FindStatusCondition(to.Conditions, v1alpha1.ConditionReady)
+	return was == nil || is == nil || was.Reason != is.Reason
 }
 
 // readAll reads what the status is made of.

@@ -16,9 +16,6 @@ import (
 	"dafty.ai/dafty-operator/internal/test/kstatustest"
 )
 
-// accountNow is when the stories of this file are told.
-var accountNow = time.Date(2026, 12, 3, 12, 0, 0, 0, time.UTC)
-
 // anAccount has Ready as given, "" for one that is new.
 func anAccount(status metav1.ConditionStatus, reason string) *v1alpha1.DaftyAccount {
 	of := &v1alpha1.DaftyAccount{
@@ -150,8 +147,8 @@ func TestAccountStatus(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := `{"observedGeneration":2,"limits":[{"class":"image_create","perMinute":20,"remaining":7,"resetsAt":"2026-12-03T12:00:30Z"},{"class":"video_create","perMinute":5}],` +
-		`"inFlight":2,"waiting":3,"unfollowed":[{"jobID":"a","type":"image.generate","createdAt":"2026-12-03T12:00:00Z"},{"jobID":"b"}]}`
+	want := `{"observedGeneration":2,"limits":[{"class":"image_create","perMinute":20,"remaining":7,"resetsAt":"2026-03-01T09:00:30Z"},{"class":"video_create","perMinute":5}],` +
+		`"inFlight":2,"waiting":3,"unfollowed":[{"jobID":"a","type":"image.generate","createdAt":"2026-03-01T09:00:00Z"},{"jobID":"b"}]}`
 	if string(raw) != want {
 		t.Errorf("got\n%s, want\n%s", raw, want)
 	}

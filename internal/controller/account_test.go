@@ -229,4 +229,3 @@ func TestInvalidAccount(t *testing.T) {
 	w.apply("job", w.withAccount())
 	w.eventually("job", v1alpha1.PhasePending, v1alpha1.ReasonAccountNotFound)
 }
-

@@ -93,7 +93,7 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, wak
 			}
 		}
 	}
-	if err := mgr.Add(metrics.NewRunning(mgr.GetCache(), r.Accounts, r.WithAssets)); err != nil {
+	if err := mgr.Add(metrics.NewRunning(mgr.GetCache(), r.Accounts, metrics.Kinds{Assets: r.WithAssets, Accounts: r.WithAccounts})); err != nil {
 		return err
 	}
 	results := resultmap.NewWatch(mgr.GetCache(), Kind)

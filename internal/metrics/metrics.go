@@ -1,5 +1,5 @@
 // Package metrics defines the operator's own metrics, which docs/metrics.md lists. No label depends on an API key, except for
-// account: a short hash with a salt that differs in each process.
+// account of dafty_rate_limit_remaining: a short hash with a salt that differs in each process. Those of DaftyAccounts have their names.
 package metrics
 
 import (
@@ -180,10 +180,31 @@ var (
 	assetsOvertaken = counter("dafty_asset_jobs_overtaken_total",
 		"DaftyJobs that DaftyAssets have called off, as a newer change has overtaken them.",
 		nil, nil)
+	accountReadyDesc = gauge("dafty_account_ready",
+		"1 where Dafty accepts the API key of the DaftyAccount, as its Ready condition says, else 0. account: its name; other: all beyond the first 100 names "+
+			"in order, 1 where all of these are Ready.",
+		"account")
+	accountSuspendedDesc = gauge("dafty_account_suspended",
+		"1 where the DaftyAccount is suspended, else 0; other, where one of these is.",
+		"account")
+	accountWaitingDesc = gauge("dafty_account_waiting",
+		"DaftyJobs that wait for something of the DaftyAccount, as its status says: for their turn, credits, a budget, or to be resumed.",
+		"account")
+	accountInFlightDesc = gauge("dafty_account_in_flight",
+		"Jobs at Dafty that have not ended, of DaftyJobs that name the DaftyAccount, as its status says.",
+		"account")
+	budgetLimitDesc = gauge("dafty_account_budget_limit",
+		"Submissions that a budget of the DaftyAccount has room for in a period. budget: whose, how long and in which time zone, such as "+
+			"Account/Month/Europe/Berlin. other has the budget that is nearest to its end.",
+		"account", "budget")
+	budgetUsedDesc = gauge("dafty_account_budget_used",
+		"Submissions of the present period that count in a budget of the DaftyAccount; of a budget for each namespace, those of the namespace that has used most.",
+		"account", "budget")
 	requests = counter("dafty_api_requests_total",
 		"Calls to Dafty. operation: create, job (one look), wait (a look that Dafty holds until the job's end, up to 55 s), list (one page), cancel, "+
-			"search (in a style), and reserve, put and complete, the steps of an upload, of which put goes to the storage that Dafty names. code: the HTTP status "+
-			"(202 for each create that succeeded and 200 for any other call); none, where no answer came; given_up, where the operator ended the call itself, as "+
+			"search (in a style), account (whom an API key belongs to), and reserve, put and complete, the steps of an upload, of which put goes to the storage that Dafty names. "+
+			"code: the HTTP status (202 for "+
+			"each create that succeeded and 200 for any other call); none, where no answer came; given_up, where the operator ended the call itself, as "+
 			"it does with a held one when the job is cancelled; other, a status that isn't HTTP's.",
 		[]string{"operation", "code"}, combinations(operations, []string{"401", "429", "500", "502", "503", "504", noAnswer, givenUp})...)
 	requestDuration = histogram("dafty_api_request_duration_seconds",

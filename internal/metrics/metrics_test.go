@@ -42,7 +42,9 @@ func atWork() *Running {
 		load.Classes[class] = ClassLoad{Waiting: i + 1, Oldest: time.Duration(i+1) * time.Minute, InFlight: 10 + i}
 		load.Remaining[Minute{Account: "0f3a5c", Class: class}] = 20 + i
 	}
-	return NewRunning(nil, accounts(load), true)
+	r := NewRunning(nil, accounts(load), Kinds{Assets: true, Accounts: true})
+	r.daftyAccounts.move(nil, someAccount("agency"))
+	return r
 }
 
 // all is a scrape of all metrics, and counts what moves of them alone.

@@ -79,16 +79,26 @@ type Running struct {
 	accounts Accounts
 	jobs     *jobs
 	assets   *assets
+	// daftyAccounts are the objects; accounts above are the API keys.
+	daftyAccounts *daftyAccounts
 	// counted are the kinds of objects that are counted, with what counts them.
 	counted map[client.Object]moves
 }
 
-// NewRunning returns a Running for the DaftyJobs of a cache, its DaftyAssets where they are watched, and for the accounts.
-func NewRunning(cache cache.Cache, accounts Accounts, withAssets bool) *Running {
-	r := &Running{cache: cache, accounts: accounts, jobs: newJobs(), assets: newAssets()}
+// Kinds are those that are watched beside DaftyJobs.
+type Kinds struct {
+	Assets, Accounts bool
+}
+
+// NewRunning returns a Running for the DaftyJobs of a cache, for the other kinds that are watched, and for the accounts.
+func NewRunning(cache cache.Cache, accounts Accounts, with Kinds) *Running {
+	r := &Running{cache: cache, accounts: accounts, jobs: newJobs(), assets: newAssets(), daftyAccounts: newDaftyAccounts()}
 	r.counted = map[client.Object]moves{&v1alpha1.DaftyJob{}: r.jobs.move}
-	if withAssets {
+	if with.Assets {
 		r.counted[&v1alpha1.DaftyAsset{}] = r.assets.move
+	}
+	if with.Accounts {
+		r.counted[&v1alpha1.DaftyAccount{}] = r.daftyAccounts.move
 	}
 	return r
 }
@@ -182,6 +192,7 @@ func (o *operators) Collect(to chan<- prometheus.Metric) {
 func describe(to chan<- *prometheus.Desc) {
 	for _, desc := range []*prometheus.Desc{
 		jobsDesc, unfinishedDesc, oldestJobDesc, assetsDesc, oldestAssetDesc, remainingDesc, queueDesc, oldestDesc, inFlightDesc, heldDesc,
+		accountReadyDesc, accountSuspendedDesc, accountWaitingDesc, accountInFlightDesc, budgetLimitDesc, budgetUsedDesc,
 	} {
 		to <- desc
 	}
@@ -192,11 +203,14 @@ func collect(to chan<- prometheus.Metric, all ...*Running) {
 	show := func(desc *prometheus.Desc, value float64, labels ...string) {
 		to <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value, labels...)
 	}
-	load, count, assets, now := NewLoad(), noCounts(), noAssetCounts(), time.Now()
+	load, count, assets, states, now := NewLoad(), noCounts(), noAssetCounts(), accountStates{}, time.Now()
 	for _, each := range all {
 		load.Add(each.accounts.Load())
 		count.add(each.jobs.counted(now))
 		assets.add(each.assets.counted(now))
+		for name, state := range each.daftyAccounts.states(now) {
+			states.add(name, state)
+		}
 	}
 	for kind, n := range count.kinds {
 		show(jobsDesc, float64(n), kind.phase, kind.jobType)
@@ -213,6 +227,7 @@ func collect(to chan<- prometheus.Metric, all ...*Running) {
 	for condition, age := range assets.oldest {
 		show(oldestAssetDesc, age.Seconds(), condition)
 	}
+	collectAccounts(show, states)
 	for _, class := range submitting {
 		show(queueDesc, float64(load.Classes[class].Waiting), string(class))
 		show(oldestDesc, load.Classes[class].Oldest.Seconds(), string(class))

@@ -79,6 +79,16 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- get (.context.Files.Get (printf "files/rbac/%s.yaml" .role) | fromYaml) "rules" | toYaml }}
 {{- end }}
 
+{{/* The rules of one of the operator's own roles, which are in one file. */}}
+{{- define "dafty-operator.managerRules" -}}
+{{- range $document := .context.Files.Get "files/rbac/role.yaml" | splitList "---\n" }}
+{{- $role := fromYaml $document }}
+{{- if eq (dig "metadata" "name" "" $role) $.role }}
+{{- toYaml $role.rules }}
+{{- end }}
+{{- end }}
+{{- end }}
+
 {{/* How the metrics are scraped, by either kind of monitor: as config/prometheus does, but for what the values say. */}}
 {{- define "dafty-operator.endpoint" -}}
 {{- $values := .context.Values.metrics }}
