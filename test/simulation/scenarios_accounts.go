@@ -159,6 +159,15 @@ func twoOfOne(e *env) {
 	e.advance(30 * time.Second)
 }
 
+// countedAgain crashes the operator as what it has submitted is settled. The next may see it as it was before.
+func countedAgain(e *env) {
+	e.createAgency(3)
+	e.createUsers("one")
+	e.advance(10 * time.Second)
+	e.do(func() { e.leader.crash("as it is settled") })
+	e.advance(time.Minute)
+}
+
 // deposedLeaderReserves has a leader that doesn't see what becomes of an account wake up as another has reserved all that there was.
 func deposedLeaderReserves(e *env) {
 	e.createAgency(1)
