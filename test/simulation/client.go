@@ -63,18 +63,9 @@ func (c apiClient) Get(ctx context.Context, key client.ObjectKey, obj client.Obj
 		}
 		return nil
 	case *v1alpha1.DaftyAccount:
-		e.mu.Lock()
-		defer e.mu.Unlock()
 		return c.p.cachedAccount(key.Name, obj)
 	case *metav1.PartialObjectMetadata:
-		e.mu.Lock()
-		defer e.mu.Unlock()
-		labelled := c.p.namespaces.get(key.Name)
-		if labelled == nil {
-			return apierrors.NewNotFound(schema.GroupResource{Resource: "namespaces"}, key.Name)
-		}
-		labelled.DeepCopyInto(obj)
-		return nil
+		return c.p.cachedNamespace(key.Name, obj)
 	case *corev1.Secret:
 		if err := c.read("get secret " + key.Name); err != nil {
 			return err
