@@ -61,7 +61,7 @@ func (r *Reconciler) readAccount(ctx context.Context, namespace, name string) (f
 func (r *Reconciler) selects(ctx context.Context, from *v1alpha1.DaftyAccount, namespace string) (bool, error) {
 	selector, err := metav1.LabelSelectorAsSelector(from.Spec.Namespaces)
 	if err != nil {
-		return false, nil // which the DaftyAccount tells
+		return false, nil //nolint:nilerr // The DaftyAccount tells it.
 	}
 	if selector.Empty() {
 		return true, nil
@@ -77,7 +77,7 @@ func (r *Reconciler) selects(ctx context.Context, from *v1alpha1.DaftyAccount, n
 }
 
 // readAccountKey reads the API key of a DaftyAccount for a DaftyJob that uses it.
-func (r *Reconciler) readAccountKey(ctx context.Context, job *v1alpha1.DaftyJob, from *v1alpha1.DaftyAccount) (credentials, error) {
+func (r *Reconciler) readAccountKey(ctx context.Context, from *v1alpha1.DaftyAccount) (credentials, error) {
 	read, err := accountKey(ctx, r.Client, &r.secrets, from)
 	if read.problem != "" {
 		log.FromContext(ctx).V(1).Info("the DaftyAccount has no API key", "daftyAccount", from.Name, "problem", read.problem)

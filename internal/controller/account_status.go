@@ -74,7 +74,8 @@ func (in *accountRead) verdict() (ready metav1.Condition, stalled bool) {
 	case answer.Refusals >= confirmedBy:
 		ref := in.account.Spec.APIKeySecretRef
 		return say(metav1.ConditionFalse, v1alpha1.ReasonCredentialsRejected, fmt.Sprintf(
-			"Dafty doesn't accept the API key; put a valid one into key %q of Secret %q of namespace %q: %s", ref.Key, ref.Name, ref.Namespace, answer.Err.Error())), true
+			"Dafty doesn't accept the API key; put a valid one into key %q of Secret %q of namespace %q: %s",
+			ref.Key, ref.Name, ref.Namespace, answer.Err.Error())), true
 	}
 	before := meta.FindStatusCondition(in.account.Status.Conditions, v1alpha1.ConditionReady)
 	if before != nil && (answer.Failures < confirmedBy || before.Reason == v1alpha1.ReasonAccepted) {

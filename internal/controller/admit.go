@@ -23,8 +23,8 @@ type plan struct {
 	owes bool
 }
 
-// admit has a submission pass the queue and the rate limit of its API key, and the budgets of its DaftyAccount. Where it must wait, lifecycle decides once more, and
-// knows why.
+// admit has a submission pass the queue and the rate limit of its API key, and the budgets of its DaftyAccount. Where it must wait,
+// lifecycle decides once more, and knows why.
 func (r *Reconciler) admit(ctx context.Context, s *scope, decision lifecycle.Decision) plan {
 	p := plan{Decision: decision, before: s.Job.Status.Phase}
 	submit, submits := decision.Step.(lifecycle.Submit)

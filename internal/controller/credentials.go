@@ -77,7 +77,7 @@ func (r *Reconciler) readCredentials(ctx context.Context, job *v1alpha1.DaftyJob
 	case from == nil:
 		read = credentials{read: true, problem: of.Denied}
 	default:
-		read, err = r.readAccountKey(ctx, job, from)
+		read, err = r.readAccountKey(ctx, from)
 		if of.Denied != "" && !sentWith(job, read.apiKey) {
 			read.apiKey, read.problem = "", of.Denied
 		}

@@ -202,7 +202,8 @@ var (
 		"account", "budget")
 	requests = counter("dafty_api_requests_total",
 		"Calls to Dafty. operation: create, job (one look), wait (a look that Dafty holds until the job's end, up to 55 s), list (one page), cancel, "+
-			"search (in a style), account (whom an API key belongs to), and reserve, put and complete, the steps of an upload, of which put goes to the storage that Dafty names. "+
+			"search (in a style), account (whom an API key belongs to), and reserve, put and complete, the steps of an upload, of which put goes to "+
+			"the storage that Dafty names. "+
 			"code: the HTTP status (202 for "+
 			"each create that succeeded and 200 for any other call); none, where no answer came; given_up, where the operator ended the call itself, as "+
 			"it does with a held one when the job is cancelled; other, a status that isn't HTTP's.",

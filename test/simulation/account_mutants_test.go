@@ -57,6 +57,8 @@ var accountMutants = []mutant{
 		}
 		return false
 	}}, finds: "stuck"},
+	{name: "an attempt of an old DaftyJob is counted again", mutation: mutation{cachedLiveReads: true, play: countedAgain}, finds: "false",
+		where: "a first list that is old"},
 	{name: "a budget is taken for larger than it is", mutation: mutation{readAccount: func(account *v1alpha1.DaftyAccount) {
 		for i := range account.Spec.Budgets {
 			account.Spec.Budgets[i].Submissions = new(*account.Spec.Budgets[i].Submissions + 1)

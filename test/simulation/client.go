@@ -63,33 +63,11 @@ func (c apiClient) Get(ctx context.Context, key client.ObjectKey, obj client.Obj
 		}
 		return nil
 	case *v1alpha1.DaftyAccount:
-		e.mu.Lock()
-		defer e.mu.Unlock()
 		return c.p.cachedAccount(key.Name, obj)
 	case *metav1.PartialObjectMetadata:
-		e.mu.Lock()
-		defer e.mu.Unlock()
-		labelled := c.p.namespaces.get(key.Name)
-		if labelled == nil {
-			return apierrors.NewNotFound(schema.GroupResource{Resource: "namespaces"}, key.Name)
-		}
-		labelled.DeepCopyInto(obj)
-		return nil
+		return c.p.cachedNamespace(key.Name, obj)
 	case *corev1.Secret:
-		// In no time: DaftyJobs share a read that is under way, and all would go on at the same instant, in any order.
-		if what := "get secret " + key.Name; !c.p.gate(what) {
-			return context.Canceled
-		} else if err := c.answer(what); err != nil {
-			return err
-		}
-		e.mu.Lock()
-		defer e.mu.Unlock()
-		secret := e.api.secrets[key.Name]
-		if secret == nil {
-			return apierrors.NewNotFound(schema.GroupResource{Resource: "secrets"}, key.Name)
-		}
-		secret.DeepCopyInto(obj)
-		return nil
+		return c.getSecret(key.Name, obj)
 	case *corev1.ConfigMap:
 		// Two DaftyJobs that want the same one at the same instant draw each for itself.
 		if err := c.read(fmt.Sprint("get configmap ", key.Name, " for ", ctx.Value(reconciledKey{}))); err != nil {
@@ -108,6 +86,27 @@ func (c apiClient) Get(ctx context.Context, key client.ObjectKey, obj client.Obj
 		return nil
 	}
 	panic(fmt.Sprintf("simulation: the operator reads a %T", obj))
+}
+
+// getSecret reads a Secret in no time: DaftyJobs share a read that is under way, and all would go on at the same instant, in any
+// order.
+func (c apiClient) getSecret(name string, into *corev1.Secret) error {
+	what := "get secret " + name
+	if !c.p.gate(what) {
+		return context.Canceled
+	}
+	if err := c.answer(what); err != nil {
+		return err
+	}
+	e := c.p.env
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	secret := e.api.secrets[name]
+	if secret == nil {
+		return apierrors.NewNotFound(schema.GroupResource{Resource: "secrets"}, name)
+	}
+	secret.DeepCopyInto(into)
+	return nil
 }
 
 // read is a way to the API server and back that changes nothing.

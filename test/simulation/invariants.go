@@ -71,7 +71,8 @@ func newInvariants(e *env) *invariants {
 		inheritedJobs: map[types.UID]string{}, inheritedKeys: map[string]types.UID{}, restored: map[types.UID]*v1alpha1.DaftyJob{},
 		refusedSince: map[refusedWrite]refusedSince{}, reportedRefusals: map[refusedWrite]bool{},
 		cancels: map[string]cancelSent{}, cancelRecorded: map[types.UID]bool{}, sentKeys: map[string]bool{},
-		resultData: map[types.UID]map[string]string{}, assets: newAssetRecords(), accounts: newAccountRecords(), bodies: map[string][]byte{}, searched: map[string]string{},
+		resultData: map[types.UID]map[string]string{}, assets: newAssetRecords(), accounts: newAccountRecords(),
+		bodies: map[string][]byte{}, searched: map[string]string{},
 	}
 }
 

@@ -54,7 +54,8 @@ type accountRecords struct {
 
 func newAccountRecords() accountRecords {
 	return accountRecords{
-		largest: map[sized]int64{}, charged: map[attempt][]charge{}, reserved: map[attempt]map[charge]bool{}, resubmitted: map[attempt]bool{}, denied: map[accountUse]string{},
+		largest: map[sized]int64{}, charged: map[attempt][]charge{}, reserved: map[attempt]map[charge]bool{},
+		resubmitted: map[attempt]bool{}, denied: map[accountUse]string{},
 	}
 }
 

@@ -2,6 +2,7 @@ package simulation
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -131,8 +132,17 @@ func (inv *invariants) leftByAccount(job *v1alpha1.DaftyJob) bool {
 	if job.Spec.AdoptJobID != "" && job.Status.JobID == "" {
 		return job.Status.Phase.Final() || readyOf(job).Reason == v1alpha1.ReasonAccountNotFound && !inv.isSelected(job)
 	}
+	if inv.deniedPickUp(job) {
+		return true
+	}
 	return !inv.isSelected(job) && readyOf(job).Reason == v1alpha1.ReasonAccountNotFound &&
 		(job.Status.Submission == nil || !inv.sentWith(job, inv.apiKeyOf(job)))
+}
+
+// deniedPickUp reports whether a DaftyJob that lost its status was called off while its account wasn't for it: anybody can write an id into
+// an annotation, so the job is left as it is, as the message says.
+func (inv *invariants) deniedPickUp(job *v1alpha1.DaftyJob) bool {
+	return job.Spec.AccountRef != nil && job.Status.JobID == "" && inv.lostStatus[job.UID] && strings.Contains(readyOf(job).Message, "is left as it is")
 }
 
 // checkAccountsEnd checks the DaftyAccounts at the very end: usage is what Dafty took, and nothing is reserved any more but for requests

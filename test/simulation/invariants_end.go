@@ -94,6 +94,9 @@ func (inv *invariants) checkNotSubmitted(job *v1alpha1.DaftyJob, entry daftysim.
 	if job.Status.Phase == v1alpha1.PhaseFailed && endOf(job) == v1alpha1.ReasonDeadlineExceeded && job.Status.JobID == "" && len(job.Status.FailedJobIDs) == 0 {
 		inv.violated("false: %s is %s before its submission, but Dafty made job %s for it", job.Name, describe(job), shortID(entry.JobID))
 	}
+	if inv.deniedPickUp(job) {
+		return
+	}
 	switch endOf(job) {
 	case v1alpha1.ReasonInvalidRequest, v1alpha1.ReasonCancelledBeforeSubmission, v1alpha1.ReasonDependencyFailed, v1alpha1.ReasonInvalidReference:
 		inv.violated("false: %s is %s, but Dafty made job %s for it", job.Name, describe(job), shortID(entry.JobID))

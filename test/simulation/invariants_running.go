@@ -119,7 +119,8 @@ func (inv *invariants) unfinished() []string {
 		reason := readyOf(job).Reason
 		suspended := isSuspended(job) && reason == v1alpha1.ReasonSuspended
 		// Users who are asked to look at Dafty do. The key of another account isn't put back.
-		waits := reason != v1alpha1.ReasonSubmissionUnknown && inv.waitsForUser(job) || inv.waitsForOther(job, 0) || inv.waitsForAsset(job) || inv.lacksAsset(job) || inv.waitsForAccount(job)
+		waits := reason != v1alpha1.ReasonSubmissionUnknown && inv.waitsForUser(job) || inv.waitsForOther(job, 0) ||
+			inv.waitsForAsset(job) || inv.lacksAsset(job) || inv.waitsForAccount(job)
 		if !job.Status.Phase.Final() && (!suspended && !waits || inv.shouldHaveStarted(job)) {
 			found = append(found, fmt.Sprintf("%s: %s", job.Name, describe(job)))
 		}

@@ -31,7 +31,11 @@ func (l liveReader) List(_ context.Context, list client.ObjectList, opts ...clie
 	}
 	switch list := list.(type) {
 	case *v1alpha1.DaftyJobList:
-		if job := e.api.get(name); job != nil {
+		job := e.api.get(name)
+		if e.mutation.cachedLiveReads {
+			job = l.p.jobs.get(name)
+		}
+		if job != nil {
 			list.Items = append(list.Items, *job.DeepCopy())
 		}
 	case *v1alpha1.DaftyAssetList:

@@ -30,6 +30,8 @@ type mutation struct {
 	refusal func(name string) error
 	// noLiveReads makes reads past the cache find nothing.
 	noLiveReads bool
+	// cachedLiveReads makes reads of DaftyJobs past the cache find what is in the cache.
+	cachedLiveReads bool
 	// muted are the reasons of events that never arrive.
 	muted []string
 	// maxRetry is the longest time between two tries of what fails.

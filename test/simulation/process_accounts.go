@@ -7,6 +7,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -126,6 +127,8 @@ func (p *process) relistAccounts() {
 
 // cachedAccount reads a DaftyAccount from the process's cache.
 func (p *process) cachedAccount(name string, into *v1alpha1.DaftyAccount) error {
+	p.env.mu.Lock()
+	defer p.env.mu.Unlock()
 	account := p.accounts.get(name)
 	if account == nil {
 		return apierrors.NewNotFound(accountResource, name)
@@ -134,6 +137,18 @@ func (p *process) cachedAccount(name string, into *v1alpha1.DaftyAccount) error 
 	if mutate := p.env.mutation.readAccount; mutate != nil {
 		mutate(into)
 	}
+	return nil
+}
+
+// cachedNamespace reads the labels of a namespace from the process's cache.
+func (p *process) cachedNamespace(name string, into *metav1.PartialObjectMetadata) error {
+	p.env.mu.Lock()
+	defer p.env.mu.Unlock()
+	object := p.namespaces.get(name)
+	if object == nil {
+		return apierrors.NewNotFound(schema.GroupResource{Resource: "namespaces"}, name)
+	}
+	object.DeepCopyInto(into)
 	return nil
 }
 

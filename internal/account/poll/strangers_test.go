@@ -15,7 +15,7 @@ func TestStrangers(t *testing.T) {
 	job := func(id string, age time.Duration) dafty.ListedJob {
 		return dafty.ListedJob{ID: id, Type: "image.generate", CreatedAt: start.Add(-age)}
 	}
-	at := func(after time.Duration) time.Time { return start.Add(after) }
+	at := start.Add
 	p := &Poller{targets: map[*Target]bool{{Job: Job{ID: "OURS"}}: true}}
 	list := func(after time.Duration, status dafty.JobStatus, jobs ...dafty.ListedJob) {
 		p.strangers.listed(status, jobs, p.targets, at(after))
