@@ -39,6 +39,7 @@ var scenarios = []scenario{
 	{"finished-100000", "10,000 live and 100,000 finished DaftyJobs", 40 * time.Minute, finished},
 	{"assets", "1,000 DaftyAssets with 10 changes each, limits lifted", 40 * time.Minute, assets},
 	{"assets-idle", "10,000 DaftyAssets that nobody changes", 25 * time.Minute, assetsIdle},
+	{"accounts-idle", "1,000 DaftyAccounts with 100 namespaces each, of which nothing is asked", 25 * time.Minute, accountsIdle},
 	{"restart", "kill -9 with 2,000 in flight on 100 keys", 10 * time.Minute, restart},
 }
 
