@@ -1,6 +1,7 @@
 package account
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"sync"
@@ -27,7 +28,7 @@ type Holder struct {
 
 // Answer is what came of asking whom an API key belongs to.
 type Answer struct {
-	// Account is what Dafty says, as it came; nil where the call failed.
+	// Account is what Dafty says, as it came but for the API key; nil where the call failed.
 	Account json.RawMessage
 	// Err is the failure, and Failures how many there were in a row, Refusals how many of those in a row refused the key.
 	Err      *dafty.CallError
@@ -130,6 +131,7 @@ func (h *Holder) ask(a *Account) {
 	var failure *dafty.CallError
 	if err == nil {
 		raw, failure = a.client.Account(h.ctx, turn)
+		raw = redacted(raw, a.key())
 	}
 	h.mu.Lock()
 	h.asking = false
@@ -153,4 +155,22 @@ func (h *Holder) ask(a *Account) {
 	if wake := h.shared.config.WakeAccount; wake != nil {
 		wake(h.name)
 	}
+}
+
+// redacted returns JSON without an API key, in whichever of the forms that JSON may have it.
+func redacted(raw json.RawMessage, apiKey string) json.RawMessage {
+	forms := [][]byte{[]byte(apiKey)}
+	for _, escapeHTML := range []bool{false, true} {
+		var quoted bytes.Buffer
+		encoder := json.NewEncoder(&quoted)
+		encoder.SetEscapeHTML(escapeHTML)
+		if encoder.Encode(apiKey) != nil {
+			return nil
+		}
+		forms = append(forms, bytes.Trim(quoted.Bytes(), "\"\n"))
+	}
+	for _, form := range forms {
+		raw = bytes.ReplaceAll(raw, form, []byte("REDACTED"))
+	}
+	return raw
 }

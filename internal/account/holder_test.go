@@ -121,3 +121,15 @@ func TestHolderKnowsCredits(t *testing.T) {
 		w.registry.ForgetHolder("agency")
 	})
 }
+
+// What Dafty says of an account may have the API key in it, which leaves this package in no form.
+func TestHolderTellsNoKey(t *testing.T) {
+	const key = `dk_live_"<1`
+	got := string(redacted([]byte(`{"keys":["dk_live_\"<1","dk_live_\"\u003c1"],"header":"Bearer dk_live_\"<1","plan":"team"}`), key))
+	if want := `{"keys":["REDACTED","REDACTED"],"header":"Bearer REDACTED","plan":"team"}`; got != want {
+		t.Errorf("got %s", got)
+	}
+	if got := string(redacted([]byte(`{"header":"Bearer dk_live_1"}`), "dk_live_1")); got != `{"header":"Bearer REDACTED"}` {
+		t.Errorf("got %s", got)
+	}
+}

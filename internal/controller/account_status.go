@@ -107,7 +107,7 @@ func (in *accountRead) write(status *v1alpha1.DaftyAccountStatus) {
 		set(*credits)
 	}
 	if answer := in.holding.Answer; answer != nil && answer.Err == nil {
-		status.Account, status.CheckedAt = accountObject(answer.Account, in.apiKey), &metav1.Time{Time: answer.At}
+		status.Account, status.CheckedAt = accountObject(answer.Account), &metav1.Time{Time: answer.At}
 	}
 	status.Limits = limitsOf(in.holding)
 	status.InFlight, status.Waiting = &in.inFlight, &in.waiting
@@ -135,17 +135,8 @@ func (in *accountRead) credits() *metav1.Condition {
 		Message: "Dafty refused a request for a job: " + shown.Refusal.Error()}
 }
 
-// accountObject returns what Dafty says of an account, without the API key; nil where it is too large.
-func accountObject(raw json.RawMessage, apiKey string) *runtime.RawExtension {
-	if apiKey != "" {
-		quoted, err := json.Marshal(apiKey)
-		if err != nil {
-			return nil
-		}
-		for _, form := range [][]byte{[]byte(apiKey), bytes.Trim(quoted, `"`)} {
-			raw = bytes.ReplaceAll(raw, form, []byte("REDACTED"))
-		}
-	}
+// accountObject returns what Dafty says of an account; nil where it is too large.
+func accountObject(raw json.RawMessage) *runtime.RawExtension {
 	var compact bytes.Buffer
 	if len(raw) > maxAccountObject || json.Compact(&compact, raw) != nil {
 		return nil

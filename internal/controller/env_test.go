@@ -184,7 +184,7 @@ func (w *world) startOperator() {
 		WithAccounts:    w.account != "",
 	}
 	if reconciler.WithAccounts {
-		reconciler.Budgets = budget.NewBook(reconciler.Client, reconciler.Live, clock.RealClock{})
+		reconciler.Budgets = budget.NewBook(reconciler.Client, controller.ListReader{Reader: reconciler.Live}, clock.RealClock{})
 		accounts := &controller.AccountReconciler{Client: reconciler.Client, Recorder: reconciler.Recorder, Accounts: reconciler.Accounts,
 			Budgets: reconciler.Budgets, Clock: reconciler.Clock}
 		w.Expect(accounts.SetupWithManager(mgr, accountWakeups, 2)).To(Succeed())
