@@ -26,23 +26,12 @@ func TestRights(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		role := &rbacv1.ClusterRole{} // or a Role, whose rules are alike
-		if err := yaml.UnmarshalStrict(raw, role); err != nil {
-			t.Fatal(err)
-		}
-		for _, rule := range role.Rules {
-			for _, resource := range rule.Resources {
-				resource, _, _ = strings.Cut(resource, "/") // a status is told of with its object
-				if rights[resource] == nil {
-					rights[resource] = map[string]bool{}
-				}
-				for _, verb := range rule.Verbs {
-					if verb == "list" || verb == "watch" {
-						verb = "read"
-					}
-					rights[resource][verb] = true
-				}
+		for document := range strings.SplitSeq(string(raw), "\n---\n") {
+			role := &rbacv1.ClusterRole{} // or a Role, whose rules are alike
+			if err := yaml.UnmarshalStrict([]byte(document), role); err != nil {
+				t.Fatal(err)
 			}
+			addRights(rights, role.Rules)
 		}
 	}
 	told := map[string]string{}
@@ -61,6 +50,24 @@ func TestRights(t *testing.T) {
 	for resource := range told {
 		if rights[resource] == nil && resource != "resource" { // the head
 			t.Errorf("%s: the page has it, and no role has", resource)
+		}
+	}
+}
+
+// addRights adds what rules allow, by resource.
+func addRights(rights map[string]map[string]bool, rules []rbacv1.PolicyRule) {
+	for _, rule := range rules {
+		for _, resource := range rule.Resources {
+			resource, _, _ = strings.Cut(resource, "/") // a status is told of with its object
+			if rights[resource] == nil {
+				rights[resource] = map[string]bool{}
+			}
+			for _, verb := range rule.Verbs {
+				if verb == "list" || verb == "watch" {
+					verb = "read"
+				}
+				rights[resource][verb] = true
+			}
 		}
 	}
 }
