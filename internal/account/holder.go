@@ -24,6 +24,8 @@ type Holder struct {
 	// asking is set while a call is on its way, and answer what the newest brought, nil where there was none with this key.
 	asking bool
 	answer *Answer
+	// changed is set once the key was another before.
+	changed bool
 }
 
 // Answer is what came of asking whom an API key belongs to.
@@ -41,6 +43,8 @@ type Answer struct {
 type Holding struct {
 	// HasKey reports whether there is a key.
 	HasKey bool
+	// Changed reports whether this process has seen the key change.
+	Changed bool
 	// Asking reports whether a call is on its way, and Answer is the newest answer, nil where there was none with this key.
 	Asking bool
 	Answer *Answer
@@ -90,6 +94,7 @@ func (h *Holder) SetAPIKey(apiKey string) {
 		return
 	}
 	h.shared.accounts.release(h.account)
+	h.changed = h.changed || h.account != nil
 	h.account, h.answer = nil, nil
 	if apiKey != "" {
 		h.account = h.shared.accounts.acquire(apiKey)
@@ -99,7 +104,7 @@ func (h *Holder) SetAPIKey(apiKey string) {
 // Known returns all that is known by now.
 func (h *Holder) Known() Holding {
 	h.mu.Lock()
-	a, known := h.account, Holding{HasKey: h.account != nil, Asking: h.asking, Answer: copied(h.answer)}
+	a, known := h.account, Holding{HasKey: h.account != nil, Changed: h.changed, Asking: h.asking, Answer: copied(h.answer)}
 	if a != nil {
 		h.shared.accounts.retain(a)
 	}

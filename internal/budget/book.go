@@ -66,7 +66,7 @@ func (b *Book) page(account string) *page {
 // Changed takes note of an account as it is in the cache. Call it whenever the account has changed there: what waits learns
 // of changed budgets, and of what other processes have given back.
 func (b *Book) Changed(account *v1alpha1.DaftyAccount) {
-	b.page(account.Name).changed(account.DeepCopy())
+	b.page(account.Name).changed(account)
 }
 
 // Forget forgets an account that is gone, and those who wait for it.
@@ -125,8 +125,12 @@ func (b *Book) Observe(account string, job *v1alpha1.DaftyJob) {
 
 // Released settles the reservation of a DaftyJob whose finalizer was taken off: nothing of it goes on record any more, as that needs
 // the version from before.
-func (b *Book) Released(account string, job *v1alpha1.DaftyJob) {
-	r := b.page(account).reservation(job.UID)
+func (b *Book) Released(ctx context.Context, account string, job *v1alpha1.DaftyJob) {
+	p := b.page(account)
+	if p.load(ctx) != nil {
+		return // the account is gone, or its reservations are swept
+	}
+	r := p.reservation(job.UID)
 	if r == nil {
 		return
 	}

@@ -3,7 +3,6 @@ package budget
 import (
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
@@ -214,7 +213,9 @@ func (p *page) retrySettles(todo *batch, err error, now time.Time) {
 	if p.closed || apierrors.IsNotFound(err) || len(todo.settles) == 0 {
 		return
 	}
-	maps.Copy(todo.settles, p.settles)
+	for key, taken := range p.settles {
+		todo.settles[key] = todo.settles[key] || taken
+	}
 	p.settles = todo.settles
 	p.failures++
 	p.settleAt = now.Add(dafty.Backoff(settleAfter, p.failures, maxSettleAfter))

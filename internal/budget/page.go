@@ -65,7 +65,7 @@ func (p *page) changed(account *v1alpha1.DaftyAccount) {
 	if p.known != nil && !newer(account.ResourceVersion, p.known.ResourceVersion) {
 		return
 	}
-	p.adopt(account)
+	p.adopt(account.DeepCopy())
 	p.reschedule()
 }
 

@@ -42,7 +42,7 @@ var accountStages = []struct {
 	}},
 	{"changed", "the spec was just changed", func(in *accountRead) { in.account.Generation = 2 }},
 	{"waiting-for-credentials", "there is no Secret, or no key in it", func(in *accountRead) {
-		in.apiKey, in.holding, in.problem = "", account.Holding{}, `Secret "agency" of namespace "dafty-system" isn't there`
+		in.holding, in.problem = account.Holding{}, `Secret "agency" of namespace "dafty-system" isn't there`
 	}},
 	{"credentials-rejected", "Dafty doesn't accept the API key", func(in *accountRead) {
 		in.holding.Answer = &account.Answer{Err: &dafty.CallError{Kind: dafty.KindUnauthorized, Status: 401, Message: "no such key"}, Failures: 2, Refusals: 2, At: accountNow}
@@ -108,7 +108,7 @@ func accountAt(play func(*accountRead)) *v1alpha1.DaftyAccount {
 	}
 	of.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("DaftyAccount"))
 	if play != nil {
-		in := &accountRead{account: of, apiKey: "dk_test_2f6d1c", now: accountNow, holding: account.Holding{
+		in := &accountRead{account: of, now: accountNow, holding: account.Holding{
 			HasKey: true, Answer: &account.Answer{Account: json.RawMessage(`{"name":"Agency"}`), At: accountNow},
 		}}
 		generation := of.Generation

@@ -46,6 +46,7 @@ func (r *Reconciler) readAccount(ctx context.Context, namespace, name string) (f
 		}
 		return nil, nil, fmt.Errorf("reading DaftyAccount %q: %w", name, err)
 	}
+	r.Budgets.Changed(from) // it may be newer than what the controller of DaftyAccounts has seen
 	selected, err := r.selects(ctx, from, namespace)
 	if err != nil {
 		return nil, nil, err

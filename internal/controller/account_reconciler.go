@@ -2,8 +2,10 @@ package controller
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -26,6 +28,7 @@ import (
 	"dafty.ai/dafty-operator/api/v1alpha1"
 	"dafty.ai/dafty-operator/internal/account"
 	"dafty.ai/dafty-operator/internal/budget"
+	"dafty.ai/dafty-operator/internal/dafty"
 	"dafty.ai/dafty-operator/internal/lifecycle"
 )
 
@@ -72,6 +75,15 @@ type AccountReconciler struct {
 type accountSeen struct {
 	uid     types.UID
 	written time.Time
+	// keyRead is when the Secret was read that the spec of a generation names.
+	keyRead    time.Time
+	generation int64
+}
+
+// hasKey reports whether the Secret was read a short while ago: many changes of DaftyJobs bring the account back.
+func (s accountSeen) hasKey(from *v1alpha1.DaftyAccount, now time.Time) bool {
+	age := now.Sub(s.keyRead)
+	return s.generation == from.Generation && age >= 0 && age < accountKeyPoll
 }
 
 // left returns how long the status isn't to be written again, and 0 where the clock was set back.
@@ -119,19 +131,19 @@ func (r *AccountReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ct
 		}
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
-	in, err := r.readAll(ctx, from)
+	r.Budgets.Changed(from)
+	seen := r.seenOf(from)
+	in, err := r.readAll(ctx, from, seen)
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	seen := r.seenOf(from)
-	r.Budgets.Changed(from)
 	if len(from.Status.Reservations) > 0 {
 		if err := r.Budgets.Sweep(ctx, from.Name); err != nil {
 			return ctrl.Result{}, err
 		}
 	}
 	after := missingKeyPoll
-	if in.holding.Answer != nil && in.holding.Answer.Err == nil {
+	if in.accepted() {
 		after = accountKeyPoll
 	}
 	if in.holding.HasKey && !in.holding.Asking {
@@ -164,17 +176,23 @@ func turned(from, to *v1alpha1.DaftyAccountStatus) bool {
 }
 
 // readAll reads what the status is made of.
-func (r *AccountReconciler) readAll(ctx context.Context, from *v1alpha1.DaftyAccount) (*accountRead, error) {
+func (r *AccountReconciler) readAll(ctx context.Context, from *v1alpha1.DaftyAccount, seen accountSeen) (*accountRead, error) {
 	in := &accountRead{account: from, invalid: invalidAccount(from, r.Clock.Now())}
-	read, err := accountKey(ctx, r.Client, &r.secrets, from)
-	if err != nil {
+	holder := r.Accounts.Holder(from.Name)
+	if in.holding = holder.Known(); !seen.hasKey(from, r.Clock.Now()) || !in.accepted() {
+		read, err := accountKey(ctx, r.Client, &r.secrets, from)
+		if err != nil {
+			return nil, err
+		}
+		if read.read {
+			holder.SetAPIKey(read.apiKey)
+			r.readKey(from, r.Clock.Now())
+		}
+		in.problem, in.holding = read.problem, holder.Known()
+	}
+	if err := r.dropFollowed(ctx, in); err != nil {
 		return nil, err
 	}
-	holder := r.Accounts.Holder(from.Name)
-	if read.read {
-		holder.SetAPIKey(read.apiKey)
-	}
-	in.apiKey, in.problem, in.holding = read.apiKey, read.problem, holder.Known()
 	jobs := &v1alpha1.DaftyJobList{}
 	if err := r.List(ctx, jobs, client.MatchingFields{ofAccount: from.Name}, client.UnsafeDisableDeepCopy); err != nil {
 		return nil, fmt.Errorf("listing DaftyJobs: %w", err)
@@ -215,14 +233,16 @@ func invalidAccount(from *v1alpha1.DaftyAccount, now time.Time) string {
 	return ""
 }
 
-// tell makes what is new in the conditions events.
+// tell makes what is new in the conditions events. These are in the namespace default, as of all that is cluster-scoped, where more
+// people may look than at the account: the words are for its status.
 func (r *AccountReconciler) tell(from *v1alpha1.DaftyAccount, status *v1alpha1.DaftyAccountStatus) {
 	for _, condition := range []string{v1alpha1.ConditionReady, v1alpha1.ConditionCreditsAvailable} {
 		is, was := meta.FindStatusCondition(status.Conditions, condition), meta.FindStatusCondition(from.Status.Conditions, condition)
 		if is == nil || was != nil && was.Reason == is.Reason || is.Reason == v1alpha1.ReasonChecking {
 			continue
 		}
-		emitEvent(r.Recorder, from, &lifecycle.Event{Warning: is.Status != metav1.ConditionTrue, Reason: is.Reason, Message: is.Message}, "Reconcile")
+		emitEvent(r.Recorder, from, &lifecycle.Event{Warning: is.Status != metav1.ConditionTrue, Reason: is.Reason,
+			Message: fmt.Sprintf("%s is %s; see why: kubectl describe daftyaccount %s", condition, is.Status, from.Name)}, "Reconcile")
 	}
 }
 
@@ -239,6 +259,27 @@ func (r *AccountReconciler) seenOf(from *v1alpha1.DaftyAccount) accountSeen {
 		r.seen[from.Name] = seen
 	}
 	return seen
+}
+
+// dropFollowed takes those out of the jobs that nobody follows which a DaftyJob does follow, with another API key of the same
+// account.
+func (r *AccountReconciler) dropFollowed(ctx context.Context, in *accountRead) (failed error) {
+	in.holding.Unfollowed = slices.DeleteFunc(in.holding.Unfollowed, func(listed dafty.ListedJob) bool {
+		jobs := &v1alpha1.DaftyJobList{}
+		err := r.List(ctx, jobs, client.MatchingFields{followedJob: strings.ToLower(listed.ID)}, client.UnsafeDisableDeepCopy)
+		failed = errors.Join(failed, err)
+		return len(jobs.Items) > 0
+	})
+	return failed
+}
+
+// readKey notes that the Secret was read.
+func (r *AccountReconciler) readKey(from *v1alpha1.DaftyAccount, now time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	seen := r.seen[from.Name]
+	seen.keyRead, seen.generation = now, from.Generation
+	r.seen[from.Name] = seen
 }
 
 func (r *AccountReconciler) wrote(name string, now time.Time) {

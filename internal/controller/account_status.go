@@ -33,14 +33,19 @@ const (
 // accountRead is all that the status of a DaftyAccount is made of.
 type accountRead struct {
 	account *v1alpha1.DaftyAccount
-	// apiKey is empty where there is none, for a problem that is told.
-	apiKey, problem string
+	// problem says why there is no API key, empty where there is one.
+	problem string
 	// invalid says what is wrong with the spec, empty where nothing is.
 	invalid string
 	holding account.Holding
 	// inFlight and waiting count the DaftyJobs that name the account.
 	inFlight, waiting int32
 	now               time.Time
+}
+
+// accepted reports whether Dafty accepts the API key.
+func (in *accountRead) accepted() bool {
+	return in.holding.HasKey && in.holding.Answer != nil && in.holding.Answer.Err == nil
 }
 
 // checkIn returns when Dafty is to be asked whom the API key belongs to; 0 is now.
@@ -62,11 +67,14 @@ func (in *accountRead) verdict() (ready metav1.Condition, stalled bool) {
 		return metav1.Condition{Type: v1alpha1.ConditionReady, Status: status, Reason: reason, Message: message}
 	}
 	answer := in.holding.Answer
+	before := meta.FindStatusCondition(in.account.Status.Conditions, v1alpha1.ConditionReady)
 	switch {
 	case in.invalid != "":
 		return say(metav1.ConditionFalse, v1alpha1.ReasonInvalidAccount, in.invalid), true
-	case in.apiKey == "" && !in.holding.HasKey:
+	case !in.holding.HasKey:
 		return say(metav1.ConditionUnknown, v1alpha1.ReasonWaitingForCredentials, in.problem), false
+	case answer == nil && before != nil && before.Reason == v1alpha1.ReasonAccepted && !in.holding.Changed:
+		return say(before.Status, before.Reason, before.Message), false // a process that has begun anew takes nothing back
 	case answer == nil:
 		return say(metav1.ConditionUnknown, v1alpha1.ReasonChecking, "asking Dafty whom the API key belongs to"), false
 	case answer.Err == nil:
@@ -77,7 +85,6 @@ func (in *accountRead) verdict() (ready metav1.Condition, stalled bool) {
 			"Dafty doesn't accept the API key; put a valid one into key %q of Secret %q of namespace %q: %s",
 			ref.Key, ref.Name, ref.Namespace, answer.Err.Error())), true
 	}
-	before := meta.FindStatusCondition(in.account.Status.Conditions, v1alpha1.ConditionReady)
 	if before != nil && (answer.Failures < confirmedBy || before.Reason == v1alpha1.ReasonAccepted) {
 		// One call that fails is no news; and that a key was accepted isn't taken back because Dafty is away.
 		return say(before.Status, before.Reason, before.Message), before.Status == metav1.ConditionFalse
@@ -108,6 +115,12 @@ func (in *accountRead) write(status *v1alpha1.DaftyAccountStatus) {
 	}
 	if answer := in.holding.Answer; answer != nil && answer.Err == nil {
 		status.Account, status.CheckedAt = accountObject(answer.Account), &metav1.Time{Time: answer.At}
+	}
+	if in.holding.Changed && in.holding.Answer == nil {
+		status.Account, status.CheckedAt = nil, nil // which were another key's
+		if in.holding.Credits == nil {
+			meta.RemoveStatusCondition(&status.Conditions, v1alpha1.ConditionCreditsAvailable)
+		}
 	}
 	status.Limits = limitsOf(in.holding)
 	status.InFlight, status.Waiting = &in.inFlight, &in.waiting

@@ -36,7 +36,6 @@ func TestAccountVerdict(t *testing.T) {
 		return account.Holding{HasKey: true, Answer: &account.Answer{Err: err, Failures: failures, Refusals: refusals, At: accountNow}}
 	}
 	accepted := account.Holding{HasKey: true, Answer: &account.Answer{Account: json.RawMessage(`{}`), At: accountNow}}
-	const key = "dk_live_1"
 	for _, tt := range []struct {
 		name    string
 		in      accountRead
@@ -49,27 +48,31 @@ func TestAccountVerdict(t *testing.T) {
 	}{
 		{name: "no Secret", in: accountRead{account: anAccount("", ""), problem: `Secret "agency" isn't there`},
 			ready: metav1.ConditionUnknown, reason: v1alpha1.ReasonWaitingForCredentials, says: `Secret "agency" isn't there`},
-		{name: "not asked yet", in: accountRead{account: anAccount("", ""), apiKey: key, holding: account.Holding{HasKey: true}},
+		{name: "not asked yet", in: accountRead{account: anAccount("", ""), holding: account.Holding{HasKey: true}},
 			ready: metav1.ConditionUnknown, reason: v1alpha1.ReasonChecking, says: "asking Dafty"},
-		{name: "accepted", in: accountRead{account: anAccount("", ""), apiKey: key, holding: accepted},
+		{name: "not asked yet by this process, and accepted before", in: accountRead{account: anAccount(metav1.ConditionTrue, v1alpha1.ReasonAccepted), holding: account.Holding{HasKey: true}},
+			ready: metav1.ConditionTrue, reason: v1alpha1.ReasonAccepted, says: "so it was"},
+		{name: "another key, which wasn't asked about yet", in: accountRead{account: anAccount(metav1.ConditionTrue, v1alpha1.ReasonAccepted), holding: account.Holding{HasKey: true, Changed: true}},
+			ready: metav1.ConditionUnknown, reason: v1alpha1.ReasonChecking},
+		{name: "accepted", in: accountRead{account: anAccount("", ""), holding: accepted},
 			ready: metav1.ConditionTrue, reason: v1alpha1.ReasonAccepted, again: time.Hour},
 		{name: "a Secret that can't be read for a while", in: accountRead{account: anAccount(metav1.ConditionTrue, v1alpha1.ReasonAccepted), problem: "it can't be read", holding: accepted},
 			ready: metav1.ConditionTrue, reason: v1alpha1.ReasonAccepted, again: time.Hour},
-		{name: "refused once, at first", in: accountRead{account: anAccount("", ""), apiKey: key, holding: answered(refused, 1, 1)},
+		{name: "refused once, at first", in: accountRead{account: anAccount("", ""), holding: answered(refused, 1, 1)},
 			ready: metav1.ConditionUnknown, reason: v1alpha1.ReasonAPIUnavailable, says: "it is asked again", again: 5 * time.Second},
-		{name: "refused once, after it was accepted", in: accountRead{account: anAccount(metav1.ConditionTrue, v1alpha1.ReasonAccepted), apiKey: key, holding: answered(refused, 1, 1)},
+		{name: "refused once, after it was accepted", in: accountRead{account: anAccount(metav1.ConditionTrue, v1alpha1.ReasonAccepted), holding: answered(refused, 1, 1)},
 			ready: metav1.ConditionTrue, reason: v1alpha1.ReasonAccepted, says: "so it was", again: 5 * time.Second},
-		{name: "refused twice", in: accountRead{account: anAccount(metav1.ConditionTrue, v1alpha1.ReasonAccepted), apiKey: key, holding: answered(refused, 2, 2)},
+		{name: "refused twice", in: accountRead{account: anAccount(metav1.ConditionTrue, v1alpha1.ReasonAccepted), holding: answered(refused, 2, 2)},
 			ready: metav1.ConditionFalse, reason: v1alpha1.ReasonCredentialsRejected, says: `key "apiKey" of Secret "agency" of namespace "dafty-system"`, stalled: true, again: 10 * time.Second},
-		{name: "Dafty is away, and the key was refused", in: accountRead{account: anAccount(metav1.ConditionFalse, v1alpha1.ReasonCredentialsRejected), apiKey: key, holding: answered(away, 1, 0)},
+		{name: "Dafty is away, and the key was refused", in: accountRead{account: anAccount(metav1.ConditionFalse, v1alpha1.ReasonCredentialsRejected), holding: answered(away, 1, 0)},
 			ready: metav1.ConditionFalse, reason: v1alpha1.ReasonCredentialsRejected, says: "so it was", stalled: true, again: 5 * time.Second},
-		{name: "Dafty is away for long", in: accountRead{account: anAccount(metav1.ConditionUnknown, v1alpha1.ReasonChecking), apiKey: key, holding: answered(away, 9, 0)},
+		{name: "Dafty is away for long", in: accountRead{account: anAccount(metav1.ConditionUnknown, v1alpha1.ReasonChecking), holding: answered(away, 9, 0)},
 			ready: metav1.ConditionUnknown, reason: v1alpha1.ReasonAPIUnavailable, says: "connection refused", again: 5 * time.Minute},
-		{name: "Dafty is away for long, and the key was accepted", in: accountRead{account: anAccount(metav1.ConditionTrue, v1alpha1.ReasonAccepted), apiKey: key, holding: answered(away, 9, 0)},
+		{name: "Dafty is away for long, and the key was accepted", in: accountRead{account: anAccount(metav1.ConditionTrue, v1alpha1.ReasonAccepted), holding: answered(away, 9, 0)},
 			ready: metav1.ConditionTrue, reason: v1alpha1.ReasonAccepted, again: 5 * time.Minute},
-		{name: "asked to wait", in: accountRead{account: anAccount("", ""), apiKey: key, holding: answered(&dafty.CallError{Kind: dafty.KindRateLimit, RetryAfter: 40 * time.Second}, 1, 0)},
+		{name: "asked to wait", in: accountRead{account: anAccount("", ""), holding: answered(&dafty.CallError{Kind: dafty.KindRateLimit, RetryAfter: 40 * time.Second}, 1, 0)},
 			ready: metav1.ConditionUnknown, reason: v1alpha1.ReasonAPIUnavailable, again: 40 * time.Second},
-		{name: "a spec that can't be meant", in: accountRead{account: anAccount("", ""), apiKey: key, holding: accepted, invalid: "there is no such time zone"},
+		{name: "a spec that can't be meant", in: accountRead{account: anAccount("", ""), holding: accepted, invalid: "there is no such time zone"},
 			ready: metav1.ConditionFalse, reason: v1alpha1.ReasonInvalidAccount, says: "no such time zone", stalled: true, again: time.Hour},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -125,7 +128,7 @@ func TestAccountObject(t *testing.T) {
 // What is known beside the key.
 func TestAccountStatus(t *testing.T) {
 	left := 7
-	in := accountRead{account: anAccount("", ""), apiKey: "dk_live_1", inFlight: 2, waiting: 3, now: accountNow, holding: account.Holding{
+	in := accountRead{account: anAccount("", ""), inFlight: 2, waiting: 3, now: accountNow, holding: account.Holding{
 		HasKey:  true,
 		Credits: &ratelimit.Credits{Refusal: &dafty.CallError{Kind: dafty.KindInsufficientCredits, Message: "buy some"}},
 		Minutes: map[dafty.Class]ratelimit.Minute{

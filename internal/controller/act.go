@@ -128,7 +128,7 @@ func (r *Reconciler) release(ctx context.Context, job *v1alpha1.DaftyJob) error 
 	}
 	r.forget(client.ObjectKeyFromObject(job))
 	if ref := job.Spec.AccountRef; ref != nil && r.Budgets != nil {
-		r.Budgets.Released(ref.Name, job)
+		r.Budgets.Released(ctx, ref.Name, job)
 	}
 	return nil
 }

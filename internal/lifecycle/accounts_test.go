@@ -41,6 +41,10 @@ var accounts = []row{
 		then: then{phase: PhasePending, way: inProgress, reason: ReasonAccountNotFound, step: lifecycle.Rest{}, after: 5 * time.Minute, event: "Warning AccountNotFound"},
 	},
 	{
+		name: "nothing is uploaded with an account that isn't for the namespace any more", given: newJob(ofAgency, animated), known: with(keyA), gathered: lifecycle.References{Account: notShared.Account, Files: reading(picture).Files},
+		then: then{phase: PhasePending, way: inProgress, reason: ReasonAccountNotFound, step: lifecycle.Rest{}, after: 5 * time.Minute, event: "Warning AccountNotFound"},
+	},
+	{
 		name: "a suspended account", given: newJob(ofAgency), known: with(keyA), gathered: onHold,
 		then: then{phase: PhasePending, way: suspended, reason: ReasonAccountSuspended, says: `DaftyAccount "agency" is suspended`,
 			step: lifecycle.Rest{}, after: 5 * time.Minute, event: "Normal AccountSuspended"},

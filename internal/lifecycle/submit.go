@@ -39,6 +39,9 @@ func (d *decider) submit() Decision {
 	if len(d.status.FailedJobIDs) > 0 && d.onItsWay() {
 		return d.keepStatus(Rest{}, RepeatAfter) // a repeat of the last attempt, whose job was found otherwise
 	}
+	if d.denied() {
+		return d.setStatus(*d.heldByAccount(), Rest{}, maxBackoff) // nothing is uploaded or searched with its key
+	}
 	if instead := d.resolveReferences(); instead != nil {
 		return *instead
 	}

@@ -174,7 +174,8 @@ func (inv *invariants) checkBudgets(was, job *v1alpha1.DaftyJob) {
 // it was deleted meanwhile.
 func (inv *invariants) mayGoUnreserved(p *process, name string, account *v1alpha1.DaftyAccount) bool {
 	seen := p.accounts.get(name)
-	return account == nil || seen == nil || seen.UID != account.UID || time.Since(account.CreationTimestamp.Time) < knownWithin ||
+	unbounded := account == nil || len(account.Spec.Budgets) == 0 // the budgets read past the cache after a conflict
+	return unbounded || seen == nil || seen.UID != account.UID || time.Since(account.CreationTimestamp.Time) < knownWithin ||
 		time.Since(p.unbudgeted[name]) < knownWithin || inv.pausedWithin(knownWithin)
 }
 
