@@ -125,6 +125,6 @@ func (e *environment) measureAccounts(ctx context.Context, empty memory, count i
 	e.measureGo(empty, m, float64(count))
 	e.atMost("live heap for all of them", (m.live-empty.live)/mebibyte, "MiB", 100)
 	e.atMost("resident memory for all of them", (m.resident-empty.resident)/mebibyte, "MiB", 100)
-	e.measure("CPU seconds a minute", (later - used).Seconds()/idle.Minutes(), "s")
+	e.measure("CPU seconds a minute", (later-used).Seconds()/idle.Minutes(), "s")
 	return nil
 }
