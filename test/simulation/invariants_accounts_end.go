@@ -112,8 +112,9 @@ func (inv *invariants) lost() map[charge]int {
 	}
 	for of, charges := range inv.accounts.reserved {
 		job := inv.latest[of.job]
-		certain := made[of] && len(charges) == len(inv.accounts.charged[of])
-		if certain || job != nil && !inv.gone(job) && !inv.lostStatus[job.UID] && !inv.accounts.resubmitted[of] {
+		again := job != nil && inv.lostStatus[job.UID] // an attempt that was made may be reserved and found once more
+		certain := made[of] && len(charges) == len(inv.accounts.charged[of]) && !again
+		if certain || job != nil && !inv.gone(job) && !again && !inv.accounts.resubmitted[of] {
 			continue
 		}
 		for each := range charges {
