@@ -76,16 +76,14 @@ func (r *AssetReconciler) jobsOf(ctx context.Context, of *v1alpha1.DaftyAsset) (
 
 // liveJob reads a DaftyJob from the API server, nil where there is none.
 func (r *AssetReconciler) liveJob(ctx context.Context, namespace, name string) (*v1alpha1.DaftyJob, error) {
-	list := &v1alpha1.DaftyJobList{}
-	if err := r.Live.List(ctx, list, client.InNamespace(namespace), client.MatchingFields{"metadata.name": name}); err != nil {
+	job := &v1alpha1.DaftyJob{}
+	if err := (ListReader{r.Live}).Get(ctx, types.NamespacedName{Namespace: namespace, Name: name}, job); err != nil {
+		if apierrors.IsNotFound(err) {
+			return nil, nil
+		}
 		return nil, fmt.Errorf("reading DaftyJob %q: %w", name, err)
 	}
-	for i := range list.Items {
-		if list.Items[i].Name == name {
-			return &list.Items[i], nil
-		}
-	}
-	return nil, nil
+	return job, nil
 }
 
 // readUpstream reads the assets that the template names, and whether they lead back to it.

@@ -120,16 +120,12 @@ func (r *Reconciler) live(ctx context.Context, job *v1alpha1.DaftyJob) (*v1alpha
 	if r.Live == nil {
 		return nil, errors.New("nothing reads past the cache")
 	}
-	jobs := &v1alpha1.DaftyJobList{}
-	if err := r.Live.List(ctx, jobs, client.InNamespace(job.Namespace), client.MatchingFields{"metadata.name": job.Name}); err != nil {
-		return nil, err
+	fresh := &v1alpha1.DaftyJob{}
+	err := ListReader{r.Live}.Get(ctx, client.ObjectKeyFromObject(job), fresh)
+	if err != nil || fresh.UID != job.UID {
+		return nil, client.IgnoreNotFound(err)
 	}
-	for i := range jobs.Items {
-		if jobs.Items[i].UID == job.UID {
-			return &jobs.Items[i], nil
-		}
-	}
-	return nil, nil
+	return fresh, nil
 }
 
 // unread follows an object of which something could not be read that a decision rests on: a cancel leaves all the same,
