@@ -13,7 +13,6 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/utils/ptr"
 	kstatus "sigs.k8s.io/cli-utils/pkg/kstatus/status"
-	"sigs.k8s.io/yaml"
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
 	"dafty.ai/dafty-operator/internal/asset"
@@ -180,7 +179,7 @@ func TestStages(t *testing.T) {
 		e := newEnv(t)
 		stage.play(e)
 		object := e.object()
-		hold(t, filepath.Join("testdata", stage.file+".yaml"), object)
+		docstest.Object(t, filepath.Join(customizations, "testdata", stage.file+".yaml"), object)
 		reason := ""
 		if ready := e.ready(); ready.Reason != "" && e.asset.Status.ObservedGeneration == e.asset.Generation && e.asset.DeletionTimestamp == nil {
 			reason = "`" + ready.Reason + "`"
@@ -223,17 +222,17 @@ func TestObjectsOfActions(t *testing.T) {
 	approved.prompt("B")
 	approved.reconcile()
 	approved.asset.Annotations[v1alpha1.ApprovedAnnotation] = approved.asset.Status.Pending.Hash
-	hold(t, "actions/testdata/approved.yaml", approved.object())
+	docstest.Object(t, filepath.Join(customizations, "actions/testdata/approved.yaml"), approved.object())
 
 	regenerated := newEnv(t)
 	regenerated.run()
 	regenerated.asset.Spec.Revision = "2026-05-04T09:30:00Z"
-	hold(t, "actions/testdata/regenerated.yaml", regenerated.object())
+	docstest.Object(t, filepath.Join(customizations, "actions/testdata/regenerated.yaml"), regenerated.object())
 
 	suspended := newEnv(t)
 	suspended.run()
 	suspended.asset.Spec.Suspend = true
-	hold(t, "actions/testdata/suspended.yaml", suspended.object())
+	docstest.Object(t, filepath.Join(customizations, "actions/testdata/suspended.yaml"), suspended.object())
 
 	resumed := newEnv(t)
 	suspend(resumed)
@@ -244,7 +243,7 @@ func TestObjectsOfActions(t *testing.T) {
 	if err := unstructured.SetNestedField(object, false, "spec", "suspend"); err != nil {
 		t.Fatal(err)
 	}
-	hold(t, "actions/testdata/resumed.yaml", object)
+	docstest.Object(t, filepath.Join(customizations, "actions/testdata/resumed.yaml"), object)
 }
 
 // object returns the asset as the API server has it.
@@ -261,25 +260,6 @@ func (e *env) object() map[string]any {
 		e.t.Fatal(err)
 	}
 	return object.Object
-}
-
-// hold compares an object with its file.
-func hold(t *testing.T, file string, object map[string]any) {
-	t.Helper()
-	path := filepath.Join(customizations, file)
-	want, err := yaml.Marshal(object)
-	if err != nil {
-		t.Fatal(err)
-	}
-	switch is, err := os.ReadFile(path); {
-	case err == nil && string(is) == string(want):
-	case os.Getenv("UPDATE_DOCS") == "":
-		t.Errorf("%s is behind (%v); mend it with: make docs", path, err)
-	default:
-		if err := os.WriteFile(path, want, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
 }
 
 // argoHealth returns the health that Argo CD shows of an asset.

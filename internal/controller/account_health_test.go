@@ -14,7 +14,6 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/utils/ptr"
 	kstatus "sigs.k8s.io/cli-utils/pkg/kstatus/status"
-	"sigs.k8s.io/yaml"
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
 	"dafty.ai/dafty-operator/internal/account"
@@ -82,7 +81,7 @@ func TestAccountStages(t *testing.T) {
 		if err := errors.Join(kept.UnmarshalJSON(content), json.Unmarshal(content, &object)); err != nil {
 			t.Fatal(err)
 		}
-		holdAccount(t, filepath.Join(accountCustomizations, "testdata", stage.file+".yaml"), kept.Object)
+		docstest.Object(t, filepath.Join(accountCustomizations, "testdata", stage.file+".yaml"), kept.Object)
 		result, err := kstatus.Compute(kept)
 		if err != nil {
 			t.Fatal(err)
@@ -119,22 +118,4 @@ func accountAt(play func(*accountRead)) *v1alpha1.DaftyAccount {
 		in.account.Generation = seen
 	}
 	return of
-}
-
-// holdAccount compares an object with its file.
-func holdAccount(t *testing.T, path string, object map[string]any) {
-	t.Helper()
-	want, err := yaml.Marshal(object)
-	if err != nil {
-		t.Fatal(err)
-	}
-	switch is, err := os.ReadFile(path); {
-	case err == nil && string(is) == string(want):
-	case os.Getenv("UPDATE_DOCS") == "":
-		t.Errorf("%s is behind (%v); mend it with: make docs", path, err)
-	default:
-		if err := os.WriteFile(path, want, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
 }

@@ -17,11 +17,5 @@ func TestAccountHistories(t *testing.T) {
 // TestReplayWithAccounts plays histories with DaftyAccounts twice: the trace must be the same, line by line.
 func TestReplayWithAccounts(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(100) {
-		h := drawWithAccounts(seed)
-		once, again := run(t, h.options, h.play).trace.String(), run(t, h.options, h.play).trace.String()
-		if once != again {
-			t.Errorf("seed %d isn't the same when it is played again", seed)
-		}
-	}
+	replay(t, drawWithAccounts)
 }

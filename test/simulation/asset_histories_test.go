@@ -17,11 +17,5 @@ func TestAssetHistories(t *testing.T) {
 // TestReplayWithAssets plays histories with DaftyAssets twice: the trace must be the same, line by line.
 func TestReplayWithAssets(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(100) {
-		h := drawWithAssets(seed)
-		once, again := run(t, h.options, h.play).trace.String(), run(t, h.options, h.play).trace.String()
-		if once != again {
-			t.Errorf("seed %d isn't the same when it is played again", seed)
-		}
-	}
+	replay(t, drawWithAssets)
 }

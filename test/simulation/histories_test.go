@@ -101,11 +101,16 @@ func number(t *testing.T, env string, otherwise uint64) uint64 {
 // TestReplay plays histories twice: the trace must be the same, line by line.
 func TestReplay(t *testing.T) {
 	t.Parallel()
-	seeds := []uint64{160} // in which two read one ConfigMap at the same instant
+	replay(t, draw, 160) // in which two read one ConfigMap at the same instant
+}
+
+// replay plays the histories of a hundred seeds, and of more, twice.
+func replay(t *testing.T, draw func(seed uint64) history, more ...uint64) {
+	t.Helper()
 	for seed := range uint64(100) {
-		seeds = append(seeds, seed)
+		more = append(more, seed)
 	}
-	for _, seed := range seeds {
+	for _, seed := range more {
 		h := draw(seed)
 		once, again := run(t, h.options, h.play).trace.String(), run(t, h.options, h.play).trace.String()
 		if once != again {

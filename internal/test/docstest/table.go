@@ -5,6 +5,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"sigs.k8s.io/yaml"
 )
 
 // Table holds the table with this head in a page against its rows. page is a path from the test's own folder. With
@@ -33,6 +35,24 @@ func Table(t *testing.T, page, head string, rows []string) {
 		t.Errorf("%s is behind; mend it with: make docs\nit says:\n%sbut it is:\n%s", page, told, want)
 	default:
 		if err := os.WriteFile(page, []byte(before+head+"\n"+line+"\n"+want+after), 0o600); err != nil { //nolint:gosec // A test names the page.
+			t.Fatal(err)
+		}
+	}
+}
+
+// Object holds a file against the object that it shows. With UPDATE_DOCS=1, as make docs runs it, it mends the file.
+func Object(t *testing.T, path string, object map[string]any) {
+	t.Helper()
+	want, err := yaml.Marshal(object)
+	if err != nil {
+		t.Fatal(err)
+	}
+	switch is, err := os.ReadFile(path); {
+	case err == nil && string(is) == string(want):
+	case os.Getenv("UPDATE_DOCS") == "":
+		t.Errorf("%s is behind (%v); mend it with: make docs", path, err)
+	default:
+		if err := os.WriteFile(path, want, 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}

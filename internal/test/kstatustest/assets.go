@@ -14,17 +14,22 @@ import (
 
 // AssetProblem says what is wrong with the status that kstatus computes for a DaftyAsset, or is empty.
 func AssetProblem(asset *v1alpha1.DaftyAsset) string {
-	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(asset)
+	return problem(asset, "DaftyAsset", asset.Name, WantAsset(asset))
+}
+
+// problem says what is wrong with the status that kstatus computes for an object, or is empty.
+func problem(object any, kind, name string, want status.Status) string {
+	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(object)
 	if err != nil {
 		return err.Error()
 	}
-	content["apiVersion"], content["kind"] = v1alpha1.GroupVersion.String(), "DaftyAsset"
+	content["apiVersion"], content["kind"] = v1alpha1.GroupVersion.String(), kind
 	is, err := status.Compute(&unstructured.Unstructured{Object: content})
-	switch want := WantAsset(asset); {
+	switch {
 	case err != nil:
-		return fmt.Sprintf("kstatus of DaftyAsset %s: %v", asset.Name, err)
+		return fmt.Sprintf("kstatus of %s %s: %v", kind, name, err)
 	case is.Status != want:
-		return fmt.Sprintf("to kstatus, DaftyAsset %s is %s, and it should be %s", asset.Name, is.Status, want)
+		return fmt.Sprintf("to kstatus, %s %s is %s, and it should be %s", kind, name, is.Status, want)
 	}
 	return ""
 }
