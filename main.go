@@ -148,6 +148,7 @@ func (o *options) setUpController(ctx context.Context, mgr ctrl.Manager, limits 
 	accounts := account.NewRegistry(ctx, account.Config{
 		Client:      func(apiKey string) account.Dafty { return dafty.New(o.daftyURL, apiKey, userAgent, httpClient) },
 		Wake:        wakeups.Wake,
+		WakeFirst:   wakeups.WakeFirst,
 		Limits:      limits,
 		WakeAccount: func(name string) { accountWakeups.Wake(types.NamespacedName{Name: name}) },
 	})

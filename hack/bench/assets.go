@@ -180,5 +180,12 @@ func (e *environment) measureChanges(after, before requests, changes, assets, pl
 	for _, resource := range []string{"daftyjobs", "daftyassets", "configmaps"} {
 		e.measure("writes of "+resource+" lost to a conflict per change", after.since(before, `resource="`+resource+`"`, `code="409"`)/changes, "")
 	}
+	for _, verb := range []string{"LIST", "GET"} {
+		reads := 0.0
+		for _, resource := range []string{"daftyjobs", "daftyassets", "configmaps", "secrets"} {
+			reads += after.since(before, `resource="`+resource+`"`, `verb="`+verb+`"`)
+		}
+		e.measure("reads by "+verb+" per change", reads/changes, "")
+	}
 	e.measure("events written per change", after.since(before, `group="events.k8s.io"`, `resource="events"`)/changes, "")
 }

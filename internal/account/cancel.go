@@ -87,5 +87,5 @@ func (t *Tracker) onCancelled(a *Account, call *lifecycle.CancelCall, job *dafty
 	if end {
 		a.finished(&t.caller, class)
 	}
-	t.Wake()
+	t.wakeFirst()
 }

@@ -12,6 +12,8 @@ type Config struct {
 	Client func(apiKey string) Dafty
 	// Wake is told of each DaftyJob that there is news about, and must not block.
 	Wake func(types.NamespacedName)
+	// WakeFirst is told instead of each whose job has ended or whose cancel was answered: somebody waits for that. By default it is Wake.
+	WakeFirst func(types.NamespacedName)
 	// WakeAccount is told of each DaftyAccount that there is news about, and must not block. It may be nil where there are none.
 	WakeAccount func(name string)
 	// Limits are the calls of a minute, by default DefaultLimits.

@@ -97,10 +97,11 @@ func (t follower) OnLook(target *poll.Target, look poll.Look) {
 		a.poller.GoOn(target, look, cancelling)
 	}
 	t.mu.Unlock()
-	if end {
+	switch {
+	case end:
 		a.finished(&t.caller, target.Class)
-	}
-	if news {
+		t.wakeFirst()
+	case news:
 		t.Wake()
 	}
 }

@@ -26,6 +26,9 @@ func newShared(ctx context.Context, config Config) *shared {
 	if config.Now == nil {
 		config.Now = time.Now
 	}
+	if config.WakeFirst == nil {
+		config.WakeFirst = config.Wake
+	}
 	s := &shared{config: config, ctx: ctx, settled: make(chan struct{}, 1), cancels: newCancelRecords()}
 	s.open, s.shut = context.WithCancel(ctx)
 	s.accounts = newAccounts(ctx, &s.config)

@@ -105,6 +105,9 @@ func newTracker(s *shared, name types.NamespacedName, uid types.UID, created tim
 // Wake has the DaftyJob reconciled soon. It doesn't block.
 func (t *Tracker) Wake() { t.shared.config.Wake(t.name) }
 
+// wakeFirst is Wake for news that somebody waits for.
+func (t *Tracker) wakeFirst() { t.shared.config.WakeFirst(t.name) }
+
 // Known returns all that was heard so far.
 func (t *Tracker) Known() lifecycle.Known {
 	t.mu.Lock()

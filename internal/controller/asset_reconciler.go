@@ -60,7 +60,9 @@ func (r *AssetReconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager
 	return ctrl.NewControllerManagedBy(mgr).
 		Named(AssetName).
 		For(&v1alpha1.DaftyAsset{}).
+		Watches(&v1alpha1.DaftyAsset{}, changed).
 		Watches(&v1alpha1.DaftyAsset{}, handler.EnqueueRequestsFromMapFunc(r.dependents)).
+		Watches(&v1alpha1.DaftyJob{}, ended(r.dependents)).
 		Watches(&v1alpha1.DaftyJob{}, handler.EnqueueRequestsFromMapFunc(r.dependents)).
 		WatchesRawSource(source.Func(results.Start)).
 		WithOptions(controller.Options{MaxConcurrentReconciles: workers, RateLimiter: NewRateLimiter()}).

@@ -176,6 +176,7 @@ func (w *world) startOperator() {
 			Client: func(key string) account.Dafty { return dafty.New(w.url, key, "dafty-operator/test", httpClient) },
 			Wake:   wakeups.Wake,
 
+			WakeFirst:   wakeups.WakeFirst,
 			WakeAccount: func(name string) { accountWakeups.Wake(types.NamespacedName{Name: name}) },
 		}),
 		Clock:           clock.RealClock{},

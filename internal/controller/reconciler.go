@@ -101,6 +101,7 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, wak
 	of := ctrl.NewControllerManagedBy(mgr).
 		Named(Name).
 		For(&v1alpha1.DaftyJob{}).
+		Watches(&v1alpha1.DaftyJob{}, changed).
 		Watches(&v1alpha1.DaftyJob{}, handler.EnqueueRequestsFromMapFunc(r.dependents)).
 		WatchesRawSource(source.Func(wakeups.start)).
 		WatchesRawSource(source.Func(results.Start)).
