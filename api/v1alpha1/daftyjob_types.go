@@ -244,7 +244,7 @@ type DaftyJobSpec struct {
 	//
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
-	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="must be a name for a ConfigMap: lower-case letters, digits, '-' and '.', beginning and ending with a letter or digit"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')",message="must be a name for a ConfigMap: lower-case letters, digits, '-' and '.', beginning and ending with a letter or digit"
 	// +optional
 	ResultConfigMap string `json:"resultConfigMap,omitempty"`
 
@@ -272,8 +272,8 @@ type ResultConfigMapMetadata struct {
 	// the operator's own.
 	//
 	// +kubebuilder:validation:MaxProperties=32
-	// +kubebuilder:validation:XValidation:rule="self.all(key, !format.qualifiedName().validate(key).hasValue())",message="each key must be a name for a label: letters, digits, '-', '_' and '.', 63 at most, with a domain and '/' before it or not, such as example.com/team"
-	// +kubebuilder:validation:XValidation:rule="self.all(key, !format.labelValue().validate(self[key]).hasValue())",message="each value must be empty, or of letters, digits, '-', '_' and '.', 63 at most, beginning and ending with a letter or digit"
+	// +kubebuilder:validation:XValidation:rule="self.all(key, key.matches('^([a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?([A-Za-z0-9][-A-Za-z0-9_.]{0,61})?[A-Za-z0-9]$') && key.indexOf('/') <= 253)",message="each key must be a name for a label: letters, digits, '-', '_' and '.', 63 at most, with a domain and '/' before it or not, such as example.com/team"
+	// +kubebuilder:validation:XValidation:rule="self.all(key, self[key].matches('^(([A-Za-z0-9][-A-Za-z0-9_.]{0,61})?[A-Za-z0-9])?$'))",message="each value must be empty, or of letters, digits, '-', '_' and '.', 63 at most, beginning and ending with a letter or digit"
 	// +kubebuilder:validation:XValidation:rule="self.all(key, !key.startsWith('dafty.ai/'))",message="keys that begin with dafty.ai/ are the operator's own"
 	// +optional
 	Labels map[string]LabelValue `json:"labels,omitempty"`
@@ -282,7 +282,7 @@ type ResultConfigMapMetadata struct {
 	// each value. Those that begin with dafty.ai/ are the operator's own.
 	//
 	// +kubebuilder:validation:MaxProperties=32
-	// +kubebuilder:validation:XValidation:rule="self.all(key, !format.qualifiedName().validate(key.lowerAscii()).hasValue())",message="each key must be a name for an annotation: letters, digits, '-', '_' and '.', 63 at most, with a domain and '/' before it or not, such as example.com/team"
+	// +kubebuilder:validation:XValidation:rule="self.all(key, key.lowerAscii().matches('^([a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?([A-Za-z0-9][-A-Za-z0-9_.]{0,61})?[A-Za-z0-9]$') && key.indexOf('/') <= 253)",message="each key must be a name for an annotation: letters, digits, '-', '_' and '.', 63 at most, with a domain and '/' before it or not, such as example.com/team"
 	// +kubebuilder:validation:XValidation:rule="self.all(key, !key.lowerAscii().startsWith('dafty.ai/'))",message="keys that begin with dafty.ai/ are the operator's own"
 	// +optional
 	Annotations map[string]AnnotationValue `json:"annotations,omitempty"`
@@ -544,6 +544,8 @@ func (s *DaftyJobStatus) InDoubt() bool {
 // +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || !self.spec.?imageUpscale.?image.?jobRef.hasValue() || self.spec.imageUpscale.image.jobRef.name != self.metadata.name",message="a DaftyJob can't refer to itself: under jobRef, name the DaftyJob that makes the image",fieldPath=".spec.imageUpscale",optionalOldSelf=true
 // +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || (!self.spec.?imageToVideo.?image.?jobRef.hasValue() || self.spec.imageToVideo.image.jobRef.name != self.metadata.name) && self.spec.?imageToVideo.?image.?styleSearch.?style.?jobRef.?name.orValue('-') != self.metadata.name",message="a DaftyJob can't refer to itself: under jobRef, name the DaftyJob that makes the style or the image",fieldPath=".spec.imageToVideo",optionalOldSelf=true
 // +kubebuilder:validation:XValidation:rule="oldSelf.hasValue() || (!self.spec.?videoFrames.?startImage.?jobRef.hasValue() || self.spec.videoFrames.startImage.jobRef.name != self.metadata.name) && (!self.spec.?videoFrames.?endImage.?jobRef.hasValue() || self.spec.videoFrames.endImage.jobRef.name != self.metadata.name) && self.spec.?videoFrames.?startImage.?styleSearch.?style.?jobRef.?name.orValue('-') != self.metadata.name && self.spec.?videoFrames.?endImage.?styleSearch.?style.?jobRef.?name.orValue('-') != self.metadata.name",message="a DaftyJob can't refer to itself: under jobRef, name the DaftyJob that makes the style or the image",fieldPath=".spec.videoFrames",optionalOldSelf=true
+// +kubebuilder:selectablefield:JSONPath=`.status.jobType`
+// +kubebuilder:selectablefield:JSONPath=`.status.phase`
 // +kubebuilder:printcolumn:name="Type",type=string,JSONPath=`.status.jobType`,description="Kind of job, in Dafty's words"
 // +kubebuilder:printcolumn:name="Phase",type=string,JSONPath=`.status.phase`,description="Phase of the job"
 // +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`,description="Reason of the Ready condition"

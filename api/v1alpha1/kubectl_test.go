@@ -116,6 +116,14 @@ func TestKubectlGetShowsWhereAJobStands(t *testing.T) {
 	}; !equal(got, want) {
 		t.Errorf("get -o wide: %q, not %q", got, want)
 	}
+	for selector, shown := range map[string]bool{
+		"status.phase=Completed": true, "status.phase!=Completed": false, "status.phase=Failed": false,
+		"status.jobType=image.generate": true, "status.phase=Completed,status.jobType=style.extract": false,
+	} {
+		if listed := env.MustKubectl(t, "get", "dj", "--field-selector", selector, "-o", "name"); shown != (listed == "daftyjob.dafty.ai/spring-hero\n") {
+			t.Errorf("get --field-selector %s: %q", selector, listed)
+		}
+	}
 }
 
 var (
