@@ -138,9 +138,10 @@ generate: ## Generate deep copies and Dafty's client.
 	go generate ./...
 
 .PHONY: manifests
-manifests: ## Generate the CRDs and the operator's ClusterRole.
+manifests: ## Generate the CRDs, their JSON schemas and the operator's ClusterRole.
 	$(CONTROLLER_GEN) crd paths=./api/... output:crd:artifacts:config=config/crd/bases
 	$(CONTROLLER_GEN) rbac:roleName=manager-role paths=./internal/controller/... output:rbac:artifacts:config=config/rbac/manager
+	go run ./hack/schemas
 
 # The chart's own copies: Helm reads nothing outside of its folder.
 CHART_FILES = charts/dafty-operator/files

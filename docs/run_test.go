@@ -41,14 +41,15 @@ var pagesRun = map[string]func(e *env, t *testing.T){
 
 // pagesRunElsewhere has the pages that another test runs, or that none can run, with the reason.
 var pagesRunElsewhere = map[string]string{
-	"accounts.md":  "TestAccountsPage, which compares what is shown too",
-	"assets.md":    "TestAssetsPage, which compares what is shown too",
-	"argocd.md":    "make e2e-argocd, with a real Argo CD",
-	"install.md":   "TestInstallPage in config, with kustomize and Helm",
-	"kustomize.md": "TestKustomizePage, with the files that it shows",
-	"metrics.md":   "TestInstallation in config/prometheus, with the same kustomization",
-	"releasing.md": "it needs a release, and a registry",
-	"runbooks.md":  "TestRunbooks in config/prometheus, with the alerts",
+	"accounts.md":   "TestAccountsPage, which compares what is shown too",
+	"assets.md":     "TestAssetsPage, which compares what is shown too",
+	"argocd.md":     "make e2e-argocd, with a real Argo CD",
+	"install.md":    "TestInstallPage in config, with kustomize and Helm",
+	"kustomize.md":  "TestKustomizePage, with the files that it shows",
+	"metrics.md":    "TestInstallation in config/prometheus, with the same kustomization",
+	"releasing.md":  "it needs a release, and a registry",
+	"runbooks.md":   "TestRunbooks in config/prometheus, with the alerts",
+	"validation.md": "TestValidationPage, with what each tool refuses",
 }
 
 // notRun has the commands that need more than an API server, by how their block begins.

@@ -103,7 +103,7 @@ type DaftyAssetSpec struct {
 	//
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
-	// +kubebuilder:validation:XValidation:rule="!format.dns1123Subdomain().validate(self).hasValue()",message="must be a name for a ConfigMap: lower-case letters, digits, '-' and '.', beginning and ending with a letter or digit"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')",message="must be a name for a ConfigMap: lower-case letters, digits, '-' and '.', beginning and ending with a letter or digit"
 	// +optional
 	ResultConfigMap string `json:"resultConfigMap,omitempty"`
 
@@ -152,8 +152,8 @@ type JobTemplateMetadata struct {
 	// the operator's own.
 	//
 	// +kubebuilder:validation:MaxProperties=32
-	// +kubebuilder:validation:XValidation:rule="self.all(key, !format.qualifiedName().validate(key).hasValue())",message="each key must be a name for a label: letters, digits, '-', '_' and '.', 63 at most, with a domain and '/' before it or not, such as example.com/team"
-	// +kubebuilder:validation:XValidation:rule="self.all(key, !format.labelValue().validate(self[key]).hasValue())",message="each value must be empty, or of letters, digits, '-', '_' and '.', 63 at most, beginning and ending with a letter or digit"
+	// +kubebuilder:validation:XValidation:rule="self.all(key, key.matches('^([a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?([A-Za-z0-9][-A-Za-z0-9_.]{0,61})?[A-Za-z0-9]$') && key.indexOf('/') <= 253)",message="each key must be a name for a label: letters, digits, '-', '_' and '.', 63 at most, with a domain and '/' before it or not, such as example.com/team"
+	// +kubebuilder:validation:XValidation:rule="self.all(key, self[key].matches('^(([A-Za-z0-9][-A-Za-z0-9_.]{0,61})?[A-Za-z0-9])?$'))",message="each value must be empty, or of letters, digits, '-', '_' and '.', 63 at most, beginning and ending with a letter or digit"
 	// +kubebuilder:validation:XValidation:rule="self.all(key, !key.startsWith('dafty.ai/'))",message="keys that begin with dafty.ai/ are the operator's own"
 	// +optional
 	Labels map[string]LabelValue `json:"labels,omitempty"`
@@ -162,7 +162,7 @@ type JobTemplateMetadata struct {
 	// each value. Those that begin with dafty.ai/ are the operator's own.
 	//
 	// +kubebuilder:validation:MaxProperties=32
-	// +kubebuilder:validation:XValidation:rule="self.all(key, !format.qualifiedName().validate(key.lowerAscii()).hasValue())",message="each key must be a name for an annotation: letters, digits, '-', '_' and '.', 63 at most, with a domain and '/' before it or not, such as example.com/team"
+	// +kubebuilder:validation:XValidation:rule="self.all(key, key.lowerAscii().matches('^([a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?([A-Za-z0-9][-A-Za-z0-9_.]{0,61})?[A-Za-z0-9]$') && key.indexOf('/') <= 253)",message="each key must be a name for an annotation: letters, digits, '-', '_' and '.', 63 at most, with a domain and '/' before it or not, such as example.com/team"
 	// +kubebuilder:validation:XValidation:rule="self.all(key, !key.lowerAscii().startsWith('dafty.ai/'))",message="keys that begin with dafty.ai/ are the operator's own"
 	// +optional
 	Annotations map[string]AnnotationValue `json:"annotations,omitempty"`

@@ -52,6 +52,8 @@ type ImageGenerate struct {
 	Prompt Prompt `json:"prompt,omitempty"`
 
 	// aspectRatio is width to height. Dafty's default is 1:1.
+	// In YAML it belongs in quotes: some tools, Ansible among them, read 16:9
+	// without them as a number.
 	//
 	// +optional
 	AspectRatio GenerateAspectRatio `json:"aspectRatio,omitempty"`
@@ -118,6 +120,8 @@ type ImageResize struct {
 	Image ImageTarget `json:"image,omitzero"`
 
 	// aspectRatio is width to height of the new image.
+	// In YAML it belongs in quotes: some tools, Ansible among them, read 16:9
+	// without them as a number.
 	//
 	// +required
 	AspectRatio ResizeAspectRatio `json:"aspectRatio,omitempty"`
@@ -211,6 +215,8 @@ type VideoFrames struct {
 
 	// aspectRatio is width to height. Dafty's default is auto, which uses that of
 	// the start frame.
+	// In YAML it belongs in quotes: some tools, Ansible among them, read 16:9
+	// without them as a number.
 	//
 	// +optional
 	AspectRatio FramesAspectRatio `json:"aspectRatio,omitempty"`

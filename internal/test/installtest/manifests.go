@@ -46,8 +46,10 @@ func tool(modfile, name string) func() (string, error) {
 }
 
 var (
-	kustomize = tool("hack/tools/go.mod", "kustomize")
-	helm      = tool("hack/tools/helm/go.mod", "helm")
+	kustomize       = tool("hack/tools/go.mod", "kustomize")
+	helm            = tool("hack/tools/helm/go.mod", "helm")
+	kubeconform     = tool("hack/tools/kubeconform/go.mod", "kubeconform")
+	kubectlValidate = tool("hack/tools/kubectl-validate/go.mod", "kubectl-validate")
 )
 
 func output(ctx context.Context, dir, program string, args ...string) (string, error) {
@@ -64,11 +66,7 @@ func output(ctx context.Context, dir, program string, args ...string) (string, e
 // Kustomize builds a folder, named from the top of the checkout.
 func Kustomize(t testing.TB, dir string) string {
 	t.Helper()
-	program, err := kustomize()
-	if err != nil {
-		t.Fatal(err)
-	}
-	manifests, err := output(t.Context(), Root(t), program, "build", dir)
+	manifests, err := output(t.Context(), Root(t), program(t, kustomize), "build", dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,13 +100,21 @@ func Overlay(t testing.TB, files map[string]string) string {
 }
 
 // HelmProgram is the path of the pinned helm.
-func HelmProgram(t testing.TB) string {
+func HelmProgram(t testing.TB) string { return program(t, helm) }
+
+// KubectlValidateProgram is the path of the pinned kubectl-validate.
+func KubectlValidateProgram(t testing.TB) string { return program(t, kubectlValidate) }
+
+// KubeconformProgram is the path of the pinned kubeconform.
+func KubeconformProgram(t testing.TB) string { return program(t, kubeconform) }
+
+func program(t testing.TB, tool func() (string, error)) string {
 	t.Helper()
-	program, err := helm()
+	path, err := tool()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return program
+	return path
 }
 
 // Helm runs the pinned helm at the top of the checkout. Plugins and settings of the user's own are left out of it.
