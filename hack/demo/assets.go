@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -11,7 +10,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
-	"dafty.ai/dafty-operator/internal/test/daftysim"
 )
 
 // The DaftyAssets of the samples are a campaign. The demo changes the first of them, of which the others are made, and takes that back.
@@ -22,18 +20,9 @@ const (
 	lookEvery    = 200 * time.Millisecond
 )
 
-// assetStep is what the demo does to the DaftyAssets, with what it cost.
-type assetStep struct {
-	name string
-	// jobs is how many jobs each of them is to be made by.
-	jobs int
-	// made are the entries in Dafty's ledger that came with it, by DaftyAsset.
-	made map[string][]daftysim.Entry
-}
-
 // assets follows the DaftyAssets.
 type assets struct {
-	steps []assetStep
+	stages stages
 	// problems are what went wrong on the way.
 	problems []string
 }
@@ -44,7 +33,7 @@ func (e *environment) playAssets(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	e.endAssetStep("CREATED", 1)
+	e.endAssetStage("CREATED", 1)
 	if err := e.kubectl(ctx, "get", "daftyassets"); err != nil {
 		return err
 	}
@@ -55,7 +44,7 @@ func (e *environment) playAssets(ctx context.Context) error {
 	if _, err := e.awaitAssets(ctx, first, func(before, now string) bool { return now != before }); err != nil {
 		return err
 	}
-	e.endAssetStep("CHANGED", 1)
+	e.endAssetStage("CHANGED", 1)
 	e.screen.print("", "That is taken back. All earlier pictures are on record, so nothing is paid for:")
 	if err := e.kubectl(ctx, "apply", "-k", assetsPath); err != nil {
 		return err
@@ -63,7 +52,7 @@ func (e *environment) playAssets(ctx context.Context) error {
 	if _, err := e.awaitAssets(ctx, first, func(before, now string) bool { return now == before }); err != nil {
 		return err
 	}
-	e.endAssetStep("REVERTED", 0)
+	e.endAssetStage("REVERTED", 0)
 	return e.kubectl(ctx, "get", "daftyassets")
 }
 
@@ -104,30 +93,21 @@ func (e *environment) awaitAssets(ctx context.Context, before map[string]string,
 	}
 }
 
-// endAssetStep puts down what has come into the ledger for each DaftyAsset since the step before.
-func (e *environment) endAssetStep(name string, jobs int) {
-	step := assetStep{name: name, jobs: jobs, made: map[string][]daftysim.Entry{}}
-	told := map[string]bool{}
-	for _, before := range e.assets.steps {
-		for _, entries := range before.made {
-			for i := range entries {
-				told[entries[i].JobID] = true
-			}
-		}
+// endAssetStage puts down what came of a stage, with how many jobs each DaftyAsset is to be made by.
+func (e *environment) endAssetStage(name string, jobs int) {
+	each := map[string]int{}
+	for _, asset := range e.samples.assets {
+		each[asset] = jobs
 	}
-	ledger := e.sim.Ledger()
-	for _, job := range e.jobs.all() {
-		of := job.Labels[v1alpha1.AssetLabel]
-		if of == "" {
-			continue
-		}
-		for _, entry := range entriesOf(job, ledger) {
-			if !told[entry.JobID] {
-				step.made[of] = append(step.made[of], entry)
-			}
-		}
+	e.assets.stages.end(name, each, e.jobs.all(), e.sim.Ledger())
+}
+
+// assetOf returns the DaftyAsset of the samples that a job is made for.
+func assetOf(job jobState) string {
+	if job.Namespace != namespace {
+		return ""
 	}
-	e.assets.steps = append(e.assets.steps, step)
+	return job.Labels[v1alpha1.AssetLabel]
 }
 
 // describeAssets tells how far the DaftyAssets are.
@@ -141,61 +121,4 @@ func describeAssets(all []v1alpha1.DaftyAsset) string {
 		said = append(said, text)
 	}
 	return strings.Join(said, "\n  ")
-}
-
-// problemsOfAssets returns how the DaftyAssets differ from what is expected, and how many jobs Dafty has made for them.
-func (e *environment) problemsOfAssets() (found []string, charged int) {
-	found = slices.Clone(e.assets.problems)
-	for _, step := range e.assets.steps {
-		for _, name := range e.samples.assets {
-			entries := step.made[name]
-			charged += len(entries)
-			if len(entries) != step.jobs {
-				found = append(found, fmt.Sprintf("%s: when it was %s, Dafty made %d jobs for it; there should be %d",
-					name, strings.ToLower(step.name), len(entries), step.jobs))
-			}
-			for i := range entries {
-				if !entries[i].Terminal() || entries[i].Cancelled {
-					found = append(found, fmt.Sprintf("%s: job %s hasn't completed at Dafty", name, entries[i].JobID))
-				}
-			}
-		}
-	}
-	return found, charged
-}
-
-// assetCosts returns a table of what each step cost.
-func (e *environment) assetCosts() []string {
-	head := []string{"NAME"}
-	for _, step := range e.assets.steps {
-		head = append(head, step.name)
-	}
-	rows := [][]string{head}
-	for _, name := range e.samples.assets {
-		row := []string{name}
-		for _, step := range e.assets.steps {
-			paid := 0
-			for i := range step.made[name] {
-				paid += step.made[name][i].Paid()
-			}
-			row = append(row, fmt.Sprintf("%d CU", paid))
-		}
-		rows = append(rows, row)
-	}
-	var lines []string
-	for i, row := range rows {
-		cells := make([]string, len(row))
-		for n, text := range row {
-			width := 0
-			for _, other := range rows {
-				width = max(width, columns(other[n]))
-			}
-			cells[n] = pad(text, width)
-		}
-		lines = append(lines, join(cells))
-		if i == 0 {
-			lines[0] = e.screen.ansi.bold(lines[0])
-		}
-	}
-	return lines
 }

@@ -13,7 +13,7 @@ import (
 	"dafty.ai/dafty-operator/internal/test/operatortest"
 )
 
-// patience bounds how long the samples take, which is a minute and a half on an idle machine.
+// patience bounds how long the samples take, which is two minutes on an idle machine.
 const patience = 5 * time.Minute
 
 var errInterrupted = errors.New("interrupted before the samples came to their end")

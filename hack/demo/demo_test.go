@@ -13,6 +13,7 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
 	"dafty.ai/dafty-operator/internal/test/daftysim"
@@ -50,7 +51,22 @@ func TestDemoEndsByItself(t *testing.T) {
 		`(?m)^shop-hero +1 CU +1 CU +0 CU$`,
 		`(?m)^shop-clip +10 CU +10 CU +0 CU$`,
 		`(?m)^shop-poster +True +Completed +shop-poster-[0-9a-f]{10} +\w+$`,
-		`24 jobs in .*, each charged once: 93 CU; a revert of a change: 0 CU; 2 cancels: 20 CU given back, 2 CU charged; nothing still runs at Dafty`,
+		`(?m)^Two namespaces share one API key, whose Secret is in a third, and a budget of 2 submissions:$`,
+		`(?m)^\$ kubectl create namespace dafty-operator-system$`,
+		`(?m)^\$ kubectl apply -k config/samples/accounts$`,
+		`(?m)^daftyaccount.dafty.ai/agency created$`,
+		`(?m)^\[ *[0-9.]+s\] agency-blog/front-page-[0-9a-f]{10} +image.generate +Completed `,
+		`(?m)^\[ *[0-9.]+s\] agency-shop/poster +image.generate +Pending +BudgetExhausted +DaftyAccount "agency": 2 of 2 submissions of the budget of the account for a month \(Europe/Berlin\) are used`,
+		`(?m)^NAME +READY +REASON +SUSPENDED +IN-FLIGHT +WAITING +AGE\nagency +True +Accepted +false +0 +1 +\w+$`,
+		`(?m)^poster +image.generate +Pending +BudgetExhausted +\w+$`,
+		`(?m)^DaftyAccount "agency": 2 of 2 submissions .* are used; its period ends at .*; the job goes on by itself when there is room$`,
+		`(?m)^\$ kubectl patch daftyaccount agency --type json -p '.*/spec/budgets/1/submissions","value":2000}]'$`,
+		`(?m)^daftyjob.dafty.ai/poster condition met$`,
+		`(?m)^NAME +BUDGET OF 2 +BUDGET OF 2000$`,
+		`(?m)^agency-blog/front-page +1 CU +0 CU$`,
+		`(?m)^agency-shop/hero +1 CU +0 CU$`,
+		`(?m)^agency-shop/poster +0 CU +1 CU$`,
+		`27 jobs in .*, each charged once: 96 CU; a revert of a change: 0 CU; 2 cancels: 20 CU given back, 2 CU charged; nothing still runs at Dafty`,
 	} {
 		if !regexp.MustCompile(want).MatchString(out.String()) {
 			t.Errorf("the output lacks %s", want)
@@ -60,6 +76,7 @@ func TestDemoEndsByItself(t *testing.T) {
 		t.Error("there are control sequences in the output, which goes to no terminal")
 	}
 	wantKept(t, tmp, "logs/dafty.log", "logs/etcd.log", "logs/kube-apiserver.log", "logs/kube-controller-manager.log", "logs/operator.log",
+		"pictures/agency-blog-front-page-HASH.png", "pictures/agency-shop-hero.png", "pictures/agency-shop-poster.png",
 		"pictures/launch-clip.gif", "pictures/launch-hero-0.png", "pictures/launch-hero-1.png", "pictures/launch-poster.png",
 		"pictures/shop-clip-HASH.gif", "pictures/shop-clip-HASH.gif", "pictures/shop-hero-HASH.png", "pictures/shop-hero-HASH.png",
 		"pictures/shop-poster-HASH.png", "pictures/shop-poster-HASH.png",
@@ -131,6 +148,41 @@ func TestEndingsTellWhatIsWrong(t *testing.T) {
 	}
 }
 
+func TestStagesTellWhatIsWrong(t *testing.T) {
+	jobs := map[string]jobState{}
+	for _, name := range []string{"hero", "poster"} {
+		job := &v1alpha1.DaftyJob{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: name, UID: types.UID(name)}}
+		jobs[name] = jobState{DaftyJob: job}
+	}
+	entry := func(name, status string) daftysim.Entry {
+		return daftysim.Entry{JobID: "of-" + name, IdempotencyKey: name + "-1", Status: status, Charge: 1}
+	}
+	hero, poster := entry("hero", daftysim.StatusCompleted), entry("poster", daftysim.StatusCompleted)
+	for name, c := range map[string]struct {
+		within, raised []daftysim.Entry // the ledger at the end of each stage
+		want           string
+		charged        int
+	}{
+		"as it should be": {[]daftysim.Entry{hero}, []daftysim.Entry{hero, poster}, "", 2},
+		"beyond the budget": {[]daftysim.Entry{hero, poster}, []daftysim.Entry{hero, poster}, "poster: when it was within, Dafty made 1 jobs for it; there should be 0\n" +
+			"poster: when it was raised, Dafty made 0 jobs for it; there should be 1", 2},
+		"it doesn't go on": {[]daftysim.Entry{hero}, []daftysim.Entry{hero}, "poster: when it was raised, Dafty made 0 jobs for it; there should be 1", 1},
+		"left running": {[]daftysim.Entry{hero}, []daftysim.Entry{hero, entry("poster", daftysim.StatusProcessing)},
+			"poster: job of-poster hasn't completed at Dafty", 2},
+		"ends later": {[]daftysim.Entry{entry("hero", daftysim.StatusProcessing)}, []daftysim.Entry{hero, poster}, "", 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := &stages{of: func(job jobState) string { return job.Name }}
+			s.end("WITHIN", map[string]int{"hero": 1, "poster": 0}, jobs, c.within)
+			s.end("RAISED", map[string]int{"hero": 0, "poster": 1}, jobs, c.raised)
+			found, charged := s.problems(c.raised)
+			if got := strings.Join(found, "\n"); got != c.want || charged != c.charged {
+				t.Errorf("got %q and %d jobs, want %q and %d", got, charged, c.want, c.charged)
+			}
+		})
+	}
+}
+
 func TestCommandsAreTypedAsInAShell(t *testing.T) {
 	if got, want := shellQuoted([]string{"apply", "-k", "config/samples", "-p", `{"a":1}`, "it's", ""}), `apply -k config/samples -p '{"a":1}' 'it'\''s' ''`; got != want {
 		t.Errorf("got %s, want %s", got, want)
@@ -146,6 +198,13 @@ func TestEverySampleHasAnEnding(t *testing.T) {
 	all, err := readSamples(root)
 	if err != nil {
 		t.Fatal(err)
+	}
+	shared, err := readSharing(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if key := shared.apiKey(); key == "" || key == all.apiKey {
+		t.Errorf("the API key of the DaftyAccount, %q, isn't its own: its jobs would use up the calls of the others", key)
 	}
 	account := all.account()
 	if len(account.Images) == 0 || len(account.Styles) == 0 || all.apiKey == "" {

@@ -13,6 +13,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -91,15 +92,16 @@ func picturesOf(job jobState) []picture {
 		return nil
 	}
 	var all []picture
+	base := strings.ReplaceAll(jobName(job), "/", "-")
 	for i, image := range result.Images {
-		name := job.Name
+		name := base
 		if len(result.Images) > 1 {
-			name = fmt.Sprintf("%s-%d", job.Name, i)
+			name = fmt.Sprintf("%s-%d", base, i)
 		}
 		all = append(all, picture{url: image.URL, file: name + extension(image.URL), width: image.Width, height: image.Height})
 	}
 	if video := result.Video; video != nil {
-		all = append(all, picture{url: video.URL, file: job.Name + extension(video.URL), width: video.Width, height: video.Height})
+		all = append(all, picture{url: video.URL, file: base + extension(video.URL), width: video.Width, height: video.Height})
 	}
 	return all
 }

@@ -35,6 +35,7 @@ type environment struct {
 	operator  *operatortest.Process
 	jobs      *jobTracker
 	assets    assets
+	sharing   *sharing
 	downloads *downloads
 	stops     []func() error
 }
@@ -74,6 +75,10 @@ func (e *environment) start(ctx context.Context) (err error) {
 	if e.samples, err = readSamples(e.root); err != nil {
 		return err
 	}
+	if e.sharing, err = readSharing(e.root); err != nil {
+		return err
+	}
+	e.assets.stages.of = assetOf
 	if e.folder, err = os.MkdirTemp("", "dafty-demo-"); err != nil {
 		return err
 	}
@@ -102,7 +107,7 @@ func (e *environment) removeFiles() error {
 func (e *environment) startSimulator() {
 	started := e.screen.step("Dafty")
 	e.sim = daftysim.Serve(daftysim.New(daftysim.Options{
-		Accounts: []daftysim.Account{e.samples.account()}, Manual: true, StrictRequests: true, Admin: true,
+		Accounts: []daftysim.Account{e.samples.account(), e.sharing.payer()}, Manual: true, StrictRequests: true, Admin: true,
 	}))
 	ctx, cancel := context.WithCancel(context.Background())
 	work := &driver{sim: e.sim, plans: map[string]plan{}, slow: map[string]bool{

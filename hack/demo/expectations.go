@@ -98,13 +98,16 @@ func (e *environment) problems() []string {
 			found = append(found, name+": "+problem)
 		}
 	}
-	ofAssets, chargedForAssets := e.problemsOfAssets()
-	found = append(found, ofAssets...)
-	charged += chargedForAssets
+	found = append(found, e.assets.problems...)
+	for _, part := range []*stages{&e.assets.stages, &e.sharing.stages} {
+		ofPart, chargedInIt := part.problems(ledger)
+		found = append(found, ofPart...)
+		charged += chargedInIt
+	}
 	if charged != len(ledger) {
 		found = append(found, fmt.Sprintf("Dafty made %d jobs that belong to no sample", len(ledger)-charged))
 	}
-	if key, form := operatortest.FindKey(e.operator.Log.String(), e.samples.apiKey); key != "" {
+	if key, form := operatortest.FindKey(e.operator.Log.String(), e.samples.apiKey, e.sharing.apiKey()); key != "" {
 		found = append(found, "the API key is in the operator's log, "+form)
 	}
 	for _, violation := range e.sim.Violations() {

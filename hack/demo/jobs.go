@@ -35,6 +35,14 @@ type jobTracker struct {
 	changed chan struct{} // closed and replaced at every change
 }
 
+// jobName returns the name of a job, with its namespace where that isn't kubectl's default.
+func jobName(job jobState) string {
+	if job.Namespace == namespace {
+		return job.Name
+	}
+	return nameOf(job)
+}
+
 // jobState is a DaftyJob with the time of its deletion.
 type jobState struct {
 	*v1alpha1.DaftyJob
@@ -47,7 +55,7 @@ func newJobTracker(s *screen) *jobTracker {
 
 // follow watches the DaftyJobs until stop is called.
 func (b *jobTracker) follow(ctx context.Context, config *rest.Config) (stop func() error, err error) {
-	jobs, err := cache.New(config, cache.Options{Scheme: kubetest.Scheme, DefaultNamespaces: map[string]cache.Config{namespace: {}}})
+	jobs, err := cache.New(config, cache.Options{Scheme: kubetest.Scheme})
 	if err != nil {
 		return nil, err
 	}
@@ -80,17 +88,18 @@ func (b *jobTracker) remove(object any) {
 func (b *jobTracker) change(to jobState) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	before, after := rowOf(b.jobs[to.Name]), rowOf(to)
-	b.jobs[to.Name] = to
+	name := jobName(to)
+	before, after := rowOf(b.jobs[name]), rowOf(to)
+	b.jobs[name] = to
 	close(b.changed)
 	b.changed = make(chan struct{})
 	if !b.screen.live && (before.phase != after.phase || before.reason != after.reason) {
 		b.screen.print(strings.TrimRight(fmt.Sprintf("%s %s %s %s %s %s", b.screen.clock(),
-			pad(after.name, 22), pad(after.jobType, 14), pad(after.phase, 10), pad(after.reason, 20), after.detail), " "))
+			pad(after.name, 33), pad(after.jobType, 14), pad(after.phase, 10), pad(after.reason, 20), after.detail), " "))
 	}
 }
 
-// all returns the jobs that are known, by name.
+// all returns the jobs that are known, by jobName.
 func (b *jobTracker) all() map[string]jobState {
 	jobs, _ := b.look()
 	return jobs
@@ -179,7 +188,7 @@ func rowOf(job jobState) row {
 		return row{}
 	}
 	r := row{
-		name: job.Name, jobType: plain(job.Status.JobType), phase: string(job.Status.Phase),
+		name: jobName(job), jobType: plain(job.Status.JobType), phase: string(job.Status.Phase),
 		age: duration.HumanDuration(time.Since(job.CreationTimestamp.Time)), detail: detail(job), // the age in kubectl's words
 	}
 	if ready := ready(job); ready != nil {
@@ -193,69 +202,4 @@ func rowOf(job jobState) row {
 
 func ready(job jobState) *metav1.Condition {
 	return meta.FindStatusCondition(job.Status.Conditions, v1alpha1.ConditionReady)
-}
-
-// detail returns what kubectl's columns don't show: what is requested, the result, or what the job waits for.
-func detail(job jobState) string {
-	status, ready := job.Status, ready(job)
-	switch {
-	case !job.deletedAt.IsZero() && status.Phase == v1alpha1.PhaseCancelled:
-		return "cancelled at Dafty first"
-	case !job.deletedAt.IsZero():
-		return ""
-	case status.Phase == v1alpha1.PhaseCompleted && status.Result != nil:
-		return describeResult(status.Result) + " in " + status.Duration
-	case status.Phase == v1alpha1.PhaseCancelled && status.Duration != "":
-		return "stopped after " + status.Duration
-	case status.Error != nil:
-		return plain(status.Error.Message)
-	case ready != nil && ready.Reason != string(status.Phase):
-		return plain(ready.Message)
-	default:
-		return describeSpec(job.Spec)
-	}
-}
-
-// describeSpec returns in short what a job requests.
-func describeSpec(spec v1alpha1.DaftyJobSpec) string {
-	switch {
-	case spec.ImageResize != nil:
-		return fmt.Sprintf("to %s", spec.ImageResize.AspectRatio)
-	case spec.ImageUpscale != nil:
-		return strings.TrimSpace("enlarged " + string(spec.ImageUpscale.Resolution))
-	case spec.StyleExtract != nil:
-		return plain(spec.StyleExtract.URL)
-	default:
-		return plain(prompt(spec))
-	}
-}
-
-// describeResult returns in short what a job made.
-func describeResult(result *v1alpha1.JobResult) string {
-	switch {
-	case len(result.Images) > 0:
-		first := result.Images[0]
-		count := "image"
-		if n := len(result.Images); n > 1 {
-			count = fmt.Sprintf("%d images", n)
-		}
-		return count + pixels(first.Width, first.Height)
-	case result.Video != nil:
-		clip := "clip"
-		if s := result.Video.DurationSeconds; s != nil {
-			clip = fmt.Sprintf("%ds clip", *s)
-		}
-		return clip + pixels(result.Video.Width, result.Video.Height)
-	case result.Style != nil:
-		return "style " + plain(result.Style.ID)
-	default:
-		return ""
-	}
-}
-
-func pixels(width, height *int32) string {
-	if width == nil || height == nil {
-		return ""
-	}
-	return fmt.Sprintf(" %d×%d", *width, *height)
 }

@@ -1,5 +1,6 @@
 // Command demo shows the operator at work on a machine with Go, git and make only: a real Kubernetes control plane, a
-// simulated Dafty and the operator come up, and real kubectl applies config/samples and its campaign.
+// simulated Dafty and the operator come up, and real kubectl applies config/samples, its campaigns, and an account that two namespaces
+// share.
 //
 // In a terminal it stays up to be played with until Ctrl-C. Without one it ends by itself, with exit code 0 only if every sample ended as
 // expected. Either way all that it started is stopped; its logs and pictures are kept.

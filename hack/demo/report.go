@@ -15,7 +15,9 @@ func (e *environment) report(samplesTook time.Duration) (problems int) {
 	s.print("")
 	s.print(e.costTable()...)
 	s.print("", "The pictures of "+assetsPath+", which changed with their brand's page and back:")
-	s.print(e.assetCosts()...)
+	s.print(e.assets.stages.costs(p)...)
+	s.print("", "The pictures of "+accountsPath+", of two namespaces with one API key and a budget that ended:")
+	s.print(e.sharing.stages.costs(p)...)
 	s.print("")
 	found := e.problems()
 	for _, problem := range found {
@@ -34,8 +36,10 @@ func (e *environment) report(samplesTook time.Duration) (problems int) {
 			p.bold("In another terminal"),
 			"  export KUBECONFIG="+e.kubeconfig()+" PATH="+e.bin()+":$PATH LEDGER="+e.ledgerURL(),
 			"  kubectl get daftyassets,daftyjobs -o wide",
+			"  kubectl describe daftyaccount "+e.sharing.account.Name,
 			"  kubectl describe daftyjob competitor-parody",
 			"  kubectl describe daftyjob "+sampleHandedOn,
+			"  kubectl delete -k "+filepath.Join(e.root, accountsPath),
 			"  kubectl delete -k "+filepath.Join(e.root, campaignPath),
 			"  kubectl delete -k "+filepath.Join(e.root, assetsPath),
 			"  kubectl delete -k "+filepath.Join(e.root, samplesPath),

@@ -65,14 +65,11 @@ func readSamples(root string) (*samples, error) {
 
 // read reads the files that the kustomization of a folder lists.
 func (s *samples) read(dir string) error {
-	var kustomization struct {
-		Resources []string `json:"resources"`
-	}
-	if err := readYAML(filepath.Join(dir, "kustomization.yaml"), &kustomization); err != nil {
+	files, err := resources(dir)
+	if err != nil {
 		return err
 	}
-	for _, name := range kustomization.Resources {
-		file := filepath.Join(dir, name)
+	for _, file := range files {
 		var kind metav1.TypeMeta
 		if err := readYAML(file, &kind); err != nil {
 			return err
@@ -98,6 +95,20 @@ func (s *samples) read(dir string) error {
 		}
 	}
 	return nil
+}
+
+// resources returns the files that the kustomization of a folder lists.
+func resources(dir string) (files []string, err error) {
+	var kustomization struct {
+		Resources []string `json:"resources"`
+	}
+	if err := readYAML(filepath.Join(dir, "kustomization.yaml"), &kustomization); err != nil {
+		return nil, err
+	}
+	for _, name := range kustomization.Resources {
+		files = append(files, filepath.Join(dir, name))
+	}
+	return files, nil
 }
 
 func readYAML(file string, into any) error {

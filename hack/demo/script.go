@@ -20,6 +20,7 @@ func (e *environment) playSamples(ctx context.Context) error {
 		func() error { return e.kubectl(ctx, "apply", "-k", samplesPath) },
 		func() error { return e.kubectl(ctx, "apply", "-k", campaignPath) },
 		func() error { return e.kubectl(ctx, "apply", "-k", assetsPath) },
+		func() error { return e.playSharing(ctx) },
 		func() error { return e.awaitProcessing(ctx, sampleCancelled) },
 		func() error { return e.patch(ctx, sampleCancelled, v1alpha1.DesiredCancelled) },
 		func() error { return e.awaitProcessing(ctx, sampleDeleted) },
@@ -33,6 +34,7 @@ func (e *environment) playSamples(ctx context.Context) error {
 			return e.kubectl(ctx, "get", "configmap", e.samples.jobs[sampleHandedOn].Spec.ResultConfigMap, "-o", "jsonpath={.data.video_url}")
 		},
 		func() error { return e.playAssets(ctx) },
+		func() error { return e.playBudget(ctx) },
 	} {
 		if err := act(); err != nil {
 			return fmt.Errorf("%w%s", err, e.describeUnfinished())

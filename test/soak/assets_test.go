@@ -56,7 +56,10 @@ func (r *run) playAssets(ctx context.Context, chance *rand.Rand) {
 // applyAsset has an asset ask for a prompt, and creates it if need be.
 func (r *run) applyAsset(tenant *tenant, name, prompt string) {
 	spec := v1alpha1.DaftyJobSpec{ImageGenerate: &v1alpha1.ImageGenerate{Prompt: v1alpha1.Prompt(prompt)}}
-	if name == "poster" {
+	switch name {
+	case frontPage:
+		spec.AccountRef = &v1alpha1.AccountReference{Name: agency}
+	case "poster":
 		spec = v1alpha1.DaftyJobSpec{ImageEdit: &v1alpha1.ImageEdit{
 			Prompt: v1alpha1.Prompt(prompt), Image: v1alpha1.ImageTarget{AssetRef: &v1alpha1.AssetReference{Name: "hero"}},
 		}}
@@ -200,12 +203,26 @@ func describeAsset(asset *v1alpha1.DaftyAsset) string {
 	return text
 }
 
-// unsettledAssets returns the assets that must still change.
-func (r *run) unsettledAssets() (open []string) {
+// readyAssets returns the assets that have what they want.
+func (r *run) readyAssets() map[types.NamespacedName]bool {
 	ready := map[types.NamespacedName]bool{}
 	for _, asset := range r.assets.all() {
 		ready[client.ObjectKeyFromObject(asset)] = assetReason(asset) == v1alpha1.ReasonCompleted
 	}
+	return ready
+}
+
+// waitsForAsset reports whether a job refers to an asset that isn't ready. Whether that must still change is told of the asset.
+func (r *run) waitsForAsset(job *v1alpha1.DaftyJob) bool {
+	ready := r.readyAssets()
+	return reason(job) == v1alpha1.ReasonWaitingForDependency && slices.ContainsFunc(lifecycle.DependsOnAssets(&job.Spec), func(name string) bool {
+		return !ready[types.NamespacedName{Namespace: job.Namespace, Name: name}]
+	})
+}
+
+// unsettledAssets returns the assets that must still change.
+func (r *run) unsettledAssets() (open []string) {
+	ready := r.readyAssets()
 	for _, asset := range r.assets.all() {
 		settled := false
 		switch assetReason(asset) {
@@ -213,6 +230,8 @@ func (r *run) unsettledAssets() (open []string) {
 			settled = true
 		case v1alpha1.ReasonWaitingForDependency:
 			settled = !ready[types.NamespacedName{Namespace: asset.Namespace, Name: "hero"}]
+		case v1alpha1.ReasonBudgetExhausted:
+			settled = r.waitsForBudget(agency, asset.Namespace, asset.Status.Conditions)
 		}
 		if !settled || asset.Status.ObservedGeneration != asset.Generation || asset.DeletionTimestamp != nil {
 			open = append(open, fmt.Sprintf("DaftyAsset %s/%s is %s", asset.Namespace, asset.Name, describeAsset(asset)))

@@ -31,17 +31,20 @@ type daftyServer struct {
 	createArrives, createAnswered, cancelArrives, cancelAnswered chan struct{}
 }
 
-func newDafty(t *testing.T, tenants []*tenant) *daftyServer {
+func newDafty(t *testing.T, env *env) *daftyServer {
 	t.Helper()
 	opts := daftysim.Options{
 		Limits: daftysim.NoLimits, SkipAnswerValidation: true, RequestLog: 100_000,
 		PendingFor:    daftysim.Fixed(500 * time.Millisecond),
 		ProcessingFor: daftysim.PerOperation(processingTimes, time.Second),
 	}
-	for _, tenant := range tenants {
+	for _, tenant := range env.tenants {
 		opts.Accounts = append(opts.Accounts, daftysim.Account{
 			Name: tenant.account, APIKeys: tenant.keys, Images: []daftysim.Image{{ID: tenant.image}},
 		})
+	}
+	for _, p := range env.payers {
+		opts.Accounts = append(opts.Accounts, daftysim.Account{Name: p.name, APIKeys: []string{p.key}, Images: []daftysim.Image{{ID: p.image}}})
 	}
 	d := &daftyServer{
 		Simulator:     daftysim.New(opts),

@@ -3,6 +3,7 @@ package soak
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,11 +23,12 @@ type settling struct {
 	unsettled []string // what never came to its end
 }
 
-// settle waits until every DaftyJob is final, waits for its user, or is gone, and every DaftyAsset has what it wants or waits for somebody.
+// settle waits until every DaftyJob is final, waits for its user or a budget, or is gone, every DaftyAsset has what it wants or waits for
+// somebody, and nothing is reserved.
 func (r *run) settle(ctx context.Context) settling {
 	start := time.Now()
 	for {
-		open := append(r.unsettled(), r.unsettledAssets()...)
+		open := slices.Concat(r.unsettled(), r.unsettledAssets(), r.unsettledAccounts())
 		took := time.Since(start)
 		if len(open) == 0 || took > settleWithin || !pause(ctx, 200*time.Millisecond) {
 			return settling{took: took, unsettled: open}
@@ -45,7 +47,8 @@ func (r *run) unsettled() []string {
 	}
 	for _, h := range r.records.histories() {
 		job := h.newest
-		if !h.gone && (job.DeletionTimestamp != nil || !job.Status.Phase.Final() && !waitsForUser(job, there)) {
+		waits := waitsForUser(job, there) || r.waitsForAsset(job) || r.waitsForAccount(job)
+		if !h.gone && (job.DeletionTimestamp != nil || !job.Status.Phase.Final() && !waits) {
 			open = append(open, job.Namespace+"/"+job.Name+" is "+describe(job))
 		}
 	}
@@ -113,6 +116,7 @@ func (r *run) checkInvariants(end settling) {
 		}
 	}
 	r.checkAssets()
+	r.checkBudgets()
 	r.checkEventsAndLogs()
 }
 

@@ -91,6 +91,11 @@ func (rs *records) observe(job *v1alpha1.DaftyJob, gone bool, r *run) {
 	if problem := kstatustest.Problem(job); problem != "" {
 		rs.addProblem("false: %s: %s", problem, raw)
 	}
+	if job.Spec.AccountRef != nil {
+		if err := r.book.add(job, version{job: job, gone: gone}); err != nil {
+			rs.addProblem("%v", err)
+		}
+	}
 
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
@@ -134,6 +139,17 @@ func ending(job *v1alpha1.DaftyJob) string {
 		return err.Error()
 	}
 	return string(raw)
+}
+
+// newest returns the newest version of each object, by UID.
+func (rs *records) newest() map[types.UID]*v1alpha1.DaftyJob {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	jobs := make(map[types.UID]*v1alpha1.DaftyJob, len(rs.byUID))
+	for uid, h := range rs.byUID {
+		jobs[uid] = h.newest
+	}
+	return jobs
 }
 
 // histories returns the histories of all objects, the oldest first.

@@ -20,6 +20,7 @@ import (
 	"testing"
 	"time"
 
+	"dafty.ai/dafty-operator/api/v1alpha1"
 	"dafty.ai/dafty-operator/internal/test/kubetest"
 )
 
@@ -51,6 +52,9 @@ type run struct {
 	fleet    *fleet
 	records  *records
 	assets   *assetRecords
+	book     *book
+	// periods has the period of each budget, which doesn't change.
+	periods map[string]string
 }
 
 // random returns random numbers of a part's own, so that none depends on how fast another part is.
@@ -61,6 +65,8 @@ const (
 	randomFaults
 	randomKills
 	randomAssets
+	randomBuyers
+	randomRaises
 )
 
 func TestSoak(t *testing.T) {
@@ -83,8 +89,10 @@ func TestSoak(t *testing.T) {
 	// Registered first, so that it runs last and has the logs to their end.
 	t.Cleanup(r.reportFailure)
 	r.env = newEnv(t)
-	r.dafty = newDafty(t, r.env.tenants)
+	r.dafty = newDafty(t, r.env)
+	r.book, r.periods = &book{newest: map[string]*v1alpha1.DaftyAccount{}}, r.env.periods(t)
 	r.records, r.assets = r.watchRecords(), r.watchAssets()
+	r.watchAccounts()
 	r.fleet = newFleet(t, r.timeline, manager, r.env.kubeconfig, r.dafty.url)
 
 	ctx, cancel := context.WithTimeout(t.Context(), r.length+longestExtension)
@@ -94,13 +102,17 @@ func TestSoak(t *testing.T) {
 	var during, always sync.WaitGroup
 	during.Go(func() { r.playUsers(ctx, r.random(randomUsers)) })
 	during.Go(func() { r.playAssets(ctx, r.random(randomAssets)) })
+	during.Go(func() { r.playBuyers(ctx, r.random(randomBuyers)) })
+	during.Go(func() { r.raiseBudgets(ctx, r.random(randomRaises)) })
 	during.Go(func() { r.injectFaults(ctx, r.random(randomFaults)) })
 	during.Go(func() { r.killOperators(ctx, r.random(randomKills)) })
 	during.Go(func() { r.endOnceEnough(ctx, cancel) })
+	always.Go(func() { r.lookAtLedger(persons) })
 	always.Go(func() { r.resolveUnknownSubmissions(persons) })
 	during.Wait()
 
 	r.timeline.add("soak", "all is well from here on")
+	r.wantMore()
 	end := r.settle(t.Context())
 	dismiss()
 	always.Wait()
@@ -131,9 +143,10 @@ func (r *run) endOnceEnough(ctx context.Context, end func()) {
 func (r *run) enough() (bool, string) {
 	paid, objects := len(r.dafty.Ledger()), len(r.records.histories())
 	made, uploaded := r.chained()
-	summary := fmt.Sprintf("%d DaftyJobs, %d made of another's image, %d of a picture; %d paid jobs, %d changes of DaftyAssets, %s",
-		objects, made, uploaded, paid, r.assets.changed(), r.fleet.summary())
-	return paid >= 10 && objects >= 15 && made > 0 && uploaded > 0 && r.assets.changed() >= 3 &&
+	raises := r.env.payer(agency).raised()
+	summary := fmt.Sprintf("%d DaftyJobs, %d made of another's image, %d of a picture; %d paid jobs, %d changes of DaftyAssets, %d raises of budgets, %s",
+		objects, made, uploaded, paid, r.assets.changed(), raises, r.fleet.summary())
+	return raises > 0 && paid >= 10 && objects >= 15 && made > 0 && uploaded > 0 && r.assets.changed() >= 3 &&
 		r.fleet.times(kills)+r.fleet.times(pauses) >= 3 && r.fleet.times(takeovers) > 0, summary
 }
 

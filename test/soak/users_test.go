@@ -31,6 +31,8 @@ type tenant struct {
 	key        int
 	noSecret   bool
 	secretBack time.Time
+
+	orders int // used by playBuyers, and then by wantMore
 }
 
 // env is the API server with its tenants.
@@ -38,6 +40,7 @@ type env struct {
 	client     client.WithWatch
 	kubeconfig string
 	tenants    []*tenant
+	payers     []*payer
 }
 
 func newEnv(t *testing.T) *env {
@@ -57,14 +60,18 @@ func newEnv(t *testing.T) *env {
 		e.putSecret(t, tenant)
 		e.putLogo(t, tenant)
 	}
+	e.newPayers(t)
 	return e
 }
 
-// keys returns the API keys of all tenants.
+// keys returns all API keys.
 func (e *env) keys() []string {
 	var keys []string
 	for _, tenant := range e.tenants {
 		keys = append(keys, tenant.keys...)
+	}
+	for _, p := range e.payers {
+		keys = append(keys, p.key)
 	}
 	return keys
 }
