@@ -134,9 +134,7 @@ func (b *Book) Released(ctx context.Context, account string, job *v1alpha1.Dafty
 	if r == nil {
 		return
 	}
-	last := job.DeepCopy()
-	last.ResourceVersion = r.ResourceVersion + "0" // the API server need not give a deleted object a newer one
-	verdict := Judge(r, last)
+	verdict := judge(r, job, true) // whatever its version: the API server need not give a deleted object a newer one
 	if verdict == Keep {
 		verdict = Taken
 	}

@@ -342,7 +342,7 @@ func TestWritesThatFail(t *testing.T) {
 	}{
 		{"conflicts", first(3, errConflict), nil, "", 4, true},
 		{"conflicts without end", first(99, errConflict), nil, "it has changed", maxConflicts, false},
-		{"forbidden", first(1, forbidden), nil, `DaftyAccount "agency", without which nothing is submitted: daftyaccounts.dafty.ai "agency" is forbidden: a policy says no`, 1, false},
+		{"forbidden", first(1, forbidden), nil, `writing the status of DaftyAccount "agency": daftyaccounts.dafty.ai "agency" is forbidden: a policy says no`, 1, false},
 		{"too large", first(1, apierrors.NewRequestEntityTooLargeError("3 MiB")), nil, "3 MiB", 1, false},
 		{"no answer, and not written", first(1, errors.New("connection reset")), nil, "connection reset", 1, false},
 		{"no answer, but written", nil, first(1, errors.New("connection reset")), "connection reset", 1, true},
