@@ -37,7 +37,7 @@ type page struct {
 	failures int
 
 	waiters *waiters
-	// woken is when those that were due were last woken, and backstopAt when all are woken, whatever happens.
+	// woken is when those that were due were last woken, and backstopAt when those are looked for that were missed.
 	woken, backstopAt time.Time
 	timer             clock.Timer
 	timerAt           time.Time
@@ -120,7 +120,7 @@ func (p *page) wait(s Submission, exhausted *Exhausted, now time.Time) {
 	if len(p.waiters.byAge) == 0 {
 		p.backstopAt = now.Add(backstopAfter)
 	}
-	p.waiters.put(s, exhausted.Until)
+	p.waiters.put(s, exhausted)
 }
 
 func (p *page) withdraw(uid types.UID) {
