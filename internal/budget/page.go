@@ -115,6 +115,17 @@ func (p *page) check(s Submission) (*Exhausted, error) {
 	return exhausted, nil
 }
 
+func (p *page) counts(uid types.UID) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.known == nil {
+		return true
+	}
+	t := p.tally(p.book.clock.Now())
+	_, reserved := t.reservations[uid] // as where its budgets were taken away since
+	return reserved || t.err != nil || len(t.budgets) > 0
+}
+
 // wait remembers a submission that met Exhausted.
 func (p *page) wait(s Submission, exhausted *Exhausted, now time.Time) {
 	if len(p.waiters.byAge) == 0 {
