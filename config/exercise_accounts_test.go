@@ -31,11 +31,12 @@ func exerciseAccounts(t *testing.T, env *kubetest.Env, ns string, wait func(what
 	defer env.MustKubectl(t, "delete", "secret", "agency", "-n", namespace)
 	env.MustKubectl(t, "label", "namespace", ns, "dafty.ai/account=agency")
 	defer env.MustKubectl(t, "label", "namespace", ns, "dafty.ai/account-")
+	zone := kubetest.TimeZoneAtNoon()
 	agency := func(submissions int) {
 		t.Helper()
 		env.MustApply(t, fmt.Sprintf("apiVersion: dafty.ai/v1alpha1\nkind: DaftyAccount\nmetadata: {name: agency}\nspec:\n"+
 			"  apiKeySecretRef: {namespace: %s, name: agency}\n  namespaces: {matchLabels: {dafty.ai/account: agency}}\n"+
-			"  budgets: [{per: Namespace, period: Month, submissions: %d}]\n", namespace, submissions))
+			"  budgets: [{per: Namespace, period: Month, timeZone: %s, submissions: %d}]\n", namespace, zone, submissions))
 	}
 	agency(1)
 	defer env.MustKubectl(t, "delete", "daftyaccount", "agency")

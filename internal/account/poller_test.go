@@ -297,7 +297,7 @@ func TestCallsForAJob(t *testing.T) {
 	})
 }
 
-// Lists come in either order, and with the jobs of others; what they say of a job is true.
+// Lists come in either order, and with the jobs of others; what they say of a job is true, and which job nobody follows.
 func TestListsTellOfJobs(t *testing.T) {
 	for _, order := range []daftysim.ListOrder{daftysim.ListNewestFirst, daftysim.ListOldestFirst} {
 		for _, scope := range []daftysim.ListScope{daftysim.ListScopeKey, daftysim.ListScopeAccount} {
@@ -311,7 +311,18 @@ func TestListsTellOfJobs(t *testing.T) {
 					for range 130 {
 						s.sim.AddJob(simAccount, daftysim.PersonJob{Prompt: "by hand"})
 					}
+					holder := s.operator().registry.Holder("agency")
+					holder.SetAPIKey(simKey)
 					time.Sleep(span)
+					unfollowed := holder.Known().Unfollowed
+					if (len(unfollowed) > 0) != (scope == daftysim.ListScopeAccount) {
+						t.Errorf("%d jobs are said to be followed by nobody", len(unfollowed))
+					}
+					for _, job := range unfollowed {
+						if entry, _ := s.sim.Job(job.ID); entry.Key != 0 {
+							t.Errorf("job %s is said to be followed by nobody", job.ID)
+						}
+					}
 					begins, ends := s.lags(time.Minute, span-time.Minute)
 					looks := len(s.arrived("look", 0, span))
 					_, all := s.lags(0, span)

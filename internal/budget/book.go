@@ -90,6 +90,10 @@ func (b *Book) Check(ctx context.Context, account string, s Submission) (*Exhaus
 	return p.check(s)
 }
 
+// Counts reports whether a submission is to be reserved: not where the account is known as one without budgets. The first budget that it
+// gets holds once it is seen; after that, Reserve meets each change.
+func (b *Book) Counts(account string, uid types.UID) bool { return b.page(account).counts(uid) }
+
 // Reserve counts a submission, which may then go on record in the version of the DaftyJob that it names, and be sent.
 // Nothing may be sent where it returns anything but nil. It waits for the API server; many at a time share a write.
 // Another call of the same attempt counts nothing more.
@@ -134,9 +138,7 @@ func (b *Book) Released(ctx context.Context, account string, job *v1alpha1.Dafty
 	if r == nil {
 		return
 	}
-	last := job.DeepCopy()
-	last.ResourceVersion = r.ResourceVersion + "0" // the API server need not give a deleted object a newer one
-	verdict := Judge(r, last)
+	verdict := judge(r, job, true) // whatever its version: the API server need not give a deleted object a newer one
 	if verdict == Keep {
 		verdict = Taken
 	}

@@ -244,6 +244,35 @@ func TestNoBudgets(t *testing.T) {
 	e.wantPatches(0)
 }
 
+// Nothing is counted of an account without budgets, but for what was reserved while it had any: its reservation must be for the version
+// that it is sent with, or it would be given back.
+func TestWhatCounts(t *testing.T) {
+	e := newEnv(t)
+	if !e.book.Counts(agency, "a") {
+		t.Error("an account that isn't known is taken for one without budgets")
+	}
+	e.check("a")
+	if e.book.Counts(agency, "a") {
+		t.Error("it has no budgets")
+	}
+	e.edit(func(account *v1alpha1.DaftyAccount) { account.Spec.Budgets = []v1alpha1.Budget{daily(2)} })
+	if !e.book.Counts(agency, "a") {
+		t.Error("it has its first budget")
+	}
+	e.mustReserve("a")
+	e.edit(func(account *v1alpha1.DaftyAccount) { account.Spec.Budgets = nil })
+	if !e.book.Counts(agency, "a") || e.book.Counts(agency, "b") {
+		t.Errorf("a was reserved: %t, and b wasn't: %t", e.book.Counts(agency, "a"), e.book.Counts(agency, "b"))
+	}
+	e.edit(func(account *v1alpha1.DaftyAccount) {
+		account.Spec.Budgets = []v1alpha1.Budget{daily(2)}
+		account.Spec.Budgets[0].TimeZone = "Nowhere/City"
+	})
+	if !e.book.Counts(agency, "b") {
+		t.Error("what can't be counted isn't sent uncounted")
+	}
+}
+
 // What is only settled waits for the next write, or for a moment.
 func TestSettlesShareAWrite(t *testing.T) {
 	e := newEnv(t, daily(9))
@@ -342,7 +371,7 @@ func TestWritesThatFail(t *testing.T) {
 	}{
 		{"conflicts", first(3, errConflict), nil, "", 4, true},
 		{"conflicts without end", first(99, errConflict), nil, "it has changed", maxConflicts, false},
-		{"forbidden", first(1, forbidden), nil, `DaftyAccount "agency", without which nothing is submitted: daftyaccounts.dafty.ai "agency" is forbidden: a policy says no`, 1, false},
+		{"forbidden", first(1, forbidden), nil, `writing the status of DaftyAccount "agency": daftyaccounts.dafty.ai "agency" is forbidden: a policy says no`, 1, false},
 		{"too large", first(1, apierrors.NewRequestEntityTooLargeError("3 MiB")), nil, "3 MiB", 1, false},
 		{"no answer, and not written", first(1, errors.New("connection reset")), nil, "connection reset", 1, false},
 		{"no answer, but written", nil, first(1, errors.New("connection reset")), "connection reset", 1, true},

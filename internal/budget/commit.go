@@ -8,7 +8,6 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
 	"dafty.ai/dafty-operator/internal/dafty"
@@ -132,42 +131,20 @@ func (p *page) takeBatch() (*batch, *v1alpha1.DaftyAccount) {
 
 // written is what came of a write.
 type written struct {
-	// account is the newest that is known after it.
+	// account is the newest that is known after it, and live whether it was read past the cache.
 	account *v1alpha1.DaftyAccount
-	// freed reports whether something was given back, and live whether the account was read past the cache.
-	freed, live bool
-	err         error
+	live    bool
+	err     error
 }
 
 // write decides about a batch and writes what was decided, on what the account was when it was last known. Where that is no longer so, it decides
 // again on what the account is.
 func (p *page) write(ctx context.Context, known *v1alpha1.DaftyAccount, todo *batch) written {
-	result := written{account: known}
-	for tries := 1; ; tries++ {
-		if result.account == nil {
-			if result.account, result.err = p.book.readAccount(ctx, p.book.live, p.account); result.err != nil {
-				return result
-			}
-			result.live = true
-		}
-		next := result.account.DeepCopy()
+	return p.book.write(ctx, p.account, known, func(next *v1alpha1.DaftyAccount) (changed bool) {
 		t := newTally(&next.Spec, &next.Status, p.book.clock.Now())
 		todo.apply(t)
-		if !t.changed {
-			return result
-		}
-		err := p.book.client.Status().Patch(ctx, next, client.MergeFromWithOptions(result.account, client.MergeFromWithOptimisticLock{}))
-		switch {
-		case err == nil:
-			result.account, result.freed = next, t.freed
-			return result
-		case !apierrors.IsConflict(err) || tries == maxConflicts:
-			// It may be written all the same: whoever comes next meets a conflict and reads that.
-			result.err = fmt.Errorf("writing status.usage of DaftyAccount %q, without which nothing is submitted: %w", p.account, err)
-			return result
-		}
-		result.account = nil
-	}
+		return t.changed
+	})
 }
 
 // apply decides about a batch. What it frees is there for what it reserves.

@@ -37,7 +37,7 @@ type page struct {
 	failures int
 
 	waiters *waiters
-	// woken is when those that were due were last woken, and backstopAt when all are woken, whatever happens.
+	// woken is when those that were due were last woken, and backstopAt when those are looked for that were missed.
 	woken, backstopAt time.Time
 	timer             clock.Timer
 	timerAt           time.Time
@@ -115,12 +115,23 @@ func (p *page) check(s Submission) (*Exhausted, error) {
 	return exhausted, nil
 }
 
+func (p *page) counts(uid types.UID) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.known == nil {
+		return true
+	}
+	t := p.tally(p.book.clock.Now())
+	_, reserved := t.reservations[uid] // as where its budgets were taken away since
+	return reserved || t.err != nil || len(t.budgets) > 0
+}
+
 // wait remembers a submission that met Exhausted.
 func (p *page) wait(s Submission, exhausted *Exhausted, now time.Time) {
 	if len(p.waiters.byAge) == 0 {
 		p.backstopAt = now.Add(backstopAfter)
 	}
-	p.waiters.put(s, exhausted.Until)
+	p.waiters.put(s, exhausted)
 }
 
 func (p *page) withdraw(uid types.UID) {

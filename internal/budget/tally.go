@@ -39,8 +39,8 @@ type tally struct {
 	budgets []current
 	// err is why nothing can be counted.
 	err error
-	// changed reports whether the status was, and freed whether something was given back.
-	changed, freed bool
+	// changed reports whether the status was.
+	changed bool
 
 	usage        map[usageKey]int
 	reservations map[types.UID]int
@@ -168,7 +168,6 @@ func (t *tally) giveBack(charge v1alpha1.Charge, namespace string) {
 	key := usageKey{charge.Budget, namespace, charge.Period}
 	if at, found := t.usage[key]; found && t.status.Usage[at].Submissions != nil && *t.status.Usage[at].Submissions > 0 {
 		t.add(key, -1)
-		t.freed = true
 	}
 }
 

@@ -20,23 +20,41 @@ func (b *Book) Update(ctx context.Context, account string, change func(*v1alpha1
 	p.mu.Lock()
 	from := p.known
 	p.mu.Unlock()
-	for tries := 1; ; tries++ {
-		if from == nil {
-			var err error
-			if from, err = b.readAccount(ctx, b.live, account); err != nil {
-				return err
-			}
-		}
-		next := from.DeepCopy()
+	result := b.write(ctx, account, from, func(next *v1alpha1.DaftyAccount) bool {
 		change(&next.Status)
-		err := b.client.Status().Patch(ctx, next, client.MergeFromWithOptions(from, client.MergeFromWithOptimisticLock{}))
-		if err == nil {
-			p.changed(next)
-			return nil
+		return true
+	})
+	if result.err == nil {
+		p.changed(result.account)
+	}
+	return result.err
+}
+
+// write writes a change of an account's status, on what the account was when it was last known, nil if it wasn't. Where that is no longer so, it
+// has the change made again on what the account is. A change that reports false is none, and isn't written.
+func (b *Book) write(ctx context.Context, account string, known *v1alpha1.DaftyAccount, change func(next *v1alpha1.DaftyAccount) (changed bool)) written {
+	result := written{account: known}
+	for tries := 1; ; tries++ {
+		if result.account == nil {
+			if result.account, result.err = b.readAccount(ctx, b.live, account); result.err != nil {
+				return result
+			}
+			result.live = true
 		}
-		if !apierrors.IsConflict(err) || tries == maxConflicts {
-			return fmt.Errorf("writing the status of DaftyAccount %q: %w", account, err)
+		next := result.account.DeepCopy()
+		if !change(next) {
+			return result
 		}
-		from = nil
+		err := b.client.Status().Patch(ctx, next, client.MergeFromWithOptions(result.account, client.MergeFromWithOptimisticLock{}))
+		switch {
+		case err == nil:
+			result.account = next
+			return result
+		case !apierrors.IsConflict(err) || tries == maxConflicts:
+			// It may be written all the same: whoever comes next meets a conflict and reads that.
+			result.err = fmt.Errorf("writing the status of DaftyAccount %q: %w", account, err)
+			return result
+		}
+		result.account = nil
 	}
 }

@@ -25,6 +25,11 @@ const (
 // Judge returns what becomes of a reservation by its DaftyJob, nil where that is gone. A DaftyJob from the cache will do, as one
 // that is not newer than the reservation proves nothing; but that it is gone only the API server knows.
 func Judge(r *v1alpha1.Reservation, job *v1alpha1.DaftyJob) Verdict {
+	return judge(r, job, job != nil && newer(job.ResourceVersion, r.ResourceVersion))
+}
+
+// judge is Judge, told whether the attempt can no longer be put on record (fenced).
+func judge(r *v1alpha1.Reservation, job *v1alpha1.DaftyJob, fenced bool) Verdict {
 	if job == nil || job.UID != r.UID {
 		return Taken // it may have been sent, and its record is gone
 	}
@@ -36,7 +41,7 @@ func Judge(r *v1alpha1.Reservation, job *v1alpha1.DaftyJob) Verdict {
 		return Keep
 	case recorded > before, jobOfAttempt(r, job), annotatedByAttempt(job):
 		return Taken
-	case !newer(job.ResourceVersion, r.ResourceVersion):
+	case !fenced:
 		return Keep // a process that wakes up late may still write the record
 	case recorded < before:
 		return Taken // the status was set back, and may have had the record

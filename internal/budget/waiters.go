@@ -14,8 +14,8 @@ const turnLife = 30 * time.Second
 // waiter is a Submission that met Exhausted.
 type waiter struct {
 	Submission
-	// until is when the period ends that it waits for.
-	until time.Time
+	// told is what it waits for, as it was told last.
+	told *Exhausted
 	// due is set where it is to be woken.
 	due bool
 	// turn is since when it has its turn: it was woken, or may be reserved. It is zero where it wasn't told since it met Exhausted.
@@ -43,14 +43,14 @@ func (w *waiters) find(s *Submission) (at int, found bool) {
 }
 
 // put adds one, or takes note that it has come again and waits on.
-func (w *waiters) put(s Submission, until time.Time) {
+func (w *waiters) put(s Submission, told *Exhausted) {
 	if known := w.byUID[s.Reservation.UID]; known != nil {
 		s.Created = known.Created // it keeps its place
-		*known = waiter{Submission: s, until: until}
+		*known = waiter{Submission: s, told: told}
 		return
 	}
 	at, _ := w.find(&s)
-	each := &waiter{Submission: s, until: until}
+	each := &waiter{Submission: s, told: told}
 	w.byAge = slices.Insert(w.byAge, at, each)
 	w.byUID[s.Reservation.UID] = each
 }
@@ -81,8 +81,26 @@ func (w *waiters) wakeAll() {
 	}
 }
 
+// wakeOutdated makes those due that would be told something else now.
+func (w *waiters) wakeOutdated(t *tally, now time.Time) {
+	granted := map[usageKey]int64{}
+	for _, each := range w.byAge {
+		namespace := each.Reservation.Namespace
+		is := t.exhausted(namespace)
+		if is == nil {
+			is = t.keptForOlder(namespace, granted)
+		}
+		if is == nil || is.String() != each.told.String() {
+			each.due = true
+		}
+		if !each.lapsed(now) {
+			t.grant(namespace, granted)
+		}
+	}
+}
+
 // before returns why a submission must wait for older ones, nil where there is room for it beside them.
-func (w *waiters) before(s *Submission, t *tally, now time.Time) (latest *Exhausted) {
+func (w *waiters) before(s *Submission, t *tally, now time.Time) *Exhausted {
 	granted := map[usageKey]int64{}
 	for _, each := range w.byAge {
 		if byAge(&each.Submission, s) >= 0 {
@@ -92,8 +110,13 @@ func (w *waiters) before(s *Submission, t *tally, now time.Time) (latest *Exhaus
 			t.grant(each.Reservation.Namespace, granted)
 		}
 	}
+	return t.keptForOlder(s.Reservation.Namespace, granted)
+}
+
+// keptForOlder returns why a submission of a namespace must wait for what was granted to older ones, nil where there is room for it beside them.
+func (t *tally) keptForOlder(namespace string, granted map[usageKey]int64) (latest *Exhausted) {
 	for i := range t.budgets {
-		c, namespace := &t.budgets[i], s.Reservation.Namespace
+		c := &t.budgets[i]
 		used, older := t.used(c, namespace), granted[c.usageKey(namespace)]
 		if older > 0 && used+older >= c.limit && (latest == nil || c.until.After(latest.Until)) {
 			latest = &Exhausted{Budget: c.Budget, Namespace: c.namespace(namespace), Used: used, Limit: c.limit, Until: c.until, Older: int(older)}

@@ -17,8 +17,6 @@ func TestWhoWaitsIsWoken(t *testing.T) {
 		e.book.Withdraw(agency, "d")
 		e.clock.SetTime(at("2026-12-03T23:59:58Z"))
 		e.running.Wait()
-		e.woken = nil
-		e.wait("c", "b") // that was the backstop
 		e.step(time.Second)
 		e.wantWoken()
 		e.step(time.Second)
@@ -93,16 +91,41 @@ func TestWhoWaitsIsWoken(t *testing.T) {
 		e.running.Wait()
 		e.wantWoken("c")
 	})
-	t.Run("now and then, whatever was missed", func(t *testing.T) {
+	t.Run("never, while nothing changes", func(t *testing.T) {
+		e := newEnv(t, daily(1))
+		e.mustReserve("a")
+		e.wait("b", "c")
+		for range 100 {
+			e.step(backstopAfter)
+		}
+		e.wantWoken()
+	})
+	t.Run("now and then, if it had its turn and didn't come", func(t *testing.T) {
 		e := newEnv(t, daily(1))
 		e.mustReserve("a")
 		e.wait("b")
+		e.settle("a", GivenBack)
+		e.wantWoken("b")
 		for range 3 {
-			e.step(backstopAfter - time.Second)
-			e.wantWoken()
-			e.step(time.Second)
+			e.step(backstopAfter - turnLife)
+			e.step(turnLife)
 			e.wantWoken("b")
 		}
+	})
+	t.Run("a while after it was told what is no longer so", func(t *testing.T) {
+		e := newEnv(t, daily(1))
+		e.mustReserve("a")
+		e.wait("b", "c")
+		e.settle("a", GivenBack)
+		e.wantWoken("b")
+		e.wait("c") // for b, which is older
+		e.mustReserve("b")
+		e.wantWoken()
+		e.step(backstopAfter)
+		e.wantWoken("c")
+		e.wait("c")
+		e.step(backstopAfter)
+		e.wantWoken()
 	})
 	t.Run("no longer, once it is reserved", func(t *testing.T) {
 		e := newEnv(t, daily(1))

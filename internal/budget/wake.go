@@ -6,7 +6,7 @@ const (
 	// wakeBurst is how many are woken in a wakeInterval: each comes with a look at its DaftyJob and a write of its status.
 	wakeBurst    = 20
 	wakeInterval = time.Second
-	// backstopAfter is how often all who wait are woken, whatever was missed.
+	// backstopAfter is how often those are looked for who had their turn and didn't come, or were told what is no longer so.
 	backstopAfter = 5 * time.Minute
 )
 
@@ -24,6 +24,18 @@ func (p *page) offer(now time.Time) {
 		if !each.lapsed(now) && t.grant(each.Reservation.Namespace, granted) && each.turn.IsZero() {
 			each.due = true
 		}
+	}
+}
+
+// wakeOutdated makes those due that a wake didn't reach, and those that were told what is no longer so.
+func (p *page) wakeOutdated(now time.Time) {
+	if p.known == nil {
+		return
+	}
+	if t := p.tally(now); t.err == nil {
+		p.waiters.wakeOutdated(t, now)
+	} else {
+		p.waiters.wakeAll()
 	}
 }
 
@@ -47,11 +59,11 @@ func (p *page) takeDue() (wake []func()) {
 		p.startWrite()
 	}
 	if !now.Before(p.backstopAt) {
-		p.waiters.wakeAll()
+		p.wakeOutdated(now)
 		p.backstopAt = now.Add(backstopAfter)
 	}
 	for _, each := range p.waiters.byAge {
-		if !now.Before(each.until) && each.turn.Before(each.until) {
+		if !now.Before(each.told.Until) && each.turn.Before(each.told.Until) {
 			each.due = true
 		}
 	}
@@ -112,8 +124,8 @@ func (p *page) nextDue(now time.Time) (next time.Time) {
 		switch {
 		case each.due:
 			earliest(p.woken.Add(wakeInterval))
-		case each.turn.Before(each.until):
-			earliest(each.until)
+		case each.turn.Before(each.told.Until):
+			earliest(each.told.Until)
 		}
 		if !each.turn.IsZero() && !each.lapsed(now) {
 			earliest(each.turn.Add(turnLife)) // what was kept for it is for others then

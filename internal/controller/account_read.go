@@ -3,7 +3,6 @@ package controller
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
@@ -92,27 +91,10 @@ func (r *Reconciler) readAccountKey(ctx context.Context, from *v1alpha1.DaftyAcc
 // accountKey reads the API key of a DaftyAccount. A problem is for whoever runs the account.
 func accountKey(ctx context.Context, c client.Reader, secrets *secretReads, from *v1alpha1.DaftyAccount) (credentials, error) {
 	ref := from.Spec.APIKeySecretRef
-	of := fmt.Sprintf("Secret %q of namespace %q", ref.Name, ref.Namespace)
-	var refusal apierrors.APIStatus
-	secret, err := secrets.read(ctx, c, types.NamespacedName{Namespace: ref.Namespace, Name: ref.Name})
-	switch {
-	case apierrors.IsNotFound(err):
-		return credentials{read: true, problem: fmt.Sprintf("%s isn't there; create it: kubectl create secret generic -n %s %s --from-literal=%s=YOUR_API_KEY",
-			of, ref.Namespace, ref.Name, ref.Key)}, nil
-	case apierrors.IsForbidden(err):
-		return credentials{read: true, problem: "the operator may not read " + of + "; give its service account the right to get it"}, nil
-	case errors.As(err, &refusal):
-		log.FromContext(ctx).Error(err, "reading the Secret", "secret", ref.Name, "secretNamespace", ref.Namespace)
-		return credentials{problem: fmt.Sprintf("%s can't be read: %s; it is tried again, and if it lasts, a cluster administrator must look at the API server",
-			of, err)}, nil
-	case err != nil:
-		return credentials{}, fmt.Errorf("reading %s: %w", of, err)
-	}
-	key, problem := apiKey(secret, cmp.Or(ref.Key, v1alpha1.DefaultSecretKey))
-	if problem != "" {
-		problem += fmt.Sprintf(" (namespace %q)", ref.Namespace)
-	}
-	return credentials{read: true, apiKey: key, version: string(secret.UID) + "/" + secret.ResourceVersion, problem: problem}, nil
+	return secrets.readKey(ctx, c, keyPlace{
+		secret: types.NamespacedName{Namespace: ref.Namespace, Name: ref.Name}, key: cmp.Or(ref.Key, v1alpha1.DefaultSecretKey),
+		called: fmt.Sprintf("Secret %q of namespace %q", ref.Name, ref.Namespace),
+	})
 }
 
 // sentWith reports whether a request of a DaftyJob was sent with an API key: what was submitted is followed and cancelled with it,

@@ -71,10 +71,10 @@ type AccountReconciler struct {
 	seen    map[string]accountSeen
 }
 
-// accountSeen is what is remembered of a DaftyAccount: when its status was last written.
+// accountSeen is what is remembered of a DaftyAccount: when it was first seen, and when its status was last written.
 type accountSeen struct {
-	uid     types.UID
-	written time.Time
+	uid            types.UID
+	first, written time.Time
 	// keyRead is when the Secret was read that the spec of a generation names.
 	keyRead    time.Time
 	generation int64
@@ -177,7 +177,7 @@ func turned(from, to *v1alpha1.DaftyAccountStatus) bool {
 
 // readAll reads what the status is made of.
 func (r *AccountReconciler) readAll(ctx context.Context, from *v1alpha1.DaftyAccount, seen accountSeen) (*accountRead, error) {
-	in := &accountRead{account: from, invalid: invalidAccount(from, r.Clock.Now())}
+	in := &accountRead{account: from, invalid: invalidAccount(from, r.Clock.Now()), first: seen.first}
 	holder := r.Accounts.Holder(from.Name)
 	if in.holding = holder.Known(); !seen.hasKey(from, r.Clock.Now()) || !in.accepted() {
 		read, err := accountKey(ctx, r.Client, &r.secrets, from)
@@ -255,7 +255,7 @@ func (r *AccountReconciler) seenOf(from *v1alpha1.DaftyAccount) accountSeen {
 	}
 	seen := r.seen[from.Name]
 	if seen.uid != from.UID {
-		seen = accountSeen{uid: from.UID}
+		seen = accountSeen{uid: from.UID, first: r.Clock.Now()}
 		r.seen[from.Name] = seen
 	}
 	return seen

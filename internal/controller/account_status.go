@@ -1,9 +1,10 @@
 package controller
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
+	"hash/fnv"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -11,6 +12,8 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	utiljson "k8s.io/apimachinery/pkg/util/json"
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
 	"dafty.ai/dafty-operator/internal/account"
@@ -19,8 +22,12 @@ import (
 )
 
 const (
-	// checkEvery is how often Dafty is asked whom an accepted API key belongs to.
-	checkEvery = time.Hour
+	// checkEvery is how long at most Dafty isn't asked whom an accepted API key belongs to, and checkSpread how much earlier it may be
+	// asked: accounts that began together drift apart.
+	checkEvery  = time.Hour
+	checkSpread = 15 * time.Minute
+	// startSpread is within what time after the operator's start those are asked about that were accepted before.
+	startSpread = 30 * time.Second
 	// checkAgain is how soon it is asked once more after a call that failed, and maxCheckAgain after many.
 	checkAgain    = 5 * time.Second
 	maxCheckAgain = 5 * time.Minute
@@ -40,7 +47,8 @@ type accountRead struct {
 	holding account.Holding
 	// inFlight and waiting count the DaftyJobs that name the account.
 	inFlight, waiting int32
-	now               time.Time
+	// first is when this process first saw the account, and now the time of the decision.
+	first, now time.Time
 }
 
 // accepted reports whether Dafty accepts the API key.
@@ -51,14 +59,32 @@ func (in *accountRead) accepted() bool {
 // checkIn returns when Dafty is to be asked whom the API key belongs to; 0 is now.
 func (in *accountRead) checkIn() time.Duration {
 	answer := in.holding.Answer
-	if answer == nil || answer.At.After(in.now) { // the clock was set back
+	switch {
+	case answer == nil && in.carriedOver() && !in.first.After(in.now):
+		return max(0, in.first.Add(share(in.account.UID, startSpread)).Sub(in.now))
+	case answer == nil || answer.At.After(in.now): // the clock was set back
 		return 0
 	}
-	wait := checkEvery
+	wait := checkEvery - share(in.account.UID, checkSpread)
 	if answer.Err != nil {
 		wait = max(dafty.Backoff(checkAgain, answer.Failures, maxCheckAgain), answer.Err.RetryAfter)
 	}
 	return max(0, answer.At.Add(wait).Sub(in.now))
+}
+
+// carriedOver reports whether the API key was accepted before this process began, and neither it nor the spec is known to have changed
+// since.
+func (in *accountRead) carriedOver() bool {
+	before := meta.FindStatusCondition(in.account.Status.Conditions, v1alpha1.ConditionReady)
+	return !in.holding.Changed && before != nil && before.Reason == v1alpha1.ReasonAccepted && before.ObservedGeneration == in.account.Generation
+}
+
+// share returns a part of a time, less than all of it, that differs from object to object and stays the same for each.
+func share(uid types.UID, of time.Duration) time.Duration {
+	const parts = 1 << 16
+	sum := fnv.New32a()
+	_, _ = sum.Write([]byte(uid)) // never fails
+	return of / parts * time.Duration(sum.Sum32()%parts)
 }
 
 // verdict returns the Ready condition, and whether nothing goes on until a person acts.
@@ -148,13 +174,34 @@ func (in *accountRead) credits() *metav1.Condition {
 		Message: "Dafty refused a request for a job: " + shown.Refusal.Error()}
 }
 
-// accountObject returns what Dafty says of an account; nil where it is too large.
+// accountObject returns what Dafty says of an account as the API server keeps it: the fields in order, and without those that are null,
+// which a merge patch takes for fields to delete. It is nil where it is too large.
 func accountObject(raw json.RawMessage) *runtime.RawExtension {
-	var compact bytes.Buffer
-	if len(raw) > maxAccountObject || json.Compact(&compact, raw) != nil {
+	var object map[string]any
+	if len(raw) > maxAccountObject || utiljson.Unmarshal(raw, &object) != nil {
 		return nil
 	}
-	return &runtime.RawExtension{Raw: compact.Bytes()}
+	dropNulls(object)
+	kept, err := json.Marshal(object)
+	if err != nil {
+		return nil
+	}
+	return &runtime.RawExtension{Raw: kept}
+}
+
+// dropNulls takes the fields that are null out of all objects in a value.
+func dropNulls(value any) {
+	switch value := value.(type) {
+	case map[string]any:
+		maps.DeleteFunc(value, func(_ string, of any) bool { return of == nil })
+		for _, of := range value {
+			dropNulls(of)
+		}
+	case []any:
+		for _, of := range value {
+			dropNulls(of)
+		}
+	}
 }
 
 func limitsOf(holding account.Holding) (limits []v1alpha1.ClassLimit) {

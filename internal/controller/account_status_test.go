@@ -24,7 +24,7 @@ func anAccount(status metav1.ConditionStatus, reason string) *v1alpha1.DaftyAcco
 		Spec:       v1alpha1.DaftyAccountSpec{APIKeySecretRef: v1alpha1.NamespacedSecretKeyReference{Namespace: "dafty-system", Name: "agency", Key: "apiKey"}},
 	}
 	if reason != "" {
-		meta.SetStatusCondition(&of.Status.Conditions, metav1.Condition{Type: v1alpha1.ConditionReady, Status: status, Reason: reason, Message: "so it was"})
+		meta.SetStatusCondition(&of.Status.Conditions, metav1.Condition{Type: v1alpha1.ConditionReady, Status: status, Reason: reason, Message: "so it was", ObservedGeneration: 2})
 	}
 	return of
 }
@@ -51,13 +51,13 @@ func TestAccountVerdict(t *testing.T) {
 		{name: "not asked yet", in: accountRead{account: anAccount("", ""), holding: account.Holding{HasKey: true}},
 			ready: metav1.ConditionUnknown, reason: v1alpha1.ReasonChecking, says: "asking Dafty"},
 		{name: "not asked yet by this process, and accepted before", in: accountRead{account: anAccount(metav1.ConditionTrue, v1alpha1.ReasonAccepted), holding: account.Holding{HasKey: true}},
-			ready: metav1.ConditionTrue, reason: v1alpha1.ReasonAccepted, says: "so it was"},
+			ready: metav1.ConditionTrue, reason: v1alpha1.ReasonAccepted, says: "so it was", again: share("", startSpread)},
 		{name: "another key, which wasn't asked about yet", in: accountRead{account: anAccount(metav1.ConditionTrue, v1alpha1.ReasonAccepted), holding: account.Holding{HasKey: true, Changed: true}},
 			ready: metav1.ConditionUnknown, reason: v1alpha1.ReasonChecking},
 		{name: "accepted", in: accountRead{account: anAccount("", ""), holding: accepted},
-			ready: metav1.ConditionTrue, reason: v1alpha1.ReasonAccepted, again: time.Hour},
+			ready: metav1.ConditionTrue, reason: v1alpha1.ReasonAccepted, again: checkEvery - share("", checkSpread)},
 		{name: "a Secret that can't be read for a while", in: accountRead{account: anAccount(metav1.ConditionTrue, v1alpha1.ReasonAccepted), problem: "it can't be read", holding: accepted},
-			ready: metav1.ConditionTrue, reason: v1alpha1.ReasonAccepted, again: time.Hour},
+			ready: metav1.ConditionTrue, reason: v1alpha1.ReasonAccepted, again: checkEvery - share("", checkSpread)},
 		{name: "refused once, at first", in: accountRead{account: anAccount("", ""), holding: answered(refused, 1, 1)},
 			ready: metav1.ConditionUnknown, reason: v1alpha1.ReasonAPIUnavailable, says: "it is asked again", again: 5 * time.Second},
 		{name: "refused once, after it was accepted", in: accountRead{account: anAccount(metav1.ConditionTrue, v1alpha1.ReasonAccepted), holding: answered(refused, 1, 1)},
@@ -73,10 +73,10 @@ func TestAccountVerdict(t *testing.T) {
 		{name: "asked to wait", in: accountRead{account: anAccount("", ""), holding: answered(&dafty.CallError{Kind: dafty.KindRateLimit, RetryAfter: 40 * time.Second}, 1, 0)},
 			ready: metav1.ConditionUnknown, reason: v1alpha1.ReasonAPIUnavailable, again: 40 * time.Second},
 		{name: "a spec that can't be meant", in: accountRead{account: anAccount("", ""), holding: accepted, invalid: "there is no such time zone"},
-			ready: metav1.ConditionFalse, reason: v1alpha1.ReasonInvalidAccount, says: "no such time zone", stalled: true, again: time.Hour},
+			ready: metav1.ConditionFalse, reason: v1alpha1.ReasonInvalidAccount, says: "no such time zone", stalled: true, again: checkEvery - share("", checkSpread)},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			tt.in.now = accountNow
+			tt.in.first, tt.in.now = accountNow, accountNow
 			status := tt.in.account.Status.DeepCopy()
 			tt.in.write(status)
 			ready := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionReady)
@@ -106,10 +106,12 @@ func TestAccountVerdict(t *testing.T) {
 	}
 }
 
-// What Dafty says of the account is told as it came, and not where it is very large.
+// What Dafty says of the account is told as the API server keeps it, so that the same is no news, and not where it is very large.
 func TestAccountObject(t *testing.T) {
 	for _, tt := range []struct{ name, raw, want string }{
-		{"as it came", `{"plan": {"name": "team", "seats": 3}, "new": [1, null]}`, `{"plan":{"name":"team","seats":3},"new":[1,null]}`},
+		{"as it came", `{"plan": {"name": "team", "seats": 3}, "new": [1, null]}`, `{"new":[1,null],"plan":{"name":"team","seats":3}}`},
+		{"in another order", `{"new": [1, null], "plan": {"seats": 3, "name": "team"}}`, `{"new":[1,null],"plan":{"name":"team","seats":3}}`},
+		{"nulls", `{"plan": {"renewsAt": null, "add-ons": [{"until": null, "seats": 12345678901234567}]}, "coupon": null}`, `{"plan":{"add-ons":[{"seats":12345678901234567}]}}`},
 		{"empty", `{}`, `{}`},
 		{"very large", `{"a":"` + strings.Repeat("x", maxAccountObject) + `"}`, ""},
 	} {

@@ -2,8 +2,11 @@ package controller_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"regexp"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -15,6 +18,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
+	"dafty.ai/dafty-operator/internal/controller"
+	"dafty.ai/dafty-operator/internal/dafty"
 	"dafty.ai/dafty-operator/internal/test/daftysim"
 	"dafty.ai/dafty-operator/internal/test/kubetest"
 )
@@ -162,11 +167,51 @@ func TestAccountKey(t *testing.T) {
 	w.wantCharges(1)
 }
 
+// Under each reading of what Dafty leaves open about accounts, an account says whether its key is accepted, what Dafty says of it, and what
+// is left of the minute where Dafty tells.
+func TestAccountVariants(t *testing.T) {
+	t.Parallel()
+	for _, variant := range daftysim.AllVariants() {
+		switch reading, _, _ := strings.Cut(variant.Name, "="); reading {
+		case "account-object", "rate-headers", "extra-fields", "error-body":
+		default:
+			continue // of no concern
+		}
+		t.Run(variant.Name, func(t *testing.T) {
+			w := newWorldOfAccount(t, daftysim.Options{Variants: variant.Variants}, "")
+			of := w.eventuallyAccount(metav1.ConditionTrue, v1alpha1.ReasonAccepted)
+			said := map[string]any{}
+			w.Expect(json.Unmarshal(of.Status.Account.Raw, &said)).To(Succeed())
+			switch variant.Variants.AccountObject {
+			case daftysim.AccountObjectEmpty:
+				w.Expect(said).To(BeEmpty())
+			case daftysim.AccountObjectNested:
+				w.Expect(said).To(HaveKeyWithValue("plan", And(HaveKeyWithValue("id", "simulated"), HaveKey("features"), Not(HaveKey("renewsAt")))))
+			default:
+				w.Expect(said).To(HaveKeyWithValue("plan", "simulated"))
+			}
+			asShown, err := json.Marshal(said)
+			w.Expect(err).NotTo(HaveOccurred())
+			w.Expect(string(of.Status.Account.Raw)).To(Equal(string(asShown)), "or the same would be written again and again")
+			for _, limit := range of.Status.Limits {
+				told := variant.Variants.RateHeaders == daftysim.RateHeadersAlways && limit.Class == string(dafty.ClassOther)
+				w.Expect(limit.Remaining != nil).To(Equal(told), "%s: %s", limit.Class, toJSON(limit))
+			}
+			w.stop()
+			w.MustApply(t, "apiVersion: v1\nkind: Secret\nmetadata: {name: agency}\nstringData: {apiKey: dk_test_wrong}\n")
+			w.startOperator()
+			w.eventuallyAccount(metav1.ConditionFalse, v1alpha1.ReasonCredentialsRejected)
+		})
+	}
+}
+
 // A budget of N lets N through, the oldest first, whoever restarts; what Dafty refuses isn't counted, and a budget that is raised
 // has what waits go on.
 func TestAccountBudget(t *testing.T) {
+	zone := kubetest.TimeZoneAtNoon()
 	budget := func(submissions int) string {
-		return fmt.Sprintf(", budgets: [{per: Account, period: Month, submissions: %d}, {per: Namespace, period: Day, timeZone: Europe/Berlin, submissions: 100}]", submissions)
+		return fmt.Sprintf(", budgets: [{per: Account, period: Month, timeZone: %[1]s, submissions: %[2]d}, {per: Namespace, period: Day, timeZone: %[1]s, submissions: 100}]",
+			zone, submissions)
 	}
 	w := newWorldOfAccount(t, daftysim.Options{}, budget(3))
 	w.apply("refused", fmt.Sprintf("{accountRef: {name: %s}, imageUpscale: {image: {id: 00000000-0000-4000-8000-000000000000}}}", w.account))
@@ -185,7 +230,8 @@ func TestAccountBudget(t *testing.T) {
 	w.wantCharges(3)
 	job, err := w.watched("job-3")
 	w.Expect(err).NotTo(HaveOccurred())
-	w.Expect(ready(job).Message).To(MatchRegexp(`^DaftyAccount "agency-.*": 3 of 3 submissions of the budget of the account for a month \(Etc/UTC\) are used; its period ends at 20..-..-01T00:00:00Z`))
+	w.Expect(ready(job).Message).To(MatchRegexp(
+		`^DaftyAccount "agency-.*": 3 of 3 submissions of the budget of the account for a month \(%s\) are used; its period ends at 20..-..-..T..:00:00Z`, regexp.QuoteMeta(zone)))
 	w.setAccount(budget(4))
 	// Both may have been created within the same second: either goes.
 	w.Eventually(func() (reasons []string) {
@@ -203,11 +249,52 @@ func TestAccountBudget(t *testing.T) {
 			lines = append(lines, fmt.Sprintf("%s %s %d", usage.Budget, strings.ReplaceAll(usage.Namespace, w.Namespace, "here"), *usage.Submissions))
 		}
 		return fmt.Sprintf("%s, %d reserved", strings.Join(lines, ", "), len(of.Status.Reservations)), err
-	}).WithTimeout(patience).Should(Equal("Account/Month/Etc/UTC  4, Namespace/Day/Europe/Berlin here 4, 0 reserved"))
+	}).WithTimeout(patience).Should(Equal(fmt.Sprintf("Account/Month/%[1]s  4, Namespace/Day/%[1]s here 4, 0 reserved", zone)))
 	w.delete("job-3")
 	w.delete("job-4")
 	w.eventuallyGone(patience, "job-3")
 	w.eventuallyGone(patience, "job-4")
+}
+
+// readCounter counts reads past the cache.
+type readCounter struct {
+	client.Reader
+	lists atomic.Int64
+}
+
+func (c *readCounter) List(ctx context.Context, list client.ObjectList, opts ...client.ListOption) error {
+	c.lists.Add(1)
+	return c.Reader.List(ctx, list, opts...)
+}
+
+// A submission has its DaftyJob read past the cache where it is counted, and only there.
+func TestReadsPastTheCache(t *testing.T) {
+	w := newWorldOfAccount(t, daftysim.Options{}, "")
+	w.stop()
+	reads, cached := &readCounter{}, client.Reader(nil)
+	w.extra = func(r *controller.Reconciler) { cached, reads.Reader, r.Live = r.Client, r.Live, reads }
+	w.startOperator()
+	finalized := func(name string) { // so that it is submitted as it was read
+		job := &v1alpha1.DaftyJob{ObjectMeta: metav1.ObjectMeta{Namespace: w.Namespace, Name: name, Finalizers: []string{v1alpha1.CancelFinalizer}}}
+		job.Spec.AccountRef, job.Spec.ImageGenerate = &v1alpha1.AccountReference{Name: w.account}, &v1alpha1.ImageGenerate{Prompt: "a"}
+		w.Expect(w.Client.Create(t.Context(), job)).To(Succeed())
+		w.eventually(name, v1alpha1.PhaseCompleted, v1alpha1.ReasonCompleted)
+	}
+	finalized("without-budgets")
+	w.Expect(reads.lists.Load()).To(BeZero())
+	w.setAccount(fmt.Sprintf(", budgets: [{per: Account, period: Month, timeZone: %s, submissions: 1}]", kubetest.TimeZoneAtNoon()))
+	w.Eventually(func() (int, error) {
+		of := &v1alpha1.DaftyAccount{}
+		err := cached.Get(t.Context(), types.NamespacedName{Name: w.account}, of)
+		return len(of.Spec.Budgets), err
+	}).WithTimeout(patience).Should(Equal(1), "its first budget is seen")
+	finalized("with-a-budget")
+	w.Expect(reads.lists.Load()).To(BeEquivalentTo(1))
+	w.apply("one-too-many", w.withAccount())
+	w.eventually("one-too-many", v1alpha1.PhasePending, v1alpha1.ReasonBudgetExhausted)
+	w.wantCharges(2)
+	w.delete("one-too-many")
+	w.eventuallyGone(patience, "one-too-many")
 }
 
 // Where DaftyAccounts are off, an accountRef says so.

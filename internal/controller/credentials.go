@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
@@ -88,43 +89,57 @@ func (r *Reconciler) readCredentials(ctx context.Context, job *v1alpha1.DaftyJob
 // readSecret reads the API key from the object's own namespace and from no other.
 func (r *Reconciler) readSecret(ctx context.Context, job *v1alpha1.DaftyJob) (credentials, error) {
 	ref := job.Spec.SecretRef()
+	return r.secrets.readKey(ctx, r.Client, keyPlace{
+		secret: types.NamespacedName{Namespace: job.Namespace, Name: ref.Name}, key: ref.Key, called: fmt.Sprintf("Secret %q", ref.Name),
+	})
+}
+
+// keyPlace is where an API key stands.
+type keyPlace struct {
+	secret types.NamespacedName
+	key    string
+	// called is the Secret as the user knows it.
+	called string
+}
+
+// readKey reads an API key.
+func (s *secretReads) readKey(ctx context.Context, c client.Reader, from keyPlace) (credentials, error) {
 	var refusal apierrors.APIStatus
-	secret, err := r.secrets.read(ctx, r.Client, types.NamespacedName{Namespace: job.Namespace, Name: ref.Name})
+	secret, err := s.read(ctx, c, from.secret)
 	switch {
 	case apierrors.IsNotFound(err):
-		return credentials{read: true, problem: fmt.Sprintf("Secret %q isn't there; create it: kubectl create secret generic -n %s %s --from-literal=%s=YOUR_API_KEY",
-			ref.Name, job.Namespace, ref.Name, ref.Key)}, nil
+		return credentials{read: true, problem: fmt.Sprintf("%s isn't there; create it: kubectl create secret generic -n %s %s --from-literal=%s=YOUR_API_KEY",
+			from.called, from.secret.Namespace, from.secret.Name, from.key)}, nil
 	case apierrors.IsForbidden(err):
 		return credentials{read: true, problem: fmt.Sprintf("the operator may not read Secret %q in namespace %q; give its service account the right to get it",
-			ref.Name, job.Namespace)}, nil
+			from.secret.Name, from.secret.Namespace)}, nil
 	case errors.As(err, &refusal):
 		// The API server answers, but can't give this Secret, as where it can't decrypt it. That may
 		// last, and must hold up no deletion. A key that was read before stays in use.
-		log.FromContext(ctx).Error(err, "reading the Secret", "secret", ref.Name)
-		return credentials{problem: fmt.Sprintf("Secret %q can't be read: %s; it is tried again, and if it lasts, "+
-			"a cluster administrator must look at the API server",
-			ref.Name, err)}, nil
+		log.FromContext(ctx).Error(err, "reading the Secret", "secret", from.secret.Name, "secretNamespace", from.secret.Namespace)
+		return credentials{problem: fmt.Sprintf("%s can't be read: %s; it is tried again, and if it lasts, a cluster administrator must look at the API server",
+			from.called, err)}, nil
 	case err != nil:
-		return credentials{}, fmt.Errorf("reading Secret %q: %w", ref.Name, err)
+		return credentials{}, fmt.Errorf("reading %s: %w", from.called, err)
 	}
-	key, problem := apiKey(secret, ref.Key)
+	key, problem := apiKey(secret, from)
 	return credentials{read: true, apiKey: key, version: string(secret.UID) + "/" + secret.ResourceVersion, problem: problem}, nil
 }
 
 // apiKey takes the API key from a Secret. Blank space around it is a slip of whoever made
 // the Secret (echo without -n); no key has any.
-func apiKey(secret *corev1.Secret, name string) (key, problem string) {
-	value, ok := secret.Data[name]
+func apiKey(secret *corev1.Secret, from keyPlace) (key, problem string) {
+	value, ok := secret.Data[from.key]
 	if !ok {
-		return "", fmt.Sprintf("Secret %q has no key %q; add it with the API key as its value", secret.Name, name)
+		return "", fmt.Sprintf("%s has no key %q; add it with the API key as its value", from.called, from.key)
 	}
 	key = strings.TrimSpace(string(value))
 	if key == "" {
-		return "", fmt.Sprintf("key %q of Secret %q is empty; put the API key there", name, secret.Name)
+		return "", fmt.Sprintf("key %q of %s is empty; put the API key there", from.key, from.called)
 	}
 	for _, c := range []byte(key) {
 		if c <= ' ' || c > '~' {
-			return "", fmt.Sprintf("key %q of Secret %q holds characters that no API key has (was it encoded twice?); put the API key there as it is", name, secret.Name)
+			return "", fmt.Sprintf("key %q of %s holds characters that no API key has (was it encoded twice?); put the API key there as it is", from.key, from.called)
 		}
 	}
 	return key, ""

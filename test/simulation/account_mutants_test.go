@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
 )
@@ -72,6 +73,20 @@ var accountMutants = []mutant{
 	{name: "a suspended account isn't heeded", mutation: mutation{readAccount: func(account *v1alpha1.DaftyAccount) {
 		account.Spec.Suspend = false
 	}}, finds: "paid unasked"},
+	{name: "a job that has ended still counts as in flight", mutation: mutation{patchAccount: func(e *env, account *v1alpha1.DaftyAccount, patch map[string]any) bool {
+		if is := e.api.account(account.Name); is != nil && ptr.Deref(account.Status.InFlight, 0) < ptr.Deref(is.Status.InFlight, 0) {
+			status, _ := patch["status"].(map[string]any)
+			delete(status, "inFlight")
+		}
+		return false
+	}}, finds: "stuck"},
+	{name: "a DaftyJob that waits no more still counts as waiting", mutation: mutation{patchAccount: func(e *env, account *v1alpha1.DaftyAccount, patch map[string]any) bool {
+		if is := e.api.account(account.Name); is != nil && ptr.Deref(account.Status.Waiting, 0) < ptr.Deref(is.Status.Waiting, 0) {
+			status, _ := patch["status"].(map[string]any)
+			delete(status, "waiting")
+		}
+		return false
+	}}, finds: "stuck"},
 	{name: "an account is for all namespaces", mutation: mutation{readAccount: func(account *v1alpha1.DaftyAccount) {
 		account.Spec.Namespaces = &metav1.LabelSelector{}
 	}}, finds: "paid unasked"},

@@ -9,7 +9,7 @@
 //   - the API server, apiserver.go, apiserver_assets.go and apiserver_accounts.go, and what a process sees of it, cache.go, result_cache.go and
 //     client.go
 //   - the network to Dafty, network.go and dafty_answers.go
-//   - a run of the operator, process.go, with its work queue, workqueue.go, and its lease, lease.go
+//   - a run of the operator, process.go, with its work queue, workqueue.go, and its lease, lease.go, and what a scrape of it shows, metrics.go
 //
 // # Glossary
 //

@@ -147,6 +147,9 @@ func (h history) play(e *env) {
 				if e.searches && event.choice>>32%3 == 0 {
 					e.do(e.addToStyle)
 				}
+				if event.choice>>48%4 == 0 {
+					e.scrape()
+				}
 			}
 		}
 	}

@@ -193,17 +193,35 @@ func (inv *invariants) untoldAccounts() (found []string) {
 			found = append(found, fmt.Sprintf("DaftyAccount %s is %s, of generation %d, and is at %d", account.Name, ready.Reason,
 				account.Status.ObservedGeneration, account.Generation))
 		}
-		var inFlight int32
-		for _, job := range inv.objects() {
-			if ref := job.Spec.AccountRef; ref != nil && ref.Name == account.Name && job.Status.JobID != "" && !job.Status.Phase.Final() {
-				inFlight++
-			}
-		}
+		inFlight, waiting := inv.usersOf(account.Name)
 		if said := account.Status.InFlight; said == nil || *said != inFlight {
 			found = append(found, fmt.Sprintf("DaftyAccount %s doesn't say that %d jobs are in flight", account.Name, inFlight))
 		}
+		if said := account.Status.Waiting; said == nil || *said != waiting {
+			found = append(found, fmt.Sprintf("DaftyAccount %s doesn't say that %d DaftyJobs wait", account.Name, waiting))
+		}
 	}
 	return found
+}
+
+// usersOf counts the DaftyJobs of an account that Dafty has a job of, and those that wait for their turn, credits, a budget or for the account
+// to be resumed.
+func (inv *invariants) usersOf(account string) (inFlight, waiting int32) {
+	for _, job := range inv.objects() {
+		if ref := job.Spec.AccountRef; ref == nil || ref.Name != account || job.Status.Phase.Final() {
+			continue
+		}
+		if job.Status.JobID != "" {
+			inFlight++
+			continue
+		}
+		switch readyOf(job).Reason {
+		case v1alpha1.ReasonWaitingForRateLimit, v1alpha1.ReasonWaitingForConcurrency, v1alpha1.ReasonUsageLimitExceeded,
+			v1alpha1.ReasonInsufficientCredits, v1alpha1.ReasonSubscriptionRequired, v1alpha1.ReasonBudgetExhausted, v1alpha1.ReasonAccountSuspended:
+			waiting++
+		}
+	}
+	return inFlight, waiting
 }
 
 func readyOfAccount(account *v1alpha1.DaftyAccount) metav1.Condition {

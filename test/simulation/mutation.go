@@ -8,6 +8,7 @@ import (
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
 	"dafty.ai/dafty-operator/internal/account"
+	"dafty.ai/dafty-operator/internal/metrics"
 )
 
 // mutation breaks the operator on purpose, to see that an invariant finds it.
@@ -54,6 +55,8 @@ type mutation struct {
 	readAccount func(*v1alpha1.DaftyAccount)
 	// readToSettle changes what the budgets read of a DaftyJob.
 	readToSettle func(*v1alpha1.DaftyJob)
+	// load changes what the metrics show of the accounts.
+	load func(metrics.Load)
 	// keepResults leaves the ConfigMaps of DaftyAssets as they are first written.
 	keepResults bool
 	// play finds it, where that is rare in random histories.

@@ -2,6 +2,7 @@ package simulation
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
 	"regexp"
@@ -17,6 +18,7 @@ import (
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
 	"dafty.ai/dafty-operator/internal/account"
+	"dafty.ai/dafty-operator/internal/metrics"
 	"dafty.ai/dafty-operator/internal/test/docstest"
 )
 
@@ -210,6 +212,12 @@ var mutants = []mutant{
 	{name: "the API key is in an error", mutation: mutation{
 		dafty: func(calls account.Dafty, apiKey string) account.Dafty { return keyInErrors{calls, apiKey} },
 	}, finds: "leaked"},
+	{name: "the API key is in a metric", mutation: mutation{load: func(load metrics.Load) {
+		for minute, left := range maps.Clone(load.Remaining) {
+			minute.Account = keyOne
+			load.Remaining[minute] = left
+		}
+	}}, finds: "leaked"},
 }
 
 // TestMutations checks that an invariant finds each mutant, and that docs/reliability.md has the history that did.

@@ -35,6 +35,7 @@ type process struct {
 	resumed  chan struct{}
 	onResume []func()
 	leading  bool
+	registry *account.Registry
 
 	jobs    *objectCache[v1alpha1.DaftyJob]
 	results *resultCache
@@ -80,10 +81,10 @@ func (e *env) start(slot string) {
 		}
 		return calls
 	}
-	registry := account.NewRegistry(p.ctx, account.Config{Client: client, Wake: p.wake, Sender: p.id, Now: processClock{p}.Now, WakeAccount: p.wakeAccount})
+	p.registry = account.NewRegistry(p.ctx, account.Config{Client: client, Wake: p.wake, Sender: p.id, Now: processClock{p}.Now, WakeAccount: p.wakeAccount})
 	budgets := budget.NewBook(apiClient{p: p, kind: ofBudgets}, liveReader{p: p, kind: ofBudgets}, bookClock{processClock: processClock{p}})
 	p.queue.reconcile = (&controller.Reconciler{
-		Client: apiClient{p: p}, Live: liveReader{p: p}, Recorder: recorder{p}, Accounts: registry, Clock: processClock{p},
+		Client: apiClient{p: p}, Live: liveReader{p: p}, Recorder: recorder{p}, Accounts: p.registry, Clock: processClock{p},
 		DeletionTimeout: cmp.Or(e.mutation.deletionTimeout, deletionTimeout), Results: p.results, WithAssets: true,
 		WithAccounts: true, Budgets: budgets,
 	}).Reconcile
@@ -91,7 +92,7 @@ func (e *env) start(slot string) {
 		Client: apiClient{p: p, kind: ofAssets}, Live: liveReader{p: p, kind: ofAssets}, Recorder: recorder{p}, Clock: processClock{p}, Results: p.assetResults,
 	}).Reconcile
 	p.accountQueue.reconcile = (&controller.AccountReconciler{
-		Client: apiClient{p: p, kind: ofAccounts}, Recorder: recorder{p}, Accounts: registry, Budgets: budgets, Clock: processClock{p},
+		Client: apiClient{p: p, kind: ofAccounts}, Recorder: recorder{p}, Accounts: p.registry, Budgets: budgets, Clock: processClock{p},
 	}).Reconcile
 	e.trace.add(p.id, "starts")
 	p.jobs = newCache(p, "", e.api.history, p.queue, p.jobChanged)

@@ -75,6 +75,7 @@ func (e *env) setClocksRight() bool {
 
 // conclude heals the env, waits until it is quiet, and checks the invariants.
 func (e *env) conclude() {
+	e.scrape()
 	e.do(e.heal)
 	e.advanceUntil(time.Hour, e.setClocksRight)
 	// Also for who is down at this moment, and because the healed clocks may date what is on its way too early.
