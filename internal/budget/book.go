@@ -39,8 +39,8 @@ type Book struct {
 	client client.Client
 	live   client.Reader
 	clock  clock.WithDelayedExecution
-	// start runs a function without waiting for it.
-	start func(func())
+	// start runs a function for an account without waiting for it.
+	start func(account string, f func())
 
 	mu    sync.Mutex
 	pages map[string]*page
@@ -48,8 +48,11 @@ type Book struct {
 
 // NewBook returns a Book that reads DaftyAccounts and DaftyJobs from c, or past its cache from live, and writes the accounts' status with c.
 func NewBook(c client.Client, live client.Reader, clk clock.WithDelayedExecution) *Book {
-	return &Book{client: c, live: live, clock: clk, start: func(f func()) { go f() }, pages: map[string]*page{}}
+	return &Book{client: c, live: live, clock: clk, start: func(_ string, f func()) { go f() }, pages: map[string]*page{}}
 }
+
+// StartBy has another way to run functions for accounts without waiting for them than a goroutine each. Call it before all else.
+func (b *Book) StartBy(start func(account string, f func())) { b.start = start }
 
 // page returns that of an account, a new one where there is none.
 func (b *Book) page(account string) *page {

@@ -88,7 +88,7 @@ func (e *env) newBook(clock *clocktesting.FakeClock) *Book {
 		},
 	})
 	book := NewBook(c, e.server, clock)
-	book.start = e.running.Go
+	book.StartBy(func(_ string, f func()) { e.running.Go(f) })
 	return book
 }
 

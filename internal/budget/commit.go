@@ -96,7 +96,7 @@ func (p *page) settleDue(now time.Time) bool {
 func (p *page) startWrite() {
 	if !p.writing {
 		p.writing = true
-		p.book.start(p.writeAll)
+		p.book.start(p.account, p.writeAll)
 	}
 }
 

@@ -104,10 +104,10 @@ func (p *page) reschedule() {
 	}
 	p.timerAt = next
 	if !next.After(now) {
-		p.book.start(p.tick)
+		p.book.start(p.account, p.tick)
 		return
 	}
-	p.timer = p.book.clock.AfterFunc(next.Sub(now), func() { p.book.start(p.tick) })
+	p.timer = p.book.clock.AfterFunc(next.Sub(now), func() { p.book.start(p.account, p.tick) })
 }
 
 // nextDue returns when something is due next, zero where nothing is.

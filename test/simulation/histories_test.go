@@ -5,6 +5,7 @@ import (
 	"os"
 	"runtime"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -114,7 +115,20 @@ func replay(t *testing.T, draw func(seed uint64) history, more ...uint64) {
 		h := draw(seed)
 		once, again := run(t, h.options, h.play).trace.String(), run(t, h.options, h.play).trace.String()
 		if once != again {
-			t.Errorf("seed %d isn't the same when it is played again", seed)
+			t.Errorf("seed %d isn't the same when it is played again:\n%s", seed, firstDifference(once, again))
 		}
 	}
+}
+
+// firstDifference returns where two traces part, with what comes before and after.
+func firstDifference(one, other string) string {
+	a, b := strings.Split(one, "\n"), strings.Split(other, "\n")
+	at := 0
+	for at < min(len(a), len(b)) && a[at] == b[at] {
+		at++
+	}
+	around := func(lines []string) string {
+		return strings.Join(lines[max(0, min(at, len(lines))-10):min(len(lines), at+5)], "\n")
+	}
+	return around(a) + "\n\nand then\n\n" + around(b)
 }

@@ -83,6 +83,10 @@ func (e *env) start(slot string) {
 	}
 	p.registry = account.NewRegistry(p.ctx, account.Config{Client: client, Wake: p.wake, Sender: p.id, Now: processClock{p}.Now, WakeAccount: p.wakeAccount})
 	budgets := budget.NewBook(apiClient{p: p, kind: ofBudgets}, liveReader{p: p, kind: ofBudgets}, bookClock{processClock: processClock{p}})
+	budgets.StartBy(func(account string, f func()) {
+		// Not at the same instant as what it follows upon: which of the two came first would be left to chance.
+		time.AfterFunc(e.random.between(time.Microsecond, time.Millisecond, p.id+" budgets of "+account), f)
+	})
 	p.queue.reconcile = (&controller.Reconciler{
 		Client: apiClient{p: p}, Live: liveReader{p: p}, Recorder: recorder{p}, Accounts: p.registry, Clock: processClock{p},
 		DeletionTimeout: cmp.Or(e.mutation.deletionTimeout, deletionTimeout), Results: p.results, WithAssets: true,
