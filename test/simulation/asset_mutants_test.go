@@ -45,6 +45,11 @@ var assetMutants = []mutant{
 			asset.Status.Pending = &v1alpha1.PendingJob{JobName: job.Name, UID: job.UID}
 		}
 	}, play: func(e *env) { restoredAs(e, "a mountain", false) }}, finds: "paid twice", where: "restored without status"},
+	{name: "a DaftyAsset that is restored makes again what may have been made since", mutation: mutation{readAsset: func(_ *env, asset *v1alpha1.DaftyAsset) {
+		if p := asset.Status.Pending; p != nil && p.UID == "" {
+			p.AssetUID = asset.UID
+		}
+	}, play: restoredBetween}, finds: "paid twice", where: "restored while a DaftyJob was to be made again"},
 	{name: "the ConfigMap keeps the first result", mutation: mutation{keepResults: true, play: changedInConfigMap}, finds: "false|stuck", where: "a change with a ConfigMap"},
 	{name: "Ready is said while a change is made", mutation: mutation{patchAsset: func(_ *v1alpha1.DaftyAsset, patch map[string]any) bool {
 		status, _ := patch["status"].(map[string]any)
