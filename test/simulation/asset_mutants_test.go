@@ -1,6 +1,7 @@
 package simulation
 
 import (
+	"net/http"
 	"time"
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
@@ -24,6 +25,9 @@ var assetMutants = []mutant{
 		annotations, _ := metadata["annotations"].(map[string]any)
 		return annotations[v1alpha1.OvertakenAnnotation] != nil
 	}, play: overtaken}, finds: "left running", where: "a change that is overtaken"},
+	{name: "what is overtaken isn't called off while status can't be written", mutation: mutation{noLiveReads: true, play: func(e *env) {
+		overtakenWhileRefused(e, http.StatusUnprocessableEntity)
+	}}, finds: "left running", where: "a change that is overtaken while status is refused"},
 	{name: "earlier results are forgotten", mutation: mutation{readAsset: func(_ *env, asset *v1alpha1.DaftyAsset) {
 		asset.Status.History = nil
 	}}, finds: "lost|paid twice"},

@@ -91,7 +91,7 @@ func assetScenarios() []assetScenario {
 	for _, s := range list {
 		scenarios = append(scenarios, assetScenario{scenario{s.name, false, s.play}, s.most})
 	}
-	return scenarios
+	return append(scenarios, refusedAssetScenarios()...)
 }
 
 // picture makes a spec ask for an image.
