@@ -21,7 +21,7 @@ func refusedAssetScenarios() (scenarios []assetScenario) {
 			overtakenWhileRefused(e, refusal.code)
 		}}, 2})
 	}
-	return scenarios
+	return append(scenarios, assetScenario{scenario{"a DaftyJob that is cancelled before it is on record", false, cancelledUnrecorded}, 1})
 }
 
 // overtakenWhileRefused overtakes a change whose job runs, while the status of the DaftyAsset can't be written.
@@ -41,4 +41,47 @@ func overtakenWhileRefused(e *env, code int) {
 		}
 	})
 	e.advance(3 * time.Minute)
+}
+
+// cancelledUnrecorded has a person cancel a DaftyJob that isn't on record, as that can't be written: it comes on record before it can
+// end, and nothing is paid for it.
+func cancelledUnrecorded(e *env) {
+	e.createHero(picture("a mountain"))
+	name := ""
+	e.do(func() {
+		e.refuse(refusedWrites{kinds: []string{statusWrites}, object: "asset hero", code: http.StatusUnprocessableEntity}, 5*time.Minute)
+		e.editNow("hero", picture("a lake"))
+	})
+	unrecorded := func() bool {
+		for _, job := range e.invariants.objects() {
+			if !job.Status.Phase.Final() && e.invariants.unrecordedByAsset(job) {
+				name = job.Name
+			}
+		}
+		return name != ""
+	}
+	e.advanceUntil(4*time.Minute, unrecorded)
+	if name == "" {
+		e.do(func() {
+			e.invariants.violated("stuck: DaftyAsset hero makes no DaftyJob while its status can't be written")
+		})
+		return
+	}
+	e.do(func() {
+		e.refuse(refusedWrites{kinds: []string{statusWrites}, object: name, code: http.StatusUnprocessableEntity}, 8*time.Minute)
+		e.trace.add("user", "cancels %s", name)
+		e.api.change(name, func(job *v1alpha1.DaftyJob) { job.Spec.DesiredState = v1alpha1.DesiredCancelled })
+	})
+	e.advance(7 * time.Minute)
+	e.do(func() {
+		if job := e.api.get(name); e.invariants.unrecordedByAsset(job) || job.Status.Phase.Final() {
+			e.invariants.violated("stuck: %s, which was cancelled, isn't on record: %s", name, describe(job))
+		}
+	})
+	e.advance(3 * time.Minute)
+	e.do(func() {
+		if reason := assetReady(e.api.asset("hero")).Reason; reason != v1alpha1.ReasonCancelledBeforeSubmission {
+			e.invariants.violated("false: DaftyAsset hero says %s of a DaftyJob that was cancelled", reason)
+		}
+	})
 }
