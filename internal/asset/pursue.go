@@ -113,8 +113,8 @@ func (d *decider) pending() verdict {
 
 // howToMakeAnew tells how a user has the request of a record made all the same.
 func (d *decider) howToMakeAnew(p *v1alpha1.PendingJob) string {
-	return fmt.Sprintf("to have it made, and paid for, give another revision: kubectl patch -n %s daftyasset %s --type merge -p '{\"spec\":{\"revision\":\"after-%s\"}}'",
-		d.Asset.Namespace, d.Asset.Name, p.Hash)
+	return fmt.Sprintf("to have it made, and paid for, give another revision: "+
+		"kubectl patch -n %s daftyasset %s --type merge -p '{\"spec\":{\"revision\":\"after-%s\"}}'", d.Asset.Namespace, d.Asset.Name, p.Hash)
 }
 
 // makeAgain has a DaftyJob made again that the asset itself had called off. That goes on record before the old one goes: its
