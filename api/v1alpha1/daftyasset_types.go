@@ -284,6 +284,13 @@ type PendingJob struct {
 	// +optional
 	UID types.UID `json:"uid,omitempty"`
 
+	// assetUID is the metadata.uid of the DaftyAsset, while its DaftyJob is to be
+	// created again. In one that was restored from a backup it is that of before:
+	// the DaftyJob may have been created since, and isn't created again by itself.
+	//
+	// +optional
+	AssetUID types.UID `json:"assetUID,omitempty"`
+
 	// created is when the DaftyJob was created.
 	//
 	// +optional

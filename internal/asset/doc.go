@@ -21,5 +21,6 @@
 //   - First is taken before status is written, as it is to be in status: a job is created, a result stored. Each can be done
 //     twice, or for nothing, without harm.
 //   - Then status is written, under the resourceVersion that was read. A stale cache or a second leader loses there.
-//   - Steps are taken after that. They call off and delete, and rest on that this was the newest view.
+//   - Steps are taken after that. They call off and delete, and rest on that this was the newest view. Where status can't be
+//     written, what calls off is taken all the same, once a read past the cache has shown that it was.
 package asset

@@ -15,7 +15,9 @@ const Kind = "DaftyAsset"
 // newJob returns the DaftyJob of a request. It has its finalizer from the first, which saves a write.
 func newJob(asset *v1alpha1.DaftyAsset, hash string) *v1alpha1.DaftyJob {
 	owner := metav1.NewControllerRef(asset, v1alpha1.GroupVersion.WithKind(Kind))
-	owner.BlockOwnerDeletion = nil // which some clusters let nobody set who may not write finalizers
+	// A deletion of the asset in the foreground doesn't wait for Dafty. To have it wait takes the right to update finalizers of
+	// DaftyAssets, where a cluster checks that.
+	owner.BlockOwnerDeletion = nil
 	job := &v1alpha1.DaftyJob{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace:       asset.Namespace,

@@ -517,6 +517,43 @@ func TestRestored(t *testing.T) {
 		e.expect("JobDeleted: current A pending B")
 		e.expectPaid("A", "B")
 	})
+	t.Run("with its status, while one that was called off was to be made again: that may have been made since", func(t *testing.T) {
+		t.Parallel()
+		for _, early := range []bool{false, true} {
+			e := newEnv(t)
+			e.run()
+			e.prompt("B")
+			e.reconcile()
+			e.submit()
+			e.prompt("C")
+			e.reconcile()
+			e.submit()
+			e.prompt("B")
+			e.once()
+			backup := e.asset.DeepCopy()
+			if p := backup.Status.Pending; p == nil || p.UID != "" {
+				t.Fatalf("the backup has no DaftyJob that is to be made again: %+v", p)
+			}
+			e.run()
+			e.expect("Completed: current B history A jobs A C(Cancelled) B")
+			paid := []string{"A", "B", "C", "B"}
+			e.expectPaid(paid...)
+			e.jobs = nil
+			e.create("B")
+			want := "JobDeleted: current A pending B"
+			if early { // it was looked at before its status was back
+				e.reconcile()
+				want += " jobs B(running)"
+			}
+			e.asset.Status = *backup.Status.DeepCopy()
+			e.run()
+			e.expect(want)
+			e.expectPaid(paid...)
+			e.edit(func(spec *v1alpha1.DaftyAssetSpec) { spec.Revision = "2" })
+			e.run()
+			e.expectPaid(append(paid, "B")...)
+		}
+	})
 }
 
 func TestResultConfigMap(t *testing.T) {

@@ -79,6 +79,9 @@ func (d *decider) pending() verdict {
 	job := d.job(p.JobName)
 	if p.UID == "" {
 		switch {
+		case p.AssetUID != "" && p.AssetUID != d.Asset.UID:
+			return stalled(v1alpha1.ReasonJobDeleted, fmt.Sprintf("DaftyJob %q was to be made again when the backup was taken that this DaftyAsset was "+
+				"restored from. It may have been made since, so it isn't made by itself; %s", p.JobName, d.howToMakeAnew(p)))
 		case job == nil:
 			return d.creating(d.newChange())
 		case job.DeletionTimestamp != nil, calledOffByAsset(job):
@@ -91,9 +94,8 @@ func (d *decider) pending() verdict {
 	case job == nil && p.FinishedAt != nil:
 		return verdict{keep: true}
 	case job == nil || job.UID != p.UID || job.DeletionTimestamp != nil:
-		return stalled(v1alpha1.ReasonJobDeleted, fmt.Sprintf("DaftyJob %q was deleted before it had a result, and isn't made again by itself; "+
-			"to have it made, and paid for, give another revision: kubectl patch -n %s daftyasset %s --type merge -p '{\"spec\":{\"revision\":\"after-%s\"}}'",
-			p.JobName, d.Asset.Namespace, d.Asset.Name, p.Hash))
+		return stalled(v1alpha1.ReasonJobDeleted, fmt.Sprintf("DaftyJob %q was deleted before it had a result, and isn't made again by itself; %s",
+			p.JobName, d.howToMakeAnew(p)))
 	case job.Status.Phase == v1alpha1.PhaseCancelled && calledOffByAsset(job):
 		return d.makeAgain(job)
 	case job.Status.Phase.Final():
@@ -109,11 +111,17 @@ func (d *decider) pending() verdict {
 	return d.mirror(job)
 }
 
+// howToMakeAnew tells how a user has the request of a record made all the same.
+func (d *decider) howToMakeAnew(p *v1alpha1.PendingJob) string {
+	return fmt.Sprintf("to have it made, and paid for, give another revision: "+
+		"kubectl patch -n %s daftyasset %s --type merge -p '{\"spec\":{\"revision\":\"after-%s\"}}'", d.Asset.Namespace, d.Asset.Name, p.Hash)
+}
+
 // makeAgain has a DaftyJob made again that the asset itself had called off. That goes on record before the old one goes: its
 // idempotency key must not be used again, as Dafty would answer with the job that was called off.
 func (d *decider) makeAgain(job *v1alpha1.DaftyJob) verdict {
 	if p := d.status.Pending; p == nil || p.Hash != d.wanted.hash || p.UID != "" {
-		d.status.Pending = &v1alpha1.PendingJob{JobName: job.Name, Hash: d.wanted.hash, Inputs: d.wanted.inputs}
+		d.status.Pending = &v1alpha1.PendingJob{JobName: job.Name, Hash: d.wanted.hash, AssetUID: d.Asset.UID, Inputs: d.wanted.inputs}
 		if key := d.Asset.Spec.Template.Spec.IdempotencyKey; key != "" {
 			d.status.Pending.IdempotencyKey = fmt.Sprintf("%s-%s-%.8s", key, d.wanted.hash, job.UID)
 		}

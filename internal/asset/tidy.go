@@ -37,6 +37,22 @@ func (d *decider) callOff() {
 	}
 }
 
+// Unrecorded returns the steps of a decision to take where its status can't be written, and their events. To call off what is
+// overtaken rests on nothing in that status, and costs nothing twice: should it be wanted again, it is made again either way.
+func Unrecorded(decision Decision) (steps []Step, events []lifecycle.Event) {
+	for _, step := range decision.Steps {
+		if _, is := step.(CallOff); is {
+			steps = append(steps, step)
+		}
+	}
+	for _, event := range decision.Events {
+		if event.Reason == v1alpha1.EventOvertaken {
+			events = append(events, event)
+		}
+	}
+	return steps, events
+}
+
 // needs reports whether a DaftyJob makes what is pending, wanted or current.
 func (d *decider) needs(job *v1alpha1.DaftyJob) bool {
 	p, c := d.status.Pending, d.status.Current

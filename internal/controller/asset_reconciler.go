@@ -87,7 +87,7 @@ func (r *AssetReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl
 		}
 		before := s.Asset.Status
 		if err := r.persistAsset(ctx, s, decision); err != nil {
-			return r.unwrittenAsset(ctx, s, statusWrite, err)
+			return r.unrecordedAsset(ctx, s, decision, err)
 		}
 		r.tellAsset(ctx, s, &before, decision)
 		result := ctrl.Result{RequeueAfter: decision.After}

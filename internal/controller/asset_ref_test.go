@@ -1,7 +1,9 @@
 package controller_test
 
 import (
+	"context"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -10,7 +12,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
+	"dafty.ai/dafty-operator/internal/controller"
 	"dafty.ai/dafty-operator/internal/test/daftysim"
+	"dafty.ai/dafty-operator/internal/test/kubetest"
 )
 
 // applyTemplate applies a DaftyAsset whose template has this spec, and returns it.
@@ -135,9 +139,41 @@ func TestJobsOfAssets(t *testing.T) {
 	}
 }
 
-// A circle through both kinds is told on each DaftyJob in it, whichever object was created or changed last.
+// lookups counts the lists of DaftyJobs by what they wait for: only a watch looks for them by that.
+type lookups struct {
+	client.Client
+	mu    sync.Mutex
+	times map[string]int
+}
+
+// List implements client.Reader.
+func (l *lookups) List(ctx context.Context, list client.ObjectList, opts ...client.ListOption) error {
+	if o := (&client.ListOptions{}).ApplyOptions(opts); o.FieldSelector != nil {
+		if _, jobs := list.(*v1alpha1.DaftyJobList); jobs {
+			l.mu.Lock()
+			l.times[o.FieldSelector.String()]++
+			l.mu.Unlock()
+		}
+	}
+	return l.Client.List(ctx, list, opts...)
+}
+
+func (l *lookups) of(selector string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.times[selector]
+}
+
+// A circle through both kinds is told on each DaftyJob in it, whichever object was created or changed last. The watch of DaftyAssets
+// tells of a change, which the DaftyJobs' own looks would notice later.
 func TestMixedCycle(t *testing.T) {
-	w := newWorldOfAssetsByHand(t, daftysim.Options{})
+	t.Parallel()
+	w := prepareWorld(t, kubetest.Start(t), daftysim.Options{})
+	w.assetsByHand = true
+	seen := &lookups{times: map[string]int{}}
+	w.extra = func(r *controller.Reconciler) { seen.Client, r.Client = r.Client, seen }
+	w.startOperator()
+	w.putSecret(apiKey)
 	jobs := []string{"one", "three"}
 	create := map[string]func(){
 		"one":   func() { w.apply("one", `{imageUpscale: {image: {assetRef: {name: two}}}}`) },
@@ -162,8 +198,12 @@ func TestMixedCycle(t *testing.T) {
 		for _, name := range jobs {
 			w.eventually(name, v1alpha1.PhasePending, v1alpha1.ReasonWaitingForDependency)
 		}
+		before := seen.of("dependsOnAsset=four")
 		create["four"]() // by a change of its template
 		told()
+		if seen.of("dependsOnAsset=four") == before {
+			t.Error("no watch has told of the change")
+		}
 		for _, name := range jobs {
 			w.delete(name)
 		}

@@ -199,6 +199,34 @@ func TestAssetOvertaken(t *testing.T) {
 	w.wantCharges(3)
 }
 
+// What is overtaken is cancelled, also while the status of the asset can't be written.
+func TestAssetOvertakenWhileStatusIsRefused(t *testing.T) {
+	w := newWorld(t, daftysim.Options{PendingFor: daftysim.Fixed(time.Hour)})
+	w.applyAsset("hero", aHero("a mountain"))
+	first := w.eventuallyAsset("hero", v1alpha1.ReasonProgressing).Status.Pending
+	id := w.submitted(first.JobName)
+	lift := w.refuse(policy, "hero", "daftyassets/status")
+	w.applyAsset("hero", aHero("a lake"))
+	w.Eventually(func() bool { entry, _ := w.sim.Job(id); return entry.Cancelled }).WithTimeout(patience).Should(BeTrue(), "the job runs on")
+	refused, err := w.asset("hero")
+	w.Expect(err).NotTo(HaveOccurred())
+	w.Expect(refused.Status.Pending).To(Equal(first), "the status can't be written")
+	w.Eventually(w.eventReasons).WithTimeout(patience).Should(ContainElements(v1alpha1.EventOvertaken, v1alpha1.ReasonWriteRefused))
+	w.wantCharges(1)
+	lift()
+	w.Eventually(func() (string, error) {
+		asset, err := w.asset("hero")
+		if asset.Status.Pending == nil {
+			return first.JobName, err
+		}
+		return asset.Status.Pending.JobName, err
+	}).WithTimeout(patience).ShouldNot(Equal(first.JobName), "the change is made once it can be put on record: %s", &assetStory{w, "hero"})
+	second, err := w.asset("hero")
+	w.Expect(err).NotTo(HaveOccurred())
+	w.submitted(second.Status.Pending.JobName)
+	w.wantCharges(2)
+}
+
 func TestAssetFails(t *testing.T) {
 	w := newWorld(t, daftysim.Options{})
 	w.watchAsset("hero", "picture")

@@ -2,6 +2,7 @@ package controller
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -46,6 +47,37 @@ func (r *AssetReconciler) unwrittenAsset(ctx context.Context, s *asset.Snapshot,
 		}
 	}
 	return ctrl.Result{}, err
+}
+
+// unrecordedAsset follows a decision whose status could not be written. What it calls off is called off all the same, if the asset
+// is still as it was read: the write may have been refused before its resourceVersion was looked at.
+func (r *AssetReconciler) unrecordedAsset(ctx context.Context, s *asset.Snapshot, decision asset.Decision, err error) (ctrl.Result, error) {
+	var failed error
+	if steps, events := asset.Unrecorded(decision); len(steps) > 0 && !apierrors.IsNotFound(err) && r.isNewest(ctx, s.Asset) {
+		for _, step := range steps {
+			if stepErr := r.takeAssetStep(ctx, s, step); stepErr != nil {
+				_, stepErr = r.unwrittenAsset(ctx, s, stepWrite, stepErr)
+				failed = errors.Join(failed, stepErr)
+			}
+		}
+		if failed == nil {
+			for _, event := range events {
+				r.tellEvent(ctx, s.Asset, event)
+			}
+		}
+	}
+	result, err := r.unwrittenAsset(ctx, s, statusWrite, err)
+	if err = errors.Join(failed, err); err != nil {
+		return ctrl.Result{}, err
+	}
+	return result, nil
+}
+
+// isNewest reports whether the API server has an asset as it was read.
+func (r *AssetReconciler) isNewest(ctx context.Context, read *v1alpha1.DaftyAsset) bool {
+	is := &v1alpha1.DaftyAsset{}
+	err := ListReader{r.Live}.Get(ctx, client.ObjectKeyFromObject(read), is)
+	return err == nil && is.UID == read.UID && is.ResourceVersion == read.ResourceVersion
 }
 
 // tellAsset makes a decision's news events and lines of the log, and counts a result that has become current.

@@ -10,7 +10,7 @@ import (
 	"dafty.ai/dafty-operator/api/v1alpha1"
 )
 
-// ListReader reads a DaftyAccount or a DaftyJob as a list of one: the operator has the right to list these and no right to get them.
+// ListReader reads a DaftyAccount, a DaftyAsset or a DaftyJob as a list of one: the operator has the right to list these and no right to get them.
 type ListReader struct {
 	client.Reader
 }
@@ -26,6 +26,15 @@ func (r ListReader) Get(ctx context.Context, key client.ObjectKey, into client.O
 		}
 		if len(list.Items) == 0 {
 			return notFound("daftyaccounts", key.Name)
+		}
+		*into = list.Items[0]
+	case *v1alpha1.DaftyAsset:
+		list := &v1alpha1.DaftyAssetList{}
+		if err := r.List(ctx, list, which...); err != nil {
+			return err
+		}
+		if len(list.Items) == 0 {
+			return notFound("daftyassets", key.Name)
 		}
 		*into = list.Items[0]
 	case *v1alpha1.DaftyJob:

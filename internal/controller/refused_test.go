@@ -73,7 +73,8 @@ metadata: {name: %[1]s}
 spec: {policyName: %[1]s, matchResources: {namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: %[1]s}}}}
 `
 
-// refuse has the API server refuse updates of these resources, once it does, until lift. probe is a DaftyJob.
+// refuse has the API server refuse updates of these resources, once it does, until lift. probe is a DaftyJob, or a DaftyAsset where
+// these are of DaftyAssets.
 func (w *world) refuse(manifest, probe, resources string) (lift func()) {
 	w.t.Helper()
 	manifest = fmt.Sprintf(manifest, w.Namespace, resources)
@@ -87,6 +88,9 @@ func (w *world) refuse(manifest, probe, resources string) (lift func()) {
 	args := []string{"patch", "daftyjob", probe, "--type", "merge", "--dry-run=server", "-p", `{"metadata":{"annotations":{"example.com/probe":"x"}}}`}
 	if strings.Contains(resources, "/status") {
 		args = append(args[:len(args)-1], `{"status":{"jobType":"probe"}}`, "--subresource=status")
+	}
+	if resources == "daftyassets/status" {
+		args[1], args[len(args)-2] = "daftyasset", `{"status":{"resultConfigMapVersion":"probe"}}`
 	}
 	w.Eventually(func() error {
 		_, _, err := w.Kubectl(w.t, args...)

@@ -274,7 +274,7 @@ func (e *env) assetActions() {
 	e.checkPaid(shop, 5)
 }
 
-// assetHealed regenerates what has a revision in Git, and changes by kubectl what Git says.
+// assetHealed regenerates what has a revision in Git, suspends what Git says isn't, and changes by kubectl what Git says.
 func (e *env) assetHealed() {
 	e.waitForStatus(shop, "Synced", "Healthy", e.setAsset(shop, hero("A harbour, later", "  revision: '1'"), "A revision"))
 	e.checkPaid(shop, 6)
@@ -282,6 +282,11 @@ func (e *env) assetHealed() {
 	e.healed(func() {
 		e.kubectl("patch", "daftyasset", "hero", "--namespace", shop, "--type", "merge", "--patch", `{"spec":{"template":{"spec":{"imageGenerate":{"prompt":"By hand"}}}}}`)
 	})
+	e.waitForStatus(shop, "Synced", "Healthy", e.setAsset(shop, hero("A harbour, later", "  revision: '1'", "  suspend: false"), "Not suspended"))
+	e.healed(func() { e.shell("argocd app actions run shop suspend --kind DaftyAsset --resource-name hero") })
+	if e.asset(shop, "hero").Spec.Suspend {
+		e.Error("self-heal leaves spec.suspend as the action has set it")
+	}
 }
 
 // healed does what self-heal undoes. What was in use is in use again, and was unless the other had completed before that. One job is made at most.

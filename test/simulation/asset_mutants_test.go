@@ -1,6 +1,7 @@
 package simulation
 
 import (
+	"net/http"
 	"time"
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
@@ -24,6 +25,9 @@ var assetMutants = []mutant{
 		annotations, _ := metadata["annotations"].(map[string]any)
 		return annotations[v1alpha1.OvertakenAnnotation] != nil
 	}, play: overtaken}, finds: "left running", where: "a change that is overtaken"},
+	{name: "what is overtaken isn't called off while status can't be written", mutation: mutation{noLiveReads: true, play: func(e *env) {
+		overtakenWhileRefused(e, http.StatusUnprocessableEntity)
+	}}, finds: "left running", where: "a change that is overtaken while status is refused"},
 	{name: "earlier results are forgotten", mutation: mutation{readAsset: func(_ *env, asset *v1alpha1.DaftyAsset) {
 		asset.Status.History = nil
 	}}, finds: "lost|paid twice"},
@@ -45,6 +49,11 @@ var assetMutants = []mutant{
 			asset.Status.Pending = &v1alpha1.PendingJob{JobName: job.Name, UID: job.UID}
 		}
 	}, play: func(e *env) { restoredAs(e, "a mountain", false) }}, finds: "paid twice", where: "restored without status"},
+	{name: "a DaftyAsset that is restored makes again what may have been made since", mutation: mutation{readAsset: func(_ *env, asset *v1alpha1.DaftyAsset) {
+		if p := asset.Status.Pending; p != nil && p.UID == "" {
+			p.AssetUID = asset.UID
+		}
+	}, play: restoredBetween}, finds: "paid twice", where: "restored while a DaftyJob was to be made again"},
 	{name: "the ConfigMap keeps the first result", mutation: mutation{keepResults: true, play: changedInConfigMap}, finds: "false|stuck", where: "a change with a ConfigMap"},
 	{name: "Ready is said while a change is made", mutation: mutation{patchAsset: func(_ *v1alpha1.DaftyAsset, patch map[string]any) bool {
 		status, _ := patch["status"].(map[string]any)

@@ -38,7 +38,7 @@
 //   - a fault: faults.go
 //   - an invariant: invariants.go for what is checked at each write, call and event, invariants_end.go for the end; of DaftyAssets
 //     invariants_assets.go and invariants_assets_end.go, of DaftyAccounts invariants_accounts.go and invariants_accounts_end.go
-//   - a scenario: scenarios.go, scenarios_assets.go, scenarios_accounts.go
+//   - a scenario: scenarios.go, scenarios_assets.go, scenarios_assets_refused.go, scenarios_accounts.go
 //   - a mutant: mutants in mutations_test.go, assetMutants in asset_mutants_test.go, accountMutants in
 //     account_mutants_test.go. "make docs" writes the seed that finds it to docs/reliability.md.
 //

@@ -78,7 +78,7 @@ func onRecord(asset *v1alpha1.DaftyAsset) map[string]bool {
 		hash, _, _ := strings.Cut(said, "=")
 		hashes[hash] = true
 	}
-	if p := asset.Status.Pending; p != nil && p.UID != "" { // else it is yet to be made, or made again
+	if p := asset.Status.Pending; p != nil {
 		hashes[p.Hash] = true
 	}
 	for _, h := range asset.Status.History {

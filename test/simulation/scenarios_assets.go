@@ -56,6 +56,7 @@ func assetScenarios() []assetScenario {
 		}},
 		{"restored without status", 1, func(e *env) { restoredAs(e, "a mountain", false) }},
 		{"restored with status", 1, func(e *env) { restoredAs(e, "a mountain", true) }},
+		{"restored with the status of while a DaftyJob was to be made again", 4, restoredBetween},
 		{"restored without status, with another template", 2, func(e *env) { restoredAs(e, "a lake", false) }},
 		{"a history that is full", 4, func(e *env) {
 			e.createHero(func(spec *v1alpha1.DaftyAssetSpec) { picture("a mountain")(spec); spec.HistoryLimit = new(int32(1)) })
@@ -90,7 +91,7 @@ func assetScenarios() []assetScenario {
 	for _, s := range list {
 		scenarios = append(scenarios, assetScenario{scenario{s.name, false, s.play}, s.most})
 	}
-	return scenarios
+	return append(scenarios, refusedAssetScenarios()...)
 }
 
 // picture makes a spec ask for an image.
@@ -216,6 +217,21 @@ func restoredAs(e *env, prompt v1alpha1.Prompt, status bool) {
 		picture(prompt)(&backup.object.Spec)
 		e.trace.add("user", "restores DaftyAsset hero, with its status: %t", status)
 		e.api.restoreAsset(backup, status)
+	})
+	e.advance(2 * made)
+}
+
+// restoredBetween restores a DaftyAsset as it was while a DaftyJob that it had called off was to be made again, which it has been since.
+func restoredBetween(e *env) {
+	overtakenAndBack(e, "")
+	e.do(func() {
+		for _, backup := range e.api.assetBackups("hero") {
+			if p := backup.object.Status.Pending; p != nil && p.UID == "" {
+				e.trace.add("user", "restores DaftyAsset hero as it was at version %d, with its status", backup.revision)
+				e.api.restoreAsset(backup, true)
+				return
+			}
+		}
 	})
 	e.advance(2 * made)
 }
