@@ -75,8 +75,8 @@ func (r *Reconciler) admit(ctx context.Context, s *scope, decision lifecycle.Dec
 	return p
 }
 
-// reserve has an attempt counted, where anything is. old reports whether the DaftyJob is older than the API server has it, as where a cache was filled from a server
-// that is behind: an attempt that was sent and settled long ago would be counted again, and nobody could tell.
+// reserve has an attempt counted, where anything is. old reports whether the DaftyJob is older than the API server has it, as where a cache
+// was filled from a server that is behind: an attempt that was sent and settled long ago would be counted again, and nobody could tell.
 func (r *Reconciler) reserve(ctx context.Context, s *scope, submission *v1alpha1.Submission) (old bool, block *lifecycle.Block) {
 	if !r.Budgets.Counts(s.Job.Spec.AccountRef.Name, s.Job.UID) {
 		r.withdraw(s.Job)
