@@ -9,7 +9,7 @@ import (
 	"slices"
 	"strings"
 
-	. "github.com/onsi/gomega"
+	"github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -43,9 +43,9 @@ func Port(address string) string { return address[strings.LastIndex(address, ":"
 // Listens waits until something listens at an address.
 func (w *World) Listens(address string) {
 	w.Helper()
-	w.Eventually("something listens at "+address, func(g Gomega) {
+	w.Eventually("something listens at "+address, func(g gomega.Gomega) {
 		conn, err := (&net.Dialer{}).DialContext(w.Context(), "tcp", address)
-		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(err).NotTo(gomega.HaveOccurred())
 		_ = conn.Close()
 	})
 }
@@ -53,13 +53,13 @@ func (w *World) Listens(address string) {
 // Healthy waits until /healthz at an address is answered.
 func (w *World) Healthy(address string) {
 	w.Helper()
-	w.Eventually("healthz at "+address, func(g Gomega) {
+	w.Eventually("healthz at "+address, func(g gomega.Gomega) {
 		request, err := http.NewRequestWithContext(w.Context(), http.MethodGet, "http://"+address+"/healthz", http.NoBody)
-		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(err).NotTo(gomega.HaveOccurred())
 		answer, err := http.DefaultClient.Do(request)
-		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(err).NotTo(gomega.HaveOccurred())
 		_ = answer.Body.Close()
-		g.Expect(answer.StatusCode).To(Equal(http.StatusOK))
+		g.Expect(answer.StatusCode).To(gomega.Equal(http.StatusOK))
 	})
 }
 
@@ -109,11 +109,11 @@ func (w *World) ConfigMap(namespace, name string) (*corev1.ConfigMap, error) {
 func (w *World) WaitForPhase(namespace, name string, phase v1alpha1.Phase) *v1alpha1.DaftyJob {
 	w.Helper()
 	var job *v1alpha1.DaftyJob
-	w.Eventually(fmt.Sprintf("DaftyJob %s is %s", name, phase), func(g Gomega) {
+	w.Eventually(fmt.Sprintf("DaftyJob %s is %s", name, phase), func(g gomega.Gomega) {
 		var err error
 		job, err = w.Job(namespace, name)
-		g.Expect(err).NotTo(HaveOccurred())
-		g.Expect(job.Status.Phase).To(Equal(phase), "%+v", job.Status.Conditions)
+		g.Expect(err).NotTo(gomega.HaveOccurred())
+		g.Expect(job.Status.Phase).To(gomega.Equal(phase), "%+v", job.Status.Conditions)
 	})
 	return job
 }
@@ -121,9 +121,9 @@ func (w *World) WaitForPhase(namespace, name string, phase v1alpha1.Phase) *v1al
 // WaitForDeletion waits until an object doesn't exist any more.
 func (w *World) WaitForDeletion(object client.Object, namespace, name string) {
 	w.Helper()
-	w.Eventually(fmt.Sprintf("%T %s is gone", object, name), func(g Gomega) {
+	w.Eventually(fmt.Sprintf("%T %s is gone", object, name), func(g gomega.Gomega) {
 		err := w.Client.Get(w.Context(), client.ObjectKey{Namespace: namespace, Name: name}, object)
-		g.Expect(apierrors.IsNotFound(err)).To(BeTrue(), "%v", err)
+		g.Expect(apierrors.IsNotFound(err)).To(gomega.BeTrue(), "%v", err)
 	})
 }
 

@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	. "github.com/onsi/gomega"
+	"github.com/onsi/gomega"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"dafty.ai/dafty-operator/internal/test/daftysim"
@@ -77,7 +77,8 @@ func New(t *testing.T, opts Options) World {
 		t.Fatal(err)
 	}
 	w := World{
-		T: t, suite: t, Root: root, Dir: t.TempDir(), Docs: docstest.ReadPage(t, filepath.Join(root, "docs", opts.Page)), accounts: opts.Accounts, logs: new([]string),
+		T: t, suite: t, Root: root, Dir: t.TempDir(),
+		Docs: docstest.ReadPage(t, filepath.Join(root, "docs", opts.Page)), accounts: opts.Accounts, logs: new([]string),
 	}
 	for _, dir := range append([]string{"logs", "bin"}, opts.Folders...) {
 		if err := os.Mkdir(filepath.Join(w.Dir, dir), 0o700); err != nil {
@@ -156,7 +157,7 @@ func (w *World) Start(name, program string, env []string, args ...string) {
 	if err != nil {
 		w.Fatal(err)
 	}
-	cmd := exec.Command(guarded, args...)
+	cmd := exec.CommandContext(context.Background(), guarded, args...) // the guard ends it
 	cmd.Env = append(os.Environ(), env...)
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := cmd.Start(); err != nil {
@@ -226,9 +227,10 @@ func (w *World) Read(file string) string {
 }
 
 // Eventually polls until the expectations hold.
-func (w *World) Eventually(what string, holds func(Gomega)) {
+func (w *World) Eventually(what string, holds func(gomega.Gomega)) {
 	w.Helper()
-	NewWithT(w.T).Eventually(holds).WithTimeout(Patience).WithPolling(pollInterval).WithContext(w.Context()).Should(Succeed(), what)
+	gomega.NewWithT(w.T).Eventually(holds).WithTimeout(Patience).WithPolling(pollInterval).WithContext(w.Context()).
+		Should(gomega.Succeed(), what)
 }
 
 // Replace replaces what can't be here as it is in the documentation, and has to be there.
