@@ -40,7 +40,7 @@ comma    := ,
 
 # What has nothing concurrent in it, or starts processes that the race detector doesn't see into: it makes their tests some
 # ten times as slow, and finds nothing. Where new packages are missing here, they are tested with it. The slowest come first.
-UNRACED = ./config ./charts ./config/prometheus ./test/process ./test/soak ./docs ./internal/asset ./internal/lifecycle ./api/... ./config/argocd ./test/argocd
+UNRACED = ./config ./charts ./config/prometheus ./test/process ./test/soak ./docs ./internal/asset ./internal/lifecycle ./api/... ./config/argocd ./test/argocd ./test/flux
 
 # Those with it that take longest.
 LONG_RACED = ./internal/controller ./internal/account ./hack/demo ./internal/test/kubetest
@@ -109,6 +109,12 @@ e2e-argocd: ## Run the operator under a real Argo CD, built at first use; needs 
 	cd hack/argocd && CGO_ENABLED=0 GOWORK=off GOTOOLCHAIN=auto go test -count 1 -trimpath ./... # built as Argo CD is
 	@KUBEBUILDER_ASSETS="$$(go run ./hack/kube-assets)"; export KUBEBUILDER_ASSETS; set -x; \
 		go test -tags e2e ./test/argocd -count 1 -timeout $(TEST_TIMEOUT) -v
+
+.PHONY: e2e-flux
+e2e-flux: ## Run the operator under Flux's own controllers, built at first use. E2E_LOGS is a folder to keep logs in.
+	cd hack/flux && CGO_ENABLED=0 GOWORK=off go test -count 1 -trimpath ./... # built as the controllers are
+	@KUBEBUILDER_ASSETS="$$(go run ./hack/kube-assets)"; export KUBEBUILDER_ASSETS; set -x; \
+		go test -tags e2e ./test/flux -count 1 -timeout $(TEST_TIMEOUT) -v
 
 .PHONY: check-contract
 check-contract: ## Tell what in Dafty's published OpenAPI file differs from ours, in what the operator uses. DAFTY_URL is another address.

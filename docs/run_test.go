@@ -4,7 +4,6 @@ package docs_test
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -31,7 +30,6 @@ const readme = "../README.md"
 var pagesRun = map[string]func(e *env, t *testing.T){
 	readme:               (*env).withNothing,
 	"daftyjob.md":        (*env).withSecret,
-	"flux.md":            (*env).withFlux,
 	"getting-started.md": (*env).withNothing,
 	"operations.md":      (*env).withOperator,
 	"reliability.md":     (*env).withShopJob,
@@ -44,6 +42,7 @@ var pagesRunElsewhere = map[string]string{
 	"accounts.md":   "TestAccountsPage, which compares what is shown too",
 	"assets.md":     "TestAssetsPage, which compares what is shown too",
 	"argocd.md":     "make e2e-argocd, with a real Argo CD",
+	"flux.md":       "make e2e-flux, with Flux's own controllers",
 	"install.md":    "TestInstallPage in config, with kustomize and Helm",
 	"kustomize.md":  "TestKustomizePage, with the files that it shows",
 	"metrics.md":    "TestInstallation in config/prometheus, with the same kustomization",
@@ -193,23 +192,6 @@ func (e *env) withShopJob(t *testing.T) {
 	t.Helper()
 	e.MustKubectl(t, "create", "namespace", "shop")
 	e.MustApply(t, "apiVersion: dafty.ai/v1alpha1\nkind: DaftyJob\nmetadata: {name: hero, namespace: shop}\nspec: {imageGenerate: {prompt: A logo}}\n")
-}
-
-// withFlux installs the kind of Flux's that the page shows, from its controller's module.
-func (e *env) withFlux(t *testing.T) {
-	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "go", "mod", "download", "-modfile=tools/flux/go.mod", "-json", "github.com/fluxcd/kustomize-controller")
-	cmd.Dir = filepath.Join("..", "hack")
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	var module struct{ Dir string }
-	if err := json.Unmarshal(out, &module); err != nil {
-		t.Fatal(err)
-	}
-	e.MustKubectl(t, "apply", "--server-side", "-f", filepath.Join(module.Dir, "config", "crd", "bases"))
-	e.MustKubectl(t, "wait", "--for=condition=Established", "crd/kustomizations.kustomize.toolkit.fluxcd.io", "--timeout="+patience.String())
 }
 
 // save saves a manifest under the name of its first object.

@@ -6,19 +6,15 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"path"
 	"slices"
 	"strings"
 
 	. "github.com/onsi/gomega"
-	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 
-	"dafty.ai/dafty-operator/api/v1alpha1"
-	"dafty.ai/dafty-operator/internal/test/daftysim"
+	"dafty.ai/dafty-operator/internal/test/e2e"
 )
 
 // The Applications. Each has a folder in Git, a namespace and an account at Dafty of its name.
@@ -74,7 +70,7 @@ func (e *env) application(name string) (application, error) {
 	object := &unstructured.Unstructured{}
 	object.SetAPIVersion("argoproj.io/v1alpha1")
 	object.SetKind("Application")
-	if err := e.client.Get(e.Context(), client.ObjectKey{Namespace: argoNamespace, Name: name}, object); err != nil {
+	if err := e.Client.Get(e.Context(), client.ObjectKey{Namespace: argoNamespace, Name: name}, object); err != nil {
 		return application{}, err
 	}
 	content, err := object.MarshalJSON()
@@ -98,7 +94,7 @@ func (e *env) create(manifest, name string, change ...func(*unstructured.Unstruc
 		path  []string
 	}{
 		{name, []string{"metadata", "name"}},
-		{e.repo.url(), []string{"spec", "source", "repoURL"}},
+		{e.Repo.URL(), []string{"spec", "source", "repoURL"}},
 		{name, []string{"spec", "source", "path"}},
 		{name, []string{"spec", "destination", "namespace"}},
 	} {
@@ -113,7 +109,7 @@ func (e *env) create(manifest, name string, change ...func(*unstructured.Unstruc
 	for _, change := range change {
 		change(object)
 	}
-	if err := e.client.Create(e.Context(), object); err != nil {
+	if err := e.Client.Create(e.Context(), object); err != nil {
 		e.Fatalf("creating the Application %s: %v", name, err)
 	}
 }
@@ -137,9 +133,9 @@ func tries(limit int64) func(*unstructured.Unstructured) {
 // refresh has Argo CD read Git, as a webhook does, and returns once it has.
 func (e *env) refresh(name, how string) {
 	e.Helper()
-	e.kubectl("annotate", "application", name, "--namespace", argoNamespace, "--overwrite", "argocd.argoproj.io/refresh="+how)
-	e.eventually("a refresh of "+name, func(g Gomega) {
-		annotation := e.kubectl("get", "application", name, "--namespace", argoNamespace, "--output",
+	e.Kubectl("annotate", "application", name, "--namespace", argoNamespace, "--overwrite", "argocd.argoproj.io/refresh="+how)
+	e.Eventually("a refresh of "+name, func(g Gomega) {
+		annotation := e.Kubectl("get", "application", name, "--namespace", argoNamespace, "--output",
 			`jsonpath={.metadata.annotations.argocd\.argoproj\.io/refresh}`)
 		g.Expect(annotation).To(BeEmpty())
 	})
@@ -148,7 +144,7 @@ func (e *env) refresh(name, how string) {
 // push commits what was written, and refreshes the Application.
 func (e *env) push(name, message string) string {
 	e.Helper()
-	revision := e.repo.commit(message)
+	revision := e.Repo.Commit(message)
 	e.refresh(name, "normal")
 	return revision
 }
@@ -156,7 +152,7 @@ func (e *env) push(name, message string) string {
 // waitForStatus waits until an Application has this status. revision may be empty.
 func (e *env) waitForStatus(name, sync, health, revision string) {
 	e.Helper()
-	e.eventually(fmt.Sprintf("%s is %s and %s", name, sync, health), func(g Gomega) {
+	e.Eventually(fmt.Sprintf("%s is %s and %s", name, sync, health), func(g Gomega) {
 		app, err := e.application(name)
 		g.Expect(err).NotTo(HaveOccurred())
 		g.Expect([]string{app.Status.Sync.Status, app.Status.Health.Status}).To(Equal([]string{sync, health}), "%+v", app.Status)
@@ -200,7 +196,7 @@ func (e *env) token() string {
 			Token string `json:"auth-token"`
 		}
 	}
-	if err := yaml.Unmarshal([]byte(e.read(e.cliConfig())), &config); err != nil || len(config.Users) != 1 {
+	if err := yaml.Unmarshal([]byte(e.Read(e.cliConfig())), &config); err != nil || len(config.Users) != 1 {
 		e.Fatalf("nobody is logged in: %v", err)
 	}
 	return config.Users[0].Token
@@ -210,76 +206,10 @@ func (e *env) token() string {
 // the next refresh: Argo CD is set up to ignore changes of a status that don't change the health.
 func (e *env) waitForHealth(app, name, health string) {
 	e.Helper()
-	e.eventually("the health of "+name, func(g Gomega) {
+	e.Eventually("the health of "+name, func(g Gomega) {
 		e.refresh(app, "normal")
 		g.Expect(e.health(g, app, name)).To(HavePrefix(health))
 	})
-}
-
-func (e *env) job(app, name string) (*v1alpha1.DaftyJob, error) {
-	job := &v1alpha1.DaftyJob{}
-	return job, e.client.Get(e.Context(), client.ObjectKey{Namespace: app, Name: name}, job)
-}
-
-func (e *env) mustJob(app, name string) *v1alpha1.DaftyJob {
-	e.Helper()
-	job, err := e.job(app, name)
-	if err != nil {
-		e.Fatal(err)
-	}
-	return job
-}
-
-func (e *env) jobs(app string) []v1alpha1.DaftyJob {
-	e.Helper()
-	list := &v1alpha1.DaftyJobList{}
-	if err := e.client.List(e.Context(), list, client.InNamespace(app)); err != nil {
-		e.Fatal(err)
-	}
-	return list.Items
-}
-
-// waitForPhase waits until a DaftyJob is in this phase.
-func (e *env) waitForPhase(app, name string, phase v1alpha1.Phase) *v1alpha1.DaftyJob {
-	e.Helper()
-	var job *v1alpha1.DaftyJob
-	e.eventually(fmt.Sprintf("DaftyJob %s is %s", name, phase), func(g Gomega) {
-		var err error
-		job, err = e.job(app, name)
-		g.Expect(err).NotTo(HaveOccurred())
-		g.Expect(job.Status.Phase).To(Equal(phase), "%+v", job.Status.Conditions)
-	})
-	return job
-}
-
-// waitForDeletion waits until an object doesn't exist any more.
-func (e *env) waitForDeletion(object client.Object, namespace, name string) {
-	e.Helper()
-	e.eventually(fmt.Sprintf("%T %s is gone", object, name), func(g Gomega) {
-		err := e.client.Get(e.Context(), client.ObjectKey{Namespace: namespace, Name: name}, object)
-		g.Expect(apierrors.IsNotFound(err)).To(BeTrue(), "%v", err)
-	})
-}
-
-// paid returns the ledger's entries of an Application.
-func (e *env) paid(app string) []daftysim.Entry {
-	return slices.DeleteFunc(e.dafty.Ledger(), func(e daftysim.Entry) bool { return e.Account != app })
-}
-
-// checkPaid checks how many jobs Dafty has made for an Application.
-func (e *env) checkPaid(app string, jobs int) {
-	e.Helper()
-	if paid := e.paid(app); len(paid) != jobs {
-		e.Errorf("Dafty has made %d jobs for %s; want %d: %+v", len(paid), app, jobs, paid)
-	}
-}
-
-// checkCancelled checks that a job is cancelled at Dafty.
-func (e *env) checkCancelled(id string) {
-	e.Helper()
-	if entry, found := e.dafty.Job(id); !found || !entry.Cancelled || !entry.Terminal() {
-		e.Errorf("Dafty's job %q isn't cancelled: %+v", id, entry)
-	}
 }
 
 // secret returns the manifest of a Secret that is in a wave before all others.
@@ -290,26 +220,7 @@ metadata:
   name: dafty-credentials
   annotations: {argocd.argoproj.io/sync-wave: "-1"}
 stringData:
-  apiKey: ` + apiKey(app) + "\n"
-}
-
-// short returns the manifest of a job that takes two seconds, with further lines of its spec.
-func short(name, prompt string, spec ...string) string {
-	return daftyJob(name, append(spec, "imageGenerate: {prompt: "+fmt.Sprintf("%q", prompt)+"}"))
-}
-
-// endless returns the manifest of a job that runs until it is cancelled.
-func endless(name string, spec ...string) string {
-	return daftyJob(name, append(spec, `videoFrames: {prompt: The sun comes up, startImage: {url: "https://example.com/1.png"}, endImage: {url: "https://example.com/2.png"}}`))
-}
-
-// waiting returns the manifest of a job that is never submitted: it refers to one that doesn't exist.
-func waiting(name string, spec ...string) string {
-	return daftyJob(name, append(spec, `imageUpscale: {image: {jobRef: {name: nobody}}, resolution: 4K}`))
-}
-
-func daftyJob(name string, spec []string) string {
-	return "apiVersion: dafty.ai/v1alpha1\nkind: DaftyJob\nmetadata:\n  name: " + name + "\nspec:\n  " + strings.Join(spec, "\n  ") + "\n"
+  apiKey: ` + e2e.APIKey(app) + "\n"
 }
 
 // configMap returns the manifest of a ConfigMap in a wave.
@@ -320,21 +231,5 @@ func configMap(name, wave string) string {
 // folder writes an Application's manifests and its Secret, one file for an object.
 func (e *env) folder(app string, manifests ...string) {
 	e.Helper()
-	e.withoutSecret(app, append(manifests, secret(app))...)
-}
-
-func (e *env) withoutSecret(app string, manifests ...string) {
-	e.Helper()
-	for _, manifest := range manifests {
-		object := &unstructured.Unstructured{}
-		if err := yaml.Unmarshal([]byte(manifest), object); err != nil {
-			e.Fatalf("%v\n%s", err, manifest)
-		}
-		e.repo.write(path.Join(app, object.GetName()+".yaml"), manifest)
-	}
-}
-
-func (e *env) configMap(namespace, name string) (*corev1.ConfigMap, error) {
-	object := &corev1.ConfigMap{}
-	return object, e.client.Get(e.Context(), client.ObjectKey{Namespace: namespace, Name: name}, object)
+	e.Folder(app, append(manifests, secret(app))...)
 }

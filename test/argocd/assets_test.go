@@ -3,23 +3,19 @@
 package argocd
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	. "github.com/onsi/gomega"
-	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
-	"k8s.io/apimachinery/pkg/watch"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
+	"dafty.ai/dafty-operator/internal/test/e2e"
 )
 
 // assetSteps are the steps with DaftyAssets.
@@ -36,31 +32,20 @@ func (e *env) assetSteps(step func(string, func(*env))) {
 	step("an asset that is pruned cancels what runs for it", (*env).assetPruned)
 }
 
-// asset returns the manifest of a DaftyAsset, with the lines of its template's spec and of its own spec.
-func asset(name, template string, spec ...string) string {
-	return "apiVersion: dafty.ai/v1alpha1\nkind: DaftyAsset\nmetadata:\n  name: " + name + "\nspec:\n  template:\n    spec:\n      " +
-		strings.ReplaceAll(template, "\n", "\n      ") + "\n" + strings.Join(append(spec, ""), "\n")
-}
-
-// hero returns the manifest of an asset whose result is in a ConfigMap of its name.
-func hero(prompt string, spec ...string) string {
-	return asset("hero", fmt.Sprintf("imageGenerate: {prompt: %q}", prompt), append(spec, "  resultConfigMap: hero")...)
-}
-
 func (e *env) writeAssets() {
-	e.folder(shop, hero("A harbour in the morning"))
-	e.folder(shopServer, hero("A harbour in the morning"))
-	e.folder(approvals, hero("A harbour, if somebody agrees", "  changePolicy: Manual"))
-	e.folder(reborn, asset("unkeyed", `imageGenerate: {prompt: "A harbour"}`),
-		asset("keyed", "idempotencyKey: e2e-harbour\nimageGenerate: {prompt: \"A harbour with a key\"}"))
+	e.folder(shop, e2e.Hero("A harbour in the morning"))
+	e.folder(shopServer, e2e.Hero("A harbour in the morning"))
+	e.folder(approvals, e2e.Hero("A harbour, if somebody agrees", "  changePolicy: Manual"))
+	e.folder(reborn, e2e.Asset("unkeyed", `imageGenerate: {prompt: "A harbour"}`),
+		e2e.Asset("keyed", "idempotencyKey: e2e-harbour\nimageGenerate: {prompt: \"A harbour with a key\"}"))
 	// The campaign of the samples, with what has kustomize rename what it refers to.
 	for _, folder := range []string{"samples/campaign-assets", "name-references"} {
-		if err := os.CopyFS(filepath.Join(e.repo.dir, brand, folder), os.DirFS(filepath.Join(e.root, "config", folder))); err != nil {
+		if err := os.CopyFS(filepath.Join(e.Repo.Dir, brand, folder), os.DirFS(filepath.Join(e.Root, "config", folder))); err != nil {
 			e.Fatal(err)
 		}
 	}
 	e.folder(brand)
-	e.repo.write(brand+"/kustomization.yaml", "resources: [samples/campaign-assets, dafty-credentials.yaml]\n")
+	e.Repo.Write(brand+"/kustomization.yaml", "resources: [samples/campaign-assets, dafty-credentials.yaml]\n")
 }
 
 // setAsset writes an asset's manifest anew, commits, and returns the revision.
@@ -73,85 +58,18 @@ func (e *env) setAsset(app, manifest, message string) string {
 // revert takes back the last commit, as git revert does, and pushes.
 func (e *env) revert(app string) string {
 	e.Helper()
-	e.repo.git("revert", "--no-edit", "HEAD")
+	e.Repo.Git("revert", "--no-edit", "HEAD")
 	return e.push(app, "A revert, pushed")
-}
-
-func (e *env) asset(namespace, name string) *v1alpha1.DaftyAsset {
-	e.Helper()
-	read := &v1alpha1.DaftyAsset{}
-	if err := e.client.Get(e.Context(), client.ObjectKey{Namespace: namespace, Name: name}, read); err != nil {
-		e.Fatal(err)
-	}
-	return read
-}
-
-// result returns the address of the current result, empty where there is none.
-func result(of *v1alpha1.DaftyAsset) string {
-	if of.Status.Current == nil || of.Status.Current.Result == nil {
-		return ""
-	}
-	return of.Status.Current.Result.Primary
-}
-
-// results watches the assets and ConfigMaps of a namespace: what had a result must never be without one. It returns the results that the
-// asset hero had, one after another, once it is called.
-func (e *env) results(namespace string) func() []string {
-	e.Helper()
-	var mu sync.Mutex
-	var seen []string
-	var work sync.WaitGroup
-	had := map[string]bool{}
-	look := func(name, is string) {
-		mu.Lock()
-		defer mu.Unlock()
-		if had[name] && is == "" {
-			e.Errorf("%s of %s is without a result", name, namespace)
-		}
-		had[name] = had[name] || is != ""
-		if name == "DaftyAsset hero" && is != "" && (len(seen) == 0 || seen[len(seen)-1] != is) {
-			seen = append(seen, is)
-		}
-	}
-	var watches []watch.Interface
-	for _, list := range []client.ObjectList{&v1alpha1.DaftyAssetList{}, &corev1.ConfigMapList{}} {
-		following, err := e.client.Watch(e.Context(), list, client.InNamespace(namespace))
-		if err != nil {
-			e.Fatal(err)
-		}
-		watches = append(watches, following)
-		work.Go(func() {
-			for event := range following.ResultChan() {
-				switch object := event.Object.(type) {
-				case *v1alpha1.DaftyAsset:
-					look("DaftyAsset "+object.Name, result(object))
-				case *corev1.ConfigMap:
-					if object.Name == "hero" {
-						look("ConfigMap hero", object.Data["image_0_url"])
-					}
-				}
-			}
-		})
-	}
-	stop := func() []string {
-		for _, following := range watches {
-			following.Stop()
-		}
-		work.Wait()
-		return seen
-	}
-	e.Cleanup(func() { stop() })
-	return stop
 }
 
 // checkServed checks that a result is current and in the ConfigMap.
 func (e *env) checkServed(app, want string) {
 	e.Helper()
-	if is := result(e.asset(app, "hero")); is != want {
+	if is := e2e.Result(e.Asset(app, "hero")); is != want {
 		e.Errorf("hero of %s is %q; want %q", app, is, want)
 	}
-	e.eventually("the ConfigMap has it", func(g Gomega) {
-		kept, err := e.configMap(app, "hero")
+	e.Eventually("the ConfigMap has it", func(g Gomega) {
+		kept, err := e.ConfigMap(app, "hero")
 		g.Expect(err).NotTo(HaveOccurred())
 		g.Expect(kept.Data["image_0_url"]).To(Equal(want))
 	})
@@ -160,7 +78,7 @@ func (e *env) checkServed(app, want string) {
 // checkWritesOfTheOperator checks that the operator changes nothing of an asset that is in Git.
 func (e *env) checkWritesOfTheOperator(app string) {
 	e.Helper()
-	for _, entry := range e.asset(app, "hero").ManagedFields {
+	for _, entry := range e.Asset(app, "hero").ManagedFields {
 		if entry.Manager == "argocd-controller" || entry.Subresource == "status" {
 			continue
 		}
@@ -180,20 +98,20 @@ func (e *env) checkWritesOfTheOperator(app string) {
 
 func (e *env) assetChanged(app string) {
 	e.waitForStatus(app, "Synced", "Healthy", "")
-	seen := e.results(app)
-	first := result(e.asset(app, "hero"))
+	seen := e.Results(app)
+	first := e2e.Result(e.Asset(app, "hero"))
 	e.checkServed(app, first)
-	e.checkPaid(app, 1)
+	e.CheckPaid(app, 1)
 
-	changed := e.setAsset(app, hero("A harbour in a storm"), "Another prompt")
+	changed := e.setAsset(app, e2e.Hero("A harbour in a storm"), "Another prompt")
 	e.waitForStatus(app, "Synced", "Healthy", changed)
-	second := result(e.asset(app, "hero"))
+	second := e2e.Result(e.Asset(app, "hero"))
 	e.checkServed(app, second)
-	e.checkPaid(app, 2)
+	e.CheckPaid(app, 2)
 
 	e.waitForStatus(app, "Synced", "Healthy", e.revert(app))
 	e.checkServed(app, first)
-	e.checkPaid(app, 2)
+	e.CheckPaid(app, 2)
 	if got := seen(); !slices.Equal(got, []string{first, second, first}) || first == second {
 		e.Errorf("the results were %q; want %q, %q and the first again", got, first, second)
 	}
@@ -203,15 +121,15 @@ func (e *env) assetChanged(app string) {
 }
 
 func (e *env) assetFails() {
-	seen := e.results(shop)
-	before := result(e.asset(shop, "hero"))
-	e.setAsset(shop, hero("[fail] A harbour"), "A prompt that Dafty refuses")
+	seen := e.Results(shop)
+	before := e2e.Result(e.Asset(shop, "hero"))
+	e.setAsset(shop, e2e.Hero("[fail] A harbour"), "A prompt that Dafty refuses")
 	e.waitForHealth(shop, "hero", `Degraded GenerationFailed: the result of DaftyJob "hero-`)
 	e.waitForStatus(shop, "Synced", "Degraded", "")
 	e.checkServed(shop, before)
-	e.checkPaid(shop, 3)
+	e.CheckPaid(shop, 3)
 	e.waitForStatus(shop, "Synced", "Healthy", e.revert(shop))
-	e.checkPaid(shop, 3)
+	e.CheckPaid(shop, 3)
 	if got := seen(); !slices.Equal(got, []string{before}) {
 		e.Errorf("the results were %q; want %q", got, before)
 	}
@@ -219,15 +137,15 @@ func (e *env) assetFails() {
 
 func (e *env) assetSynced() {
 	for _, app := range []string{shop, shopServer} {
-		paid, before := len(e.paid(app)), e.asset(app, "hero")
+		paid, before := len(e.Paid(app)), e.Asset(app, "hero")
 		for _, flags := range syncFlags {
 			e.shell("argocd app sync " + app + flags)
 			e.waitForStatus(app, "Synced", "Healthy", "")
 		}
-		if after := e.asset(app, "hero"); after.UID != before.UID || result(after) != result(before) {
+		if after := e.Asset(app, "hero"); after.UID != before.UID || e2e.Result(after) != e2e.Result(before) {
 			e.Errorf("%s: the asset was created again, or has another result: %+v", app, after)
 		}
-		e.checkPaid(app, paid)
+		e.CheckPaid(app, paid)
 	}
 }
 
@@ -236,51 +154,51 @@ func (e *env) assetActions() {
 		e.Helper()
 		e.shell("argocd app actions run shop " + action + " --kind DaftyAsset --resource-name hero")
 	}
-	e.kubectl("apply", "--dry-run=server", "--filename", e.file("docs", e.docs.example("apiVersion: dafty.ai/v1alpha1\nkind: DaftyAsset\n")))
-	before := e.asset(shop, "hero")
-	e.shell(e.replace(e.docs.example("argocd app actions run campaign regenerate "), "campaign", shop, "launch-hero", "hero"))
-	e.eventually("it is made again", func(g Gomega) {
-		after := e.asset(shop, "hero")
-		g.Expect(result(after)).NotTo(Equal(result(before)))
+	e.Kubectl("apply", "--dry-run=server", "--filename", e.file("docs", e.Docs.Example("apiVersion: dafty.ai/v1alpha1\nkind: DaftyAsset\n")))
+	before := e.Asset(shop, "hero")
+	e.shell(e.Replace(e.Docs.Example("argocd app actions run campaign regenerate "), "campaign", shop, "launch-hero", "hero"))
+	e.Eventually("it is made again", func(g Gomega) {
+		after := e.Asset(shop, "hero")
+		g.Expect(e2e.Result(after)).NotTo(Equal(e2e.Result(before)))
 		g.Expect(meta.IsStatusConditionTrue(after.Status.Conditions, v1alpha1.ConditionReady)).To(BeTrue())
 	})
-	e.checkPaid(shop, 4)
+	e.CheckPaid(shop, 4)
 	// Git says nothing of a revision, so that self-heal leaves it alone.
 	e.refresh(shop, "hard")
 	e.waitForStatus(shop, "Synced", "Healthy", "")
-	revision := e.asset(shop, "hero").Spec.Revision
+	revision := e.Asset(shop, "hero").Spec.Revision
 	e.shell("argocd app sync shop")
 	e.waitForStatus(shop, "Synced", "Healthy", "")
-	if is := e.asset(shop, "hero").Spec.Revision; is != revision || is == "" {
+	if is := e.Asset(shop, "hero").Spec.Revision; is != revision || is == "" {
 		e.Errorf("the revision was %q, and is %q", revision, is)
 	}
 	// It doesn't outlast a replacement, and the result of before is current again.
 	e.shell("argocd app sync shop --replace")
 	e.waitForStatus(shop, "Synced", "Healthy", "")
-	e.checkServed(shop, result(before))
-	if is := e.asset(shop, "hero").Spec.Revision; is != "" {
+	e.checkServed(shop, e2e.Result(before))
+	if is := e.Asset(shop, "hero").Spec.Revision; is != "" {
 		e.Errorf("the revision is %q", is)
 	}
-	e.checkPaid(shop, 4)
+	e.CheckPaid(shop, 4)
 
 	run("suspend")
-	served := result(e.asset(shop, "hero"))
-	e.setAsset(shop, hero("A harbour, later"), "A change while it is suspended")
+	served := e2e.Result(e.Asset(shop, "hero"))
+	e.setAsset(shop, e2e.Hero("A harbour, later"), "A change while it is suspended")
 	e.waitForHealth(shop, "hero", "Suspended Suspended: ")
 	e.checkServed(shop, served)
-	e.checkPaid(shop, 4)
+	e.CheckPaid(shop, 4)
 	run("resume")
 	e.waitForHealth(shop, "hero", "Healthy Completed: ")
-	e.checkPaid(shop, 5)
+	e.CheckPaid(shop, 5)
 }
 
 // assetHealed regenerates what has a revision in Git, suspends what Git says isn't, and changes by kubectl what Git says.
 func (e *env) assetHealed() {
-	e.waitForStatus(shop, "Synced", "Healthy", e.setAsset(shop, hero("A harbour, later", "  revision: '1'"), "A revision"))
-	e.checkPaid(shop, 6)
+	e.waitForStatus(shop, "Synced", "Healthy", e.setAsset(shop, e2e.Hero("A harbour, later", "  revision: '1'"), "A revision"))
+	e.CheckPaid(shop, 6)
 	e.healed(func() { e.shell("argocd app actions run shop regenerate --kind DaftyAsset --resource-name hero") })
 	e.healed(func() {
-		e.kubectl("patch", "daftyasset", "hero", "--namespace", shop, "--type", "merge", "--patch", `{"spec":{"template":{"spec":{"imageGenerate":{"prompt":"By hand"}}}}}`)
+		e.Kubectl("patch", "daftyasset", "hero", "--namespace", shop, "--type", "merge", "--patch", `{"spec":{"template":{"spec":{"imageGenerate":{"prompt":"By hand"}}}}}`)
 	})
 	e.waitForStatus(shop, "Synced", "Healthy", e.setAsset(shop, hero("A harbour, later", "  revision: '1'", "  suspend: false"), "Not suspended"))
 	e.healed(func() { e.shell("argocd app actions run shop suspend --kind DaftyAsset --resource-name hero") })
@@ -292,13 +210,13 @@ func (e *env) assetHealed() {
 // healed does what self-heal undoes. What was in use is in use again, and was unless the other had completed before that. One job is made at most.
 func (e *env) healed(do func()) {
 	e.Helper()
-	already := len(e.paid(shop))
-	seen := e.results(shop)
-	before := result(e.asset(shop, "hero"))
-	generation := e.asset(shop, "hero").Generation
+	already := len(e.Paid(shop))
+	seen := e.Results(shop)
+	before := e2e.Result(e.Asset(shop, "hero"))
+	generation := e.Asset(shop, "hero").Generation
 	do()
-	e.eventually("self-heal puts it back", func(g Gomega) {
-		after := e.asset(shop, "hero")
+	e.Eventually("self-heal puts it back", func(g Gomega) {
+		after := e.Asset(shop, "hero")
 		g.Expect(after.Generation).To(BeNumerically(">=", generation+2))
 		g.Expect(after.Spec.Revision + " " + string(after.Spec.Template.Spec.ImageGenerate.Prompt)).To(Equal("1 A harbour, later"))
 		g.Expect(meta.IsStatusConditionTrue(after.Status.Conditions, v1alpha1.ConditionReady)).To(BeTrue())
@@ -306,8 +224,8 @@ func (e *env) healed(do func()) {
 	e.waitForStatus(shop, "Synced", "Healthy", "")
 	e.checkServed(shop, before)
 	completed := 0
-	e.eventually("what was begun for it has ended", func(g Gomega) {
-		made := e.paid(shop)[already:]
+	e.Eventually("what was begun for it has ended", func(g Gomega) {
+		made := e.Paid(shop)[already:]
 		g.Expect(len(made)).To(BeNumerically("<=", 1), "%+v", made)
 		completed = 0
 		for _, entry := range made {
@@ -324,47 +242,47 @@ func (e *env) healed(do func()) {
 
 func (e *env) assetApproved() {
 	e.waitForHealth(approvals, "hero", "Suspended WaitingForApproval: ")
-	e.checkPaid(approvals, 0)
-	approve := e.replace(e.docs.example("argocd app actions run campaign approve "), "campaign", approvals, "launch-hero", "hero")
+	e.CheckPaid(approvals, 0)
+	approve := e.Replace(e.Docs.Example("argocd app actions run campaign approve "), "campaign", approvals, "launch-hero", "hero")
 	e.shell(approve)
 	e.waitForHealth(approvals, "hero", "Healthy Completed: ")
-	e.checkPaid(approvals, 1)
+	e.CheckPaid(approvals, 1)
 	// An approval is of one change.
-	e.setAsset(approvals, hero("A harbour, if somebody agrees again", "  changePolicy: Manual"), "Another change")
+	e.setAsset(approvals, e2e.Hero("A harbour, if somebody agrees again", "  changePolicy: Manual"), "Another change")
 	e.waitForHealth(approvals, "hero", `Suspended WaitingForApproval: the result of DaftyJob "hero-`)
 	e.refresh(approvals, "hard")
 	e.waitForStatus(approvals, "Synced", "Suspended", "")
-	e.checkPaid(approvals, 1)
+	e.CheckPaid(approvals, 1)
 	e.shell(approve)
 	e.waitForStatus(approvals, "Synced", "Healthy", "")
-	e.checkPaid(approvals, 2)
+	e.CheckPaid(approvals, 2)
 }
 
 // assetsFollow changes the address of the brand's page.
 func (e *env) assetsFollow() {
 	e.waitForStatus(brand, "Synced", "Healthy", "")
-	e.checkPaid(brand, 4)
-	seen := e.results(brand)
+	e.CheckPaid(brand, 4)
+	seen := e.Results(brand)
 	names := []string{"shop-style", "shop-hero", "shop-poster", "shop-clip"}
 	before := map[string]*v1alpha1.DaftyAsset{}
 	for _, name := range names {
-		before[name] = e.asset(brand, name)
+		before[name] = e.Asset(brand, name)
 	}
 	style := brand + "/samples/campaign-assets/style.yaml"
-	e.repo.write(style, e.replace(e.read(filepath.Join(e.repo.dir, style)), "https://example.com/brand", "https://example.com/another-brand"))
+	e.Repo.Write(style, e.Replace(e.Read(filepath.Join(e.Repo.Dir, style)), "https://example.com/brand", "https://example.com/another-brand"))
 	e.waitForStatus(brand, "Synced", "Healthy", e.push(brand, "Another brand"))
-	e.eventually("all are made again", func(g Gomega) {
+	e.Eventually("all are made again", func(g Gomega) {
 		for _, name := range names {
-			g.Expect(e.asset(brand, name).Status.Current.JobID).NotTo(Equal(before[name].Status.Current.JobID), name)
+			g.Expect(e.Asset(brand, name).Status.Current.JobID).NotTo(Equal(before[name].Status.Current.JobID), name)
 		}
 	})
 	seen()
-	e.checkPaid(brand, 8)
+	e.CheckPaid(brand, 8)
 	ended := map[string]time.Time{}
 	begun := map[string]time.Time{}
 	for _, name := range names {
-		after := e.asset(brand, name)
-		entry, _ := e.dafty.Job(after.Status.Current.JobID)
+		after := e.Asset(brand, name)
+		entry, _ := e.Dafty.Job(after.Status.Current.JobID)
 		begun[name], ended[name] = entry.Created, entry.Finished
 	}
 	for _, order := range [][2]string{{"shop-style", "shop-hero"}, {"shop-hero", "shop-poster"}, {"shop-hero", "shop-clip"}} {
@@ -373,20 +291,20 @@ func (e *env) assetsFollow() {
 		}
 	}
 	e.waitForStatus(brand, "Synced", "Healthy", e.revert(brand))
-	e.eventually("all are as before", func(g Gomega) {
+	e.Eventually("all are as before", func(g Gomega) {
 		for _, name := range names {
-			g.Expect(e.asset(brand, name).Status.Current.JobID).To(Equal(before[name].Status.Current.JobID), name)
+			g.Expect(e.Asset(brand, name).Status.Current.JobID).To(Equal(before[name].Status.Current.JobID), name)
 		}
 	})
-	e.checkPaid(brand, 8)
+	e.CheckPaid(brand, 8)
 }
 
 func (e *env) assetsReborn() {
 	e.waitForStatus(reborn, "Synced", "Healthy", "")
-	e.checkPaid(reborn, 2)
+	e.CheckPaid(reborn, 2)
 	jobs := func() map[string]string {
 		e.Helper()
-		return map[string]string{"keyed": e.asset(reborn, "keyed").Status.Current.JobID, "unkeyed": e.asset(reborn, "unkeyed").Status.Current.JobID}
+		return map[string]string{"keyed": e.Asset(reborn, "keyed").Status.Current.JobID, "unkeyed": e.Asset(reborn, "unkeyed").Status.Current.JobID}
 	}
 	before := jobs()
 	check := func(paid int) {
@@ -397,25 +315,25 @@ func (e *env) assetsReborn() {
 			e.Errorf("the jobs were %v, and are %v", before, after)
 		}
 		before = after
-		e.checkPaid(reborn, paid)
+		e.CheckPaid(reborn, paid)
 	}
-	manifest := e.kubectl("get", "application", reborn, "--namespace", argoNamespace, "--output", "yaml")
-	e.kubectl("delete", "application", reborn, "--namespace", argoNamespace, "--timeout", patience.String())
-	e.waitForDeletion(&v1alpha1.DaftyAsset{}, reborn, "keyed")
+	manifest := e.Kubectl("get", "application", reborn, "--namespace", argoNamespace, "--output", "yaml")
+	e.Kubectl("delete", "application", reborn, "--namespace", argoNamespace, "--timeout", e2e.Patience.String())
+	e.WaitForDeletion(&v1alpha1.DaftyAsset{}, reborn, "keyed")
 	e.apply(manifest)
 	check(3)
 	e.shell("argocd app sync reborn --replace --force")
 	check(4)
 
 	// Without the finalizer its objects stay, and are taken up again.
-	e.kubectl("patch", "application", reborn, "--namespace", argoNamespace, "--type", "merge", "--patch", `{"metadata":{"finalizers":null}}`)
-	e.kubectl("delete", "application", reborn, "--namespace", argoNamespace, "--timeout", patience.String())
+	e.Kubectl("patch", "application", reborn, "--namespace", argoNamespace, "--type", "merge", "--patch", `{"metadata":{"finalizers":null}}`)
+	e.Kubectl("delete", "application", reborn, "--namespace", argoNamespace, "--timeout", e2e.Patience.String())
 	e.apply(manifest)
 	e.waitForStatus(reborn, "Synced", "Healthy", "")
 	if after := jobs(); after["unkeyed"] != before["unkeyed"] {
 		e.Errorf("the jobs were %v, and are %v", before, after)
 	}
-	e.checkPaid(reborn, 4)
+	e.CheckPaid(reborn, 4)
 }
 
 // apply creates an object again that was read before.
@@ -434,13 +352,13 @@ func (e *env) apply(manifest string) {
 	if err != nil {
 		e.Fatal(err)
 	}
-	e.kubectl("create", "--filename", e.file("again", string(content)))
+	e.Kubectl("create", "--filename", e.file("again", string(content)))
 }
 
 // file writes a manifest, and returns its path.
 func (e *env) file(name, manifest string) string {
 	e.Helper()
-	file := filepath.Join(e.dir, name+".yaml")
+	file := filepath.Join(e.Dir, name+".yaml")
 	if err := os.WriteFile(file, []byte(manifest), 0o600); err != nil {
 		e.Fatal(err)
 	}
@@ -448,30 +366,30 @@ func (e *env) file(name, manifest string) string {
 }
 
 func (e *env) assetPruned() {
-	e.setAsset(shopServer, asset("clip", `videoFrames: {prompt: The sun comes up, startImage: {url: "https://example.com/1.png"}, endImage: {url: "https://example.com/2.png"}}`), "A clip")
+	e.setAsset(shopServer, e2e.Clip(), "A clip")
 	var id string
-	e.eventually("the clip is being made", func(g Gomega) {
-		jobs := e.jobs(shopServer)
+	e.Eventually("the clip is being made", func(g Gomega) {
+		jobs := e.Jobs(shopServer)
 		i := slices.IndexFunc(jobs, func(job v1alpha1.DaftyJob) bool { return strings.HasPrefix(job.Name, "clip-") })
 		g.Expect(i).To(BeNumerically(">=", 0))
 		g.Expect(jobs[i].Status.Phase).To(Equal(v1alpha1.PhaseProcessing))
 		id = jobs[i].Status.JobID
 	})
 	e.waitForStatus(shopServer, "Synced", "Progressing", "")
-	paid := len(e.paid(shopServer))
-	e.repo.remove(shopServer + "/clip.yaml")
+	paid := len(e.Paid(shopServer))
+	e.Repo.Remove(shopServer + "/clip.yaml")
 	e.waitForStatus(shopServer, "Synced", "Healthy", e.push(shopServer, "Without the clip"))
-	e.waitForDeletion(&v1alpha1.DaftyAsset{}, shopServer, "clip")
-	e.eventually("its DaftyJob goes with it", func(g Gomega) {
-		g.Expect(slices.IndexFunc(e.jobs(shopServer), func(job v1alpha1.DaftyJob) bool { return strings.HasPrefix(job.Name, "clip-") })).To(Equal(-1))
+	e.WaitForDeletion(&v1alpha1.DaftyAsset{}, shopServer, "clip")
+	e.Eventually("its DaftyJob goes with it", func(g Gomega) {
+		g.Expect(slices.IndexFunc(e.Jobs(shopServer), func(job v1alpha1.DaftyJob) bool { return strings.HasPrefix(job.Name, "clip-") })).To(Equal(-1))
 	})
-	e.checkCancelled(id)
-	e.checkPaid(shopServer, paid)
+	e.CheckCancelled(id)
+	e.CheckPaid(shopServer, paid)
 
-	e.kubectl("delete", "application", shopServer, "--namespace", argoNamespace, "--timeout", patience.String())
-	e.eventually("nothing is left", func(g Gomega) {
-		g.Expect(e.jobs(shopServer)).To(BeEmpty())
-		_, err := e.configMap(shopServer, "hero")
+	e.Kubectl("delete", "application", shopServer, "--namespace", argoNamespace, "--timeout", e2e.Patience.String())
+	e.Eventually("nothing is left", func(g Gomega) {
+		g.Expect(e.Jobs(shopServer)).To(BeEmpty())
+		_, err := e.ConfigMap(shopServer, "hero")
 		g.Expect(apierrors.IsNotFound(err)).To(BeTrue(), "%v", err)
 	})
 }

@@ -4,11 +4,7 @@ package argocd
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"io"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 
@@ -70,23 +66,6 @@ func Build(ctx context.Context, log io.Writer) (Programs, error) {
 		}
 		*set.path = filepath.Join(dir, set.set.Programs[0].Name)
 	}
-	p.Source, err = source(ctx, filepath.Join(root, argo.Module))
+	p.Source, err = argo.Source(ctx, root, argoModule)
 	return p, err
-}
-
-// source returns the folder of Argo CD's module, which the go command fetches if needed.
-func source(ctx context.Context, module string) (string, error) {
-	cmd := exec.CommandContext(ctx, "go", "mod", "download", "-json", argoModule)
-	cmd.Dir = module
-	cmd.Env = append(os.Environ(), "GOWORK=off")
-	cmd.Env = append(cmd.Env, argo.Env...)
-	output, err := cmd.Output()
-	if err != nil {
-		return "", fmt.Errorf("go mod download %s: %w\n%s", argoModule, err, output)
-	}
-	var answer struct{ Dir string }
-	if err := json.Unmarshal(output, &answer); err != nil || answer.Dir == "" {
-		return "", fmt.Errorf("go mod download %s names no folder: %w\n%s", argoModule, err, output)
-	}
-	return answer.Dir, nil
 }

@@ -1,6 +1,4 @@
-//go:build e2e
-
-package argocd
+package docstest
 
 import (
 	"os"
@@ -9,25 +7,26 @@ import (
 	"testing"
 )
 
-// page is a page of the documentation, whose examples must all be used.
-type page struct {
-	t      *testing.T
+// Page is a page of the documentation, whose examples must all be used.
+type Page struct {
+	T      *testing.T
 	file   string
 	unused []string // examples that nobody has asked for yet
 }
 
 var example = regexp.MustCompile("(?ms)^```(yaml|sh|text)\n(.*?)^```$")
 
-func readPage(t *testing.T, file string) *page {
+// ReadPage reads a page. What is text in it is only to be read.
+func ReadPage(t *testing.T, file string) *Page {
 	t.Helper()
 	content, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &page{t: t, file: file}
+	p := &Page{T: t, file: file}
 	examples := example.FindAllStringSubmatch(string(content), -1)
 	for _, found := range examples {
-		if found[1] != "text" { // text is only to be read
+		if found[1] != "text" {
 			p.unused = append(p.unused, found[2])
 		}
 	}
@@ -37,22 +36,23 @@ func readPage(t *testing.T, file string) *page {
 	return p
 }
 
-// example returns the example that begins with a text.
-func (p *page) example(begin string) string {
-	p.t.Helper()
+// Example returns the example that begins with a text.
+func (p *Page) Example(begin string) string {
+	p.T.Helper()
 	for i, text := range p.unused {
 		if strings.HasPrefix(text, begin) {
 			p.unused = append(p.unused[:i], p.unused[i+1:]...)
 			return text
 		}
 	}
-	p.t.Fatalf("%s has no (further) example that begins with %q", p.file, begin)
+	p.T.Fatalf("%s has no (further) example that begins with %q", p.file, begin)
 	return ""
 }
 
-// checkAllUsed fails for examples that no test has used.
-func (p *page) checkAllUsed() {
+// CheckAllUsed fails for examples that no test has used.
+func (p *Page) CheckAllUsed() {
+	p.T.Helper()
 	for _, text := range p.unused {
-		p.t.Errorf("nobody has tried this example of %s:\n%s", p.file, text)
+		p.T.Errorf("nobody has tried this example of %s:\n%s", p.file, text)
 	}
 }
