@@ -200,9 +200,9 @@ func (e *env) assetHealed() {
 	e.healed(func() {
 		e.Kubectl("patch", "daftyasset", "hero", "--namespace", shop, "--type", "merge", "--patch", `{"spec":{"template":{"spec":{"imageGenerate":{"prompt":"By hand"}}}}}`)
 	})
-	e.waitForStatus(shop, "Synced", "Healthy", e.setAsset(shop, hero("A harbour, later", "  revision: '1'", "  suspend: false"), "Not suspended"))
+	e.waitForStatus(shop, "Synced", "Healthy", e.setAsset(shop, e2e.Hero("A harbour, later", "  revision: '1'", "  suspend: false"), "Not suspended"))
 	e.healed(func() { e.shell("argocd app actions run shop suspend --kind DaftyAsset --resource-name hero") })
-	if e.asset(shop, "hero").Spec.Suspend {
+	if e.Asset(shop, "hero").Spec.Suspend {
 		e.Error("self-heal leaves spec.suspend as the action has set it")
 	}
 }
