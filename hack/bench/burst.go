@@ -14,7 +14,7 @@ import (
 
 // burst: as many short jobs at once as saturate the API server, while people cancel jobs that have long been running.
 func burst(ctx context.Context, e *environment) error {
-	const keys, cancelled = 10, 10
+	const keys, cancelled = 100, 10 // so that each key has fewer than it may submit in a minute
 	jobs := e.scaled(1_000, 100)
 	long, hour := atomic.Bool{}, time.Hour
 	w, err := e.startAll(ctx, daftysim.Options{

@@ -35,7 +35,7 @@ var scenarios = []scenario{
 	{"end-to-status-100", "100 in flight on one key, 2 to 3 minutes each", 9 * time.Minute, endToStatus},
 	{"in-flight-600", "600 in flight on one key, of which 20 end each minute, and cancels", 10 * time.Minute, inFlight},
 	{"throughput", "1,000 keys, 10,000 short jobs, limits lifted, against a bare client", 20 * time.Minute, throughput},
-	{"burst", "1,000 jobs of 3 s at once on 10 keys, limits lifted, and cancels", 6 * time.Minute, burst},
+	{"burst", "1,000 jobs of 3 s at once on 100 keys, limits lifted, and cancels", 6 * time.Minute, burst},
 	{"held-20000", "1,000 keys, 20,000 jobs in flight that don't end", 30 * time.Minute, heldWaits},
 	{"finished-100000", "10,000 live and 100,000 finished DaftyJobs", 40 * time.Minute, finished},
 	{"assets", "1,000 DaftyAssets with 10 changes each, limits lifted", 40 * time.Minute, assets},
