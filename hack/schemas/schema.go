@@ -51,9 +51,10 @@ func convert(path string, schema fields) error {
 				schema["additionalProperties"] = false
 			}
 		case keyword == "items" || keyword == "additionalProperties":
-			if all, is := value.(bool); is {
-				schema[keyword] = all
-			} else if err := convert(path+"[]", value.(fields)); err != nil {
+			if _, whole := value.(bool); whole {
+				continue
+			}
+			if err := convert(path+"[]", value.(fields)); err != nil {
 				return err
 			}
 		case !same[keyword]:

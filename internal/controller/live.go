@@ -17,41 +17,28 @@ type ListReader struct {
 
 // Get implements client.Reader.
 func (r ListReader) Get(ctx context.Context, key client.ObjectKey, into client.Object, _ ...client.GetOption) error {
-	which := []client.ListOption{client.InNamespace(key.Namespace), client.MatchingFields{"metadata.name": key.Name}}
 	switch into := into.(type) {
 	case *v1alpha1.DaftyAccount:
 		list := &v1alpha1.DaftyAccountList{}
-		if err := r.List(ctx, list, which...); err != nil {
-			return err
-		}
-		if len(list.Items) == 0 {
-			return notFound("daftyaccounts", key.Name)
-		}
-		*into = list.Items[0]
+		return getListed(ctx, r, key, "daftyaccounts", list, &list.Items, into)
 	case *v1alpha1.DaftyAsset:
 		list := &v1alpha1.DaftyAssetList{}
-		if err := r.List(ctx, list, which...); err != nil {
-			return err
-		}
-		if len(list.Items) == 0 {
-			return notFound("daftyassets", key.Name)
-		}
-		*into = list.Items[0]
+		return getListed(ctx, r, key, "daftyassets", list, &list.Items, into)
 	case *v1alpha1.DaftyJob:
 		list := &v1alpha1.DaftyJobList{}
-		if err := r.List(ctx, list, which...); err != nil {
-			return err
-		}
-		if len(list.Items) == 0 {
-			return notFound("daftyjobs", key.Name)
-		}
-		*into = list.Items[0]
-	default:
-		return fmt.Errorf("no list of %T is read", into)
+		return getListed(ctx, r, key, "daftyjobs", list, &list.Items, into)
 	}
-	return nil
+	return fmt.Errorf("no list of %T is read", into)
 }
 
-func notFound(resource, name string) error {
-	return apierrors.NewNotFound(v1alpha1.GroupVersion.WithResource(resource).GroupResource(), name)
+// getListed reads the object of a name as a list of one, whose items are those given.
+func getListed[T any](ctx context.Context, r client.Reader, key client.ObjectKey, resource string, list client.ObjectList, items *[]T, into *T) error {
+	if err := r.List(ctx, list, client.InNamespace(key.Namespace), client.MatchingFields{"metadata.name": key.Name}); err != nil {
+		return err
+	}
+	if len(*items) == 0 {
+		return apierrors.NewNotFound(v1alpha1.GroupVersion.WithResource(resource).GroupResource(), key.Name)
+	}
+	*into = (*items)[0]
+	return nil
 }
