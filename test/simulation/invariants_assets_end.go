@@ -204,12 +204,21 @@ func (inv *invariants) checkAssetsEnd() {
 			inv.violated("stuck: DaftyAsset %s doesn't say whether its result is in ConfigMap %s", of.Name, name)
 		case says.Status == metav1.ConditionTrue && !rightResult(configMap, of, c.Result):
 			inv.violated("false: DaftyAsset %s says that its result is in ConfigMap %s, and it isn't", of.Name, name)
-		case says.Status != metav1.ConditionTrue && (configMap == nil || metav1.IsControlledBy(configMap, of)):
-			inv.violated("stuck: the result of DaftyAsset %s isn't in ConfigMap %s: %s", of.Name, name, says.Message)
-		case says.Status != metav1.ConditionTrue && inv.adoptable(configMap, of, c.JobID, c.Result):
-			inv.violated("stuck: ConfigMap %s has no owner, and is the one of DaftyAsset %s: %s", name, of.Name, says.Message)
 		}
 	}
+	for _, what := range inv.unstoredAssetResults() {
+		inv.violated("stuck: %s", what)
+	}
+}
+
+// unstoredAssetResults is what unstoredResults is of DaftyJobs.
+func (inv *invariants) unstoredAssetResults() (found []string) {
+	for _, of := range all(inv.env.api.assets) {
+		if name, c := of.Spec.ResultConfigMap, of.Status.Current; name != "" && c != nil && c.Result != nil {
+			found = append(found, inv.unstored(of, of.Status.Conditions, name, c.JobID, c.Result)...)
+		}
+	}
+	return found
 }
 
 // restFor is how long nothing is written at the end, and mostReconciles how often a DaftyAsset is reconciled in that time at most: those

@@ -1,12 +1,14 @@
 package simulation
 
 import (
+	"fmt"
 	"maps"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
 	"dafty.ai/dafty-operator/internal/asset"
@@ -68,12 +70,38 @@ func (inv *invariants) checkResults() {
 			inv.violated("stuck: %s doesn't say whether its result is in ConfigMap %s", job.Name, name)
 		case says.Status == metav1.ConditionTrue && !rightResult(configMap, job, job.Status.Result):
 			inv.violated("false: %s says that its result is in ConfigMap %s, and it isn't", job.Name, name)
-		case says.Status != metav1.ConditionTrue && (configMap == nil || metav1.IsControlledBy(configMap, job)):
-			inv.violated("stuck: the result of %s isn't in ConfigMap %s: %s", job.Name, name, says.Message)
-		case says.Status != metav1.ConditionTrue && inv.adoptable(configMap, job, job.Status.JobID, job.Status.Result):
-			inv.violated("stuck: ConfigMap %s has no owner, and is the one of %s: %s", name, job.Name, says.Message)
 		}
 	}
+	for _, what := range inv.unstoredResults() {
+		inv.violated("stuck: %s", what)
+	}
+}
+
+// unstoredResults returns which DaftyJobs say that their results aren't stored, though they can be.
+func (inv *invariants) unstoredResults() (found []string) {
+	for _, job := range inv.objects() {
+		name := job.Spec.ResultConfigMap
+		if name == "" || job.Status.Phase != v1alpha1.PhaseCompleted || job.Status.Result == nil || job.DeletionTimestamp != nil {
+			continue
+		}
+		found = append(found, inv.unstored(job, job.Status.Conditions, name, job.Status.JobID, job.Status.Result)...)
+	}
+	return found
+}
+
+// unstored says that the result of an object isn't stored by what its conditions say, though the ConfigMap of that name is its own, or is
+// there to be taken.
+func (inv *invariants) unstored(of client.Object, conditions []metav1.Condition, name, jobID string, result *v1alpha1.JobResult) []string {
+	configMap, says := inv.env.api.configMaps[name], meta.FindStatusCondition(conditions, v1alpha1.ConditionResultStored)
+	switch {
+	case says == nil || says.Status == metav1.ConditionTrue:
+		return nil
+	case configMap == nil || metav1.IsControlledBy(configMap, of):
+		return []string{fmt.Sprintf("the result of %s isn't in ConfigMap %s: %s", of.GetName(), name, says.Message)}
+	case inv.adoptable(configMap, of, jobID, result):
+		return []string{fmt.Sprintf("ConfigMap %s has no owner, and is the one of %s: %s", name, of.GetName(), says.Message)}
+	}
+	return nil
 }
 
 // adoptable reports whether a ConfigMap without an owner is to be taken for an object's: it has what was written of its result, or was

@@ -101,6 +101,8 @@ func (e *env) conclude() {
 	}
 	// Whom an API key belongs to is asked again 5 min after many failures.
 	e.advanceUntil(10*time.Minute, func() bool { return len(e.invariants.untoldAccounts()) == 0 })
+	// A ConfigMap that has just gone, with whose it was, is taken by another within 30 s.
+	e.advanceUntil(time.Minute, func() bool { return len(e.invariants.unstoredResults())+len(e.invariants.unstoredAssetResults()) == 0 })
 	e.do(e.invariants.checkEnd)
 	e.expectRest()
 
