@@ -53,6 +53,12 @@ func (inv *invariants) checkEnd() {
 		if entry.Key == 0 {
 			continue // a user made it
 		}
+		if inv.superseded[entry.IdempotencyKey] {
+			if paid[entry.IdempotencyKey]++; paid[entry.IdempotencyKey] == 2 {
+				inv.violated("paid twice: %s, restored", entry.IdempotencyKey)
+			}
+			continue // see noteSuperseded
+		}
 		job := inv.latest[inv.owner(entry)]
 		// One that lost its status counts its attempts from the start, from the failed one that its annotation names.
 		restarted := job != nil && ptr.Deref(job.Spec.BackoffLimit, 0) > 0 && inv.lostStatus[job.UID]

@@ -3,6 +3,7 @@ package simulation
 import (
 	"cmp"
 	"slices"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/types"
 
@@ -14,6 +15,17 @@ import (
 func (inv *invariants) knownFromBackup(job *v1alpha1.DaftyJob, other types.UID) bool {
 	backup := inv.restored[job.UID]
 	return backup != nil && slices.ContainsFunc(backup.Status.Inputs, func(in v1alpha1.Input) bool { return in.UID == other && in.ID == "" })
+}
+
+// noteSuperseded is for a request in doubt that comes with a backup. Where its attempt has made a job since, under a key that followed a
+// refusal, the backup knows nothing of it (docs/reliability.md): the request is repeated, and paid for.
+func (inv *invariants) noteSuperseded(key string) {
+	attempt, _, _ := strings.Cut(key, ".")
+	for _, entry := range inv.env.sim.Ledger() {
+		if strings.HasPrefix(entry.IdempotencyKey, attempt+".") && entry.IdempotencyKey != key {
+			inv.superseded[key] = true
+		}
+	}
 }
 
 // sentWith reports whether the request of an object was sent with this API key.
