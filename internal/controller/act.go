@@ -71,6 +71,9 @@ func (r *Reconciler) takeStep(ctx context.Context, s *scope, step lifecycle.Step
 		s.Known.Stored = r.storeResult(ctx, job, step)
 	case lifecycle.LookForThumbnail:
 		tracker.LookForThumbnail(job.Status.JobID)
+	case lifecycle.Release:
+		r.Accounts.Forget(client.ObjectKeyFromObject(job))
+		return r.patchMetadata(ctx, job, func() { controllerutil.RemoveFinalizer(job, v1alpha1.CancelFinalizer) })
 	case lifecycle.Delete:
 		return r.delete(ctx, job)
 	case lifecycle.RemoveFinalizer:

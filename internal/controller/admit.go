@@ -27,6 +27,14 @@ type plan struct {
 // lifecycle decides once more, and knows why.
 func (r *Reconciler) admit(ctx context.Context, s *scope, decision lifecycle.Decision) plan {
 	p := plan{Decision: decision, before: s.Job.Status.Phase}
+	if lifecycle.Is[lifecycle.Release](decision.Step) {
+		if wait := r.releases.wait(s.Job, s.Now); wait > 0 {
+			p.Step = lifecycle.Rest{}
+			if p.After == 0 || p.After > wait {
+				p.After = wait
+			}
+		}
+	}
 	submit, submits := decision.Step.(lifecycle.Submit)
 	if !submits {
 		if s.Job.Status.JobID == "" {

@@ -10,9 +10,12 @@ import (
 	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
+	"dafty.ai/dafty-operator/internal/apierror"
 	"dafty.ai/dafty-operator/internal/lifecycle"
 )
 
@@ -44,6 +47,15 @@ func (r *Reconciler) unwritten(ctx context.Context, job *v1alpha1.DaftyJob, writ
 	switch {
 	case write == "", apierrors.IsNotFound(err):
 		return requeueAfterConflict(err)
+	case write == lifecycle.WriteRelease && job.DeletionTimestamp.IsZero():
+		// It has ended: nobody waits for this, and there may be many.
+		if apierrors.IsConflict(err) || !apierror.IsLasting(err) {
+			return requeueAfterConflict(err)
+		}
+		wait := r.releases.refused(job, r.Clock.Now())
+		log.FromContext(ctx).Info("the finalizer of a DaftyJob that has ended can't be taken off: its deletion will need the operator", "why", apierror.Describe(err),
+			"triedAgainIn", wait.String())
+		return ctrl.Result{RequeueAfter: wait, Priority: new(handler.LowPriority)}, nil
 	case apierrors.IsConflict(err):
 		if r.refusals.conflict(job, write) <= lostRaces {
 			return requeueAfterConflict(err)

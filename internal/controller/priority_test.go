@@ -37,21 +37,22 @@ func TestWhatGoesFirst(t *testing.T) {
 	}
 	for name, c := range map[string]struct {
 		happens func(t *testing.T, queue priorityqueue.PriorityQueue[reconcile.Request])
-		first   bool
+		// place is how many of the three new ones go before it.
+		place int
 	}{
-		"its spec is changed": {updated(changed, job(func(job *v1alpha1.DaftyJob) { job.Generation++ })), true},
-		"it is deleted":       {updated(changed, job(func(job *v1alpha1.DaftyJob) { job.DeletionTimestamp = new(metav1.Now()) })), true},
+		"its spec is changed": {updated(changed, job(func(job *v1alpha1.DaftyJob) { job.Generation++ })), 0},
+		"it is deleted":       {updated(changed, job(func(job *v1alpha1.DaftyJob) { job.DeletionTimestamp = new(metav1.Now()) })), 0},
 		"its status is written": {updated(changed, job(func(job *v1alpha1.DaftyJob) {
 			job.ResourceVersion = "2"
-		})), false},
-		"its DaftyJob ends":    {updated(ended(hero), job(func(job *v1alpha1.DaftyJob) { job.Status.Phase = v1alpha1.PhaseFailed })), true},
-		"its DaftyJob goes on": {updated(ended(hero), job(func(job *v1alpha1.DaftyJob) { job.ResourceVersion = "2" })), false},
+		})), 3},
+		"its DaftyJob ends":    {updated(ended(hero), job(func(job *v1alpha1.DaftyJob) { job.Status.Phase = v1alpha1.PhaseFailed })), 0},
+		"its DaftyJob goes on": {updated(ended(hero), job(func(job *v1alpha1.DaftyJob) { job.ResourceVersion = "2" })), 3},
 		"Dafty tells of the end": {func(*testing.T, priorityqueue.PriorityQueue[reconcile.Request]) {
 			wakeups.WakeFirst(types.NamespacedName{Namespace: "", Name: "this"})
-		}, true},
+		}, 0},
 		"Dafty answers": {func(*testing.T, priorityqueue.PriorityQueue[reconcile.Request]) {
 			wakeups.Wake(types.NamespacedName{Namespace: "", Name: "this"})
-		}, false},
+		}, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			queue := priorityqueue.New[reconcile.Request]("test")
@@ -70,14 +71,47 @@ func TestWhatGoesFirst(t *testing.T) {
 				queue.Done(request)
 				order = append(order, request.Name)
 			}
-			want := []string{"a", "b", "c", "this"}
-			if c.first {
-				want = []string{"this", "a", "b", "c"}
-			}
+			want := slices.Insert([]string{"a", "b", "c"}, c.place, "this")
 			if !slices.Equal(order, want) {
 				t.Errorf("the order is %v, not %v", order, want)
 			}
 		})
+	}
+}
+
+// What has ended is reconciled last, unless somebody asks something of it; and Dafty's answers before what is new.
+func TestWhatGoesLast(t *testing.T) {
+	queue := priorityqueue.New[reconcile.Request]("test")
+	defer queue.ShutDown()
+	wakeups := NewWakeups()
+	if err := wakeups.start(t.Context(), queue); err != nil {
+		t.Fatal(err)
+	}
+	see := func(name string, phase v1alpha1.Phase, change func(*v1alpha1.DaftyJob)) {
+		before := &v1alpha1.DaftyJob{ObjectMeta: metav1.ObjectMeta{Name: name, Generation: 1, ResourceVersion: "1"}}
+		after := before.DeepCopy()
+		after.Status.Phase, after.ResourceVersion = phase, "2"
+		change(after)
+		update := event.UpdateEvent{ObjectOld: before, ObjectNew: after}
+		if unlessOver.Update(update) {
+			(&handler.EnqueueRequestForObject{}).Update(t.Context(), update, queue)
+		}
+		changed.Update(t.Context(), update, queue)
+		over.Update(t.Context(), update, queue)
+	}
+	see("ended", v1alpha1.PhaseCompleted, func(*v1alpha1.DaftyJob) {})
+	see("processing", v1alpha1.PhaseProcessing, func(*v1alpha1.DaftyJob) {})
+	wakeups.Wake(types.NamespacedName{Name: "answered"})
+	see("ended-and-deleted", v1alpha1.PhaseCompleted, func(job *v1alpha1.DaftyJob) { job.DeletionTimestamp = new(metav1.Now()) })
+	see("ended-and-changed", v1alpha1.PhaseCompleted, func(job *v1alpha1.DaftyJob) { job.Generation++ })
+	var order []string
+	for range 5 {
+		request, _, _ := queue.GetWithPriority()
+		queue.Done(request)
+		order = append(order, request.Name)
+	}
+	if want := []string{"ended-and-deleted", "ended-and-changed", "answered", "processing", "ended"}; !slices.Equal(order, want) {
+		t.Errorf("the order is %v, not %v", order, want)
 	}
 }
 

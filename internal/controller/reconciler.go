@@ -76,6 +76,7 @@ type Reconciler struct {
 	recalled recalled
 	secrets  secretReads
 	refusals refusals
+	releases releases
 }
 
 // SetupWithManager has mgr run the reconciler for DaftyJobs, up to workers at a time, for those
@@ -100,8 +101,9 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, wak
 	r.Results = results
 	of := ctrl.NewControllerManagedBy(mgr).
 		Named(Name).
-		For(&v1alpha1.DaftyJob{}).
+		For(&v1alpha1.DaftyJob{}, builder.WithPredicates(unlessOver)).
 		Watches(&v1alpha1.DaftyJob{}, changed).
+		Watches(&v1alpha1.DaftyJob{}, over).
 		Watches(&v1alpha1.DaftyJob{}, handler.EnqueueRequestsFromMapFunc(r.dependents)).
 		WatchesRawSource(source.Func(wakeups.start)).
 		WatchesRawSource(source.Func(results.Start)).
@@ -191,5 +193,6 @@ func (r *Reconciler) forget(name types.NamespacedName) {
 	r.Accounts.Forget(name)
 	r.writes.forget(name)
 	r.refusals.forget(name)
+	r.releases.forget(name)
 	r.results.Forget(name)
 }

@@ -26,7 +26,7 @@ func (w *Wakeups) start(_ context.Context, queue workqueue.TypedRateLimitingInte
 // Wake has the object of that name reconciled soon. It doesn't block once the controller
 // runs, and only a running controller makes the calls that wake.
 func (w *Wakeups) Wake(name types.NamespacedName) {
-	w.running().Add(reconcile.Request{NamespacedName: name})
+	addWith(w.running(), underway, reconcile.Request{NamespacedName: name})
 }
 
 // WakeFirst is Wake for what goes before all others.

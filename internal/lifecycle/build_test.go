@@ -43,7 +43,7 @@ func at(after time.Duration) *metav1.Time {
 	return &to
 }
 
-// change makes a DaftyJob differ from a fresh one that has its finalizer.
+// change makes a DaftyJob differ from a fresh one that has its finalizer. One that has ended, and isn't deleted, has none.
 type change func(*v1alpha1.DaftyJob)
 
 func newJob(changes ...change) *v1alpha1.DaftyJob {
@@ -65,6 +65,15 @@ func newJob(changes ...change) *v1alpha1.DaftyJob {
 	for _, change := range changes {
 		change(job)
 	}
+	if job.Status.Phase.Final() && job.DeletionTimestamp == nil {
+		job.Finalizers = nil
+	}
+	return job
+}
+
+// finalized has the finalizer although it has ended.
+func finalized(job *v1alpha1.DaftyJob) *v1alpha1.DaftyJob {
+	job.Finalizers = []string{v1alpha1.CancelFinalizer}
 	return job
 }
 

@@ -45,6 +45,9 @@ func (d *decider) afterwards(decision Decision) Decision {
 		decision.Step = LookForThumbnail{}
 		decision.requeueBy(d.status.FinishedAt.Add(ThumbnailFor).Sub(d.Now))
 	}
+	if d.Job.Status.Phase.Final() && d.finalizer() && !d.deleting() && Is[Rest](decision.Step) {
+		decision.Step = Release{}
+	}
 	if d.storeWanted() {
 		return d.store(decision)
 	}

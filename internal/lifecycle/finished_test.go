@@ -74,6 +74,49 @@ var kept = []row{
 	},
 }
 
+// What has ended needs no finalizer, once its end is on record.
+var released = []row{
+	{
+		name: "released", given: finalized(newJob(taken(PhaseCompleted))), known: with(""),
+		then: atEnd(lifecycle.Release{}, 0),
+	},
+	{
+		name: "a failed one too", given: finalized(newJob(taken(PhaseFailed))), known: with(""),
+		then: then{phase: PhaseFailed, way: stalled, reason: "Failed", step: lifecycle.Release{}},
+	},
+	{
+		name: "a cancelled one too", given: finalized(newJob(taken(PhaseCancelled), desired(DesiredCancelled))), known: with(""),
+		then: then{phase: PhaseCancelled, way: current, reason: ReasonCancelled, step: lifecycle.Release{}},
+	},
+	{
+		name: "it just ended: the end is on record first", given: newJob(taken(PhaseProcessing)), known: with(keyA, looked(daftys(dafty.Completed))),
+		then: completes(lifecycle.Rest{}, 0),
+	},
+	{
+		name: "released, and kept for as long as was asked", given: finalized(newJob(taken(PhaseCompleted), ttl(100))), known: with(""),
+		then: atEnd(lifecycle.Release{}, 40*time.Second),
+	},
+	{
+		name: "its time is over: deleted as it is", given: finalized(newJob(taken(PhaseCompleted), ttl(0))), known: with(""),
+		then: atEnd(lifecycle.Delete{}, 10*time.Second),
+	},
+	{
+		name: "after the last look for its thumbnail", given: finalized(newJob(filmed(0, ""), animated)), known: with(keyA), when: time.Minute,
+		then: atEnd(lifecycle.LookForThumbnail{}, time.Minute),
+	},
+	{
+		name: "although its result can't be stored", given: finalized(newJob(filmed(0, "t"), resultIn("hero-result"), notStored(0, "no"))), known: with(keyA),
+		then: stores(atEnd(lifecycle.Release{}, 10*time.Second)),
+	},
+	{
+		name: "a refusal isn't told of it: it is Ready for good", given: finalized(newJob(taken(PhaseCompleted))),
+		known: with("", func(known *lifecycle.Known) {
+			known.Refusals = []lifecycle.Refusal{refusalOf(lifecycle.WriteRelease, true, -time.Hour)}
+		}),
+		then: atEnd(lifecycle.Release{}, 0),
+	},
+}
+
 // stores returns a decision before which the result is stored.
 func stores(then then) then {
 	then.stores = true

@@ -96,7 +96,7 @@ func finality(in lifecycle.Snapshot, got lifecycle.Decision, must check) {
 	}
 	same.Conditions = was.Conditions // see desiredStateStands, and what is true of all conditions
 	must(equality.Semantic.DeepEqual(*was, *same), "status changed after a final phase")
-	must(slices.Contains([]lifecycle.Step{lifecycle.Rest{}, lifecycle.RemoveFinalizer{}, lifecycle.LookForThumbnail{}, lifecycle.Delete{}}, got.Step), "step %s after a final phase", got.Step)
+	must(slices.Contains([]lifecycle.Step{lifecycle.Rest{}, lifecycle.RemoveFinalizer{}, lifecycle.LookForThumbnail{}, lifecycle.Release{}, lifecycle.Delete{}}, got.Step), "step %s after a final phase", got.Step)
 	must(got.Event == nil || after.Phase == v1alpha1.PhaseCancelled && readyReason(after) != readyReason(before), "an event after a final phase")
 	must(got.After == 0 || kept || looksFor || in.Known.Stored != nil, "something follows a final phase")
 }

@@ -367,6 +367,8 @@ func (w *world) reconcile(t *testing.T, saw func(in lifecycle.Snapshot, got life
 				return false
 			}
 			w.job.DeletionTimestamp = at(w.now.Sub(t0))
+		case lifecycle.Release:
+			w.job.Finalizers = nil
 		case lifecycle.RemoveFinalizer:
 			return false
 		case lifecycle.Rest, lifecycle.Follow, lifecycle.LookForThumbnail:

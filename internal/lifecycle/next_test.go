@@ -48,7 +48,7 @@ type then struct {
 }
 
 var rows = slices.Concat(beforeSubmission, submission, doubt, picking, following, cancels, deletions, ends, kindRows(),
-	dependencies, assetReferences, ofAssets, searches, files, lostInputs, otherForms, takenKeys, retries, deadlines, adoptions, keys, kept, thumbnails, results,
+	dependencies, assetReferences, ofAssets, searches, files, lostInputs, otherForms, takenKeys, retries, deadlines, adoptions, keys, kept, released, thumbnails, results,
 	accounts, cancelsStand, suspensionsStand, startingDeadlines, lateOrphans, oddAnswers(), restores)
 
 func TestNext(t *testing.T) {

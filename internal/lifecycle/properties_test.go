@@ -256,10 +256,13 @@ func wrong(in lifecycle.Snapshot, got lifecycle.Decision) (problems []string) {
 		orphaned := in.Job.Spec.DeletionPolicy == v1alpha1.DeletionOrphan && !calledOff(in.Job) && !pastDeadline(in, after) && !cancelOnItsWay(in)
 		must(before.Phase.Final() || untouched || disproved(in) || forgone(in) || timeout || orphaned, "let go too early")
 		must(!step.Abandoned || timeout && got.Event != nil && got.Event.Warning, "abandoned too early or in silence")
+	case lifecycle.Release:
+		must(finalizer && !deleting && before.Phase.Final(), "a finalizer that isn't there, or is wanted")
 	case lifecycle.SearchStyle, lifecycle.UploadFiles, lifecycle.LookForThumbnail, lifecycle.Delete:
 		// See searchesStand, inputsStand and finality.
 	case lifecycle.Rest:
 		must(!(way == inProgress && !deleting) || got.After > 0, "on the way, and nothing goes on")
+		must(!before.Phase.Final() || deleting || !finalizer, "it has ended, and its deletion needs an operator")
 	}
 	must(got.After >= 0, "after %s", got.After)
 	if deleting && finalizer && !lifecycle.Is[lifecycle.RemoveFinalizer](got.Step) {

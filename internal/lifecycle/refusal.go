@@ -90,7 +90,7 @@ func tellRefusals(in Snapshot, decision *Decision) {
 	write := WriteOf(decision.Step)
 	refusal := d.refusal(write)
 	switch {
-	case write == WriteDeletion:
+	case write == WriteDeletion, Is[Release](decision.Step):
 		// It has ended, and is Ready for good.
 	case refusal != nil:
 		decision.Status = d.says(d.refusalVerdict(*refusal))

@@ -46,6 +46,8 @@ type (
 	}
 	// LookForThumbnail of a video that has completed without one.
 	LookForThumbnail struct{ step }
+	// Release takes the finalizer off an object that has ended and stays: its deletion has nothing to cancel, and needs no operator.
+	Release struct{ step }
 	// Delete the object, which has been kept for as long as was asked.
 	Delete struct{ step }
 	// RemoveFinalizer and let the object go.
@@ -92,6 +94,9 @@ func (StoreResult) String() string { return "StoreResult" }
 func (LookForThumbnail) String() string { return "LookForThumbnail" }
 
 // String implements Step.
+func (Release) String() string { return "Release" }
+
+// String implements Step.
 func (Delete) String() string { return "Delete" }
 
 // String implements Step.
@@ -99,7 +104,8 @@ func (RemoveFinalizer) String() string { return "RemoveFinalizer" }
 
 // Steps are one of each.
 var Steps = []Step{
-	Rest{}, AddFinalizer{}, SearchStyle{}, UploadFiles{}, Submit{}, Annotate{}, Follow{}, Cancel{}, StoreResult{}, LookForThumbnail{}, Delete{}, RemoveFinalizer{},
+	Rest{}, AddFinalizer{}, SearchStyle{}, UploadFiles{}, Submit{}, Annotate{}, Follow{}, Cancel{}, StoreResult{}, LookForThumbnail{}, Release{}, Delete{},
+	RemoveFinalizer{},
 }
 
 // Is reports whether a step is an S, whatever its arguments.

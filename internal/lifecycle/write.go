@@ -12,7 +12,7 @@ const (
 	WriteFinalizer Write = "finalizer"
 	// WriteAnnotation writes the annotation with the job's id.
 	WriteAnnotation Write = "annotation"
-	// WriteRelease removes the finalizer.
+	// WriteRelease removes the finalizer, from an object that is deleted or has ended.
 	WriteRelease Write = "release"
 	// WriteDeletion deletes the object when its time is over.
 	WriteDeletion Write = "deletion"
@@ -25,7 +25,7 @@ func WriteOf(step Step) Write {
 		return WriteFinalizer
 	case Annotate:
 		return WriteAnnotation
-	case RemoveFinalizer:
+	case Release, RemoveFinalizer:
 		return WriteRelease
 	case Delete:
 		return WriteDeletion

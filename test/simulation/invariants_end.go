@@ -3,6 +3,7 @@ package simulation
 import (
 	"slices"
 	"strings"
+	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
@@ -39,6 +40,9 @@ func (inv *invariants) checkStopped() {
 func (inv *invariants) checkEnd() {
 	inv.checkNoRefusals()
 	for _, what := range append(inv.unfinished(), inv.unfinishedAssets()...) {
+		inv.violated("stuck: %s", what)
+	}
+	for _, what := range inv.unreleased() {
 		inv.violated("stuck: %s", what)
 	}
 	inv.checkResults()
@@ -93,6 +97,27 @@ func (inv *invariants) checkEnd() {
 			inv.violated("paid twice: %s is about job %s, and Dafty made %s for it", job.Name, shortID(id), shortID(entry.JobID))
 		}
 	}
+}
+
+// checkReleased finds fault with the operator taking the finalizer off what may still run.
+func (inv *invariants) checkReleased(was, job *v1alpha1.DaftyJob) {
+	released := slices.Contains(was.Finalizers, v1alpha1.CancelFinalizer) && !slices.Contains(job.Finalizers, v1alpha1.CancelFinalizer)
+	if released && job.DeletionTimestamp == nil && !was.Status.Phase.Final() {
+		inv.violated("left running: should %s be deleted, nobody would cancel it: its finalizer is taken off: %s", job.Name, describe(was))
+	}
+}
+
+// unreleased are the objects that have ended and couldn't be deleted without an operator. What the API server has refused is tried again an
+// hour later.
+func (inv *invariants) unreleased() (found []string) {
+	for _, job := range inv.objects() {
+		refused, is := inv.releaseRefused[job.UID]
+		waits := is && time.Since(refused) < time.Hour+time.Minute
+		if job.Status.Phase.Final() && job.DeletionTimestamp == nil && slices.Contains(job.Finalizers, v1alpha1.CancelFinalizer) && !waits {
+			found = append(found, job.Name+" has ended, and can't be deleted without an operator: "+describe(job))
+		}
+	}
+	return found
 }
 
 // checkNotSubmitted finds fault with an object that says that no job was made for it, though one was.

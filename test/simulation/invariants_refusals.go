@@ -28,6 +28,10 @@ func (inv *invariants) checkRefusal(p *process, kind, name string, code int) {
 	if job == nil || code == http.StatusNotFound || kind == configMapCreates || kind == configMapPatches {
 		return // that of results has a condition of its own
 	}
+	if kind == metadataWrites && job.Status.Phase.Final() && job.DeletionTimestamp == nil {
+		inv.releaseRefused[job.UID] = now // nobody waits for that, and it isn't told
+		return
+	}
 	key := refusedWrite{p.id, kind, job.UID}
 	since, met := inv.refusedSince[key]
 	if !met || now.Sub(since.last) > time.Minute {

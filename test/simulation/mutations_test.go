@@ -95,6 +95,11 @@ var mutants = []mutant{
 		}
 		return metadata["finalizers"] != nil && job.Status.JobID != ""
 	}}, finds: "left running"},
+	{name: "the finalizer of what has ended is never taken off", mutation: mutation{patch: func(job *v1alpha1.DaftyJob, patch map[string]any) bool {
+		metadata, _ := patch["metadata"].(map[string]any)
+		finalizers, changed := metadata["finalizers"]
+		return changed && finalizers == nil && job.DeletionTimestamp == nil
+	}}, finds: "stuck"},
 	{name: "a restored status is taken for the object's own, in doubt", mutation: mutation{read: func(job *v1alpha1.DaftyJob) {
 		job.Status.UID = ""
 	}, play: restoredInDoubt}, finds: "stuck", where: "restored in doubt"},

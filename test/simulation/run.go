@@ -103,6 +103,8 @@ func (e *env) conclude() {
 	e.advanceUntil(10*time.Minute, func() bool { return len(e.invariants.untoldAccounts()) == 0 })
 	// A ConfigMap that has just gone, with whose it was, is taken by another within 30 s.
 	e.advanceUntil(time.Minute, func() bool { return len(e.invariants.unstoredResults())+len(e.invariants.unstoredAssetResults()) == 0 })
+	// Nor does an end leave anything to do, once no thumbnail is looked for any more.
+	e.advanceUntil(3*time.Minute, func() bool { return len(e.invariants.unreleased()) == 0 })
 	e.do(e.invariants.checkEnd)
 	e.expectRest()
 
