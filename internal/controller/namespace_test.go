@@ -114,6 +114,18 @@ func TestNamespaceDeletion(t *testing.T) {
 		})
 	}
 
+	t.Run("no operator runs, and all have ended", func(t *testing.T) {
+		w := newWorldOn(t, cp, daftysim.Options{})
+		for _, name := range []string{"one", "two"} {
+			w.apply(name, aLogo)
+			w.eventuallyReleased(name)
+		}
+		w.stop()
+		w.deleteNamespace()
+		w.eventuallyNoNamespace(patience)
+		w.wantCharges(2)
+	})
+
 	// A fresh operator knows no key, and nobody can create the Secret again: only the deletion timeout ends it.
 	t.Run("the operator is restarted when the Secret is gone", func(t *testing.T) {
 		const timeout = 20 * time.Second

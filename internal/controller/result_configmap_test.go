@@ -29,7 +29,8 @@ func (w *world) withResult(name, more string) *v1alpha1.DaftyJob {
 	w.t.Helper()
 	w.apply(name, fmt.Sprintf(`{imageGenerate: {prompt: A logo}, resultConfigMap: %s-result%s}`, name, more))
 	w.eventually(name, v1alpha1.PhaseCompleted, v1alpha1.ReasonCompleted)
-	return w.eventuallyStored(name, patience, "True Stored: the result is in ConfigMap "+name+"-result")
+	w.eventuallyStored(name, patience, "True Stored: the result is in ConfigMap "+name+"-result")
+	return w.eventuallyReleased(name)
 }
 
 // eventuallyStored waits for the condition ResultStored to read so.
