@@ -11,7 +11,7 @@ import (
 // ConfigMaps that it writes, the others those of its Secret.
 const (
 	// CancelFinalizer keeps a deleted DaftyJob until its job at Dafty is
-	// cancelled.
+	// cancelled. One that has ended doesn't have it.
 	CancelFinalizer = "dafty.ai/cancel"
 
 	// JobAnnotation holds NAMESPACE/NAME:ID, the id of the job at Dafty that
