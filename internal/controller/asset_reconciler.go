@@ -11,6 +11,7 @@ import (
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/source"
@@ -58,6 +59,7 @@ func (r *AssetReconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager
 	r.Results = results
 	return ctrl.NewControllerManagedBy(mgr).
 		Named(AssetName).
+		For(&v1alpha1.DaftyAsset{}, builder.WithPredicates(nothing)). // logs name the kind by it
 		Watches(&v1alpha1.DaftyAsset{}, r.assetEvents()).
 		Watches(&v1alpha1.DaftyJob{}, r.jobEvents()).
 		WatchesRawSource(source.Func(results.Start)).

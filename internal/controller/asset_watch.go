@@ -8,12 +8,16 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
 	"dafty.ai/dafty-operator/internal/asset"
 	"dafty.ai/dafty-operator/internal/lifecycle"
 )
+
+// nothing leaves all that happens to other handlers.
+var nothing = predicate.NewPredicateFuncs(func(client.Object) bool { return false })
 
 type requestQueue = workqueue.TypedRateLimitingInterface[reconcile.Request]
 

@@ -15,8 +15,8 @@ import (
 )
 
 // Where more is to be done than the API server takes, what somebody waits for goes first: what a person has changed or deleted, as that
-// may call a job off, and the end of a job; of a DaftyAsset its job's end before the next change. What Dafty has answered of a job that is underway follows, then what is new, and at last what has
-// ended, and what is only looked at again.
+// may call a job off, and the end of a job; of DaftyAssets, ends before the next changes. What Dafty has answered of a job that is underway
+// follows, then what is new, and at last what has ended, and what is only looked at again.
 const (
 	ends     = 200
 	first    = 100
