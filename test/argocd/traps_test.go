@@ -387,7 +387,7 @@ func (e *env) hooks() {
 
 	// What a terminated sync has begun by a hook is cancelled.
 	e.Repo.Remove(hooked + "/of-helm.yaml")
-	e.folder(hooked, withAnnotation(e2e.Endless("endless"), `argocd.argoproj.io/hook: Sync, dafty.ai/allow-hook: "true"`))
+	e.folder(hooked, withAnnotation(e2e.Endless("endless"), `argocd.argoproj.io/hook: Sync, dafty.ai/allow-hook: "true"`), page("fourth")) // a hook alone begins no sync
 	e.push(hooked, "A hook that runs on")
 	running := e.WaitForPhase(hooked, "endless", v1alpha1.PhaseProcessing)
 	e.shell("argocd app terminate-op hooked")
