@@ -213,7 +213,6 @@ func (e *env) checkThawed(name string) {
 		g.Expect(app.Status.Sync.Status).To(Equal("OutOfSync"))
 		g.Expect(app.Status.OperationState.SyncResult.Resources).To(ContainElement(And(HaveField("Name", "a"), HaveField("Message", ContainSubstring(refusedRequest)))))
 	})
-	e.checkNoLaterWave(name)
 	e.CheckPaid(name, 4)
 }
 
@@ -227,6 +226,7 @@ func (e *env) checkNoLaterWave(name string) {
 func (e *env) thaws() {
 	e.refusedChange(thawed)
 	e.checkThawed(thawed)
+	e.checkNoLaterWave(thawed)
 	// The sync is over once what it has applied beside is Healthy.
 	if output, err := e.tryShell(e.Root, "argocd app sync thawed"); err == nil || !strings.Contains(output, "another operation is already in progress") {
 		e.Errorf("argocd app sync: %v\n%s", err, output)
