@@ -41,7 +41,7 @@ func TestArgoCD(t *testing.T) {
 			e.runIntoTraps()
 		})
 	})
-	if !t.Failed() {
+	if guide != nil && traps != nil && !t.Failed() {
 		guide.T = t
 		guide.CheckAllUsed(traps)
 	}
