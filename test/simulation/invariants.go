@@ -76,7 +76,8 @@ func newInvariants(e *env) *invariants {
 	return &invariants{
 		env: e, latest: map[types.UID]*v1alpha1.DaftyJob{}, abandoned: map[types.UID]bool{},
 		stripped: map[types.UID]bool{}, forced: map[types.UID]bool{}, lostStatus: map[types.UID]bool{},
-		inheritedJobs: map[types.UID]string{}, inheritedKeys: map[string]types.UID{}, superseded: map[string]bool{}, refusedBefore: map[string]bool{}, releaseRefused: map[types.UID]time.Time{}, restored: map[types.UID]*v1alpha1.DaftyJob{},
+		inheritedJobs: map[types.UID]string{}, inheritedKeys: map[string]types.UID{}, restored: map[types.UID]*v1alpha1.DaftyJob{},
+		superseded: map[string]bool{}, refusedBefore: map[string]bool{}, releaseRefused: map[types.UID]time.Time{},
 		refusedSince: map[refusedWrite]refusedSince{}, reportedRefusals: map[refusedWrite]bool{},
 		cancels: map[string]cancelSent{}, cancelRecorded: map[types.UID]bool{}, sentKeys: map[string]bool{},
 		resultData: map[types.UID]map[string]string{}, assets: newAssetRecords(), accounts: newAccountRecords(),
