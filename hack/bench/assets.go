@@ -31,8 +31,7 @@ type assetLoad struct {
 	judged bool
 }
 
-// assetLoads go from one that leaves half of a machine of two cores free to one that saturates it: there each write waits for others,
-// whatever the operator does.
+// assetLoads go from one that leaves most of a machine of two cores free to one at which each write waits for others.
 var assetLoads = []assetLoad{{atOnce: 4, of: 3, judged: true}, {atOnce: 8, of: 5}, {atOnce: 16, of: 12}}
 
 // assets: what a change of a DaftyAsset costs beyond its DaftyJob, and how soon its result is the current one.
