@@ -44,8 +44,6 @@ type process struct {
 	assets       *objectCache[v1alpha1.DaftyAsset]
 	assetResults *resultCache
 	assetQueue   *queue
-	// assetReconciler tells what concerns DaftyAssets.
-	assetReconciler *controller.AssetReconciler
 
 	accounts     *objectCache[v1alpha1.DaftyAccount]
 	namespaces   *objectCache[metav1.PartialObjectMetadata]
@@ -94,10 +92,9 @@ func (e *env) start(slot string) {
 		DeletionTimeout: cmp.Or(e.mutation.deletionTimeout, deletionTimeout), Results: p.results, WithAssets: true,
 		WithAccounts: true, Budgets: budgets,
 	}).Reconcile
-	p.assetReconciler = &controller.AssetReconciler{
+	p.assetQueue.reconcile = (&controller.AssetReconciler{
 		Client: apiClient{p: p, kind: ofAssets}, Live: liveReader{p: p, kind: ofAssets}, Recorder: recorder{p}, Clock: processClock{p}, Results: p.assetResults,
-	}
-	p.assetQueue.reconcile = p.assetReconciler.Reconcile
+	}).Reconcile
 	p.accountQueue.reconcile = (&controller.AccountReconciler{
 		Client: apiClient{p: p, kind: ofAccounts}, Recorder: recorder{p}, Accounts: p.registry, Budgets: budgets, Clock: processClock{p},
 	}).Reconcile
