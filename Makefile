@@ -105,10 +105,10 @@ soak: ## Kill the built operator at random moments, FOR 5m or longer; SEED repea
 		SOAK_SEED=$(or $(SEED),$(shell date +%s)) SOAK_FOR=$(or $(FOR),5m) go test ./test/soak -count 1 -timeout 0 -v
 
 .PHONY: e2e-argocd
-e2e-argocd: ## Run the operator under a real Argo CD, built at first use; needs redis-server. E2E_LOGS is a folder to keep logs in.
+e2e-argocd: ## Run the operator under a real Argo CD, built at first use; needs redis-server. RUN=guide and RUN=traps are its halves. E2E_LOGS is a folder to keep logs in.
 	cd hack/argocd && CGO_ENABLED=0 GOWORK=off GOTOOLCHAIN=auto go test -count 1 -trimpath ./... # built as Argo CD is
 	@KUBEBUILDER_ASSETS="$$(go run ./hack/kube-assets)"; export KUBEBUILDER_ASSETS; set -x; \
-		go test -tags e2e ./test/argocd -count 1 -timeout $(TEST_TIMEOUT) -v
+		go test -tags e2e ./test/argocd -count 1 -timeout $(TEST_TIMEOUT) -v $(if $(RUN),-run 'TestArgoCD/beside_one_another/$(RUN)')
 
 .PHONY: e2e-flux
 e2e-flux: ## Run the operator under Flux's own controllers, built at first use. E2E_LOGS is a folder to keep logs in.

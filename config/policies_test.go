@@ -160,12 +160,19 @@ func newIsJudged(t *testing.T, env *kubetest.Env) {
 }
 
 func changesAreJudged(t *testing.T, env *kubetest.Env) {
+	// Of an asset that doesn't know what it is to make, and so leaves it alone.
+	env.MustApply(t, object("DaftyAsset", "idle", "", "{changePolicy: Manual, template: {spec: {imageUpscale: {image: {assetRef: {name: nothing}}, resolution: 2K}}}}"), designer)
+	owner := ", ownerReferences: [{apiVersion: dafty.ai/v1alpha1, kind: DaftyAsset, name: idle, controller: true, uid: " +
+		env.MustKubectl(t, "get", "daftyasset", "idle", "-o", "jsonpath={.metadata.uid}") + "}]"
+	env.MustApply(t, object("DaftyJob", "let-go", owner, "{desiredState: Suspended, imageUpscale: {image: {id: "+ownImage+"}, resolution: 4K}}"), designer)
 	for _, c := range []struct{ of, patch, says string }{
+		{"daftyjob/let-go", `{"metadata":{"ownerReferences":null}}`, "4K is refused"},
 		{"daftyjob/changed", `{"spec":{"backoffLimit":3}}`, "spec.backoffLimit: 3 is more than"},
 		{"daftyjob/changed", `{"spec":{"backoffLimit":1}}`, ""},
 		{"daftyjob/changed", `{"spec":{"ttlSecondsAfterFinished":60}}`, ""},
 		{"daftyjob/changed", `{"spec":{"desiredState":"Suspended"}}`, ""},
-		{"daftyjob/changed", `{"spec":{"desiredState":"Completed"}}`, "has the verb approve for daftyjobs"},
+		{"daftyjob/changed", `{"spec":{"desiredState":"Completed"}}`, ""}, // Dafty has it
+		{"daftyjob/changed", `{"metadata":{"annotations":{"argocd.argoproj.io/tracking-id":null},"labels":{"argocd.argoproj.io/instance":"shop"}}}`, ""},
 		{"daftyjob/changed", `{"spec":{"desiredState":"Cancelled"}}`, ""},
 		{"daftyjob/changed", `{"metadata":{"labels":{"a":"b"},"annotations":{"helm.sh/hook":"post-install"}}}`, ""},
 		{"daftyjob/changed", `{"metadata":{"annotations":{"argocd.argoproj.io/hook":"Sync"}}}`, "leave out argocd.argoproj.io/hook"},
@@ -179,6 +186,7 @@ func changesAreJudged(t *testing.T, env *kubetest.Env) {
 		{"daftyasset/follower", `{"spec":{"changePolicy":"Manual","revision":"2"}}`, "4K is refused"},
 		{"daftyasset/source", `{"spec":{"template":{"spec":{"imageGenerate":{"prompt":"Another logo"}}}}}`, "spec.changePolicy: set Manual"},
 		{"daftyasset/source", `{"spec":{"changePolicy":"Manual","template":{"spec":{"imageGenerate":{"prompt":"Another logo"}}}}}`, ""},
+		{"daftyasset/source", `{"spec":{"template":{"spec":{"idempotencyKey":"a"}}}}`, "spec.changePolicy: set Manual"},
 		{"daftyasset/source", `{"metadata":{"annotations":{"dafty.ai/approved":"abc"}}}`, "dafty.ai/approved is given by"},
 	} {
 		_, stderr, err := env.Kubectl(t, designer, "patch", c.of, "--type=merge", "--dry-run=server", "-p", c.patch)
@@ -197,9 +205,17 @@ func approvals(t *testing.T, env *kubetest.Env, wait func(string, ...string)) {
 		{"patch", "daftyjob", "held", "--type=merge", "-p", `{"spec":{"desiredState":"Completed"}}`},
 		{"patch", "daftyjob", "held", "--type=merge", "-p", `{"spec":{"desiredState":null}}`},
 		{"patch", "daftyasset", "waiting", "--type=merge", "-p", `{"spec":{"changePolicy":"Automatic"}}`},
+		{"patch", "daftyasset", "waiting", "--type=merge", "-p", `{"spec":{"suspend":true,"changePolicy":"Automatic"}}`},
 	} {
 		if _, stderr, err := env.Kubectl(t, append(refused, designer)...); err == nil || !strings.Contains(stderr, "the verb approve") {
 			t.Errorf("%q: %v %s", refused, err, stderr)
+		}
+	}
+	// Not even an administrator of the namespace has the verb.
+	env.MustKubectl(t, "create", "rolebinding", "admin", "--clusterrole=admin", "--user=administrator")
+	for _, kind := range []string{"daftyjobs", "daftyassets"} {
+		if stdout, _, err := env.Kubectl(t, "auth", "can-i", "approve", kind+".dafty.ai", "--as=administrator"); err == nil || strings.TrimSpace(stdout) != "no" {
+			t.Errorf("an administrator may approve %s: %q, %v", kind, stdout, err)
 		}
 	}
 	// Somebody who edits, and has the role.

@@ -73,7 +73,7 @@ func (r *Reconciler) takeStep(ctx context.Context, s *scope, step lifecycle.Step
 		tracker.LookForThumbnail(job.Status.JobID)
 	case lifecycle.Release:
 		r.Accounts.Forget(client.ObjectKeyFromObject(job))
-		return r.patchMetadata(ctx, job, func() { controllerutil.RemoveFinalizer(job, v1alpha1.CancelFinalizer) })
+		return r.takeFinalizerOff(ctx, job)
 	case lifecycle.Delete:
 		return r.delete(ctx, job)
 	case lifecycle.RemoveFinalizer:
@@ -113,8 +113,13 @@ func (r *Reconciler) annotate(ctx context.Context, s *scope) error {
 // delete deletes an object that was kept for as long as was asked, unless another DaftyJob still waits for what it made: that one
 // would fail.
 func (r *Reconciler) delete(ctx context.Context, job *v1alpha1.DaftyJob) error {
-	if awaited, err := r.awaited(ctx, job); awaited || err != nil {
+	switch awaited, err := r.awaited(ctx, job); {
+	case err != nil:
 		return err
+	case awaited && controllerutil.ContainsFinalizer(job, v1alpha1.CancelFinalizer):
+		return r.takeFinalizerOff(ctx, job) // it may be awaited for ever
+	case awaited:
+		return nil
 	}
 	err := r.Delete(ctx, job, client.Preconditions{UID: &job.UID, ResourceVersion: &job.ResourceVersion})
 	if client.IgnoreNotFound(err) != nil {
@@ -125,7 +130,7 @@ func (r *Reconciler) delete(ctx context.Context, job *v1alpha1.DaftyJob) error {
 
 // release removes the finalizer, and forgets the object.
 func (r *Reconciler) release(ctx context.Context, job *v1alpha1.DaftyJob) error {
-	err := r.patchMetadata(ctx, job, func() { controllerutil.RemoveFinalizer(job, v1alpha1.CancelFinalizer) })
+	err := r.takeFinalizerOff(ctx, job)
 	if client.IgnoreNotFound(err) != nil {
 		return err
 	}
@@ -134,6 +139,10 @@ func (r *Reconciler) release(ctx context.Context, job *v1alpha1.DaftyJob) error 
 		r.Budgets.Released(ctx, ref.Name, job)
 	}
 	return nil
+}
+
+func (r *Reconciler) takeFinalizerOff(ctx context.Context, job *v1alpha1.DaftyJob) error {
+	return r.patchMetadata(ctx, job, func() { controllerutil.RemoveFinalizer(job, v1alpha1.CancelFinalizer) })
 }
 
 // patchMetadata writes a change, if the object is still as it was read: its name may belong

@@ -26,7 +26,13 @@ type releases struct {
 	// last is the turn that was given last, and lastAgain that of one that was refused before.
 	last, lastAgain time.Time
 	// turns are those that wait.
-	turns map[types.NamespacedName]time.Time
+	turns map[types.NamespacedName]turn
+}
+
+// turn is when a release is to be made, of the object that had the name then.
+type turn struct {
+	uid types.UID
+	at  time.Time
 }
 
 // wait returns for how long a release is to wait, 0 where it is to be made now.
@@ -34,15 +40,15 @@ func (r *releases) wait(job *v1alpha1.DaftyJob, now time.Time) time.Duration {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	name := client.ObjectKeyFromObject(job)
-	turn, waits := r.turns[name]
+	at := r.turns[name].at
 	switch ended := job.Status.FinishedAt; {
-	case waits:
+	case r.turns[name].uid == job.UID && !at.IsZero():
 	case ended != nil && now.Sub(ended.Time) < releaseAtOnce:
 		return 0
 	default:
-		turn = r.take(&r.last, name, now)
+		at = r.take(&r.last, job, now)
 	}
-	if left := turn.Sub(now); left > 0 {
+	if left := at.Sub(now); left > 0 {
 		return left
 	}
 	delete(r.turns, name)
@@ -53,18 +59,18 @@ func (r *releases) wait(job *v1alpha1.DaftyJob, now time.Time) time.Duration {
 func (r *releases) refused(job *v1alpha1.DaftyJob, now time.Time) time.Duration {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.take(&r.lastAgain, client.ObjectKeyFromObject(job), now.Add(releaseAgain)).Sub(now)
+	return r.take(&r.lastAgain, job, now.Add(releaseAgain)).Sub(now)
 }
 
 // take gives a DaftyJob a turn from a time on, after the last one. It is called with the lock held.
-func (r *releases) take(last *time.Time, name types.NamespacedName, from time.Time) time.Time {
+func (r *releases) take(last *time.Time, job *v1alpha1.DaftyJob, from time.Time) time.Time {
 	if next := last.Add(releaseEach); next.After(from) {
 		from = next
 	}
 	if r.turns == nil {
-		r.turns = map[types.NamespacedName]time.Time{}
+		r.turns = map[types.NamespacedName]turn{}
 	}
-	*last, r.turns[name] = from, from
+	*last, r.turns[client.ObjectKeyFromObject(job)] = from, turn{job.UID, from}
 	return from
 }
 

@@ -68,6 +68,12 @@ func TestRefusedReleasesWaitForAnHour(t *testing.T) {
 		t.Errorf("after an hour it waits for %s", wait)
 	}
 	r.refused(refused, now)
+	again := refused.DeepCopy()
+	again.UID = "another"
+	if wait := r.wait(again, now); wait != 0 {
+		t.Errorf("another of its name waits for %s", wait)
+	}
+	r.refused(refused, now)
 	r.forget(client.ObjectKeyFromObject(refused))
 	if len(r.turns) != 0 {
 		t.Error("its turn is kept although it is gone")
