@@ -131,7 +131,7 @@ func describe(t *testing.T, manifests string) installation {
 	}
 	slices.Sort(described.Roles)
 	slices.Sort(described.Admission)
-	for what, missing := range map[string]bool{"admission policies": len(described.Admission) != 2, "CRD of each kind": len(described.CRDs) != 3, "scrapes": described.Scrapes == nil, "alerts": described.Alerts == "", "dashboard": described.Dashboard == nil} {
+	for what, missing := range map[string]bool{"admission policies": len(described.Admission) != 3, "CRD of each kind": len(described.CRDs) != 3, "scrapes": described.Scrapes == nil, "alerts": described.Alerts == "", "dashboard": described.Dashboard == nil} {
 		if missing {
 			t.Errorf("there is no %s", what)
 		}

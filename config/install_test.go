@@ -215,7 +215,7 @@ func TestComponents(t *testing.T) {
 	overlay := func(t *testing.T, more string, components ...string) string {
 		return installtest.Overlay(t, map[string]string{".": "resources: [CONFIG/default]\ncomponents: [CONFIG/" + strings.Join(components, ", CONFIG/") + "]\n" + more})
 	}
-	all := []string{"network-policy", "admission-policy", "prometheus", "grafana", "plain-metrics", "watch-namespaces"}
+	all := []string{"network-policy", "admission-policy", "policies", "prometheus", "grafana", "plain-metrics", "watch-namespaces"}
 	manifests := overlay(t, "", all...)
 	install(t, env, manifests)
 	selectorsFit(t, manifests)

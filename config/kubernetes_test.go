@@ -92,7 +92,7 @@ func TestInstallationOnAnOlderKubernetes(t *testing.T) {
 	if got := env.MustKubectl(t, "get", "--raw", "/version"); !strings.Contains(got, `"emulationMinor": "34"`) {
 		t.Fatalf("it isn't older: %s", got)
 	}
-	install(t, env, installtest.Overlay(t, map[string]string{".": "resources: [CONFIG/default]\ncomponents: [CONFIG/network-policy, CONFIG/admission-policy]\n"}))
+	install(t, env, installtest.Overlay(t, map[string]string{".": "resources: [CONFIG/default]\ncomponents: [CONFIG/network-policy, CONFIG/admission-policy, CONFIG/policies]\n"}))
 	installtest.Apply(t, env, samples(t, "."))
 	installtest.Apply(t, env, samples(t, "accounts"))
 	installtest.Apply(t, env, samples(t, "campaign"))

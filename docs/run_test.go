@@ -47,6 +47,7 @@ var pagesRunElsewhere = map[string]string{
 	"install.md":    "TestInstallPage in config, with kustomize and Helm",
 	"kustomize.md":  "TestKustomizePage, with the files that it shows",
 	"metrics.md":    "TestInstallation in config/prometheus, with the same kustomization",
+	"policies.md":   "TestPolicies in config, which applies its overlay and its labels",
 	"releasing.md":  "it needs a release, and a registry",
 	"runbooks.md":   "TestRunbooks in config/prometheus, with the alerts",
 	"validation.md": "TestValidationPage, with what each tool refuses",

@@ -4,6 +4,7 @@ import (
 	"context"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // requests counts what the API server has answered since its start, by labels.
@@ -11,11 +12,22 @@ type requests map[string]float64
 
 // apiRequests reads the API server's own count. The labels are as Prometheus has them, such as verb="PATCH".
 func (e *environment) apiRequests(ctx context.Context) (requests, error) {
+	return e.apiMetric(ctx, "apiserver_request_total")
+}
+
+// apiServerCPU returns what the API server says that it has used.
+func (e *environment) apiServerCPU(ctx context.Context) (time.Duration, error) {
+	used, err := e.apiMetric(ctx, "process_cpu_seconds_total")
+	return time.Duration(used[""] * float64(time.Second)), err
+}
+
+// apiMetric reads one of the API server's own metrics.
+func (e *environment) apiMetric(ctx context.Context, name string) (map[string]float64, error) {
 	body, err := e.kube.raw.Get().AbsPath("/metrics").Do(ctx).Raw()
 	if err != nil {
 		return nil, err
 	}
-	return parseMetric(string(body), "apiserver_request_total"), nil
+	return parseMetric(string(body), name), nil
 }
 
 // parseMetric returns a metric's values by their labels.

@@ -17,26 +17,39 @@ import (
 const (
 	// changesEach is how often each asset changes, its first template among them.
 	changesEach = 10
-	// changing is how many assets change at once: fewer than would have changes wait for each other.
-	changing = 16
+	// assetKeys are enough for their limits, 20 creates a minute each, not to hold anything up.
+	assetKeys = 100
+	// plainAtOnce is how many DaftyJobs are made at once that the assets' are compared with.
+	plainAtOnce = 16
 )
+
+// assetLoad is a share of the assets that is changed together.
+type assetLoad struct {
+	// atOnce is how many change at once, each again as soon as it has its result; of is how many of 20 assets they are.
+	atOnce, of int
+	// judged reports whether what must be reached is meant for this load.
+	judged bool
+}
+
+// assetLoads go from one that leaves most of a machine of two cores free to one at which each write waits for others.
+var assetLoads = []assetLoad{{atOnce: 4, of: 3, judged: true}, {atOnce: 8, of: 5}, {atOnce: 16, of: 12}}
 
 // assets: what a change of a DaftyAsset costs beyond its DaftyJob, and how soon its result is the current one.
 func assets(ctx context.Context, e *environment) error {
-	count, keys := e.scaled(1_000, 20), e.scaled(100, 10)
+	count := e.scaled(1_000, 20)
 	if err := e.serve(daftysim.Options{
 		PendingFor: daftysim.Fixed(200 * time.Millisecond), ProcessingFor: daftysim.Fixed(time.Second), Limits: daftysim.NoLimits,
 	}, false); err != nil {
 		return err
 	}
-	if err := e.kube.prepare(ctx, namespace, keys); err != nil {
+	if err := e.kube.prepare(ctx, namespace, assetKeys); err != nil {
 		return err
 	}
 	o, err := e.startWorking(ctx)
 	if err != nil {
 		return err
 	}
-	plain, err := e.writesOfPlainJobs(ctx, count, keys)
+	plain, err := e.writesOfPlainJobs(ctx, count, assetKeys)
 	if err != nil {
 		return err
 	}
@@ -52,33 +65,58 @@ func assets(ctx context.Context, e *environment) error {
 	if err != nil {
 		return err
 	}
-	usedBefore, err := o.CPUTime()
-	if err != nil {
-		return err
+	made := 0
+	for _, load := range assetLoads {
+		n := max(load.atOnce, count*load.of/20)
+		if err := e.changeAssets(ctx, o, w, jobs, load, made, n); err != nil {
+			return err
+		}
+		made += n
 	}
-	began := time.Now()
-	if err := each(ctx, count, changing, func(ctx context.Context, i int) error { return e.changeAsset(ctx, w, i, keys) }); err != nil {
-		return err
-	}
-	took := time.Since(began)
-	pause(ctx, afterwards)
 	after, err := e.apiRequests(ctx)
 	if err != nil {
 		return err
 	}
-	used, err := o.CPUTime()
+	e.measureChanges(after, before, float64(made*changesEach), float64(made), plain)
+	if paid := len(e.dafty.Ledger()); paid != made*changesEach+count {
+		return fmt.Errorf("%d jobs were paid for, of %d changes and %d DaftyJobs", paid, made*changesEach, count)
+	}
+	return nil
+}
+
+// changeAssets has n assets changed, from the first on, and measures what that takes.
+func (e *environment) changeAssets(ctx context.Context, o *operator, w *resultWatch, jobs *watcher, load assetLoad, first, n int) error {
+	before, err := e.cpuTimes(ctx, o)
 	if err != nil {
 		return err
 	}
-	changes := float64(count * changesEach)
-	e.measureChanges(after, before, changes, float64(count), plain)
-	e.measure("changes a second", changes/took.Seconds(), "")
-	e.measure("CPU of the operator per change", milliseconds(used-usedBefore)/changes, "ms")
-	e.measureResults(w, jobs.snapshot())
-	if paid := len(e.dafty.Ledger()); paid != count*changesEach+count {
-		return fmt.Errorf("%d jobs were paid for, of %d changes and %d DaftyJobs", paid, count*changesEach, count)
+	began := time.Now()
+	if err := each(ctx, n, load.atOnce, func(ctx context.Context, i int) error { return e.changeAsset(ctx, w, first+i, assetKeys) }); err != nil {
+		return err
 	}
+	took := time.Since(began)
+	pause(ctx, afterwards)
+	after, err := e.cpuTimes(ctx, o)
+	if err != nil {
+		return err
+	}
+	at, changes := fmt.Sprintf("%d at once: ", load.atOnce), float64(n*changesEach)
+	e.measure(at+"changes a second", changes/took.Seconds(), "")
+	e.measure(at+"CPU of the operator per change", milliseconds(after.operator-before.operator)/changes, "ms")
+	e.measure(at+"CPU of the API server per change", milliseconds(after.apiServer-before.apiServer)/changes, "ms")
+	e.measureResults(w, jobs.snapshot(), at, began, load.judged)
 	return nil
+}
+
+// cpuTimes are what processes have used since their start.
+type cpuTimes struct{ operator, apiServer time.Duration }
+
+func (e *environment) cpuTimes(ctx context.Context, o *operator) (used cpuTimes, err error) {
+	if used.operator, err = o.CPUTime(); err != nil {
+		return used, err
+	}
+	used.apiServer, err = e.apiServerCPU(ctx)
+	return used, err
 }
 
 // writesOfPlainJobs has DaftyJobs made that are as those of the assets, with a ConfigMap each, and returns the writes per job, but for
@@ -88,7 +126,7 @@ func (e *environment) writesOfPlainJobs(ctx context.Context, n, keys int) (write
 	if err != nil {
 		return 0, err
 	}
-	if err := each(ctx, n, changing, func(ctx context.Context, i int) error {
+	if err := each(ctx, n, plainAtOnce, func(ctx context.Context, i int) error {
 		job := newJob(namespace, jobName(i), i%keys)
 		job.Spec.ResultConfigMap = job.Name
 		if err := e.kube.client.Create(ctx, job); err != nil {

@@ -38,7 +38,7 @@ var scenarios = []scenario{
 	{"burst", "1,000 jobs of 3 s at once on 100 keys, limits lifted, and cancels", 6 * time.Minute, burst},
 	{"held-20000", "1,000 keys, 20,000 jobs in flight that don't end", 30 * time.Minute, heldWaits},
 	{"finished-100000", "10,000 live and 100,000 finished DaftyJobs", 40 * time.Minute, finished},
-	{"assets", "1,000 DaftyAssets with 10 changes each, limits lifted", 40 * time.Minute, assets},
+	{"assets", "1,000 DaftyAssets with 10 changes each, 4, 8 and 16 at once, limits lifted", 40 * time.Minute, assets},
 	{"assets-idle", "10,000 DaftyAssets that nobody changes", 25 * time.Minute, assetsIdle},
 	{"accounts-idle", "1,000 DaftyAccounts with 100 namespaces each, of which nothing is asked", 25 * time.Minute, accountsIdle},
 	{"restart", "kill -9 with 2,000 in flight on 100 keys", 10 * time.Minute, restart},

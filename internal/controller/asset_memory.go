@@ -149,6 +149,20 @@ func (m *assetMemory) created(job *v1alpha1.DaftyJob, now time.Time) {
 	kept.made[job.UID] = madeJob{job: job, at: now}
 }
 
+// seen reports whether a DaftyJob that the cache has just been given is as it was created here, and forgets that.
+func (m *assetMemory) seen(job *v1alpha1.DaftyJob) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	owner, _, _ := lifecycle.MadeBy(job)
+	kept := m.assets[types.NamespacedName{Namespace: job.Namespace, Name: owner}]
+	if kept == nil {
+		return false
+	}
+	made, ok := kept.made[job.UID]
+	delete(kept.made, job.UID)
+	return ok && made.job.ResourceVersion == job.ResourceVersion
+}
+
 func (m *assetMemory) deleted(job *v1alpha1.DaftyJob, now time.Time) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -19,6 +19,7 @@ import (
 
 // readAsset reads all that a decision about a DaftyAsset rests on. The snapshot is nil where none is to be made now.
 func (r *AssetReconciler) readAsset(ctx context.Context, name types.NamespacedName) (s *asset.Snapshot, wait time.Duration, err error) {
+	expected := r.writes.expected(name)
 	read := &v1alpha1.DaftyAsset{}
 	if err := r.Get(ctx, name, read); err != nil {
 		if apierrors.IsNotFound(err) {
@@ -31,6 +32,12 @@ func (r *AssetReconciler) readAsset(ctx context.Context, name types.NamespacedNa
 	now := r.Clock.Now()
 	if r.writes.stale(read, now) {
 		return nil, staleFor, nil
+	}
+	if isBefore(read, expected) {
+		// The cache was given it since.
+		if err := r.Get(ctx, name, read); err != nil {
+			return nil, 0, client.IgnoreNotFound(err)
+		}
 	}
 	s = &asset.Snapshot{Asset: read, Now: now, Known: r.memory.known(read, now)}
 	if s.Jobs, err = r.jobsOf(ctx, read); err != nil {

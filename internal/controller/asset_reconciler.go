@@ -11,9 +11,9 @@ import (
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
-	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
@@ -59,11 +59,9 @@ func (r *AssetReconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager
 	r.Results = results
 	return ctrl.NewControllerManagedBy(mgr).
 		Named(AssetName).
-		For(&v1alpha1.DaftyAsset{}).
-		Watches(&v1alpha1.DaftyAsset{}, changed).
-		Watches(&v1alpha1.DaftyAsset{}, handler.EnqueueRequestsFromMapFunc(r.dependents)).
-		Watches(&v1alpha1.DaftyJob{}, ended(r.dependents)).
-		Watches(&v1alpha1.DaftyJob{}, handler.EnqueueRequestsFromMapFunc(r.dependents)).
+		For(&v1alpha1.DaftyAsset{}, builder.WithPredicates(nothing)). // logs name the kind by it
+		Watches(&v1alpha1.DaftyAsset{}, r.assetEvents()).
+		Watches(&v1alpha1.DaftyJob{}, r.jobEvents()).
 		WatchesRawSource(source.Func(results.Start)).
 		WithOptions(controller.Options{MaxConcurrentReconciles: workers, RateLimiter: NewRateLimiter()}).
 		Complete(r)
@@ -199,7 +197,7 @@ func (r *AssetReconciler) takeAssetStep(ctx context.Context, s *asset.Snapshot, 
 	case asset.DeleteJob:
 		return r.deleteJob(ctx, s, step.Job)
 	case asset.Annotate:
-		return r.annotateAsset(ctx, s.Asset, step.Value)
+		return r.annotateAsset(ctx, s, step.Value)
 	}
 	return nil
 }

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
@@ -24,14 +26,23 @@ func (r *AssetReconciler) persistAsset(ctx context.Context, s *asset.Snapshot, d
 	if equality.Semantic.DeepEqual(s.Asset.Status, decision.Status) {
 		return nil
 	}
-	base := s.Asset.DeepCopy()
-	s.Asset.Status = decision.Status
-	if err := r.Status().Patch(ctx, s.Asset, client.MergeFromWithOptions(base, client.MergeFromWithOptimisticLock{})); err != nil {
+	base, written := named(s.Asset), named(s.Asset)
+	base.Status, written.Status = s.Asset.Status, decision.Status
+	if err := r.Status().Patch(ctx, written, client.MergeFromWithOptions(base, client.MergeFromWithOptimisticLock{})); err != nil {
 		return fmt.Errorf("writing status: %w", err)
 	}
+	s.Asset = written
 	r.writes.record(s.Asset, r.Clock.Now())
 	r.memory.taken(client.ObjectKeyFromObject(s.Asset), statusWrite)
 	return nil
+}
+
+// named returns an asset that has no more than what a patch names it by: to tell what differs of two takes encoding all that they have.
+// The answer to the patch has the rest.
+func named(of *v1alpha1.DaftyAsset) *v1alpha1.DaftyAsset {
+	return &v1alpha1.DaftyAsset{ObjectMeta: metav1.ObjectMeta{
+		Namespace: of.Namespace, Name: of.Name, UID: of.UID, ResourceVersion: of.ResourceVersion,
+	}}
 }
 
 // unwrittenAsset follows a write that the API server doesn't take. To lose against another write is no error; a refusal that lasts
@@ -126,20 +137,22 @@ func (r *AssetReconciler) patchJob(ctx context.Context, read *v1alpha1.DaftyJob,
 }
 
 // annotateAsset writes the annotation that names the current result.
-func (r *AssetReconciler) annotateAsset(ctx context.Context, of *v1alpha1.DaftyAsset, value string) error {
-	base := of.DeepCopy()
+func (r *AssetReconciler) annotateAsset(ctx context.Context, s *asset.Snapshot, value string) error {
+	base, written := named(s.Asset), named(s.Asset)
+	base.Annotations, written.Annotations = s.Asset.Annotations, maps.Clone(s.Asset.Annotations)
 	if value == "" {
-		delete(of.Annotations, v1alpha1.CurrentAnnotation)
+		delete(written.Annotations, v1alpha1.CurrentAnnotation)
 	} else {
-		if of.Annotations == nil {
-			of.Annotations = map[string]string{}
+		if written.Annotations == nil {
+			written.Annotations = map[string]string{}
 		}
-		of.Annotations[v1alpha1.CurrentAnnotation] = value
+		written.Annotations[v1alpha1.CurrentAnnotation] = value
 	}
-	if err := r.Patch(ctx, of, client.MergeFromWithOptions(base, client.MergeFromWithOptimisticLock{})); err != nil {
+	if err := r.Patch(ctx, written, client.MergeFromWithOptions(base, client.MergeFromWithOptimisticLock{})); err != nil {
 		return fmt.Errorf("writing the annotation %s: %w", v1alpha1.CurrentAnnotation, err)
 	}
-	r.writes.record(of, r.Clock.Now())
-	r.memory.annotated(client.ObjectKeyFromObject(of), value)
+	s.Asset = written
+	r.writes.record(s.Asset, r.Clock.Now())
+	r.memory.annotated(client.ObjectKeyFromObject(s.Asset), value)
 	return nil
 }

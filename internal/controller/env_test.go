@@ -83,6 +83,8 @@ type world struct {
 	sim   *daftysim.Server
 	stop  func()
 	extra func(*controller.Reconciler)
+	// extraAssets is called with the reconciler of DaftyAssets before it starts.
+	extraAssets func(*controller.AssetReconciler)
 	// assetsByHand has nobody look after DaftyAssets but the test.
 	assetsByHand bool
 	// account is the DaftyAccount that the operator looks after, empty for none.
@@ -196,6 +198,9 @@ func (w *world) startOperator() {
 	w.Expect(reconciler.SetupWithManager(ctx, mgr, wakeups, 4)).To(Succeed())
 	if reconciler.WithAssets && !w.assetsByHand {
 		assets := &controller.AssetReconciler{Client: reconciler.Client, Live: reconciler.Live, Recorder: reconciler.Recorder, Clock: reconciler.Clock}
+		if w.extraAssets != nil {
+			w.extraAssets(assets)
+		}
 		w.Expect(assets.SetupWithManager(ctx, mgr, 4)).To(Succeed())
 	}
 	done := make(chan error, 1)

@@ -22,6 +22,8 @@ type expectations struct {
 type expectation struct {
 	version string
 	at      time.Time
+	// awaited reports that a decision waits until the cache has it.
+	awaited bool
 }
 
 // staleFor is how long an object is taken for older than what was written. A cache that is further behind is told by a conflict.
@@ -46,10 +48,44 @@ func (w *expectations) stale(obj client.Object, now time.Time) bool {
 	}
 	order, err := resourceversion.CompareResourceVersion(obj.GetResourceVersion(), newest.version)
 	if err == nil && order < 0 && now.Sub(newest.at) < staleFor {
+		newest.awaited = true
+		w.newest[client.ObjectKeyFromObject(obj)] = newest
 		return true
 	}
 	delete(w.newest, client.ObjectKeyFromObject(obj))
 	return false
+}
+
+// echoes reports whether an object that the cache has just been given is as this process wrote it, or as it was before that, and no
+// decision waits for it: what follows from the write was decided with it, and the write was made upon all that came before.
+func (w *expectations) echoes(obj client.Object, now time.Time) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	newest, ok := w.newest[client.ObjectKeyFromObject(obj)]
+	if !ok || newest.awaited || now.Sub(newest.at) >= staleFor {
+		return false
+	}
+	order, err := resourceversion.CompareResourceVersion(obj.GetResourceVersion(), newest.version)
+	if err != nil || order > 0 {
+		return false
+	}
+	if order == 0 {
+		delete(w.newest, client.ObjectKeyFromObject(obj)) // there may be thousands
+	}
+	return true
+}
+
+// expected returns the resourceVersion of the newest write of an object that the cache wasn't seen to have, empty where there is none.
+func (w *expectations) expected(name types.NamespacedName) string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.newest[name].version
+}
+
+// isBefore reports whether an object is of before a resourceVersion.
+func isBefore(obj client.Object, version string) bool {
+	order, err := resourceversion.CompareResourceVersion(obj.GetResourceVersion(), version)
+	return version != "" && err == nil && order < 0
 }
 
 func (w *expectations) forget(name types.NamespacedName) {

@@ -15,9 +15,10 @@ import (
 )
 
 // Where more is to be done than the API server takes, what somebody waits for goes first: what a person has changed or deleted, as that
-// may call a job off, and the end of a job. What Dafty has answered of a job that is underway follows, then what is new, and at last what has
-// ended, and what is only looked at again.
+// may call a job off, and the end of a job; of DaftyAssets, ends before the next changes. What Dafty has answered of a job that is underway
+// follows, then what is new, and at last what has ended, and what is only looked at again.
 const (
+	ends     = 200
 	first    = 100
 	underway = 10
 	// A new object has 0, and an old one at the start handler.LowPriority.
@@ -42,10 +43,15 @@ func addWith(queue workqueue.TypedRateLimitingInterface[reconcile.Request], prio
 // changed queues an object first whose spec has changed, and one that is being deleted.
 var changed = handler.Funcs{
 	UpdateFunc: func(_ context.Context, e event.UpdateEvent, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) {
-		if e.ObjectNew.GetDeletionTimestamp() != nil || e.ObjectNew.GetGeneration() != e.ObjectOld.GetGeneration() {
+		if isChanged(e) {
 			addFirst(queue, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(e.ObjectNew)})
 		}
 	},
+}
+
+// isChanged reports whether an update is of the spec of an object, or of one that is being deleted.
+func isChanged(e event.UpdateEvent) bool {
+	return e.ObjectNew.GetDeletionTimestamp() != nil || e.ObjectNew.GetGeneration() != e.ObjectOld.GetGeneration()
 }
 
 // isOver reports whether an update is of a DaftyJob that has ended, and of nothing that somebody asks of it.
@@ -64,16 +70,4 @@ var over = handler.Funcs{
 			addWith(queue, last, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(e.ObjectNew)})
 		}
 	},
-}
-
-// ended queues first what depends on a DaftyJob that has just ended.
-func ended(dependents handler.MapFunc) handler.EventHandler {
-	return handler.Funcs{
-		UpdateFunc: func(ctx context.Context, e event.UpdateEvent, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) {
-			was, is := e.ObjectOld.(*v1alpha1.DaftyJob), e.ObjectNew.(*v1alpha1.DaftyJob)
-			if is.Status.Phase.Final() && !was.Status.Phase.Final() {
-				addFirst(queue, dependents(ctx, is)...)
-			}
-		},
-	}
 }

@@ -1,13 +1,11 @@
 package controller
 
 import (
-	"context"
 	"slices"
 	"testing"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
@@ -25,9 +23,6 @@ func TestWhatGoesFirst(t *testing.T) {
 		return job
 	}
 	before := job(func(*v1alpha1.DaftyJob) {})
-	hero := func(context.Context, client.Object) []reconcile.Request {
-		return []reconcile.Request{requestFor("this")}
-	}
 	wakeups := NewWakeups()
 	updated := func(by handler.EventHandler, to *v1alpha1.DaftyJob) func(t *testing.T, queue priorityqueue.PriorityQueue[reconcile.Request]) {
 		return func(t *testing.T, queue priorityqueue.PriorityQueue[reconcile.Request]) {
@@ -45,8 +40,6 @@ func TestWhatGoesFirst(t *testing.T) {
 		"its status is written": {updated(changed, job(func(job *v1alpha1.DaftyJob) {
 			job.ResourceVersion = "2"
 		})), 3},
-		"its DaftyJob ends":    {updated(ended(hero), job(func(job *v1alpha1.DaftyJob) { job.Status.Phase = v1alpha1.PhaseFailed })), 0},
-		"its DaftyJob goes on": {updated(ended(hero), job(func(job *v1alpha1.DaftyJob) { job.ResourceVersion = "2" })), 3},
 		"Dafty tells of the end": {func(*testing.T, priorityqueue.PriorityQueue[reconcile.Request]) {
 			wakeups.WakeFirst(types.NamespacedName{Namespace: "", Name: "this"})
 		}, 0},

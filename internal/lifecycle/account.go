@@ -42,6 +42,15 @@ func (d *decider) leaveAlone(id string) Decision {
 	return d.setStatus(*d.heldByAccount(), Rest{}, maxBackoff)
 }
 
+// mendable returns what is to be told of a job whose API key Dafty refuses, and which has that key from before the DaftyAccount was taken
+// from it: another key in the account's Secret would not be used for it.
+func (d *decider) mendable(v verdict) verdict {
+	if v.reason != v1alpha1.ReasonCredentialsRejected || !d.denied() {
+		return v
+	}
+	return inProgress(v.phase, v1alpha1.ReasonAccountNotFound, d.References.Account.Denied+"; the API key that was used before is refused: "+v.message)
+}
+
 // keyless returns the reason of a job that there is no API key for.
 func (d *decider) keyless() string {
 	if d.denied() {

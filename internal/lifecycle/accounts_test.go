@@ -76,6 +76,12 @@ var accounts = []row{
 		then: then{phase: PhaseProcessing, way: inProgress, reason: ReasonAccountNotFound, says: "goes on at Dafty meanwhile", step: lifecycle.Rest{}, after: 5 * time.Second, event: "Warning AccountNotFound"},
 	},
 	{
+		name: "its key from before is refused: another in the account's Secret would not be used", given: newJob(ofAgency, taken(PhaseProcessing)),
+		known: with(keyA, trouble(&dafty.CallError{Kind: dafty.KindUnauthorized, Status: 401, Message: "no such key"}, 2, keyA)), gathered: notShared,
+		then: then{phase: PhaseProcessing, way: inProgress, reason: ReasonAccountNotFound, says: "the API key that was used before is refused", step: lifecycle.Follow{},
+			after: 5 * time.Second, event: "Warning AccountNotFound"},
+	},
+	{
 		name: "nothing is adopted with an account that isn't for the namespace", given: newJob(ofAgency, adopting), known: with(""), gathered: notShared,
 		then: then{phase: PhasePending, way: inProgress, reason: ReasonAccountNotFound, step: lifecycle.Rest{}, after: 5 * time.Minute, event: "Warning AccountNotFound", also: hasNoID},
 	},

@@ -73,6 +73,7 @@ func findCondition(job *v1alpha1.DaftyJob, condition string) *metav1.Condition {
 
 // setStatus writes a verdict into status, and tells an event where the reason is new.
 func (d *decider) setStatus(v verdict, step Step, after time.Duration) Decision {
+	v = d.mendable(v)
 	status := &d.status
 	status.ObservedGeneration = d.Job.Generation
 	status.Phase = v.phase

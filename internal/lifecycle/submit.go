@@ -100,7 +100,8 @@ func (d *decider) begin(attempt, refusals int32, key string, atOnce bool) Decisi
 // send has the POST of status.submission sent. A job that is tried again keeps telling what is wrong until Dafty says
 // otherwise, or it would flicker with each try.
 func (d *decider) send(message string, atOnce bool) Decision {
-	if ready := d.ready(); ready != nil && (slices.Contains(retriedReasons, ready.Reason) || d.wasTaken()) {
+	if ready := d.ready(); ready != nil && (slices.Contains(retriedReasons, ready.Reason) || d.wasTaken() ||
+		d.denied() && ready.Reason == v1alpha1.ReasonAccountNotFound) {
 		d.status.Phase = v1alpha1.PhaseSubmitting
 		return d.keepStatus(Submit{AtOnce: atOnce}, RepeatAfter)
 	}

@@ -62,7 +62,13 @@ type application struct {
 		Conditions []struct{ Type, Message string }
 		History    []struct{ ID int64 }
 		// OperationState is the state of the last sync, or of the current one.
-		OperationState *struct{ Phase, Message, StartedAt, FinishedAt string }
+		OperationState *struct {
+			Phase, Message, StartedAt, FinishedAt string
+			SyncResult                            struct {
+				Revision  string
+				Resources []struct{ Kind, Name, Message string }
+			}
+		}
 	}
 }
 
@@ -125,7 +131,7 @@ func serverSide(app *unstructured.Unstructured) {
 // tries sets an Application's number of retries, with 2 s between them.
 func tries(limit int64) func(*unstructured.Unstructured) {
 	return func(app *unstructured.Unstructured) {
-		retry := map[string]any{"limit": limit, "refresh": true, "backoff": map[string]any{"duration": "2s", "factor": int64(1), "maxDuration": "2s"}}
+		retry := map[string]any{"limit": limit, "backoff": map[string]any{"duration": "2s", "factor": int64(1), "maxDuration": "2s"}}
 		_ = unstructured.SetNestedMap(app.Object, retry, "spec", "syncPolicy", "retry")
 	}
 }
@@ -171,15 +177,20 @@ type node struct {
 	Health     *struct{ Status, Message string }
 }
 
-func (e *env) health(g Gomega, app, name string) string {
-	request, err := http.NewRequestWithContext(e.Context(), http.MethodGet, "http://"+e.argoAddress+"/api/v1/applications/"+app+"/resource-tree", http.NoBody)
+// get asks Argo CD's API.
+func (e *env) get(g Gomega, path string, answer any) {
+	request, err := http.NewRequestWithContext(e.Context(), http.MethodGet, "http://"+e.argoAddress+"/api/v1/"+path, http.NoBody)
 	g.Expect(err).NotTo(HaveOccurred())
 	request.Header.Set("Authorization", "Bearer "+e.token())
-	answer, err := http.DefaultClient.Do(request)
+	got, err := http.DefaultClient.Do(request)
 	g.Expect(err).NotTo(HaveOccurred())
-	defer func() { _ = answer.Body.Close() }()
+	defer func() { _ = got.Body.Close() }()
+	g.Expect(json.NewDecoder(got.Body).Decode(answer)).To(Succeed())
+}
+
+func (e *env) health(g Gomega, app, name string) string {
 	var tree struct{ Nodes []node }
-	g.Expect(json.NewDecoder(answer.Body).Decode(&tree)).To(Succeed())
+	e.get(g, "applications/"+app+"/resource-tree", &tree)
 	for _, n := range tree.Nodes {
 		if strings.HasPrefix(n.Kind, "Dafty") && n.Name == name && n.Health != nil {
 			return strings.TrimSuffix(n.Health.Status+" "+n.Health.Message, " ")

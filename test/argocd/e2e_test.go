@@ -20,13 +20,37 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
+	"dafty.ai/dafty-operator/internal/test/docstest"
 	"dafty.ai/dafty-operator/internal/test/e2e"
 )
 
-// The steps share one Argo CD, which takes a while to start. All Applications but the first are created at once, so that Argo CD and Dafty work on
-// one while another is checked.
+// The two have an Argo CD each, and mostly wait.
 func TestArgoCD(t *testing.T) {
-	e := newEnv(t)
+	var guide, traps *docstest.Page
+	t.Run("beside one another", func(t *testing.T) {
+		t.Run("guide", func(t *testing.T) {
+			t.Parallel()
+			e := newEnv(t, applications)
+			guide = e.Docs
+			e.followGuide()
+		})
+		t.Run("traps", func(t *testing.T) {
+			t.Parallel()
+			e := newEnv(t, trapped)
+			traps = e.Docs
+			e.runIntoTraps()
+		})
+	})
+	if guide != nil && traps != nil && !t.Failed() {
+		guide.T = t
+		guide.CheckAllUsed(traps)
+	}
+}
+
+// followGuide takes steps that share one Argo CD, which takes a while to start. All Applications but the first are created at once, so that Argo CD and Dafty work
+// on one while another is checked.
+func (e *env) followGuide() {
+	t := e.T
 	application := e.Docs.Example("apiVersion: argoproj.io/v1alpha1\nkind: Application\n")
 	step := func(name string, do func(*env)) {
 		if t.Failed() {
@@ -34,7 +58,7 @@ func TestArgoCD(t *testing.T) {
 		}
 		start := time.Now()
 		t.Run(name, func(t *testing.T) {
-			do(&env{World: e.In(t), argoAddress: e.argoAddress})
+			do(e.in(t))
 		})
 		t.Logf("%s: %s", name, time.Since(start).Round(time.Second))
 	}
@@ -52,9 +76,9 @@ func TestArgoCD(t *testing.T) {
 			case campaign, early:
 			case server, shopServer:
 				e.create(application, app, serverSide)
-			case fails, retried:
-				e.create(application, app, tries(-1))
-			case synced, recommitted:
+			case retried:
+				e.create(application, app, tries(60))
+			case fails, synced, recommitted:
 				e.create(application, app, tries(1))
 			default:
 				e.create(application, app)
@@ -79,10 +103,6 @@ func TestArgoCD(t *testing.T) {
 	step("deleting the Application cancels its jobs, and the Secret goes last", (*env).deleted)
 	step("nothing runs on, and Dafty was asked for nothing that it doesn't know", (*env).checkLedger)
 	step("the operator is installed by kustomize and by Helm", (*env).installOperator)
-	if !t.Failed() {
-		e.Docs.T = t
-		e.Docs.CheckAllUsed()
-	}
 }
 
 func (e *env) withoutHealthCheck(application string) {
@@ -350,6 +370,17 @@ func (e *env) desiredStateRestored() {
 	e.push(stated, "Release it")
 	e.waitForHealth(stated, "held", "Progressing WaitingForDependency")
 
+	// What somebody suspends is resumed, as Git says so.
+	generation = e.MustJob(stated, "held").Generation
+	e.shell("argocd app actions run stated suspend --kind DaftyJob --resource-name held")
+	e.Eventually("self-heal resumes it", func(g Gomega) {
+		job, err := e.Job(stated, "held")
+		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(job.Generation).To(BeNumerically(">=", generation+2))
+		g.Expect(job.Spec.DesiredState).To(Equal(v1alpha1.DesiredCompleted))
+	})
+	e.waitForHealth(stated, "held", "Progressing WaitingForDependency")
+
 	// A cancel is for good: self-heal puts back what Git says, and nothing comes of it until Git agrees.
 	id := e.WaitForPhase(stated, "cancelled", v1alpha1.PhaseProcessing).Status.JobID
 	e.shell("argocd app actions run stated cancel --kind DaftyJob --resource-name cancelled")
@@ -436,7 +467,7 @@ func (e *env) jobFails() {
 	e.waitForHealth(fails, "parody", "Degraded "+v1alpha1.ReasonGenerationFailed+": ")
 	e.checkNoPage(fails)
 	e.CheckPaid(fails, 1)
-	// It is tried again for ever, and each retry takes what is in Git by then.
+	// Once the retries are over, what is in Git by then is synced.
 	e.Repo.Remove(fails + "/parody.yaml")
 	e.folder(fails, e2e.Short("homage", "A homage"))
 	e.waitForStatus(fails, "Synced", "Healthy", e.push(fails, "Another one in place of what failed"))

@@ -17,16 +17,19 @@ import (
 // argoNamespace is where Argo CD and its Applications live.
 const argoNamespace = "argocd"
 
+// in returns all of it for a subtest.
+func (e *env) in(t *testing.T) *env { return &env{World: e.In(t), argoAddress: e.argoAddress} }
+
 // env is all that runs.
 type env struct {
 	e2e.World
 	argoAddress string // of Argo CD's API
 }
 
-// newEnv has an account at Dafty for each Application, with its name.
-func newEnv(t *testing.T) *env {
+// newEnv has an account at Dafty for each of these, with its name.
+func newEnv(t *testing.T, accounts []string) *env {
 	e := &env{World: e2e.New(t, e2e.Options{
-		Page: "argocd.md", Accounts: applications, Folders: []string{"home", "tmp", "tls", "ssh", "gpg", "gpg-source", "plugins", "redis"},
+		Page: "argocd.md", Accounts: accounts, Folders: []string{"home", "tmp", "tls", "ssh", "gpg", "gpg-source", "plugins", "redis"},
 		Failed: [][]string{{"get", "applications", "--all-namespaces", "--output=yaml"}},
 	})}
 	e.startArgoCD()

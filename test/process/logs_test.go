@@ -24,6 +24,9 @@ func (e *env) runJobs(p *operator) {
 	e.waitForPhase("refused", v1alpha1.PhaseFailed)
 	e.sim.FinishAll(daftysim.Succeed)
 	e.waitForPhase("hero", v1alpha1.PhaseCompleted)
+	for _, name := range []string{"hero", "refused"} {
+		e.waitFor(name+" is released", patience, func() bool { return len(e.get(name).Finalizers) == 0 })
+	}
 	p.signal(syscall.SIGTERM)
 	if code := p.ends(patience); code != 0 {
 		e.t.Errorf("it ended with code %d", code)

@@ -113,6 +113,7 @@ func (a *apiServer) restore(backup *v1alpha1.DaftyJob) {
 	if job.Status.InDoubt() {
 		inv.inheritedKeys[job.Status.Submission.IdempotencyKey] = job.UID
 		inv.noteSuperseded(job.Status.Submission.IdempotencyKey)
+		inv.noteRefused(backup, job.Status.Submission.IdempotencyKey)
 	}
 	backup = backup.DeepCopy()
 	for i := range backup.Status.Inputs {

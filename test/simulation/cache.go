@@ -28,13 +28,14 @@ type objectCache[T any] struct {
 	broken     bool
 	// queue is the one of the kind's controller, nil where it has none.
 	queue *queue
-	// wake brings those back that a change of an object concerns.
-	wake func(changed *T)
+	// wake brings those back that a change of an object concerns, itself where it has a queue. The object is nil where it is gone, and
+	// before that nil where it is new.
+	wake func(before, after *T)
 }
 
 // newCache returns the cache of a process that starts. Its first list may come from an API server that
 // is behind, and be older than what the process before it saw.
-func newCache[T any](p *process, kind string, history []version[T], queue *queue, wake func(*T)) *objectCache[T] {
+func newCache[T any](p *process, kind string, history []version[T], queue *queue, wake func(before, after *T)) *objectCache[T] {
 	e := p.env
 	c := &objectCache[T]{p: p, kind: kind, queue: queue, wake: wake}
 	ago := 0
@@ -78,20 +79,17 @@ func (c *objectCache[T]) arrive(revision int64, connection int) {
 		} else {
 			c.objects[changed.name] = changed
 		}
-		c.tell(changed.name, cmp.Or(changed.object, before))
+		c.tell(before, changed.object)
 		if c.queue != nil && c.p.env.random.oneIn(16, c.p.id+" event again"+c.kind+" "+changed.name) {
 			c.queue.add(changed.name, c.p.env.random.between(0, time.Second, c.p.id+" event again"+c.kind+" when"))
 		}
 	}
 }
 
-// tell queues an object that has changed, and those that it concerns.
-func (c *objectCache[T]) tell(name string, changed *T) {
-	if c.queue != nil {
-		c.queue.add(name, 0)
-	}
-	if changed != nil { // else it came and went unseen
-		c.wake(changed)
+// tell brings those back that a change concerns.
+func (c *objectCache[T]) tell(before, after *T) {
+	if before != nil || after != nil { // else it came and went unseen
+		c.wake(before, after)
 	}
 }
 
@@ -115,7 +113,7 @@ func (c *objectCache[T]) relist(now map[string]version[T]) {
 	}
 	slices.Sort(names)
 	for _, name := range names {
-		c.tell(name, cmp.Or(c.objects[name].object, before[name].object))
+		c.tell(before[name].object, c.objects[name].object)
 	}
 }
 
@@ -177,18 +175,32 @@ var jobIndexes = func() map[string]client.IndexerFunc {
 }()
 
 // jobChanged brings those back that a change of a DaftyJob concerns.
-func (p *process) jobChanged(job *v1alpha1.DaftyJob) {
+func (p *process) jobChanged(before, after *v1alpha1.DaftyJob) {
+	job := cmp.Or(after, before)
+	p.queue.add(job.Name, 0)
 	names, _ := p.index().Dependents(job)
 	p.queue.addAll(names)
-	assets, _ := p.index().AssetsOfJob(job)
-	p.assetQueue.addAll(assets)
+	if after == nil || p.assetReconciler.ConcernedByJob(before, after) {
+		assets, _ := p.index().AssetsOfJob(job)
+		p.assetQueue.addAll(assets)
+	}
 	p.countSoon(job)
 }
 
 // assetChanged brings those back that a change of a DaftyAsset concerns.
-func (p *process) assetChanged(asset *v1alpha1.DaftyAsset) {
+func (p *process) assetChanged(before, after *v1alpha1.DaftyAsset) {
+	asset := cmp.Or(after, before)
 	names, _ := p.index().AssetDependents(asset)
 	p.queue.addAll(names)
-	assets, _ := p.index().AssetsOfAsset(asset)
-	p.assetQueue.addAll(assets)
+	itself, others := true, true
+	if before != nil && after != nil {
+		itself, others = p.assetReconciler.ConcernedByAsset(before, after, time.Now().Add(p.skew+p.env.clockOff))
+	}
+	if itself {
+		p.assetQueue.add(asset.Name, 0)
+	}
+	if others {
+		assets, _ := p.index().AssetsOfAsset(asset)
+		p.assetQueue.addAll(assets)
+	}
 }

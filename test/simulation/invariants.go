@@ -37,6 +37,8 @@ type invariants struct {
 	inheritedJobs map[types.UID]string
 	// inheritedKeys are the objects that were restored with a request in doubt, by its idempotency key.
 	inheritedKeys map[string]types.UID
+	// refusedBefore are those that Dafty had refused when their backup was restored.
+	refusedBefore map[string]bool
 	// releaseRefused is when the API server last refused to let the finalizer of an object that has ended be taken off.
 	releaseRefused map[types.UID]time.Time
 	// superseded are those of them whose attempt has made a job under a later key that the backup doesn't know.
@@ -74,7 +76,8 @@ func newInvariants(e *env) *invariants {
 	return &invariants{
 		env: e, latest: map[types.UID]*v1alpha1.DaftyJob{}, abandoned: map[types.UID]bool{},
 		stripped: map[types.UID]bool{}, forced: map[types.UID]bool{}, lostStatus: map[types.UID]bool{},
-		inheritedJobs: map[types.UID]string{}, inheritedKeys: map[string]types.UID{}, superseded: map[string]bool{}, releaseRefused: map[types.UID]time.Time{}, restored: map[types.UID]*v1alpha1.DaftyJob{},
+		inheritedJobs: map[types.UID]string{}, inheritedKeys: map[string]types.UID{}, restored: map[types.UID]*v1alpha1.DaftyJob{},
+		superseded: map[string]bool{}, refusedBefore: map[string]bool{}, releaseRefused: map[types.UID]time.Time{},
 		refusedSince: map[refusedWrite]refusedSince{}, reportedRefusals: map[refusedWrite]bool{},
 		cancels: map[string]cancelSent{}, cancelRecorded: map[types.UID]bool{}, sentKeys: map[string]bool{},
 		resultData: map[types.UID]map[string]string{}, assets: newAssetRecords(), accounts: newAccountRecords(),

@@ -194,7 +194,9 @@ func attemptOf(entry daftysim.Entry) attempt {
 func (inv *invariants) taken() map[charge]int {
 	made := map[attempt]bool{}
 	for _, entry := range inv.env.sim.Ledger() {
-		made[attemptOf(entry)] = true
+		if !inv.refusedBefore[entry.IdempotencyKey] {
+			made[attemptOf(entry)] = true
+		}
 	}
 	counts := map[charge]int{}
 	for of, charges := range inv.accounts.charged {

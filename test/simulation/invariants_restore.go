@@ -9,6 +9,7 @@ import (
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
 	"dafty.ai/dafty-operator/internal/account"
+	"dafty.ai/dafty-operator/internal/test/daftysim"
 )
 
 // knownFromBackup reports whether a restored object only knows of another, which is gone, from its backup.
@@ -26,6 +27,15 @@ func (inv *invariants) noteSuperseded(key string) {
 			inv.superseded[key] = true
 		}
 	}
+}
+
+// noteRefused is for such a request too. Where Dafty refused it after the backup, it was given back to its budgets, of which the backup knows
+// nothing (docs/accounts.md): should Dafty take it now, it is in none.
+func (inv *invariants) noteRefused(backup *v1alpha1.DaftyJob, key string) {
+	last := inv.latest[backup.UID]
+	refused := last != nil && (last.Status.Submission == nil || last.Status.Submission.IdempotencyKey != key)
+	made := slices.ContainsFunc(inv.env.sim.Ledger(), func(entry daftysim.Entry) bool { return entry.IdempotencyKey == key })
+	inv.refusedBefore[key] = refused && !made
 }
 
 // sentWith reports whether the request of an object was sent with this API key.

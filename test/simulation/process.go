@@ -44,6 +44,8 @@ type process struct {
 	assets       *objectCache[v1alpha1.DaftyAsset]
 	assetResults *resultCache
 	assetQueue   *queue
+	// assetReconciler tells what concerns DaftyAssets.
+	assetReconciler *controller.AssetReconciler
 
 	accounts     *objectCache[v1alpha1.DaftyAccount]
 	namespaces   *objectCache[metav1.PartialObjectMetadata]
@@ -92,9 +94,10 @@ func (e *env) start(slot string) {
 		DeletionTimeout: cmp.Or(e.mutation.deletionTimeout, deletionTimeout), Results: p.results, WithAssets: true,
 		WithAccounts: true, Budgets: budgets,
 	}).Reconcile
-	p.assetQueue.reconcile = (&controller.AssetReconciler{
+	p.assetReconciler = &controller.AssetReconciler{
 		Client: apiClient{p: p, kind: ofAssets}, Live: liveReader{p: p, kind: ofAssets}, Recorder: recorder{p}, Clock: processClock{p}, Results: p.assetResults,
-	}).Reconcile
+	}
+	p.assetQueue.reconcile = p.assetReconciler.Reconcile
 	p.accountQueue.reconcile = (&controller.AccountReconciler{
 		Client: apiClient{p: p, kind: ofAccounts}, Recorder: recorder{p}, Accounts: p.registry, Budgets: budgets, Clock: processClock{p},
 	}).Reconcile

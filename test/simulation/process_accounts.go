@@ -1,6 +1,7 @@
 package simulation
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -62,7 +63,9 @@ func (p *process) wakeAccount(name string) {
 }
 
 // accountChanged brings the DaftyJobs back that a change of a DaftyAccount concerns.
-func (p *process) accountChanged(account *v1alpha1.DaftyAccount) {
+func (p *process) accountChanged(before, after *v1alpha1.DaftyAccount) {
+	account := cmp.Or(after, before)
+	p.accountQueue.add(account.Name, 0)
 	p.noteHeld()
 	// Only of its spec, as status changes often.
 	generation := fmt.Sprint(account.UID, " ", account.Generation)
@@ -74,7 +77,8 @@ func (p *process) accountChanged(account *v1alpha1.DaftyAccount) {
 }
 
 // namespaceChanged does so for those that a change of a namespace's labels concerns.
-func (p *process) namespaceChanged(object *metav1.PartialObjectMetadata) {
+func (p *process) namespaceChanged(before, after *metav1.PartialObjectMetadata) {
+	object := cmp.Or(after, before)
 	p.noteHeld()
 	p.addUnsubmitted(func(job *v1alpha1.DaftyJob) bool { return job.Namespace == object.Name })
 }

@@ -83,34 +83,40 @@ func tamperScenarios() []scenario {
 			e.do(e.expectHeld)
 			e.do(e.loseStatusOfOne)
 		}},
-		{"the status is lost of what was released", false, func(e *env) {
-			e.create(image)
-			e.advance(time.Minute)
-			e.do(e.loseStatusOfOne)
-			e.advance(3 * time.Second)
-			e.do(e.deleteOne)
-		}},
-		{"an older operator has left its finalizer", false, func(e *env) {
-			e.create(image)
-			e.advance(time.Minute)
-			e.do(func() {
-				if e.api.get("one") == nil {
-					return
-				}
-				e.trace.add("user", "puts the finalizer back on one, which ended an hour ago")
-				e.api.tamper("one", func(job *v1alpha1.DaftyJob) {
-					job.Finalizers = []string{v1alpha1.CancelFinalizer}
-					if job.Status.FinishedAt != nil {
-						job.Status.FinishedAt.Time = job.Status.FinishedAt.Add(-time.Hour)
-					}
-				})
-			})
-			e.advance(time.Minute)
-		}},
+		{"the status is lost of what was released", false, lostAfterRelease},
+		{"an older operator has left its finalizer", false, finalizerLeft},
 		{"a refusal is repeated whose cause is gone", false, refusalRemembered},
 		{"a user finds the job", true, found(hangAfter)},
 		{"a user finds that there is none", false, found(hang)},
 	}
+}
+
+// lostAfterRelease loses the status of a job that has ended and was released, and deletes it.
+func lostAfterRelease(e *env) {
+	e.create(image)
+	e.advance(time.Minute)
+	e.do(e.loseStatusOfOne)
+	e.advance(3 * time.Second)
+	e.do(e.deleteOne)
+}
+
+// finalizerLeft has a job that ended an hour ago keep its finalizer, as an older operator left it.
+func finalizerLeft(e *env) {
+	e.create(image)
+	e.advance(time.Minute)
+	e.do(func() {
+		if e.api.get("one") == nil {
+			return
+		}
+		e.trace.add("user", "puts the finalizer back on one, which ended an hour ago")
+		e.api.tamper("one", func(job *v1alpha1.DaftyJob) {
+			job.Finalizers = []string{v1alpha1.CancelFinalizer}
+			if job.Status.FinishedAt != nil {
+				job.Status.FinishedAt.Time = job.Status.FinishedAt.Add(-time.Hour)
+			}
+		})
+	})
+	e.advance(time.Minute)
 }
 
 // finalizerTakenOff takes the finalizer off a running job, and deletes it later.

@@ -31,7 +31,11 @@ const historyLimit = 20
 
 // playAssets acts as the people who look after DaftyAssets.
 func (r *run) playAssets(ctx context.Context, chance *rand.Rand) {
-	for pause(ctx, between(chance, 200*time.Millisecond, 2500*time.Millisecond)) {
+	for pause(ctx, between(chance, 100*time.Millisecond, 1200*time.Millisecond)) {
+		// Most changes overtake the last; now and then somebody waits for what comes of it.
+		if chance.IntN(6) == 0 && !pause(ctx, between(chance, 5*time.Second, 8*time.Second)) {
+			return
+		}
 		tenant := r.env.tenants[chance.IntN(len(r.env.tenants))]
 		name := assetNames[chance.IntN(len(assetNames))]
 		switch dice := chance.IntN(100); {
@@ -100,8 +104,10 @@ type assetRecords struct {
 	mu       sync.Mutex
 	newest   map[types.UID]*v1alpha1.DaftyAsset
 	problems []string
-	// changes counts how often another result became current.
-	changes int
+	// changes counts how often another result became current, and reverts how often it was one that was on record.
+	changes, reverts int
+	// stored are the results that ConfigMaps had, by url, each with one of these.
+	stored map[string]string
 }
 
 type assetWatcher struct{ client client.WithWatch }
@@ -121,15 +127,13 @@ func (r *run) watchAssets() *assetRecords {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	records := &assetRecords{newest: map[types.UID]*v1alpha1.DaftyAsset{}}
+	records := &assetRecords{newest: map[types.UID]*v1alpha1.DaftyAsset{}, stored: map[string]string{}}
 	go func() {
 		for event := range events.ResultChan() {
 			if asset, ok := event.Object.(*v1alpha1.DaftyAsset); ok {
 				records.observe(asset, event.Type == watch.Deleted, r)
 			} else {
-				records.mu.Lock()
-				records.problems = append(records.problems, fmt.Sprintf("the watch of the test broke: %v", event.Object))
-				records.mu.Unlock()
+				records.report("the watch of the test broke: %v", event.Object)
 			}
 		}
 	}()
@@ -159,6 +163,7 @@ func (rs *assetRecords) observe(asset *v1alpha1.DaftyAsset, gone bool, r *run) {
 		problem("unavailable: the result of %s/%s is gone", asset.Namespace, asset.Name)
 	case has(asset) && (!has(before) || before.Status.Current.Hash != asset.Status.Current.Hash):
 		rs.changes++
+		rs.checkRevert(before, asset, problem)
 	}
 	if before == nil || describeAsset(before) != describeAsset(asset) {
 		r.timeline.add("asset", "%s/%s is %s", asset.Namespace, asset.Name, describeAsset(asset))
@@ -166,6 +171,23 @@ func (rs *assetRecords) observe(asset *v1alpha1.DaftyAsset, gone bool, r *run) {
 	rs.newest[asset.UID] = asset
 	if gone {
 		delete(rs.newest, asset.UID)
+	}
+}
+
+// checkRevert checks that what was on record as it became current is what was made then.
+func (rs *assetRecords) checkRevert(before, asset *v1alpha1.DaftyAsset, problem func(string, ...any)) {
+	if before == nil {
+		return
+	}
+	current := asset.Status.Current
+	for _, had := range before.Status.History {
+		if had.Hash != current.Hash {
+			continue
+		}
+		rs.reverts++
+		if had.JobID != current.JobID || had.Result.Primary != current.Result.Primary {
+			problem("paid twice: DaftyAsset %s/%s goes back to %s, which job %s made, and has %s", asset.Namespace, asset.Name, had.Hash, had.JobID, current.JobID)
+		}
 	}
 }
 
@@ -179,10 +201,10 @@ func (rs *assetRecords) all() []*v1alpha1.DaftyAsset {
 	return all
 }
 
-func (rs *assetRecords) changed() int {
+func (rs *assetRecords) changed() (changes, reverts int) {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
-	return rs.changes
+	return rs.changes, rs.reverts
 }
 
 func assetReason(asset *v1alpha1.DaftyAsset) string {
@@ -226,8 +248,8 @@ func (r *run) unsettledAssets() (open []string) {
 	for _, asset := range r.assets.all() {
 		settled := false
 		switch assetReason(asset) {
-		case v1alpha1.ReasonCompleted, v1alpha1.ReasonGenerationFailed, v1alpha1.ReasonSuspended, v1alpha1.ReasonWaitingForApproval:
-			settled = true
+		case v1alpha1.ReasonCompleted, v1alpha1.ReasonGenerationFailed:
+			settled = true // nobody holds one back in the end
 		case v1alpha1.ReasonWaitingForDependency:
 			settled = !ready[types.NamespacedName{Namespace: asset.Namespace, Name: "hero"}]
 		case v1alpha1.ReasonBudgetExhausted:
@@ -272,6 +294,7 @@ func (r *run) checkAssets() {
 	for _, asset := range r.assets.all() {
 		r.checkAsset(asset, byID)
 	}
+	r.checkStored(byID)
 	for _, entry := range r.dafty.Running() {
 		r.t.Errorf("left running: %s, job %s of %s", entry.Prompt, entry.JobID, owner(entry))
 	}

@@ -92,6 +92,7 @@ func TestSoak(t *testing.T) {
 	r.dafty = newDafty(t, r.env)
 	r.book, r.periods = &book{newest: map[string]*v1alpha1.DaftyAccount{}}, r.env.periods(t)
 	r.records, r.assets = r.watchRecords(), r.watchAssets()
+	r.watchResults()
 	r.watchAccounts()
 	r.fleet = newFleet(t, r.timeline, manager, r.env.kubeconfig, r.dafty.url)
 
@@ -113,6 +114,7 @@ func TestSoak(t *testing.T) {
 
 	r.timeline.add("soak", "all is well from here on")
 	r.wantMore()
+	r.wantResults()
 	end := r.settle(t.Context())
 	dismiss()
 	always.Wait()
@@ -144,9 +146,10 @@ func (r *run) enough() (bool, string) {
 	paid, objects := len(r.dafty.Ledger()), len(r.records.histories())
 	made, uploaded := r.chained()
 	raises := r.env.payer(agency).raised()
-	summary := fmt.Sprintf("%d DaftyJobs, %d made of another's image, %d of a picture; %d paid jobs, %d changes of DaftyAssets, %d raises of budgets, %s",
-		objects, made, uploaded, paid, r.assets.changed(), raises, r.fleet.summary())
-	return raises > 0 && paid >= 10 && objects >= 15 && made > 0 && uploaded > 0 && r.assets.changed() >= 3 &&
+	changes, reverts := r.assets.changed()
+	summary := fmt.Sprintf("%d DaftyJobs, %d made of another's image, %d of a picture; %d paid jobs, %d changes of DaftyAssets, %d of them reverts, %d raises of budgets, %s",
+		objects, made, uploaded, paid, changes, reverts, raises, r.fleet.summary())
+	return raises > 0 && paid >= 10 && objects >= 15 && made > 0 && uploaded > 0 && changes >= 6 && reverts > 0 &&
 		r.fleet.times(kills)+r.fleet.times(pauses) >= 3 && r.fleet.times(takeovers) > 0, summary
 }
 
