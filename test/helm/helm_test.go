@@ -182,7 +182,8 @@ func (e *env) recipe() {
 	// One that runs.
 	e.write("campaign/templates/hero.yaml", e.Replace(e.Read(e.Dir+"/charts/campaign/templates/hero.yaml"),
 		`dict "imageGenerate" (dict "prompt" .Values.prompt)`,
-		`dict "videoFrames" (dict "prompt" .Values.prompt "startImage" (dict "url" "https://example.com/1.png") "endImage" (dict "url" "https://example.com/2.png"))`))
+		`dict "videoFrames" (dict "prompt" .Values.prompt `+
+			`"startImage" (dict "url" "https://example.com/1.png") "endImage" (dict "url" "https://example.com/2.png"))`))
 	e.sh("helm upgrade campaign ./campaign --namespace campaign")
 	third := picture().Name
 	running := e.WaitForPhase(campaign, third, v1alpha1.PhaseProcessing)

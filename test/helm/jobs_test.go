@@ -124,7 +124,10 @@ func (e *env) hooks() {
 	e.upgrade(hooked)
 	first = e.WaitForPhase(hooked, "clip", v1alpha1.PhaseProcessing)
 	e.upgrade(hooked)
-	e.CheckCancelled(first.Status.JobID)
+	e.Eventually("it is cancelled", func(g Gomega) {
+		entry, _ := e.Dafty.Job(first.Status.JobID)
+		g.Expect(entry.Cancelled && entry.Terminal()).To(BeTrue(), "%+v", entry)
+	})
 	e.chart(hooked, annotated(e2e.Endless("sun", "idempotencyKey: sun-2", "deletionPolicy: Orphan"), hook))
 	e.upgrade(hooked)
 	first = e.WaitForPhase(hooked, "sun", v1alpha1.PhaseProcessing)
@@ -278,7 +281,8 @@ func (e *env) desiredState() {
 	e.fails(upgradeOf(replaced), "conflict with", "spec.desiredState")
 	e.upgrade(replaced, "--force-conflicts")
 	e.Eventually("it stays cancelled", func(g Gomega) {
-		for name, reason := range map[string]string{"clip": v1alpha1.ReasonAlreadyCancelled, "held": v1alpha1.ReasonWaitingForDependency} { // for the one that is resumed
+		// The one that is resumed waits.
+		for name, reason := range map[string]string{"clip": v1alpha1.ReasonAlreadyCancelled, "held": v1alpha1.ReasonWaitingForDependency} {
 			g.Expect(e.MustJob(replaced, name).Status.Conditions).To(ContainElement(HaveField("Reason", reason)), name)
 		}
 	})

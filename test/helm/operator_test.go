@@ -61,14 +61,15 @@ func (e *env) install() string {
 
 func (e *env) hooksRefused() {
 	e.sh(e.install() + " --set admissionPolicy.enabled=true")
-	e.chart(brief, annotated(e2e.Waiting("held"), "helm.sh/hook: pre-upgrade"))
+	e.chart(brief, annotated(e2e.Waiting("held"), `helm.sh/hook: "pre-install,pre-upgrade"`))
 	e.Eventually("the policy is in force", func(g Gomega) {
-		output, err := e.try("helm template brief ./brief --namespace brief | kubectl apply --namespace brief --server-side --field-manager=helm --dry-run=server --filename -")
+		output, err := e.try("helm template brief ./brief --namespace brief | " +
+			"kubectl apply --namespace brief --server-side --field-manager=helm --dry-run=server --filename -")
 		g.Expect(err).To(HaveOccurred(), output)
 	})
 	e.fails(upgradeOf(brief), "a hook is deleted and made again at each sync or upgrade, and paid for each time")
 	e.gone(brief, "held")
-	e.chart(brief, annotated(e2e.Waiting("held"), `helm.sh/hook: pre-upgrade, dafty.ai/allow-hook: "true"`))
+	e.chart(brief, annotated(e2e.Waiting("held"), `helm.sh/hook: "pre-install,pre-upgrade", dafty.ai/allow-hook: "true"`))
 	e.upgrade(brief)
 	e.MustJob(brief, "held")
 }
