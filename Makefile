@@ -27,6 +27,7 @@ RACE ?= $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
 
 CONTROLLER_GEN = go tool -modfile=hack/tools/go.mod controller-gen
 HELM           = go tool -modfile=hack/tools/helm/go.mod helm
+HELM3          = go tool -modfile=hack/tools/helm3/go.mod helm
 KUSTOMIZE      = go tool -modfile=hack/tools/go.mod kustomize
 ACTIONLINT     = go tool -modfile=hack/tools/actionlint/go.mod actionlint
 # golangci-lint with the linter for Kubernetes APIs in it.
@@ -40,7 +41,7 @@ comma    := ,
 
 # What has nothing concurrent in it, or starts processes that the race detector doesn't see into: it makes their tests some
 # ten times as slow, and finds nothing. Where new packages are missing here, they are tested with it. The slowest come first.
-UNRACED = ./config ./charts ./config/prometheus ./test/process ./test/soak ./docs ./internal/asset ./internal/lifecycle ./api/... ./config/argocd ./test/argocd ./test/flux
+UNRACED = ./config ./charts ./config/prometheus ./test/process ./test/soak ./docs ./internal/asset ./internal/lifecycle ./api/... ./config/argocd ./test/argocd ./test/flux ./test/helm
 
 # Those with it that take longest.
 LONG_RACED = ./internal/controller ./internal/account ./hack/demo ./internal/test/kubetest
@@ -115,6 +116,12 @@ e2e-flux: ## Run the operator under Flux's own controllers, built at first use. 
 	cd hack/flux && CGO_ENABLED=0 GOWORK=off go test -count 1 -trimpath ./... # built as the controllers are
 	@KUBEBUILDER_ASSETS="$$(go run ./hack/kube-assets)"; export KUBEBUILDER_ASSETS; set -x; \
 		go test -tags e2e ./test/flux -count 1 -timeout $(TEST_TIMEOUT) -v
+
+.PHONY: e2e-helm
+e2e-helm: ## Run charts with DaftyAssets and DaftyJobs by Helm 4 and 3, and the operator's own. E2E_LOGS is a folder to keep logs in.
+	@$(HELM) version && $(HELM3) version
+	@KUBEBUILDER_ASSETS="$$(go run ./hack/kube-assets)"; export KUBEBUILDER_ASSETS; set -x; \
+		go test -tags e2e ./test/helm -count 1 -timeout $(TEST_TIMEOUT) -v
 
 .PHONY: check-contract
 check-contract: ## Tell what in Dafty's published OpenAPI file differs from ours, in what the operator uses. DAFTY_URL is another address.

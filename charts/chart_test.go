@@ -143,12 +143,43 @@ func TestRelease(t *testing.T) {
 		t.Errorf("the Deployment stays: %s", stdout)
 	}
 
-	// Back again, with the CRDs that stayed, and without any that it could keep.
-	must("install", release, chart, "--set", "crds.keep=false")
+	// Back again, with the CRDs that stayed. They stay too where the values, an older revision or a parent chart leaves them out.
+	must("install", release, chart)
+	must("upgrade", release, chart, "--set", "crds.install=false")
+	must("upgrade", release, chart)
+	must("rollback", release, "2")
+	off := parent(t, "  condition: dafty-operator.enabled\n", "dafty-operator: {enabled: true}\n")
+	must("upgrade", release, off)
+	must("upgrade", release, off, "--set", "dafty-operator.enabled=false")
 	env.MustKubectl(t, "get", "daftyjob/kept", "daftyasset/kept", "daftyaccount/kept")
-	env.MustKubectl(t, "delete", "daftyassets,daftyjobs", "--all")
 	must("uninstall", release)
-	env.MustKubectl(t, append([]string{"wait", "--for=delete", "--timeout=60s"}, crds...)...)
+
+	// For a release of another name they are handed over, as docs/install.md says.
+	if _, err := helm("install", "other", chart); err == nil || !strings.Contains(err.Error(), "invalid ownership metadata") {
+		t.Errorf("the CRDs of another release: %v", err)
+	}
+	must("upgrade", "--install", "other", chart, "--take-ownership")
+	env.MustKubectl(t, "get", "daftyjob/kept", "daftyasset/kept", "daftyaccount/kept")
+
+	// What kubectl has changed is taken back when that is asked for, and only then.
+	env.MustKubectl(t, "scale", "deployment/other-dafty-operator", "--replicas=1")
+	env.MustKubectl(t, "set", "env", "deployment/other-dafty-operator", "DAFTY_URL=https://dafty.example.com/api/v1")
+	_, err := helm("upgrade", "other", chart, "--set", "replicas=3,dafty.url=https://dafty.example.org/api/v1")
+	for _, manager := range []string{`"kubectl" with subresource "scale"`, `"kubectl-set"`} {
+		if err == nil || !strings.Contains(err.Error(), "with "+manager) {
+			t.Errorf("what kubectl has changed: %v; want a conflict with %s", err, manager)
+		}
+	}
+	env.MustKubectl(t, "replace", "-f", filepath.Join(newer, "files", "crd", "dafty.ai_daftyjobs.yaml"))
+	if _, err := helm("upgrade", "other", chart, "--set", "replicas=1"); err == nil || !strings.Contains(err.Error(), `conflict with "kubectl-replace"`) {
+		t.Errorf("what kubectl has replaced: %v", err)
+	}
+	must("upgrade", "other", chart, "--set", "replicas=3", "--force-conflicts")
+	if got := env.MustKubectl(t, "get", "deployment", "other-dafty-operator", "-o", "jsonpath={.spec.replicas}"); got != "3" {
+		t.Errorf("%s replicas", got)
+	}
+	must("uninstall", "other")
+	env.MustKubectl(t, append([]string{"delete"}, crds...)...)
 
 	// Those that kubectl has installed are taken over when that is asked for, and only then.
 	installtest.Apply(t, env, installtest.Kustomize(t, "config/crd"))
@@ -220,6 +251,12 @@ func TestWrongValuesAreRefused(t *testing.T) {
 		{"strategy.type=BlueGreen", "at '/strategy/type'"},
 		{"probes.liveness.periodSeconds=0", "at '/probes/liveness/periodSeconds': minimum"},
 		{"probes.liveness.successThreshold=2", "at '/probes/liveness': additional properties 'successThreshold' not allowed"},
+		{"extraObjects[0].apiVersion=dafty.ai/v1alpha1,extraObjects[0].kind=DaftyJob,extraObjects[0].metadata.name=hero",
+			"extraObjects can't have the DaftyJob hero: Helm looks for its kind"},
+		{"extraObjects[0].apiVersion=v1,extraObjects[0].kind=List,extraObjects[0].metadata.name=all,extraObjects[0].items[0].apiVersion=dafty.ai/v1,extraObjects[0].items[0].kind=DaftyAsset",
+			"extraObjects can't have the DaftyAsset"},
+		{"crds.keep=false", "crds.keep: false isn't taken"},
+		{"crds.keep=false,crds.install=false", "crds.keep: false isn't taken"},
 		{"extraObjects[0].kind=ConfigMap", "at '/extraObjects/0': missing properties 'apiVersion', 'metadata'"},
 		// What is about two values at once.
 		{"leaderElection.enabled=false", "replicas above 1 need leaderElection.enabled: true"},

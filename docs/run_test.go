@@ -43,6 +43,7 @@ var pagesRunElsewhere = map[string]string{
 	"assets.md":     "TestAssetsPage, which compares what is shown too",
 	"argocd.md":     "make e2e-argocd, with a real Argo CD",
 	"flux.md":       "make e2e-flux, with Flux's own controllers",
+	"helm.md":       "make e2e-helm, with Helm 4 and 3",
 	"install.md":    "TestInstallPage in config, with kustomize and Helm",
 	"kustomize.md":  "TestKustomizePage, with the files that it shows",
 	"metrics.md":    "TestInstallation in config/prometheus, with the same kustomization",

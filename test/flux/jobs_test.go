@@ -3,7 +3,6 @@
 package flux
 
 import (
-	"net/http"
 	"strings"
 
 	. "github.com/onsi/gomega"
@@ -11,7 +10,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"dafty.ai/dafty-operator/api/v1alpha1"
-	"dafty.ai/dafty-operator/internal/test/daftysim"
 	"dafty.ai/dafty-operator/internal/test/e2e"
 )
 
@@ -77,17 +75,6 @@ func (e *env) forced() {
 	e.CheckPaid(forced, 2)
 }
 
-// withoutCancels has Dafty refuse to cancel, until the returned function is called.
-func (e *env) withoutCancels(accounts ...string) (mend func()) {
-	var ids []int
-	for _, account := range accounts {
-		ids = append(ids, e.Dafty.Inject(daftysim.Fault{
-			Operation: daftysim.CancelJob, Account: account, Count: daftysim.Forever, Status: http.StatusServiceUnavailable, Code: "UNAVAILABLE", Message: "later",
-		}))
-	}
-	return func() { e.Dafty.ClearFaults(ids...) }
-}
-
 func (e *env) pruned() {
 	e.Folder(pruned, e2e.Endless("dropped"), e2e.Endless("old"), e2e.Short("picture", "A picture", "resultConfigMap: picture"))
 	e.push("What is pruned")
@@ -101,7 +88,7 @@ func (e *env) pruned() {
 	})
 	e.CheckPaid(pruned, 3)
 
-	mend := e.withoutCancels(pruned)
+	mend := e.WithoutCancels(pruned)
 	e.Repo.Remove(pruned + "/dropped.yaml")
 	e.waitForReady(pruned, e.push("Without the one"))
 	if job := e.MustJob(pruned, "dropped"); job.DeletionTimestamp == nil {
@@ -223,7 +210,7 @@ func (e *env) deleted() {
 	for _, name := range both {
 		ids[name] = e.WaitForPhase(name, "clip", v1alpha1.PhaseProcessing).Status.JobID
 	}
-	mend := e.withoutCancels(both...)
+	mend := e.WithoutCancels(both...)
 	for _, name := range both {
 		e.Kubectl("delete", "kustomization", name, "--namespace", fluxNamespace, "--wait=false")
 	}

@@ -165,3 +165,14 @@ func (w *World) CheckLedger() {
 		w.Errorf("%+v", violation)
 	}
 }
+
+// WithoutCancels has Dafty refuse to cancel, until the returned function is called.
+func (w *World) WithoutCancels(accounts ...string) (mend func()) {
+	var ids []int
+	for _, account := range accounts {
+		ids = append(ids, w.Dafty.Inject(daftysim.Fault{
+			Operation: daftysim.CancelJob, Account: account, Count: daftysim.Forever, Status: http.StatusServiceUnavailable, Code: "UNAVAILABLE", Message: "later",
+		}))
+	}
+	return func() { w.Dafty.ClearFaults(ids...) }
+}

@@ -48,6 +48,7 @@ func tool(modfile, name string) func() (string, error) {
 var (
 	kustomize       = tool("hack/tools/go.mod", "kustomize")
 	helm            = tool("hack/tools/helm/go.mod", "helm")
+	helm3           = tool("hack/tools/helm3/go.mod", "helm")
 	kubeconform     = tool("hack/tools/kubeconform/go.mod", "kubeconform")
 	kubectlValidate = tool("hack/tools/kubectl-validate/go.mod", "kubectl-validate")
 )
@@ -101,6 +102,9 @@ func Overlay(t testing.TB, files map[string]string) string {
 
 // HelmProgram is the path of the pinned helm.
 func HelmProgram(t testing.TB) string { return program(t, helm) }
+
+// Helm3Program is the path of the pinned helm of version 3.
+func Helm3Program(t testing.TB) string { return program(t, helm3) }
 
 // KubectlValidateProgram is the path of the pinned kubectl-validate.
 func KubectlValidateProgram(t testing.TB) string { return program(t, kubectlValidate) }
