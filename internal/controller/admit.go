@@ -29,10 +29,7 @@ func (r *Reconciler) admit(ctx context.Context, s *scope, decision lifecycle.Dec
 	p := plan{Decision: decision, before: s.Job.Status.Phase}
 	if lifecycle.Is[lifecycle.Release](decision.Step) {
 		if wait := r.releases.wait(s.Job, s.Now); wait > 0 {
-			p.Step = lifecycle.Rest{}
-			if p.After == 0 || p.After > wait {
-				p.After = wait
-			}
+			p.Step, p.After = lifecycle.Rest{}, sooner(p.After, wait)
 		}
 	}
 	submit, submits := decision.Step.(lifecycle.Submit)
